@@ -1,0 +1,137 @@
+/*
+ * The generator: a closed loop, each client asking again as soon as it has its reply.
+ *
+ * Clients are dealt out to one or more threads (lane.c), each with an epoll of its own and nothing
+ * shared while it runs but two flags to read and two counters that it alone writes.  So reading
+ * how many requests are done costs the load nothing, and can stand right beside the reading of the
+ * server's clock.
+ *
+ * A closed loop measures a server at its own pace: a stall holds back the requests that would
+ * have come meanwhile, so the percentiles are those of the requests made, not of a timetable.
+ */
+#include "clients.h"
+
+#include "contract.h"
+#include "lane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static int prepare_lane(struct lane *lane, struct clients *all, unsigned index)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = NULL}};
+	unsigned i;
+
+	lane->all = all;
+	lane->count = all->load.clients / all->load.threads
+		+ (index < all->load.clients % all->load.threads);
+	lane->live = lane->count;
+	lane->slots = calloc(lane->count ? lane->count : 1, sizeof(*lane->slots));
+	lane->epoll = epoll_create1(EPOLL_CLOEXEC);
+	lane->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	lane->reply = all->load.shape == SHAPE_CONNECT ? CONTRACT_HELLO : lane->request;
+	lane->reply_size = all->load.shape == SHAPE_CONNECT ? sizeof(CONTRACT_HELLO) - 1
+														: all->load.size;
+	for (i = 0; i < CLIENTS_MAX_SIZE; i++)
+		lane->request[i] = (char)('a' + i % 26);
+	if (!lane->slots || lane->epoll < 0 || lane->bell < 0
+		|| epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->bell, &event) != 0)
+		return -1;
+	for (i = 0; i < lane->count; i++) {
+		lane->slots[i].fd = -1;
+		lane->slots[i].number = (uint64_t)i * all->load.threads + index;
+	}
+	return pthread_create(&lane->thread, NULL, lane_run, lane) == 0 ? 0 : -1;
+}
+
+struct clients *clients_start(const struct load *load)
+{
+	struct clients *all = calloc(1, sizeof(*all));
+	unsigned i;
+
+	if (!all)
+		return NULL;
+	all->load = *load;
+	atomic_store(&all->recording, load->shape == SHAPE_IDLE);
+	all->lanes = calloc(load->threads, sizeof(*all->lanes));
+	for (i = 0; all->lanes && i < load->threads; i++) {
+		if (prepare_lane(&all->lanes[i], all, i) != 0) {
+			/* The process is about to end with a failure, and all of this with it. */
+			perror("load: cannot make its threads");
+			return NULL;
+		}
+	}
+	return all->lanes ? all : NULL;
+}
+
+int clients_ready(struct clients *clients, unsigned seconds)
+{
+	static const struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+	uint64_t end = now() + seconds * UINT64_C(1000000000);
+
+	while (now() < end) {
+		unsigned settled = 0;
+		unsigned i;
+
+		for (i = 0; i < clients->load.threads; i++)
+			settled += atomic_load(&clients->lanes[i].settled);
+		if (settled == clients->load.clients) {
+			atomic_store(&clients->go, 1);
+			for (i = 0; i < clients->load.threads; i++)
+				(void)eventfd_write(clients->lanes[i].bell, 1);
+			return 0;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}
+
+void clients_record(struct clients *clients, int on)
+{
+	if (clients->load.shape != SHAPE_IDLE)
+		atomic_store(&clients->recording, on);
+}
+
+uint64_t clients_completed(const struct clients *clients)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < clients->load.threads; i++)
+		sum += atomic_load_explicit(&clients->lanes[i].completed, memory_order_relaxed);
+	return sum;
+}
+
+void clients_finish(struct clients *clients, struct hist *hist, uint64_t *errors)
+{
+	unsigned i;
+	int kind;
+
+	atomic_store(&clients->stop, 1);
+	for (i = 0; i < clients->load.threads; i++) {
+		struct lane *lane = &clients->lanes[i];
+
+		(void)eventfd_write(lane->bell, 1);
+		pthread_join(lane->thread, NULL);
+		hist_merge(hist, &lane->hist);
+		for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++)
+			errors[kind] += lane->errors[kind];
+		close(lane->epoll);
+		close(lane->bell);
+		free(lane->slots);
+	}
+	free(clients->lanes);
+	free(clients);
+}

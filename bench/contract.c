@@ -1,0 +1,128 @@
+/*
+ * The part that all benchmarked servers share, so that they differ only in what is compared:
+ * the options, the listening socket, the announcement of the port and a send that completes.
+ *
+ * A server is a process of its own: it must have no part in what the generator costs.  Its port
+ * is chosen by the kernel, since a fixed one may be taken, and is told through standard output,
+ * which the generator holds as a pipe: when that line is there, the server accepts.
+ *
+ * TCP_NODELAY is set once on the listener; Linux hands it down to every accepted socket, which
+ * spares the yardsticks a system call per client.  They are meant to be hard to beat.
+ */
+#include "contract.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static _Noreturn void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+void contract_usage(const char *program, const char *option)
+{
+	fprintf(stderr, "%s: unknown option or bad value: %s\n", program, option);
+	exit(2);
+}
+
+const char *contract_value(int argc, char **argv, int *index)
+{
+	if (*index + 1 >= argc)
+		contract_usage(argv[0], argv[*index]);
+	return argv[++*index];
+}
+
+unsigned long contract_number(int argc, char **argv, int *index, unsigned long max)
+{
+	const char *text = contract_value(argc, argv, index);
+	char *end;
+	unsigned long number;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || *text == '-' || number > max)
+		contract_usage(argv[0], text);
+	return number;
+}
+
+int contract_option(struct contract *contract, int argc, char **argv, int *index)
+{
+	if (strcmp(argv[*index], "--mode") == 0) {
+		const char *mode = contract_value(argc, argv, index);
+
+		contract->hello = strcmp(mode, "hello") == 0;
+		if (!contract->hello && strcmp(mode, "echo") != 0)
+			contract_usage(argv[0], mode);
+		return 1;
+	}
+	if (strcmp(argv[*index], "--port") == 0) {
+		contract->port = (unsigned)contract_number(argc, argv, index, 65535);
+		return 1;
+	}
+	return 0;
+}
+
+int contract_listen(const struct contract *contract, int flags)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	int yes = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+	address.sin_port = htons((uint16_t)contract->port);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0)
+		fail("socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0
+		|| setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) != 0)
+		fail("setsockopt");
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+		fail("bind");
+	if (listen(fd, SOMAXCONN) != 0)
+		fail("listen");
+	return fd;
+}
+
+void contract_announce(unsigned port)
+{
+	printf("port %u\n", port);
+	if (fflush(stdout) != 0)
+		fail("standard output");
+}
+
+unsigned contract_port(int listener)
+{
+	struct sockaddr_in address;
+	socklen_t size = sizeof(address);
+
+	if (getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+		fail("getsockname");
+	return ntohs(address.sin_port);
+}
+
+int contract_send_all(int fd, const void *data, size_t size)
+{
+	const char *next = data;
+
+	while (size > 0) {
+		ssize_t sent = send(fd, next, size, MSG_NOSIGNAL);
+
+		if (sent >= 0) {
+			next += sent;
+			size -= (size_t)sent;
+		} else if (errno == EAGAIN) {
+			struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+			(void)poll(&room, 1, -1);
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* One thread of the generator and the clients that are dealt to it; lane.c says how it runs. */
+#ifndef BENCH_LANE_H
+#define BENCH_LANE_H
+
+#include "clients.h"
+#include "hist.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct slot {
+	int fd; /* -1: retired */
+	int connecting;
+	int waiting; /* for a reply */
+	uint64_t number;
+	uint64_t sequence; /* of the latest request; from 1 */
+	uint64_t started;
+	size_t got; /* of the reply */
+	int settled; /* counted as such */
+};
+
+/* One thread's part.  Its own alone, but for what is atomic, which others read. */
+struct lane {
+	struct clients *all;
+	pthread_t thread;
+	int epoll;
+	int bell; /* eventfd: the loop is to look at `stop` */
+	struct slot *slots;
+	unsigned count;
+	int going; /* has seen `go` */
+	unsigned live;
+	unsigned waiting;
+	unsigned connections; /* made so far, which picks the source address */
+	atomic_ullong completed;
+	atomic_uint settled; /* slots that had their first reply, or failed */
+	uint64_t errors[CLIENT_ERROR_KINDS];
+	struct hist hist;
+	const char *reply; /* what is due, reply_size bytes */
+	size_t reply_size;
+	char request[CLIENTS_MAX_SIZE];
+	char buffer[CLIENTS_MAX_SIZE + 1];
+};
+
+struct clients {
+	struct load load;
+	atomic_int recording;
+	atomic_int go; /* all have had their first reply: SHAPE_KEEP may ask on */
+	atomic_int stop;
+	struct lane *lanes;
+};
+
+/* The thread's function; takes its struct lane. */
+void *lane_run(void *lane);
+
+#endif

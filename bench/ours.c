@@ -1,0 +1,115 @@
+/*
+ * The benchmarked library, through its public header only, as any program would use it.
+ *
+ * Everything that has no option here is left at its default, since that is what users get: the
+ * limits, the log's rate, the buffers.  Beyond the contract of all servers there are two options,
+ * each of them one setter: the thread model and TCP_DEFER_ACCEPT.  What the library logs as a
+ * warning or worse goes to standard error, where whoever reads the figures sees it.
+ *
+ * SIGTERM stops the server the way the library means it to be stopped, so each run of the
+ * benchmark tries that too: the generator counts a server that stays as an error.
+ */
+#include "contract.h"
+
+#include <mtserver.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mts_server *server;
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static int hello(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	mts_client_puts(client, CONTRACT_HELLO);
+	return MTS_CLOSE;
+}
+
+static void show(int level, const char *message, void *user)
+{
+	(void)level;
+	(void)user;
+	fprintf(stderr, "ours: %s\n", message);
+}
+
+static void stop(int signal_number)
+{
+	(void)signal_number;
+	mts_server_stop(server);
+}
+
+static void check(const char *what, int code)
+{
+	if (code >= 0)
+		return;
+	fprintf(stderr, "ours: %s: %s (%s)\n", what, mts_strerror(code), mts_server_error(server));
+	exit(1);
+}
+
+static int thread_model(int argc, char **argv, int *index)
+{
+	const char *name = contract_value(argc, argv, index);
+
+	if (strcmp(name, "per-client") == 0)
+		return MTS_THREAD_PER_CLIENT;
+	if (strcmp(name, "on-demand") == 0)
+		return MTS_THREAD_ON_DEMAND;
+	contract_usage(argv[0], name);
+}
+
+static void announce(void)
+{
+	const char *address = mts_server_address(server, 0);
+	const char *colon = address ? strrchr(address, ':') : NULL;
+
+	if (!colon)
+		check("address", -1);
+	contract_announce((unsigned)strtoul(colon + 1, NULL, 10));
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction on_term = {.sa_handler = stop};
+	struct contract contract = {0};
+	int model = MTS_THREAD_PER_CLIENT;
+	unsigned defer = 0;
+	char address[32];
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (contract_option(&contract, argc, argv, &i))
+			continue;
+		if (strcmp(argv[i], "--threads") == 0)
+			model = thread_model(argc, argv, &i);
+		else if (strcmp(argv[i], "--defer-accept") == 0)
+			defer = (unsigned)contract_number(argc, argv, &i, 3600);
+		else
+			contract_usage(argv[0], argv[i]);
+	}
+	server = mts_server_create(contract.hello ? hello : echo, NULL);
+	if (!server)
+		return 1;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", contract.port);
+	check("log", mts_server_on_log(server, show, MTS_LOG_WARNING, NULL));
+	check("threads", mts_server_set_threads(server, model));
+	check("framing", mts_server_frame_raw(server));
+	if (defer > 0)
+		check("defer accept", mts_server_set_defer_accept(server, defer));
+	check("listen", mts_server_listen(server, address));
+	sigaction(SIGTERM, &on_term, NULL);
+	announce();
+	check("run", mts_server_run(server));
+	check("destroy", mts_server_destroy(server));
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Third lesson: framing.
+ *
+ * Each line is a request, however the network cuts the stream, and each gets a reply. A last line
+ * without newline counts too. Lines that are sent together are answered together.
+ *
+ *     upper [ADDRESS]
+ */
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mtserver.h>
+
+static mts_server *server;
+
+static int upper(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	char *line = malloc(size + 1);
+	if (line == NULL) {
+		return MTS_CLOSE;
+	}
+	memcpy(line, request, size);
+	for (size_t i = 0; i < size; i++) {
+		line[i] = (char)toupper((unsigned char)line[i]);
+	}
+	line[size] = '\n';
+	mts_client_write(client, line, size + 1);
+	free(line);
+	return MTS_KEEP;
+}
+
+static void stop(int number)
+{
+	(void)number;
+	mts_server_stop(server);
+}
+
+int main(int argc, char **argv)
+{
+	server = mts_server_create(upper, NULL);
+	if (server == NULL) {
+		(void)fprintf(stderr, "out of memory\n");
+		return EXIT_FAILURE;
+	}
+	/* Setters refuse what makes no sense; the sentence is where that of listen is. */
+	if (mts_server_frame_lines(server) != 0 || mts_server_set_max_request(server, 4096) != 0
+		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
+		(void)fprintf(stderr, "%s\n", mts_server_error(server));
+		(void)mts_server_destroy(server);
+		return EXIT_FAILURE;
+	}
+	const char *address;
+	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
+		(void)printf("Listening on %s\n", address);
+	}
+	(void)fflush(stdout);
+
+	(void)signal(SIGINT, stop);
+	(void)signal(SIGTERM, stop);
+	const int result = mts_server_run(server);
+	if (result != 0) {
+		(void)fprintf(stderr, "%s\n", mts_strerror(result));
+	}
+	(void)mts_server_destroy(server);
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,20 @@
+/**
+ * @file mtserver.h
+ * Everything of libmtserver: include this one header.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef MTSERVER_H
+#define MTSERVER_H
+
+#include <mtserver/client.h>
+#include <mtserver/framing.h>
+#include <mtserver/handler.h>
+#include <mtserver/hooks.h>
+#include <mtserver/limits.h>
+#include <mtserver/server.h>
+#include <mtserver/stats.h>
+#include <mtserver/threads.h>
+#include <mtserver/version.h>
+
+#endif

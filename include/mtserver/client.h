@@ -1,0 +1,254 @@
+/**
+ * @file mtserver/client.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup client Client
+ * What a callback does with its client: reply, converse, ask who it is.
+ *
+ * A client may be used from its open hook to its close hook, on the thread of the callback that runs
+ * for it, and nowhere else.
+ * @{
+ */
+#ifndef MTSERVER_CLIENT_H
+#define MTSERVER_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Why a handler that runs long may give up: what mts_client_gone() answers, besides 0. */
+enum mts_gone {
+	MTS_GONE_EOF = 1, /**< the peer sends no more; it may still read */
+	MTS_GONE_RESET = 2, /**< the connection is dead: nothing that is written arrives */
+	MTS_GONE_STOP = 3 /**< the server is stopping */
+};
+
+/**
+ * Writes to the client: all of it, or an error.
+ *
+ * Small writes are gathered, and sent together when no further request of this client is waiting.
+ * What the socket does not take at once is kept and follows by itself, up to the output limit
+ * (mts_server_set_max_output()); past that the call blocks until the peer reads.
+ *
+ * @param client the client
+ * @param data the bytes; not kept
+ * @param size how many; 0 is fine
+ * @retval 0 written
+ * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
+ * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
+
+/**
+ * Writes a string without its NUL, and adds no newline.
+ *
+ * @param client the client
+ * @param text the string
+ * @retval 0 written
+ * @retval -EINVAL @p client or @p text is NULL
+ * @retval -EPIPE the client is lost
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_puts(mts_client *client, const char *text);
+
+/**
+ * Writes formatted text, as printf(3) does, without the NUL.
+ *
+ * @param client the client
+ * @param format the format, with its arguments
+ * @retval 0 written
+ * @retval -EINVAL @p client or @p format is NULL, or the format is wrong
+ * @retval -EPIPE the client is lost
+ * @retval -ENOMEM memory is short; when the text could be made but not kept, the client is cut off
+ * @retval -EOVERFLOW the text would be longer than INT_MAX; nothing was written
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_PRINTF(2, 3);
+
+/**
+ * Sends what was written so far now, instead of when the handler is done. What the socket does not
+ * take at once follows by itself.
+ *
+ * @param client the client
+ * @retval 0 sent, or on its way
+ * @retval -EINVAL @p client is NULL
+ * @retval -EPIPE the client is lost
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_flush(mts_client *client);
+
+/**
+ * Waits for this client's next request inside the callback: a conversation, written as one. Sends
+ * first what was written.
+ *
+ * The bytes of the earlier request are gone in every case.
+ *
+ * @param client the client
+ * @param[out] request the bytes, as a handler gets them
+ * @param[out] size how many; 0 when there is none
+ * @retval 1 here it is
+ * @retval 0 the peer sends no more
+ * @retval -EINVAL an argument is NULL
+ * @retval -ECANCELED the server stops, and no whole request had arrived by then
+ * @retval -EMSGSIZE the request is too large; the client ends when the callback returns
+ * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; likewise
+ * @retval -EPIPE the client is lost
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @par Threads
+ * This client's callbacks; in the close hook the answer is -EPIPE.
+ * @since 0.1
+ */
+MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
+
+/**
+ * Reads raw bytes that follow the current request: those already here, else it waits for some. Sends
+ * first what was written. The current request stays valid.
+ *
+ * @param client the client
+ * @param[out] buffer where to put them
+ * @param size how many at most, above 0
+ * @return how many bytes were read, 0 at the peer's end of stream, or
+ * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
+ * @retval -ECANCELED the server stops, and all that had arrived by then was read
+ * @retval -EPIPE the client is lost
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @par Threads
+ * This client's callbacks; in the close hook the answer is -EPIPE.
+ * @since 0.1
+ */
+MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
+
+/**
+ * The server of a client, to stop it say.
+ *
+ * @param client the client
+ * @return the server; NULL when @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API mts_server *mts_client_server(const mts_client *client);
+
+/**
+ * Where the client comes from.
+ *
+ * @param client the client
+ * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix`, valid until the callback returns; "" when
+ *         @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API const char *mts_client_peer(mts_client *client);
+
+/**
+ * The address of this machine that the client connected to.
+ *
+ * @param client the client
+ * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not known
+ *         or @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API const char *mts_client_local(mts_client *client);
+
+/**
+ * Where the client comes from, for programs.
+ *
+ * @param client the client
+ * @param[out] address where to put it; cut when there is too little room
+ * @param[in,out] size in bytes: the room at @p address, then the size that the address has, as
+ *        getpeername(2) does
+ * @retval 0 done
+ * @retval -EINVAL an argument is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_peer_sockaddr(
+	const mts_client *client, struct sockaddr *address, socklen_t *size);
+
+/**
+ * The client's socket, for getsockopt(2) and the like. Do not close it, read from it or write to it.
+ *
+ * @param client the client
+ * @return the descriptor, or
+ * @retval -EINVAL @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_fd(const mts_client *client);
+
+/**
+ * Keeps a pointer with the client: the program's own state for it.
+ *
+ * @param client the client; nothing happens when it is NULL
+ * @param data stays the caller's; free it in the close hook
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API void mts_client_set_data(mts_client *client, void *data);
+
+/**
+ * The pointer that was kept with the client.
+ *
+ * @param client the client
+ * @return what mts_client_set_data() was given last; NULL before that, or when @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API void *mts_client_data(const mts_client *client);
+
+/**
+ * The number of the client: never used again while the server lives.
+ *
+ * @param client the client
+ * @return the number, never 0; 0 when @p client is NULL
+ * @par Threads
+ * This client's callbacks. The number itself may go anywhere.
+ * @since 0.1
+ */
+MTS_API uint64_t mts_client_id(const mts_client *client);
+
+/**
+ * Asks whether a long handler may as well give up. Costs a system call.
+ *
+ * @param client the client
+ * @return 0: no; #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true; or
+ * @retval -EINVAL @p client is NULL
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.1
+ */
+MTS_API int mts_client_gone(mts_client *client);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

@@ -1,0 +1,159 @@
+/**
+ * @file mtserver/framing.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup framing Framing
+ * What a request is: how a client's stream of bytes is cut into requests.
+ *
+ * One kind for a server, chosen before it runs; raw unless another one is chosen, the last choice
+ * counts. However the network cuts the stream, the requests are the same, save for raw. A request
+ * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory is
+ * taken for the excess. A last request that the peer's end of stream cuts off is dropped
+ * (#MTS_CLOSED_PROTOCOL), except a last line.
+ * @{
+ */
+#ifndef MTSERVER_FRAMING_H
+#define MTSERVER_FRAMING_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The order of the bytes of a length prefix. */
+enum mts_byte_order {
+	MTS_BIG_ENDIAN = 0, /**< network order, the most significant byte first */
+	MTS_LITTLE_ENDIAN = 1 /**< the least significant byte first */
+};
+
+/**
+ * Finds the end of a request, for mts_server_frame_custom().
+ *
+ * @param data what has arrived of the request, and perhaps of the ones after it
+ * @param size how many bytes, at least 1
+ * @param scanned how many of them it was shown before, while it looked for the end of this same
+ *        request: where to go on searching
+ * @param user what mts_server_frame_custom() was given
+ * @return a positive count: so many first bytes are one request; 0: more is needed; a negative errno
+ *         value, or more than @p size: a protocol error, which ends the client (#MTS_CLOSED_PROTOCOL)
+ * @par Threads
+ * Called on threads of the library, with no lock held, for different clients at the same time.
+ */
+typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, void *user);
+
+/**
+ * A request is whatever one receive returned, at most the maximum request size. The default.
+ *
+ * @param server the server
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_raw(mts_server *server);
+
+/**
+ * A request is a line: the bytes up to LF, without it and without one CR before it. A last line that
+ * ends with the stream instead of LF is a request too.
+ *
+ * @param server the server
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_lines(mts_server *server);
+
+/**
+ * A request is the bytes up to a delimiter, without it.
+ *
+ * @param server the server
+ * @param delimiter its bytes; copied
+ * @param size how many, 1 to 256
+ * @retval 0 done
+ * @retval -EINVAL @p server or @p delimiter is NULL, or @p size is out of range
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter, size_t size);
+
+/**
+ * Every request has the same size.
+ *
+ * @param server the server
+ * @param size in bytes, 1 to 1 GiB. A maximum request size that was set is a limit here too: when it
+ *        is smaller, run answers -EINVAL.
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p size is out of range
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
+
+/**
+ * A request is preceded by its length, which does not count itself. The request is the body without
+ * the length; 0 bytes are a request too.
+ *
+ * @param server the server
+ * @param bytes the width of the length: 1, 2, 4 or 8 bytes, unsigned
+ * @param byte_order #MTS_BIG_ENDIAN or #MTS_LITTLE_ENDIAN
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or another value is not one of those
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int byte_order);
+
+/**
+ * A function of the program finds where a request ends.
+ *
+ * @param server the server
+ * @param framer the function
+ * @param user handed to @p framer; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server or @p framer is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void *user);
+
+/**
+ * Sets the largest request, without its length prefix or delimiter.
+ *
+ * The default is 1,024 bytes for raw framing and 64 KiB for the others; for fixed framing, its size. A
+ * value that is set wins over them, whichever call came first.
+ *
+ * @param server the server
+ * @param bytes 1 to 1 GiB
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_request(mts_server *server, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

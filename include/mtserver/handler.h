@@ -1,0 +1,54 @@
+/**
+ * @file mtserver/handler.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup handler Handler
+ * The callback that a program writes: one call for each request, plain blocking C.
+ * @{
+ */
+#ifndef MTSERVER_HANDLER_H
+#define MTSERVER_HANDLER_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One connected peer. It lives from the open hook to the end of the close hook. */
+typedef struct mts_client mts_client;
+
+/** What a handler may return, besides a negative errno value. */
+enum mts_verdict {
+	MTS_KEEP = 0, /**< wait for this client's next request */
+	MTS_CLOSE = 1 /**< send what was written, then close so that the peer receives all of it */
+};
+
+/**
+ * Handles one request.
+ *
+ * It may block: sleep, query a database, talk with its own client through mts_client_next(). That
+ * holds up no other client. One client's requests are handled one at a time and in their order;
+ * different clients' at the same time.
+ *
+ * @param client who asks; valid here and until the close hook has returned
+ * @param request its bytes, never NULL, also when @p size is 0. They belong to the library, and are
+ *        valid until the handler returns or asks for the next request. `request[size]` reads as a
+ *        NUL byte, so that text needs no copy.
+ * @param size how many bytes
+ * @param user what mts_server_create() was given
+ * @retval MTS_KEEP wait for the next request
+ * @retval MTS_CLOSE send everything, then close
+ * @retval "a negative errno value" log it and cut the client off: what was not sent yet is dropped.
+ *         Any other value counts as -EINVAL.
+ * @par Threads
+ * Called on a thread of the library, with no lock of the library held.
+ */
+typedef int (*mts_handler)(mts_client *client, const void *request, size_t size, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

@@ -1,0 +1,162 @@
+/**
+ * @file mtserver/hooks.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup hooks Hooks
+ * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a message
+ * for the log. They run on threads of the library, with no lock of the library held.
+ * @{
+ */
+#ifndef MTSERVER_HOOKS_H
+#define MTSERVER_HOOKS_H
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Why a client ended. */
+enum mts_closed {
+	MTS_CLOSED_BY_PEER = 0, /**< the peer sent its end of stream, or reset the connection */
+	MTS_CLOSED_BY_HANDLER = 1, /**< the handler returned #MTS_CLOSE */
+	MTS_CLOSED_IDLE = 2, /**< no request for too long */
+	MTS_CLOSED_REQUEST_TIMEOUT = 3, /**< a request took too long to arrive */
+	MTS_CLOSED_WRITE_TIMEOUT = 4, /**< the peer did not read for too long */
+	MTS_CLOSED_TOO_LARGE = 5, /**< a request above the limit */
+	MTS_CLOSED_PROTOCOL = 6, /**< the stream broke the framing, or was cut off in a request */
+	MTS_CLOSED_ERROR = 7, /**< the handler returned an error, or a resource was short */
+	MTS_CLOSED_EVICTED = 8, /**< room was needed for another client */
+	MTS_CLOSED_KICKED = 9, /**< the program cut it off */
+	MTS_CLOSED_STOP = 10 /**< the server stopped */
+};
+
+/** The levels of log messages: those of syslog(3). */
+enum mts_log_level {
+	MTS_LOG_ERR = 3, /**< something does not work */
+	MTS_LOG_WARNING = 4, /**< something may soon not work, or a peer or handler misbehaved */
+	MTS_LOG_NOTICE = 5, /**< worth knowing */
+	MTS_LOG_INFO = 6, /**< start and stop */
+	MTS_LOG_DEBUG = 7 /**< for the library's own developers */
+};
+
+/**
+ * A client has connected. May write a greeting, and even converse with mts_client_next().
+ *
+ * @param client the client
+ * @param user what mts_server_on_open() was given
+ * @return 0: serve it; anything else: refuse it. Then it is closed after what was written has been
+ *         sent, with no close hook, and counts as refused, not as accepted.
+ */
+typedef int (*mts_open_hook)(mts_client *client, void *user);
+
+/**
+ * A client has ended: exactly once for every client that was opened, after its last callback, when its
+ * output is handed over to the kernel or given up.
+ *
+ * @param client the client, for the last time; nothing can be written any more
+ * @param reason one of #mts_closed
+ * @param user what mts_server_on_close() was given
+ */
+typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
+
+/**
+ * A thread that serves clients begins, or ends.
+ *
+ * @param user what mts_server_on_thread() was given
+ */
+typedef void (*mts_thread_hook)(void *user);
+
+/**
+ * A message. It should return soon: the thread that it runs on waits for it.
+ *
+ * @param level one of #mts_log_level
+ * @param message one line without newline, in which bytes that are not printable ASCII are escaped;
+ *        valid until the hook returns
+ * @param user what mts_server_on_log() was given
+ */
+typedef void (*mts_log_hook)(int level, const char *message, void *user);
+
+/**
+ * Sets what is called when a client connects.
+ *
+ * @param server the server
+ * @param hook the function; NULL: none
+ * @param user handed to @p hook; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *user);
+
+/**
+ * Sets what is called when a client has ended.
+ *
+ * @param server the server
+ * @param hook the function; NULL: none
+ * @param user handed to @p hook; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *user);
+
+/**
+ * Sets what is called on each thread that serves clients: first of all, and last of all.
+ *
+ * @param server the server
+ * @param start called when the thread begins; NULL: nothing
+ * @param end called when the thread ends; NULL: nothing
+ * @param user handed to both; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_on_thread(
+	mts_server *server, mts_thread_hook start, mts_thread_hook end, void *user);
+
+/**
+ * Sets where messages go; without it the library is silent. Messages of one kind that come too fast are
+ * counted instead, and the next one says how many there were.
+ *
+ * @param server the server
+ * @param hook the function; NULL: none
+ * @param max_level the highest level wanted, one of #mts_log_level
+ * @param user handed to @p hook; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p max_level is out of the range 0 to 7
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_level, void *user);
+
+/**
+ * Names a reason.
+ *
+ * @param reason one of #mts_closed
+ * @return a constant string such as "by peer"; NULL when there is no such reason, so that a loop from 0
+ *         up meets them all
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API const char *mts_closed_name(int reason);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

@@ -1,0 +1,114 @@
+/**
+ * @file mtserver/limits.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup limits Limits
+ * How much a server takes on, and how long it waits. Everything is finite by default.
+ *
+ * Setters that are *live* may be called while the server runs, from any thread; those only return
+ * their code then, and leave mts_server_error() alone.
+ * @{
+ */
+#ifndef MTSERVER_LIMITS_H
+#define MTSERVER_LIMITS_H
+
+#include <stddef.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The waits that mts_server_set_timeout() bounds. */
+enum mts_timeout {
+	MTS_TIMEOUT_IDLE = 0, /**< between requests; not available yet */
+	MTS_TIMEOUT_REQUEST = 1, /**< from a request's first byte to its last; not available yet */
+	MTS_TIMEOUT_WRITE = 2, /**< a write that makes no progress; not available yet */
+	MTS_TIMEOUT_HANDLER = 3, /**< one call of the handler; not available yet */
+	MTS_TIMEOUT_LINGER = 4, /**< after the reply, for the peer to finish; not available yet: 2 s */
+	MTS_TIMEOUT_STOP = 5 /**< from the stop to the cut; 5 s by default */
+};
+
+/**
+ * Sets how many clients may be connected at once; the others wait in the kernel's queue (listen(2)).
+ * *Live*: nobody is cut off when there are more at the moment.
+ *
+ * @param server the server
+ * @param clients 1 to 16,000,000. The default is 10,000, or what the limit of open files (RLIMIT_NOFILE,
+ *        getrlimit(2)) leaves when the server starts.
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p clients is out of range
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
+
+/**
+ * Sets how much output may wait for one client; see mts_client_write(). *Live*.
+ *
+ * @param server the server
+ * @param bytes 1 to 1 GiB; the default is 256 KiB
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
+
+/**
+ * Sets how many connections the kernel holds for each listener until they are accepted (listen(2), which
+ * may hold fewer).
+ *
+ * @param server the server
+ * @param connections 1 or more; the default is SOMAXCONN
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p connections is below 1
+ * @retval -EBUSY the server listens already, runs or ran
+ * @par Threads
+ * One at a time, before listen.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_backlog(mts_server *server, int connections);
+
+/**
+ * For protocols in which the client speaks first: lets the kernel hold a TCP connection back until its
+ * first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. Unix sockets do not
+ * mind.
+ *
+ * @param server the server
+ * @param seconds how long the kernel holds a silent one back, at most 3,600; 0, the default: not at all
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p seconds is out of range
+ * @retval -ENOTSUP this system has no such option
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
+
+/**
+ * Sets how long the server waits for something. *Live*: a stop that has begun keeps its deadline.
+ *
+ * @param server the server
+ * @param which one of #mts_timeout
+ * @param milliseconds how long; 0: for ever
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p which is none of them
+ * @retval -ENOTSUP @p which is not available yet: anything but #MTS_TIMEOUT_STOP
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

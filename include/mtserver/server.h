@@ -1,0 +1,231 @@
+/**
+ * @file mtserver/server.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup server Server
+ * Make a server, let it listen, run it, stop it.
+ *
+ * Functions that can fail return 0 or a negative errno value (errno(3)); `errno` itself means
+ * nothing after a call. What configures a server is called before it runs, from one thread at a
+ * time, and answers -EBUSY afterwards; mts_server_error() then has the whole sentence.
+ * @{
+ */
+#ifndef MTSERVER_SERVER_H
+#define MTSERVER_SERVER_H
+
+#include <stddef.h>
+
+#include <mtserver/export.h>
+#include <mtserver/handler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A server: its listeners, clients and threads. It runs once. */
+typedef struct mts_server mts_server;
+
+/**
+ * Makes a server. It opens nothing and starts nothing.
+ *
+ * @param handler called for each request
+ * @param user handed to @p handler; stays the caller's
+ * @return the server, to be freed with mts_server_destroy(); NULL when memory is short or
+ *         @p handler is NULL
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
+
+/**
+ * Binds an address and listens on it, at once: peers can connect from now on, and are served as soon
+ * as the server runs. May be called several times.
+ *
+ * | address | where |
+ * |---|---|
+ * | `5000`, `*:5000` | every address of this machine, IPv4 and IPv6 |
+ * | `localhost:5000` | 127.0.0.1 and ::1, whatever the resolver says |
+ * | `127.0.0.1:5000`, `[::1]:5000` | that address |
+ * | `name:5000` | all addresses that the name resolves to |
+ * | `unix:/path` | a Unix socket; a stale file is replaced only when nobody answers on it, any other file is left alone, ours goes away when the server ends |
+ * | `unix:@name` | a Unix socket in Linux's abstract name space (unix(7)) |
+ *
+ * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. An
+ * address family that the machine lacks is skipped when another one could be bound.
+ *
+ * @param server the server
+ * @param address a string as above; not kept
+ * @retval 0 it listens
+ * @retval -EINVAL @p server or @p address is NULL, or the address cannot be understood
+ * @retval -ENAMETOOLONG the path of a Unix socket is too long
+ * @retval -EBUSY the server runs or ran
+ * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
+ * @retval -ENOENT the name does not resolve
+ * @retval -EAGAIN the name does not resolve at the moment
+ * @retval -ENOMEM memory is short
+ * @retval "another negative errno" what socket(2), bind(2) or listen(2) said. On failure nothing of
+ *         this call stays bound.
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_listen(mts_server *server, const char *address);
+
+/**
+ * Takes over a listening stream socket that the caller made or inherited, from a service manager say.
+ *
+ * @param server the server
+ * @param fd the socket; it belongs to the server after success, and stays the caller's on failure. It
+ *        is made non-blocking and close-on-exec. The file of a Unix socket is left alone at the end.
+ * @retval 0 taken
+ * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket
+ * @retval -EBADF @p fd is no open descriptor
+ * @retval -ENOTSOCK @p fd is no socket
+ * @retval -EBUSY the server runs or ran
+ * @retval -ENOMEM memory is short
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_listen_fd(mts_server *server, int fd);
+
+/**
+ * Tells where the server listens.
+ *
+ * @param server the server
+ * @param index which address, from 0 up, in the order of binding
+ * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix:/path`, with the real port; it belongs to
+ *         the server and is valid until it is destroyed. NULL past the last address, or when
+ *         @p server is NULL.
+ * @par Threads
+ * Any, once the listen calls are done.
+ * @since 0.1
+ */
+MTS_API const char *mts_server_address(const mts_server *server, size_t index);
+
+/**
+ * Serves until the server is stopped; blocks.
+ *
+ * Callbacks run on the library's threads, never on this one.
+ *
+ * @param server the server
+ * @retval 0 it was asked to stop, and has; also when clients had to be cut off at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EINVAL @p server is NULL, or it has no listener
+ * @retval -EALREADY it runs or ran
+ * @retval -EDEADLK called from a callback of this server
+ * @retval "another negative errno" it could not start: no descriptor, memory or thread
+ * @par Threads
+ * Any but the server's own.
+ * @since 0.1
+ */
+MTS_API int mts_server_run(mts_server *server);
+
+/**
+ * Serves in the background: clients are served as soon as it returns.
+ *
+ * @param server the server
+ * @retval 0 it runs
+ * @retval -EINVAL @p server is NULL, or it has no listener
+ * @retval -EALREADY it runs or ran
+ * @retval -EDEADLK called from a callback of this server
+ * @retval "another negative errno" it could not start: no descriptor, memory or thread
+ * @par Threads
+ * Any but the server's own.
+ * @since 0.1
+ */
+MTS_API int mts_server_start(mts_server *server);
+
+/**
+ * Waits until a server that was started has stopped. May be called more than once.
+ *
+ * @param server the server
+ * @retval 0 it was asked to stop, and has
+ * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EINVAL @p server is NULL, or was never started
+ * @retval -EDEADLK called from a callback of this server
+ * @par Threads
+ * Any but the server's own.
+ * @since 0.1
+ */
+MTS_API int mts_server_join(mts_server *server);
+
+/**
+ * Asks the server to stop; returns at once. Asking again changes nothing; asking before run makes run
+ * return at once.
+ *
+ * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests that
+ * have been received whole are served, partial ones dropped; requests in progress finish and their
+ * replies go out; at the deadline the sockets are cut. Callbacks that still run then are reported in
+ * the log.
+ *
+ * @param server the server; NULL is fine
+ * @par Threads
+ * Any, and any callback, and any signal handler: async-signal-safe, errno preserved.
+ * @since 0.1
+ */
+MTS_API void mts_server_stop(mts_server *server);
+
+/**
+ * Frees the server; stops it and waits for its end first where needed.
+ *
+ * @param server the server; NULL is fine
+ * @retval 0 done: no callback runs any more, and no thread, descriptor or byte is left
+ * @retval -EDEADLK called from a callback of this server; nothing was done
+ * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again once
+ *         they have returned, or exit.
+ * @par Threads
+ * Any but the server's own. Nobody may use the server at the same time, save for threads that wait in
+ * mts_server_run() or mts_server_join(): they are let go first.
+ * @since 0.1
+ */
+MTS_API int mts_server_destroy(mts_server *server);
+
+/**
+ * The sentence of the last configuration call, start or run that failed: what was tried, on what, and
+ * why.
+ *
+ * @param server the server
+ * @return such as `cannot listen on 127.0.0.1:80: Permission denied`; "" when nothing failed or
+ *         @p server is NULL. It belongs to the server and is valid until the next such call.
+ * @par Threads
+ * The one that configures.
+ * @since 0.1
+ */
+MTS_API const char *mts_server_error(const mts_server *server);
+
+/**
+ * A whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
+ *
+ * While it runs it handles these two signals, and puts the old handling back at the end. A failure is
+ * printed on standard error.
+ *
+ * @param address where to listen, as in mts_server_listen()
+ * @param handler called for each request
+ * @param user handed to @p handler
+ * @return an exit status for main(): EXIT_SUCCESS after a stop, otherwise EXIT_FAILURE. That is also
+ *         the answer to a second call while one is being served in this process.
+ * @par Threads
+ * Any, one at a time in a process.
+ * @since 0.1
+ */
+MTS_API int mts_serve(const char *address, mts_handler handler, void *user);
+
+/**
+ * Names an error code.
+ *
+ * @param code what a function returned: 0 or a negative errno value
+ * @return a short text, never NULL, in the words of strerror(3); not to be freed
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API const char *mts_strerror(int code);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

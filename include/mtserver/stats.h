@@ -1,0 +1,70 @@
+/**
+ * @file mtserver/stats.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup stats Stats
+ * What the server has done and is doing, in numbers.
+ * @{
+ */
+#ifndef MTSERVER_STATS_H
+#define MTSERVER_STATS_H
+
+#include <stdint.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The numbers that mts_server_stat() knows; new ones are added at the end. */
+enum mts_stat {
+	MTS_STAT_ACCEPTED = 0, /**< clients opened so far */
+	MTS_STAT_OPEN = 1, /**< of these, those not closed yet */
+	MTS_STAT_CLOSED = 2, /**< of these, those whose close hook has returned */
+	MTS_STAT_REFUSED = 3, /**< connections turned away before they were opened */
+	MTS_STAT_REQUESTS = 4, /**< requests handed to callbacks so far */
+	MTS_STAT_BYTES_IN = 5, /**< bytes received so far */
+	MTS_STAT_BYTES_OUT = 6, /**< bytes handed to the kernel so far */
+	MTS_STAT_THREADS = 7, /**< threads for clients, now, idle ones too */
+	MTS_STAT_THREADS_PEAK = 8, /**< the most there were at once */
+	MTS_STAT_BUSY = 9, /**< handlers that run now */
+	MTS_STAT_STALLS = 10, /**< times a blocked handler was relieved by another thread */
+	MTS_STAT_ACCEPT_ERRORS = 11, /**< failures of accept(2) or of what follows it */
+	MTS_STAT_CUT_OFF = 12, /**< clients cut off at the stop deadline */
+	MTS_STAT_TIMEOUTS = 13, /**< deadlines that ended a client or its lingering */
+	MTS_STAT_LINGERING = 14, /**< sockets, now, whose close waits for the peer to finish */
+	MTS_STAT_THREAD_WAITS = 15 /**< times a client had to wait because no thread could be had */
+};
+
+/**
+ * Reads one number.
+ *
+ * @param server the server
+ * @param which one of #mts_stat
+ * @return the number; 0 when @p server is NULL or there is no such number
+ * @par Threads
+ * Any, at any time from create to destroy; not from signal handlers.
+ * @since 0.1
+ */
+MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
+
+/**
+ * Names a number.
+ *
+ * @param which one of #mts_stat
+ * @return a constant string such as "accepted"; NULL when there is no such number, so that a loop from
+ *         0 up meets them all
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API const char *mts_stat_name(int which);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

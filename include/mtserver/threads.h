@@ -1,0 +1,78 @@
+/**
+ * @file mtserver/threads.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup threads Threads
+ * Which threads serve the clients.
+ * @{
+ */
+#ifndef MTSERVER_THREADS_H
+#define MTSERVER_THREADS_H
+
+#include <stddef.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How clients and threads go together. Handlers may block in every model. */
+enum mts_thread_model {
+	MTS_THREAD_PER_CLIENT = 0, /**< a client has a thread of its own from accept to close */
+	MTS_THREAD_ON_DEMAND =
+		1 /**< a client has a thread only while it is served; not available yet */
+};
+
+/**
+ * Chooses the thread model. The default is #MTS_THREAD_PER_CLIENT.
+ *
+ * @param server the server
+ * @param model one of #mts_thread_model
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p model is none of them
+ * @retval -ENOTSUP @p model is #MTS_THREAD_ON_DEMAND
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_threads(mts_server *server, int model);
+
+/**
+ * Sets how many threads may serve clients at once. Clients that find none free wait for their turn.
+ *
+ * @param server the server
+ * @param threads how many, at most 1,000,000; 0, the default: as many as there are clients
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p threads is out of range
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
+
+/**
+ * Sets the stack of each thread that serves clients: what callbacks may use. It is virtual memory; what
+ * is never touched costs nothing.
+ *
+ * @param server the server
+ * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds what
+ *        it needs itself.
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_stack_size(mts_server *server, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

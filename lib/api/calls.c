@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What callbacks may do with their client. They run on the worker that serves it, which lends it its
+ * buffers; so nothing here takes a lock by itself. Outside of callbacks a client has no worker, and a
+ * call that needs one is refused.
+ */
+#include <mtserver/client.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/client.h"
+#include "engine/input.h"
+#include "engine/output.h"
+#include "engine/server.h"
+#include "engine/turn.h"
+#include "engine/worker.h"
+#include "os/bind.h"
+#include "os/socket.h"
+#include "wire/address.h"
+
+enum { USUAL_TEXT = 1024 };
+
+int mts_client_write(mts_client *client, const void *data, size_t size)
+{
+	if (client == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
+}
+
+int mts_client_puts(mts_client *client, const char *text)
+{
+	return text == NULL ? -EINVAL : mts_client_write(client, text, strlen(text));
+}
+
+/* Writes text that was too long for the usual buffer. */
+static int write_long(mts_client *client, size_t size, const char *format, va_list arguments)
+{
+	char *text = malloc(size + 1);
+	if (text == NULL) {
+		return -ENOMEM;
+	}
+	(void)vsnprintf(text, size + 1, format, arguments);
+	const int result = mts_client_write(client, text, size);
+	free(text);
+	return result;
+}
+
+int mts_client_printf(mts_client *client, const char *format, ...)
+{
+	char text[USUAL_TEXT];
+	va_list arguments;
+	if (client == NULL || format == NULL) {
+		return -EINVAL;
+	}
+	errno = 0;
+	va_start(arguments, format);
+	const int size = vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (size < 0) {
+		return errno == EOVERFLOW ? -EOVERFLOW : -EINVAL;
+	}
+	if ((size_t)size < sizeof(text)) {
+		return mts_client_write(client, text, (size_t)size);
+	}
+	va_start(arguments, format);
+	const int result = write_long(client, (size_t)size, format, arguments);
+	va_end(arguments);
+	return result;
+}
+
+static int flush(mts_client *client)
+{
+	return client->worker == NULL ? -EPIPE : mtsi_output_flush(client->worker);
+}
+
+int mts_client_flush(mts_client *client)
+{
+	return client == NULL ? -EINVAL : flush(client);
+}
+
+int mts_client_next(mts_client *client, const void **request, size_t *size)
+{
+	if (client == NULL || request == NULL || size == NULL) {
+		return -EINVAL;
+	}
+	*request = NULL;
+	*size = 0;
+	const int result = flush(client);
+	return result != 0 ? result : mtsi_turn_next(client->worker, request, size);
+}
+
+ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
+{
+	if (client == NULL || buffer == NULL || size == 0) {
+		return -EINVAL;
+	}
+	const int result = flush(client);
+	return result != 0 ? result : mtsi_input_read(client->worker, buffer, size);
+}
+
+mts_server *mts_client_server(const mts_client *client)
+{
+	return client == NULL ? NULL : client->server;
+}
+
+const char *mts_client_peer(mts_client *client)
+{
+	if (client == NULL || client->worker == NULL) {
+		return "";
+	}
+	char *text = client->worker->peer;
+	if (text[0] == '\0') {
+		(void)mtsi_peer_format(&client->peer, text, MTSI_ADDRESS_SPACE);
+	}
+	return text;
+}
+
+const char *mts_client_local(mts_client *client)
+{
+	if (client == NULL || client->worker == NULL) {
+		return "";
+	}
+	char *text = client->worker->local;
+	if (text[0] == '\0') {
+		struct mtsi_target bound;
+		struct mtsi_peer local;
+		mtsi_bound_address(client->fd, &bound);
+		mtsi_peer_from(&local, (const struct sockaddr *)&bound.address, bound.size);
+		(void)mtsi_peer_format(&local, text, MTSI_ADDRESS_SPACE);
+	}
+	return text;
+}
+
+int mts_client_peer_sockaddr(const mts_client *client, struct sockaddr *address, socklen_t *size)
+{
+	struct sockaddr_storage whole;
+	if (client == NULL || address == NULL || size == NULL) {
+		return -EINVAL;
+	}
+	const socklen_t needed = mtsi_peer_to(&client->peer, &whole);
+	memcpy(address, &whole, needed < *size ? needed : *size);
+	*size = needed;
+	return 0;
+}
+
+int mts_client_fd(const mts_client *client)
+{
+	return client == NULL ? -EINVAL : client->fd;
+}
+
+void mts_client_set_data(mts_client *client, void *data)
+{
+	if (client != NULL) {
+		client->data = data;
+	}
+}
+
+void *mts_client_data(const mts_client *client)
+{
+	return client == NULL ? NULL : client->data;
+}
+
+uint64_t mts_client_id(const mts_client *client)
+{
+	return client == NULL ? 0 : client->id;
+}
+
+int mts_client_gone(mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	const bool stopping = mtsi_stopping(client->server);
+	if (stopping && atomic_load(&client->cut)) {
+		return MTS_GONE_STOP;
+	}
+	if (atomic_load(&client->lost)) {
+		return MTS_GONE_RESET;
+	}
+	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);
+	if (state == MTSI_SOCKET_DEAD) {
+		return MTS_GONE_RESET;
+	}
+	if (stopping) {
+		return MTS_GONE_STOP;
+	}
+	return state == MTSI_SOCKET_HALF_CLOSED ? MTS_GONE_EOF : 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sentence of the last configuration call that failed. It belongs to the server, not to a thread:
+ * whoever configures a server reads it, and nobody else writes it.
+ */
+#include "api/failure.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/server.h"
+
+int mtsi_fail(mts_server *server, int code, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(server->error, sizeof(server->error), format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+int mtsi_configurable(mts_server *server, const char *what)
+{
+	if (server == NULL) {
+		return -EINVAL;
+	}
+	if (atomic_load(&server->life.state) != MTSI_LIFE_NEW) {
+		return mtsi_fail(server, -EBUSY, "cannot %s: the server runs already, or has run", what);
+	}
+	return 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The server's handle: arguments checked, then one call down.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <mtserver/server.h>
+
+#include "api/failure.h"
+#include "engine/server.h"
+
+mts_server *mts_server_create(mts_handler handler, void *user)
+{
+	return handler == NULL ? NULL : mtsi_life_new(handler, user);
+}
+
+int mts_server_listen(mts_server *server, const char *address)
+{
+	char why[sizeof(server->error) - 32];
+	int result = mtsi_configurable(server, "listen");
+	if (result != 0) {
+		return result;
+	}
+	if (address == NULL) {
+		return mtsi_fail(server, -EINVAL, "cannot listen: the address is NULL");
+	}
+	result = mtsi_listeners_add(server, address, why, sizeof(why));
+	return result == 0 ? 0 : mtsi_fail(server, result, "cannot listen on %s", why);
+}
+
+int mts_server_listen_fd(mts_server *server, int fd)
+{
+	int result = mtsi_configurable(server, "listen");
+	if (result != 0) {
+		return result;
+	}
+	result = mtsi_listeners_adopt(server, fd);
+	if (result == -EINVAL) {
+		return mtsi_fail(server, result,
+			"cannot listen on descriptor %d: it is not a listening stream socket", fd);
+	}
+	return result == 0
+		? 0
+		: mtsi_fail(server, result, "cannot listen on descriptor %d: %s", fd, strerror(-result));
+}
+
+const char *mts_server_address(const mts_server *server, size_t index)
+{
+	if (server == NULL || index >= server->listeners.count) {
+		return NULL;
+	}
+	return server->listeners.list[index].text;
+}
+
+int mts_server_run(mts_server *server)
+{
+	const int result = mts_server_start(server);
+	return result == 0 ? mtsi_life_join(server) : result;
+}
+
+int mts_server_start(mts_server *server)
+{
+	const char *why = "";
+	if (server == NULL) {
+		return -EINVAL;
+	}
+	if (mtsi_life_inside(server)) {
+		return -EDEADLK;
+	}
+	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW && server->listeners.count == 0) {
+		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
+	}
+	const int result = mtsi_life_start(server, &why);
+	return result == 0 ? 0 : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
+}
+
+int mts_server_join(mts_server *server)
+{
+	if (server == NULL) {
+		return -EINVAL;
+	}
+	if (mtsi_life_inside(server)) {
+		return -EDEADLK;
+	}
+	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+		return mtsi_fail(server, -EINVAL, "cannot join: the server was never started");
+	}
+	return mtsi_life_join(server);
+}
+
+void mts_server_stop(mts_server *server)
+{
+	if (server != NULL) {
+		mtsi_life_stop(server);
+	}
+}
+
+int mts_server_destroy(mts_server *server)
+{
+	if (server == NULL) {
+		return 0;
+	}
+	return mtsi_life_inside(server) ? -EDEADLK : mtsi_life_destroy(server);
+}
+
+const char *mts_server_error(const mts_server *server)
+{
+	return server == NULL ? "" : server->error;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A whole server in one call: the only place of the library that prints, and that touches signals.
+ *
+ * The handler runs on whichever thread of the host gets the signal, perhaps while the server is being
+ * freed on another one. So it counts itself in before it looks for the server, and the one who frees it
+ * hides it first and then waits until nobody is in the handler any more.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mtserver/server.h>
+
+#include "api/failure.h"
+#include "engine/server.h"
+
+static _Atomic bool serving;
+static mts_server *_Atomic served;
+static _Atomic unsigned in_handler;
+
+static const int signals[] = {SIGINT, SIGTERM};
+enum { SIGNALS = sizeof(signals) / sizeof(signals[0]) };
+
+static void stop_served(int number)
+{
+	(void)number;
+	atomic_fetch_add(&in_handler, 1);
+	mts_server_stop(atomic_load(&served));
+	atomic_fetch_sub(&in_handler, 1);
+}
+
+static void handle_signals(struct sigaction *before)
+{
+	struct sigaction stop = {.sa_handler = stop_served, .sa_flags = SA_RESTART};
+	(void)sigemptyset(&stop.sa_mask);
+	for (int i = 0; i < SIGNALS; i++) {
+		(void)sigaction(signals[i], &stop, &before[i]);
+	}
+}
+
+static void restore_signals(const struct sigaction *before)
+{
+	for (int i = 0; i < SIGNALS; i++) {
+		(void)sigaction(signals[i], &before[i], NULL);
+	}
+}
+
+static int run_until_signal(mts_server *server)
+{
+	struct sigaction before[SIGNALS];
+	atomic_store(&served, server);
+	handle_signals(before);
+	const int result = mts_server_run(server);
+	restore_signals(before);
+	atomic_store(&served, NULL);
+	while (atomic_load(&in_handler) > 0) {
+		(void)sched_yield();
+	}
+	return result;
+}
+
+static int serve(const char *address, mts_handler handler, void *user)
+{
+	mts_server *server = mts_server_create(handler, user);
+	if (server == NULL) {
+		(void)fprintf(
+			stderr, "cannot serve: %s\n", handler == NULL ? "no handler" : strerror(ENOMEM));
+		return EXIT_FAILURE;
+	}
+	int result = mts_server_listen(server, address);
+	if (result == 0) {
+		result = run_until_signal(server);
+	}
+	if (result == -EBUSY) {
+		/* A handler hangs: nothing can be freed, and the program is about to end anyway. */
+		(void)fprintf(stderr, "stopped while a callback was still running\n");
+		return EXIT_FAILURE;
+	}
+	if (result != 0) {
+		(void)fprintf(stderr, "%s\n", mts_server_error(server));
+	}
+	(void)mts_server_destroy(server);
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int mts_serve(const char *address, mts_handler handler, void *user)
+{
+	if (atomic_exchange(&serving, true)) {
+		(void)fprintf(stderr, "cannot serve: one server is being served in this process already\n");
+		return EXIT_FAILURE;
+	}
+	const int status = serve(address, handler, user);
+	atomic_store(&serving, false);
+	return status;
+}

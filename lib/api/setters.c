@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads and limits: each value is checked where it is set, so that nothing absurd reaches the engine.
+ */
+#include <errno.h>
+#include <stdbool.h>
+
+#include <mtserver/limits.h>
+#include <mtserver/threads.h>
+
+#include "api/failure.h"
+#include "engine/server.h"
+
+enum {
+	MOST_THREADS = 1000000,
+	LEAST_STACK = 16 * 1024,
+	MOST_BYTES = 1024 * 1024 * 1024,
+	MOST_CLIENTS = 16000000,
+	MOST_DEFER = 3600
+};
+
+int mts_server_set_threads(mts_server *server, int model)
+{
+	const int result = mtsi_configurable(server, "choose the thread model");
+	if (result != 0) {
+		return result;
+	}
+	switch (model) {
+	case MTS_THREAD_PER_CLIENT:
+		return 0;
+	case MTS_THREAD_ON_DEMAND:
+		return mtsi_fail(server, -ENOTSUP, "threads on demand are not available yet");
+	default:
+		return mtsi_fail(server, -EINVAL, "%d is no thread model", model);
+	}
+}
+
+int mts_server_set_max_threads(mts_server *server, unsigned threads)
+{
+	const int result = mtsi_configurable(server, "limit the threads");
+	if (result != 0) {
+		return result;
+	}
+	if (threads > MOST_THREADS) {
+		return mtsi_fail(server, -EINVAL, "%u threads are more than %d", threads, MOST_THREADS);
+	}
+	server->options.max_threads = threads;
+	return 0;
+}
+
+int mts_server_set_stack_size(mts_server *server, size_t bytes)
+{
+	const int result = mtsi_configurable(server, "set the stack size");
+	if (result != 0) {
+		return result;
+	}
+	if (bytes < LEAST_STACK || bytes > MOST_BYTES) {
+		return mtsi_fail(server, -EINVAL, "a stack of %zu bytes is not between %d and %d", bytes,
+			LEAST_STACK, MOST_BYTES);
+	}
+	server->options.stack_size = bytes;
+	return 0;
+}
+
+/*
+ * Live setters may be called by anybody at any time, so they leave a sentence only as long as the server
+ * is being configured.
+ */
+static int refuse_live(mts_server *server, const char *what, size_t value)
+{
+	if (server != NULL && atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+		return mtsi_fail(server, -EINVAL, "%zu is out of range for %s", value, what);
+	}
+	return -EINVAL;
+}
+
+int mts_server_set_max_clients(mts_server *server, size_t clients)
+{
+	if (server == NULL || clients == 0 || clients > MOST_CLIENTS) {
+		return refuse_live(server, "the number of clients", clients);
+	}
+	mtsi_door_set_max_clients(server, clients);
+	return 0;
+}
+
+int mts_server_set_max_output(mts_server *server, size_t bytes)
+{
+	if (server == NULL || bytes == 0 || bytes > MOST_BYTES) {
+		return refuse_live(server, "the output limit in bytes", bytes);
+	}
+	atomic_store(&server->options.max_output, bytes);
+	return 0;
+}
+
+int mts_server_set_backlog(mts_server *server, int connections)
+{
+	const int result = mtsi_configurable(server, "set the backlog");
+	if (result != 0) {
+		return result;
+	}
+	if (server->listeners.count > 0) {
+		return mtsi_fail(server, -EBUSY, "cannot set the backlog: the server listens already");
+	}
+	if (connections < 1) {
+		return mtsi_fail(server, -EINVAL, "a backlog of %d connections is below 1", connections);
+	}
+	server->options.backlog = connections;
+	return 0;
+}
+
+int mts_server_set_defer_accept(mts_server *server, unsigned seconds)
+{
+	const int result = mtsi_configurable(server, "defer accept");
+	if (result != 0) {
+		return result;
+	}
+	if (seconds > MOST_DEFER) {
+		return mtsi_fail(server, -EINVAL, "deferring accept for %u seconds is more than %d",
+			seconds, MOST_DEFER);
+	}
+	if (seconds > 0 && !mtsi_can_defer_accept()) {
+		return mtsi_fail(server, -ENOTSUP, "this system cannot defer accept");
+	}
+	server->options.defer_accept = seconds;
+	return 0;
+}
+
+int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
+{
+	if (server == NULL || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_STOP) {
+		return refuse_live(server, "a choice of timeout", (size_t)which);
+	}
+	if (which != MTS_TIMEOUT_STOP) {
+		if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+			(void)mtsi_fail(server, -ENOTSUP, "timeout %d is not available yet", which);
+		}
+		return -ENOTSUP;
+	}
+	atomic_store(&server->options.stop_timeout, milliseconds);
+	return 0;
+}

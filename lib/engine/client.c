@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of a client, and its place in epoll.
+ *
+ * Only the owner closes the socket. Before that it takes the descriptor out of the client under the
+ * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
+ * connection is never hit. It also leaves epoll first: a descriptor that a child process still holds
+ * would go on raising events (epoll(7)).
+ */
+#include "engine/client.h"
+
+#include "engine/clients.h"
+#include "engine/door.h"
+#include "engine/server.h"
+#include "os/poll.h"
+#include "os/socket.h"
+
+int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
+{
+	const int poll = client->server->poll;
+	mtsi_lock_assert_held(&client->lock);
+	if (events == client->watched) {
+		return 0;
+	}
+	int result = 0;
+	if (events == 0) {
+		mtsi_poll_remove(poll, client->fd);
+	} else if (client->watched == 0) {
+		result = mtsi_poll_add(poll, client->fd, events, client->id);
+	} else {
+		result = mtsi_poll_change(poll, client->fd, events, client->id);
+	}
+	if (result == 0) {
+		client->watched = events;
+	}
+	return result;
+}
+
+void mtsi_client_close(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	mtsi_lock_take(&client->lock);
+	(void)mtsi_client_watch_locked(client, 0);
+	const int fd = client->fd;
+	client->fd = -1;
+	mtsi_queue_clear(&client->output);
+	mtsi_lock_release(&client->lock);
+	mtsi_socket_close(fd);
+	mtsi_clients_release(client);
+	mtsi_door_freed(server);
+}

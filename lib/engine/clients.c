@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of clients: slots in chunks of doubling size, made when they are first needed and kept
+ * until the server goes. So a pointer to a slot stays good for ever, and an id finds its client without
+ * a search: the low bits are the slot's number, the high ones count how often the slot was used. A slot
+ * whose generations are used up (2^40 clients) is never used again, and neither is an id.
+ *
+ * Finding is lock-free up to the slot: a chunk's pointer is written before the count covers it. Then
+ * the slot's own lock is taken and the id compared under it; the id changes only under that lock. A free
+ * slot keeps its last id, and has no socket.
+ */
+#include "engine/clients.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/server.h"
+#include "os/must.h"
+
+static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
+static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
+
+static unsigned chunk_of(size_t slot)
+{
+	unsigned chunk = 0;
+	for (size_t rest = slot >> MTSI_FIRST_CHUNK; rest != 0; rest >>= 1) {
+		chunk++;
+	}
+	return chunk;
+}
+
+static size_t chunk_start(unsigned chunk)
+{
+	return chunk == 0 ? 0 : (size_t)1 << (MTSI_FIRST_CHUNK + chunk - 1);
+}
+
+static size_t chunk_size(unsigned chunk)
+{
+	return chunk == 0 ? (size_t)1 << MTSI_FIRST_CHUNK : chunk_start(chunk);
+}
+
+static struct mts_client *slot_at(struct mtsi_clients *clients, size_t slot)
+{
+	const unsigned chunk = chunk_of(slot);
+	return atomic_load(&clients->chunks[chunk]) + (slot - chunk_start(chunk));
+}
+
+void mtsi_clients_init(struct mtsi_clients *clients)
+{
+	memset(clients, 0, sizeof(*clients));
+	mtsi_lock_init(&clients->lock);
+}
+
+void mtsi_clients_free(struct mtsi_clients *clients)
+{
+	const size_t slots = atomic_load(&clients->slots);
+	for (size_t slot = 0; slot < slots; slot++) {
+		mtsi_lock_destroy(&slot_at(clients, slot)->lock);
+	}
+	for (unsigned chunk = 0; chunk < MTSI_CHUNKS; chunk++) {
+		free(atomic_load(&clients->chunks[chunk]));
+	}
+	mtsi_lock_destroy(&clients->lock);
+}
+
+/* Its memory stays untouched, and so costs nothing, until slots in it are used. */
+static bool make_chunk(struct mtsi_clients *clients, unsigned chunk)
+{
+	if (atomic_load(&clients->chunks[chunk]) == NULL) {
+		struct mts_client *memory = calloc(chunk_size(chunk), sizeof(*memory));
+		if (memory == NULL) {
+			return false;
+		}
+		atomic_store(&clients->chunks[chunk], memory);
+	}
+	return true;
+}
+
+static struct mts_client *make_slot(struct mts_server *server)
+{
+	struct mtsi_clients *clients = &server->clients;
+	const size_t slot = atomic_load(&clients->slots);
+	if (slot == most_slots || !make_chunk(clients, chunk_of(slot))) {
+		return NULL;
+	}
+	struct mts_client *client = slot_at(clients, slot);
+	client->server = server;
+	client->fd = -1;
+	mtsi_lock_init(&client->lock);
+	client->id = slot; /* generation 0: nobody has had it yet */
+	atomic_store(&clients->slots, slot + 1);
+	return client;
+}
+
+static struct mts_client *take_slot(struct mts_server *server)
+{
+	struct mtsi_clients *clients = &server->clients;
+	mtsi_lock_take(&clients->lock);
+	struct mts_client *client = clients->free;
+	if (client != NULL) {
+		clients->free = client->next;
+	} else {
+		client = make_slot(server);
+	}
+	mtsi_lock_release(&clients->lock);
+	return client;
+}
+
+struct mts_client *mtsi_clients_open(
+	struct mts_server *server, int fd, const struct sockaddr *peer, unsigned size)
+{
+	struct mts_client *client = take_slot(server);
+	if (client == NULL) {
+		return NULL;
+	}
+	mtsi_lock_take(&client->lock);
+	client->id += MTSI_FIRST_ID;
+	client->fd = fd;
+	client->stage = MTSI_CLIENT_WAITING;
+	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
+	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
+	client->opened = false;
+	client->drained = 0;
+	client->data = NULL;
+	client->worker = NULL;
+	client->next = NULL;
+	mtsi_peer_from(&client->peer, peer, size);
+	mtsi_lock_release(&client->lock);
+	return client;
+}
+
+void mtsi_clients_release(struct mts_client *client)
+{
+	struct mtsi_clients *clients = &client->server->clients;
+	mtsi_must(client->fd < 0);
+	mtsi_lock_take(&client->lock);
+	client->stage = MTSI_CLIENT_FREE;
+	const bool used_up = client->id >> MTSI_SLOT_BITS == last_generation;
+	mtsi_lock_release(&client->lock);
+	if (used_up) {
+		return;
+	}
+	mtsi_lock_take(&clients->lock);
+	client->next = clients->free;
+	clients->free = client;
+	mtsi_lock_release(&clients->lock);
+}
+
+struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
+{
+	struct mtsi_clients *clients = &server->clients;
+	const size_t slot = (size_t)(id & (MTSI_FIRST_ID - 1));
+	if (id < MTSI_FIRST_ID || slot >= atomic_load(&clients->slots)) {
+		return NULL;
+	}
+	struct mts_client *client = slot_at(clients, slot);
+	mtsi_lock_take(&client->lock);
+	if (client->id == id && client->fd >= 0) {
+		return client;
+	}
+	mtsi_lock_release(&client->lock);
+	return NULL;
+}
+
+void mtsi_clients_each(struct mts_server *server, void (*visit)(struct mts_client *client))
+{
+	const size_t slots = atomic_load(&server->clients.slots);
+	for (size_t slot = 0; slot < slots; slot++) {
+		struct mts_client *client = slot_at(&server->clients, slot);
+		mtsi_lock_take(&client->lock);
+		if (client->fd >= 0) {
+			visit(client);
+		}
+		mtsi_lock_release(&client->lock);
+	}
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENTS_H
+#define MTSI_ENGINE_CLIENTS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/client.h"
+#include "os/lock.h"
+
+struct sockaddr;
+
+enum {
+	MTSI_SLOT_BITS = 24, /* an id's low bits are the slot, the others its generation, from 1 up */
+	MTSI_FIRST_CHUNK =
+		6, /* the first chunk has 2^6 slots, each further one as many as all before it */
+	MTSI_CHUNKS = MTSI_SLOT_BITS - MTSI_FIRST_CHUNK + 1
+};
+
+/* Ids are above this; below it is room for other tags in the same epoll. */
+#define MTSI_FIRST_ID (UINT64_C(1) << MTSI_SLOT_BITS)
+
+/* All clients of a server. */
+struct mtsi_clients {
+	struct mtsi_lock lock; /* guards free, and making slots */
+	struct mts_client *free; /* slots to use again, the latest first */
+	_Atomic size_t slots; /* how many have been made; grows only */
+	struct mts_client
+		*_Atomic chunks[MTSI_CHUNKS]; /* written once each, before slots covers them */
+};
+
+void mtsi_clients_init(struct mtsi_clients *clients);
+void mtsi_clients_free(struct mtsi_clients *clients);
+
+/*
+ * Makes a client of an accepted socket: stage WAITING. NULL when memory is short; the socket is the
+ * caller's then.
+ */
+struct mts_client *mtsi_clients_open(
+	struct mts_server *server, int fd, const struct sockaddr *peer, unsigned size);
+
+/* Gives a slot back whose socket is closed: what is left of mtsi_client_close(). */
+void mtsi_clients_release(struct mts_client *client);
+
+/*
+ * The client with an id, locked; NULL when it is gone. Any thread.
+ */
+struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
+
+/* Calls `visit` with each client that has a socket, locked. Any thread; `visit` takes no lock. */
+void mtsi_clients_each(struct mts_server *server, void (*visit)(struct mts_client *client));
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The crew: threads that are made when they are needed, rest when they are not, and leave when they
+ * have rested for a second; one always stays. The latest to rest is the first to be woken, so its stack
+ * is warm and the others can go.
+ *
+ * A client that comes is appended to the ready list, and for each client there some worker is on its
+ * way: woken, or being made. That is the rule everything here keeps, under the lock:
+ *
+ *     ready_count <= waking, unless no worker may be had
+ *
+ * Whoever becomes ready raises the left side, and relieve_locked() then the right one. A worker on its
+ * way lowers both by one when it takes a client, or only the right one when the list is empty; a worker
+ * that has finished with a client looks at the list before it rests, and only lowers the left one. So
+ * no client is ever left lying while a thread rests, and none is woken that finds nothing to do unless
+ * another was quicker.
+ *
+ * Where no worker may be had, at the limit or because a thread cannot be made, the client stays in the
+ * list: every worker that finishes looks there, and the keeper tries to make one again after 100 ms. A
+ * worker that decides to leave does so under the lock with the list empty, but its end hook runs outside
+ * of it and it counts as a thread until afterwards; what came meanwhile is looked at again then.
+ *
+ * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server for
+ * the last time when it releases the lock. Each one joins the one that left before it, the last one is
+ * joined when the server ends; so nobody has to be woken for that, and no thread is left over.
+ */
+#include "engine/crew.h"
+
+#include <string.h>
+
+#include "engine/server.h"
+#include "engine/turn.h"
+#include "engine/worker.h"
+#include "os/clock.h"
+#include "os/must.h"
+#include "os/thread.h"
+
+enum { OWN_STACK = MTSI_SCRATCH + 16 * 1024 };
+
+static const uint64_t rest_time = MTSI_SECOND;
+static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
+
+static void *worker_body(void *argument);
+
+void mtsi_crew_init(struct mtsi_crew *crew)
+{
+	memset(crew, 0, sizeof(*crew));
+	mtsi_lock_init(&crew->lock);
+	mtsi_signal_init(&crew->gone);
+	crew->ready_end = &crew->ready;
+}
+
+void mtsi_crew_free(struct mtsi_crew *crew)
+{
+	mtsi_must(crew->threads == 0 && crew->ready == NULL);
+	mtsi_signal_destroy(&crew->gone);
+	mtsi_lock_destroy(&crew->lock);
+}
+
+static void unlink_idle_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	if (worker->previous_idle != NULL) {
+		worker->previous_idle->next_idle = worker->next_idle;
+	} else {
+		crew->idle = worker->next_idle;
+	}
+	if (worker->next_idle != NULL) {
+		worker->next_idle->previous_idle = worker->previous_idle;
+	}
+}
+
+static void wake_one_locked(struct mtsi_crew *crew)
+{
+	struct mtsi_worker *worker = crew->idle;
+	unlink_idle_locked(crew, worker);
+	worker->woken = true;
+	crew->waking++;
+	/* Under the lock: once it is released the worker may serve, leave, and be no more. */
+	mtsi_signal_one(&worker->wake);
+}
+
+static bool may_make_locked(const struct mts_server *server)
+{
+	const unsigned limit = server->options.max_threads;
+	const struct mtsi_crew *crew = &server->crew;
+	return crew->short_until == 0 && (limit == 0 || crew->threads < limit);
+}
+
+/*
+ * Sees to it that a worker is on its way to each ready client, as far as that can be. How many threads
+ * the caller must make, after it has released the lock; they count already.
+ */
+static size_t relieve_locked(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &server->crew;
+	size_t make = 0;
+	mtsi_lock_assert_held(&crew->lock);
+	while (crew->ready_count > crew->waking) {
+		if (crew->idle != NULL) {
+			wake_one_locked(crew);
+		} else if (may_make_locked(server)) {
+			crew->threads++;
+			crew->waking++;
+			make++;
+		} else {
+			break;
+		}
+	}
+	if (crew->threads > crew->threads_peak) {
+		crew->threads_peak = crew->threads;
+	}
+	return make;
+}
+
+static void could_not_make(struct mts_server *server, size_t count, int result)
+{
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	crew->threads -= count;
+	crew->waking -= count;
+	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
+	if (crew->threads == 0) {
+		mtsi_signal_all(&crew->gone);
+	}
+	mtsi_lock_release(&crew->lock);
+	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, count);
+	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; clients wait", strerror(-result));
+	mtsi_keeper_wake(server);
+}
+
+static void make_workers(struct mts_server *server, size_t count)
+{
+	const size_t stack = server->options.stack_size + OWN_STACK;
+	for (; count > 0; count--) {
+		pthread_t thread;
+		const int result = mtsi_thread_start(&thread, stack, worker_body, server);
+		if (result != 0) {
+			could_not_make(server, count, result);
+			return;
+		}
+	}
+}
+
+void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mts_client *last = first;
+	while (last->next != NULL) {
+		last = last->next;
+	}
+	mtsi_lock_take(&crew->lock);
+	*crew->ready_end = first;
+	crew->ready_end = &last->next;
+	crew->ready_count += count;
+	const size_t make = relieve_locked(server);
+	const size_t short_of = crew->ready_count > crew->waking ? crew->ready_count - crew->waking : 0;
+	mtsi_lock_release(&crew->lock);
+	make_workers(server, make);
+	if (short_of > 0) {
+		mtsi_count_shared(
+			&server->stats, MTS_STAT_THREAD_WAITS, short_of < count ? short_of : count);
+		mtsi_log(server, MTSI_LOG_THREAD, "all threads are taken; clients wait");
+	}
+}
+
+uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_crew *crew = &server->crew;
+	size_t make = 0;
+	mtsi_lock_take(&crew->lock);
+	if (crew->short_until != 0 && crew->short_until <= now) {
+		crew->short_until = 0;
+		make = relieve_locked(server);
+	}
+	mtsi_lock_release(&crew->lock);
+	make_workers(server, make);
+	mtsi_lock_take(&crew->lock);
+	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
+	mtsi_lock_release(&crew->lock);
+	return due;
+}
+
+static struct mts_client *take_locked(struct mtsi_crew *crew)
+{
+	struct mts_client *client = crew->ready;
+	mtsi_lock_assert_held(&crew->lock);
+	if (client != NULL) {
+		crew->ready = client->next;
+		crew->ready_count--;
+		if (crew->ready == NULL) {
+			crew->ready_end = &crew->ready;
+		}
+	}
+	return client;
+}
+
+struct mts_client *mtsi_crew_take(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	struct mts_client *client = take_locked(&server->crew);
+	mtsi_lock_release(&server->crew.lock);
+	return client;
+}
+
+/* Rests until woken: true. False: it has rested long enough, and is off the stack. */
+static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	uint64_t until = mtsi_clock_after(mtsi_clock_now(), rest_time);
+	worker->woken = false;
+	worker->previous_idle = NULL;
+	worker->next_idle = crew->idle;
+	if (crew->idle != NULL) {
+		crew->idle->previous_idle = worker;
+	}
+	crew->idle = worker;
+	while (!worker->woken) {
+		const bool in_time = mtsi_signal_wait(&worker->wake, &crew->lock, until);
+		if (worker->woken) {
+			break;
+		}
+		if (crew->leaving || (!in_time && crew->threads > 1)) {
+			unlink_idle_locked(crew, worker);
+			return false;
+		}
+		if (!in_time) {
+			until = MTSI_NEVER;
+		}
+	}
+	crew->waking--;
+	return true;
+}
+
+static void work_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	do {
+		struct mts_client *client;
+		while ((client = take_locked(crew)) != NULL) {
+			worker->client = client;
+			mtsi_lock_release(&crew->lock);
+			mtsi_turn(worker, client);
+			mtsi_lock_take(&crew->lock);
+			worker->client = NULL;
+		}
+	} while (!crew->leaving && rest_locked(crew, worker));
+}
+
+static void enlist(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	mtsi_lock_take(&crew->lock);
+	crew->waking--;
+	worker->next = crew->workers;
+	if (crew->workers != NULL) {
+		crew->workers->previous = worker;
+	}
+	crew->workers = worker;
+	work_locked(crew, worker);
+	mtsi_lock_release(&crew->lock);
+}
+
+static void unlink_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	struct mtsi_stats *shared = &worker->server->stats;
+	if (worker->previous != NULL) {
+		worker->previous->next = worker->next;
+	} else {
+		crew->workers = worker->next;
+	}
+	if (worker->next != NULL) {
+		worker->next->previous = worker->previous;
+	}
+	for (int i = 0; i < MTSI_STATS; i++) {
+		mtsi_count_shared(
+			shared, i, atomic_load_explicit(&worker->stats.count[i], memory_order_relaxed));
+	}
+}
+
+/* The last of a worker. It joins the one that left before it. */
+static void leave(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	unlink_locked(crew, worker);
+	const bool another = crew->somebody_left;
+	const pthread_t before = crew->last;
+	crew->last = pthread_self();
+	crew->somebody_left = true;
+	crew->threads--;
+	const size_t make = relieve_locked(server);
+	if (crew->threads == 0) {
+		mtsi_signal_all(&crew->gone);
+	}
+	mtsi_lock_release(&crew->lock);
+	mtsi_signal_destroy(&worker->wake);
+	if (another) {
+		mtsi_thread_join(before);
+	}
+	make_workers(server, make);
+}
+
+static void *worker_body(void *argument)
+{
+	struct {
+		char scratch[MTSI_SCRATCH];
+		struct mtsi_worker worker;
+	} own;
+	struct mtsi_worker *worker = &own.worker;
+	struct mts_server *server = argument;
+	const struct mtsi_options *options = &server->options;
+	memset(worker, 0, sizeof(*worker));
+	worker->server = server;
+	worker->scratch = own.scratch;
+	mtsi_signal_init(&worker->wake);
+	mtsi_life_enter(server);
+	mtsi_thread_name("mts-worker");
+	if (options->on_thread_start != NULL) {
+		options->on_thread_start(options->on_thread_user);
+	}
+	enlist(worker);
+	if (options->on_thread_end != NULL) {
+		options->on_thread_end(options->on_thread_user);
+	}
+	leave(worker);
+	return NULL;
+}
+
+bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
+{
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	crew->leaving = true;
+	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
+		mtsi_signal_one(&worker->wake);
+	}
+	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
+	}
+	const bool all_gone = crew->threads == 0;
+	const bool join = all_gone && crew->somebody_left;
+	if (join) {
+		crew->somebody_left = false;
+	}
+	const pthread_t last = crew->last;
+	mtsi_lock_release(&crew->lock);
+	if (join) {
+		mtsi_thread_join(last);
+	}
+	return all_gone;
+}
+
+bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *served)
+{
+	struct mtsi_crew *crew = &server->crew;
+	bool found = false;
+	mtsi_lock_take(&crew->lock);
+	for (const struct mtsi_worker *w = crew->workers; w != NULL && !found; w = w->next) {
+		if (w->client != NULL && n-- == 0) {
+			/* As long as the worker names it, its slot is not given to another. */
+			served->id = w->client->id;
+			served->peer = w->client->peer;
+			served->since = atomic_load_explicit(&w->since, memory_order_relaxed);
+			found = true;
+		}
+	}
+	mtsi_lock_release(&crew->lock);
+	return found;
+}

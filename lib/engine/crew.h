@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CREW_H
+#define MTSI_ENGINE_CREW_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/lock.h"
+#include "wire/address.h"
+
+struct mts_client;
+struct mts_server;
+struct mtsi_worker;
+
+/* The threads that serve, and the clients that wait for one. */
+struct mtsi_crew {
+	struct mtsi_lock lock; /* guards the rest */
+	struct mts_client *ready; /* clients that want a thread, in order of arrival */
+	struct mts_client **ready_end;
+	size_t ready_count;
+	struct mtsi_worker *workers; /* all that run */
+	struct mtsi_worker *idle; /* those that rest, the latest first */
+	size_t threads; /* workers that run, begin or end */
+	size_t threads_peak;
+	size_t waking; /* workers on their way to the ready list: woken, or being made */
+	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
+	bool leaving; /* no more clients will come: whoever finds none leaves */
+	struct mtsi_signal gone; /* the last worker has left */
+	pthread_t last; /* the one that left last; it has joined the one before it */
+	bool somebody_left;
+};
+
+void mtsi_crew_init(struct mtsi_crew *crew);
+void mtsi_crew_free(struct mtsi_crew *crew);
+
+/* Gives it `count` clients, linked by next: each gets a thread, or waits for one. The one who accepts. */
+void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count);
+
+/* Tries again to make the threads that could not be made; when to come again. The keeper. */
+uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now);
+
+/* Takes a client out of the ready list again; NULL when it is empty. */
+struct mts_client *mtsi_crew_take(struct mts_server *server);
+
+/* Lets all workers go, and waits for that until `deadline`; false when some still run. */
+bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
+
+/* A client that is being served, and when its last bytes came. */
+struct mtsi_served {
+	uint64_t id;
+	struct mtsi_peer peer;
+	uint64_t since;
+};
+
+/* The n-th of them as things stand, from 0 up; false past the last. */
+bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *served);
+
+#endif

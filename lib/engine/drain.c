@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stop, step by step, on the keeper:
+ *
+ * 1. The listeners close: no new clients.
+ * 2. Every client's receiving side is shut down, which wakes workers that wait for input. They serve
+ *    what had arrived, send the replies, and end their clients (input.c says how and why that is enough).
+ * 3. The keeper goes on as ever, so queued output and lingering go on, until no client is left or the
+ *    deadline has come.
+ * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails.
+ * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a callback
+ *    of the program: that is reported, and nothing it may still use is freed.
+ *
+ * Clients that still wait for a thread at the deadline are closed here; they were never opened.
+ */
+#include "engine/drain.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "engine/client.h"
+#include "engine/keeper.h"
+#include "engine/server.h"
+#include "os/clock.h"
+#include "os/socket.h"
+
+/* How long workers may take to notice the cut; within the 100 ms that are promised. */
+static const uint64_t grace = 80 * MTSI_MILLISECOND;
+
+/* How often sockets are looked at whose progress raises no event. */
+static const uint64_t look_time = 10 * MTSI_MILLISECOND;
+
+static void nudge(struct mts_client *client)
+{
+	if (client->stage != MTSI_CLIENT_LINGERING) {
+		mtsi_socket_shut_receiving(client->fd);
+	}
+}
+
+static void cut(struct mts_client *client)
+{
+	if (client->stage == MTSI_CLIENT_LINGERING) {
+		return;
+	}
+	if (!atomic_load(&client->lost)) {
+		atomic_store(&client->cut, true);
+		atomic_store(&client->lost, true);
+		mtsi_count_shared(&client->server->stats, MTS_STAT_CUT_OFF, 1);
+	}
+	mtsi_socket_shut(client->fd);
+}
+
+static uint64_t stop_deadline(const struct mts_server *server)
+{
+	const unsigned timeout = atomic_load(&server->options.stop_timeout);
+	const uint64_t span = (uint64_t)timeout * MTSI_MILLISECOND;
+	return timeout == 0 ? MTSI_NEVER : mtsi_clock_after(mtsi_clock_now(), span);
+}
+
+static bool anybody(struct mts_server *server)
+{
+	return mtsi_door_clients(server) > 0 || atomic_load(&server->linger.count) > 0;
+}
+
+static void wait_for_clients(struct mts_server *server, uint64_t deadline)
+{
+	while (anybody(server) && mtsi_clock_now() < deadline) {
+		uint64_t until = deadline;
+		if (atomic_load(&server->linger.count) > 0) {
+			const uint64_t look = mtsi_clock_now() + look_time;
+			until = look < deadline ? look : deadline;
+		}
+		mtsi_keeper_tick(server, until);
+		mtsi_linger_look(server);
+	}
+}
+
+static void cut_off(struct mts_server *server)
+{
+	struct mts_client *client;
+	while ((client = mtsi_crew_take(server)) != NULL) {
+		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
+		mtsi_client_close(client);
+		mtsi_door_leave(server);
+	}
+	mtsi_clients_each(server, cut);
+	mtsi_count_shared(&server->stats, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
+}
+
+static void report_hung(struct mts_server *server)
+{
+	struct mtsi_served served;
+	const uint64_t now = mtsi_clock_now();
+	for (size_t n = 0; mtsi_crew_served(server, n, &served); n++) {
+		const uint64_t age = now > served.since ? (now - served.since) / MTSI_MILLISECOND : 0;
+		mtsi_log_client(server, MTSI_LOG_HUNG, served.id, &served.peer,
+			"a callback still runs, since %" PRIu64 " ms", age);
+	}
+}
+
+int mtsi_drain(struct mts_server *server)
+{
+	const uint64_t deadline = stop_deadline(server);
+	mtsi_log(
+		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
+	mtsi_door_shut(server);
+	mtsi_listeners_close(server);
+	mtsi_clients_each(server, nudge);
+	wait_for_clients(server, deadline);
+	cut_off(server);
+	const uint64_t now = mtsi_clock_now();
+	if (!mtsi_crew_dismiss(server, mtsi_clock_after(deadline > now ? deadline : now, grace))) {
+		report_hung(server);
+		return -EBUSY;
+	}
+	mtsi_log(server, MTSI_LOG_STOP, "stopped");
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_DRAIN_H
+#define MTSI_ENGINE_DRAIN_H
+
+struct mts_server;
+
+/* Ends the service after a stop, on the keeper: 0, or -EBUSY when callbacks still run. */
+int mtsi_drain(struct mts_server *server);
+
+#endif

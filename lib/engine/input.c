@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way in: from a client's socket to whole requests.
+ *
+ * Bytes are received into the worker's scratch, and framed where they lie. Only a request that does not
+ * fit there gets memory of its own, which grows with what has really arrived, never with what a length
+ * prefix claims, and is given back once it is consumed.
+ *
+ * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of the
+ * next request, so what it hides is kept, and put back before anything looks at the buffer again.
+ *
+ * Waiting for input is one blocking receive: this is the seam at which thread models differ. A stop
+ * wakes it by shutting down the receiving side, after the flag is set; so a worker that saw no flag
+ * before it began to wait is woken by the shutdown, which outlasts the call (shutdown(2)). From then on
+ * only what had already arrived is read, to the byte, so that requests received whole are served and a
+ * peer that never stops sending cannot hold up the stop.
+ */
+#include "engine/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/client.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "os/clock.h"
+#include "os/must.h"
+#include "os/socket.h"
+#include "wire/frame.h"
+
+static void use_scratch(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	const struct mtsi_framing *framing = &worker->server->options.framing;
+	input->data = worker->scratch;
+	input->capacity = MTSI_SCRATCH_INPUT;
+	if (framing->kind == MTSI_FRAME_RAW && framing->limit < input->capacity) {
+		input->capacity = framing->limit;
+	}
+	input->start = 0;
+	input->end = 0;
+}
+
+void mtsi_input_begin(struct mtsi_worker *worker)
+{
+	use_scratch(worker);
+	worker->input.scanned = 0;
+	worker->input.nul = NULL;
+	worker->input.ended = false;
+}
+
+void mtsi_input_end(struct mtsi_worker *worker)
+{
+	if (worker->input.data != worker->scratch) {
+		free(worker->input.data);
+	}
+	worker->input.data = NULL;
+}
+
+static void put_nul(struct mtsi_input *input, size_t at)
+{
+	mtsi_must(at <= input->capacity);
+	input->nul = input->data + at;
+	input->under_nul = *input->nul;
+	*input->nul = '\0';
+}
+
+static void take_nul(struct mtsi_input *input)
+{
+	if (input->nul != NULL) {
+		*input->nul = input->under_nul;
+		input->nul = NULL;
+	}
+}
+
+int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size)
+{
+	struct mtsi_input *input = &worker->input;
+	const struct mtsi_framing *framing = &worker->server->options.framing;
+	const size_t here = input->end - input->start;
+	const char *bytes = input->data + input->start;
+	struct mtsi_frame frame;
+
+	take_nul(input);
+	int result = mtsi_frame_next(framing, bytes, here, &input->scanned, &frame);
+	if (result == 0 && input->ended) {
+		result = mtsi_frame_last(framing, bytes, here, &input->scanned, &frame);
+	}
+	if (result == 1) {
+		*request = bytes + frame.offset;
+		*size = frame.size;
+		put_nul(input, input->start + frame.offset + frame.size);
+		input->start += frame.consumed;
+	}
+	return result;
+}
+
+/* Moves what is left to the front; leaves memory that was for a large request. */
+static void tidy(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	const size_t here = input->end - input->start;
+	if (input->data != worker->scratch && here <= MTSI_SCRATCH_INPUT && input->start > 0) {
+		char *large = input->data;
+		memcpy(worker->scratch, large + input->start, here);
+		free(large);
+		use_scratch(worker);
+	} else if (input->start > 0) {
+		memmove(input->data, input->data + input->start, here);
+	}
+	input->start = 0;
+	input->end = here;
+}
+
+/* Doubles the buffer, up to what the largest request needs. 0 or -ENOMEM. */
+static int grow(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	const size_t room = mtsi_frame_room(&worker->server->options.framing);
+	mtsi_must(input->capacity < room);
+	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
+	char *large = realloc(input->data == worker->scratch ? NULL : input->data, capacity + 1);
+	if (large == NULL) {
+		return -ENOMEM;
+	}
+	if (input->data == worker->scratch) {
+		memcpy(large, worker->scratch, input->end);
+	}
+	input->data = large;
+	input->capacity = capacity;
+	return 0;
+}
+
+static int connection_failed(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	atomic_store(&client->lost, true);
+	mtsi_lock_release(&client->lock);
+	return -EPIPE;
+}
+
+/* The server is stopping: takes only what is here already. */
+static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const int fd = worker->client->fd;
+	if (!worker->last_turn) {
+		worker->last_turn = true;
+		worker->last_left = mtsi_socket_unread(fd);
+	}
+	if (worker->last_left == 0) {
+		const bool ended = mtsi_socket_unread(fd) == 0
+			&& mtsi_socket_peer(fd) == MTSI_PEER_FINISHED;
+		return ended ? 0 : -ECANCELED;
+	}
+	const ssize_t count = mtsi_socket_receive_now(
+		fd, buffer, size < worker->last_left ? size : worker->last_left);
+	if (count <= 0) {
+		worker->last_left = 0;
+		return -ECANCELED;
+	}
+	worker->last_left -= (size_t)count;
+	return count;
+}
+
+/* The seam: waits for the client's next bytes. As mtsi_input_fill(), with their count instead of 1. */
+static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mts_client *client = worker->client;
+	ssize_t count = 0;
+	if (atomic_load_explicit(&client->lost, memory_order_relaxed)) {
+		return -EPIPE;
+	}
+	if (!mtsi_stopping(worker->server)) {
+		count = mtsi_socket_receive(client->fd, buffer, size);
+	}
+	if (count == 0 && mtsi_stopping(worker->server)) {
+		count = receive_last(worker, buffer, size);
+	}
+	if (count > 0) {
+		mtsi_count(&worker->stats, MTS_STAT_BYTES_IN, (uint64_t)count);
+		atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	} else if (count == 0) {
+		worker->input.ended = true;
+	} else if (count != -ECANCELED) {
+		return connection_failed(client);
+	}
+	return count;
+}
+
+int mtsi_input_fill(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	take_nul(input);
+	tidy(worker);
+	if (input->ended) {
+		return 0;
+	}
+	if (input->end == input->capacity) {
+		const int result = grow(worker);
+		if (result != 0) {
+			return result;
+		}
+	}
+	const ssize_t count = receive(worker, input->data + input->end, input->capacity - input->end);
+	if (count <= 0) {
+		return (int)count;
+	}
+	input->end += (size_t)count;
+	return 1;
+}
+
+ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mtsi_input *input = &worker->input;
+	const size_t here = input->end - input->start;
+	input->scanned = 0;
+	if (here == 0) {
+		return input->ended ? 0 : receive(worker, buffer, size);
+	}
+	/* The current request stays valid, so its NUL goes back unless its place has been read. */
+	char *const nul = input->nul;
+	take_nul(input);
+	const size_t count = size < here ? size : here;
+	memcpy(buffer, input->data + input->start, count);
+	input->start += count;
+	if (nul != NULL) {
+		put_nul(input, (size_t)(nul - input->data));
+	}
+	return (ssize_t)count;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_INPUT_H
+#define MTSI_ENGINE_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct mtsi_worker;
+
+/* What has been received of the client that is being served, and not been consumed: data[start, end). */
+struct mtsi_input {
+	char *data; /* the worker's scratch, or memory of its own for a large request */
+	size_t start;
+	size_t end;
+	size_t capacity; /* one byte behind it is always there for a NUL */
+	size_t scanned; /* what framing has searched already */
+	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
+	char under_nul; /* the byte that it hides, perhaps the next request's first */
+	bool ended; /* the peer's end of stream has come */
+};
+
+/* Begins with nothing, for a new client; frees what there is, for the last one. */
+void mtsi_input_begin(struct mtsi_worker *worker);
+void mtsi_input_end(struct mtsi_worker *worker);
+
+/*
+ * The next whole request among what is here: 1, 0 when more must be received, -EMSGSIZE or -EPROTO. At
+ * the end of the stream the last line or what is cut off: 1, 0 or an error. The bytes of the request
+ * before are gone; a NUL follows the new one.
+ */
+int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size);
+
+/*
+ * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
+ * server stops and all that had come by then is read; -EPIPE when the client is lost; -ENOMEM.
+ */
+int mtsi_input_fill(struct mtsi_worker *worker);
+
+/* Up to `size` bytes that follow the current request, as mtsi_input_fill() or from what is here. */
+ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_KEEPER_H
+#define MTSI_ENGINE_KEEPER_H
+
+#include <stdint.h>
+
+struct mts_server;
+
+/* The tag of the descriptor that wakes the keeper; those of listeners and clients are higher. */
+enum { MTSI_WAKE_TAG = 0 };
+
+/* The keeper's whole life: serves until stopped; what run returns. */
+int mtsi_keeper(struct mts_server *server);
+
+/* One go: waits for events until `deadline` at the latest, and does all that is to be done now. */
+void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline);
+
+#endif

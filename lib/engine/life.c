@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A server's life, seen from the program's threads: make, start, wait, stop, free.
+ *
+ * All work is done on threads of the library; whoever runs or joins a server only waits here. So the
+ * program's signal handlers and its callbacks never meet on one thread, and run is start and join.
+ *
+ * Stopping may happen in a signal handler, so it sets a flag and writes to an eventfd, nothing else. The
+ * flag is set before the descriptor is looked at, and the starter publishes the descriptor before the
+ * keeper looks at the flag (both sequentially consistent): one of the two sees the other, and a stop
+ * before or during the start is not lost. The descriptor stays open until the server is freed, so that
+ * a late stop never writes to a number that has become something else.
+ *
+ * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the server
+ * no more once it has released that.
+ */
+#include "engine/life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/keeper.h"
+#include "engine/server.h"
+#include "os/clock.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+enum { KEEPER_STACK = 256 * 1024 };
+
+static _Thread_local const struct mts_server *entered;
+
+void mtsi_life_enter(const struct mts_server *server)
+{
+	entered = server;
+}
+
+bool mtsi_life_inside(const struct mts_server *server)
+{
+	return entered == server;
+}
+
+static void init_life(struct mtsi_life *life)
+{
+	mtsi_lock_init(&life->lock);
+	mtsi_signal_init(&life->changed);
+	atomic_init(&life->state, MTSI_LIFE_NEW);
+}
+
+struct mts_server *mtsi_life_new(mts_handler handler, void *user)
+{
+	struct mts_server *server = calloc(1, sizeof(*server));
+	if (server == NULL) {
+		return NULL;
+	}
+	mtsi_options_init(&server->options, handler, user);
+	mtsi_clients_init(&server->clients);
+	mtsi_crew_init(&server->crew);
+	mtsi_door_init(&server->door);
+	mtsi_linger_init(&server->linger);
+	mtsi_log_init(&server->log);
+	init_life(&server->life);
+	server->poll = -1;
+	atomic_init(&server->wake, -1);
+	atomic_init(&server->stopping, false);
+	return server;
+}
+
+static void free_server(struct mts_server *server)
+{
+	const int wake = atomic_load(&server->wake);
+	mtsi_listeners_free(server);
+	if (server->poll >= 0) {
+		mtsi_socket_close(server->poll);
+	}
+	if (wake >= 0) {
+		mtsi_socket_close(wake);
+	}
+	mtsi_clients_free(&server->clients);
+	mtsi_crew_free(&server->crew);
+	mtsi_door_free(&server->door);
+	mtsi_linger_free(&server->linger);
+	mtsi_log_free(&server->log);
+	mtsi_signal_destroy(&server->life.changed);
+	mtsi_lock_destroy(&server->life.lock);
+	mtsi_options_free(&server->options);
+	free(server);
+}
+
+static int open_descriptors(struct mts_server *server)
+{
+	const int poll = mtsi_poll_open();
+	if (poll < 0) {
+		return poll;
+	}
+	const int wake = mtsi_wake_open();
+	int result = wake < 0 ? wake : mtsi_poll_add(poll, wake, MTSI_POLL_IN, MTSI_WAKE_TAG);
+	if (result < 0) {
+		if (wake >= 0) {
+			mtsi_socket_close(wake);
+		}
+		mtsi_socket_close(poll);
+		return result;
+	}
+	server->poll = poll;
+	atomic_store(&server->wake, wake);
+	return 0;
+}
+
+static void *keeper_body(void *argument)
+{
+	struct mts_server *server = argument;
+	mtsi_life_enter(server);
+	mtsi_thread_name("mts-keeper");
+	const int result = mtsi_keeper(server);
+	mtsi_lock_take(&server->life.lock);
+	server->life.result = result;
+	atomic_store(&server->life.state, MTSI_LIFE_ENDED);
+	mtsi_signal_all(&server->life.changed);
+	mtsi_lock_release(&server->life.lock);
+	return NULL;
+}
+
+/* A failed start leaves a server that can be started again; what is open stays for that. */
+static int prepare(struct mts_server *server, const char **why)
+{
+	*why = "cannot start: the size of requests is above the largest that is allowed";
+	int result = mtsi_options_settle(&server->options);
+	if (result == 0) {
+		*why = "cannot start: no deferred accept";
+		result = mtsi_listeners_prepare(server);
+	}
+	if (result == 0 && server->poll < 0) {
+		*why = "cannot start: no descriptor for events";
+		result = open_descriptors(server);
+	}
+	if (result == 0) {
+		*why = "cannot start: the listeners cannot be watched";
+		result = mtsi_door_open(server);
+	}
+	return result;
+}
+
+int mtsi_life_start(struct mts_server *server, const char **why)
+{
+	struct mtsi_life *life = &server->life;
+	mtsi_lock_take(&life->lock);
+	int result = -EALREADY;
+	*why = "cannot start: it runs already, or has run";
+	if (atomic_load(&life->state) == MTSI_LIFE_NEW) {
+		result = prepare(server, why);
+		if (result == 0) {
+			*why = "cannot start: no thread";
+			result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
+			if (result != 0) {
+				mtsi_door_shut(server);
+			}
+		}
+		if (result == 0) {
+			life->keeper_runs = true;
+			atomic_store(&life->state, MTSI_LIFE_RUNNING);
+		}
+	}
+	mtsi_lock_release(&life->lock);
+	return result;
+}
+
+static int join_locked(struct mtsi_life *life)
+{
+	life->waiters++;
+	while (atomic_load(&life->state) != MTSI_LIFE_ENDED) {
+		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	}
+	life->waiters--;
+	mtsi_signal_all(&life->changed);
+	return life->result;
+}
+
+int mtsi_life_join(struct mts_server *server)
+{
+	mtsi_lock_take(&server->life.lock);
+	const int result = join_locked(&server->life);
+	mtsi_lock_release(&server->life.lock);
+	return result;
+}
+
+void mtsi_life_stop(struct mts_server *server)
+{
+	if (!atomic_exchange(&server->stopping, true)) {
+		mtsi_keeper_wake(server);
+	}
+}
+
+void mtsi_keeper_wake(const struct mts_server *server)
+{
+	const int wake = atomic_load(&server->wake);
+	if (wake >= 0) {
+		mtsi_wake_up(wake);
+	}
+}
+
+/* Waits until the run is over and nobody waits for it any more. */
+static void settle(struct mts_server *server)
+{
+	struct mtsi_life *life = &server->life;
+	mtsi_lock_take(&life->lock);
+	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
+		(void)join_locked(life);
+	}
+	while (life->waiters > 0) {
+		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	}
+	const bool join = life->keeper_runs;
+	life->keeper_runs = false;
+	mtsi_lock_release(&life->lock);
+	if (join) {
+		mtsi_thread_join(life->keeper);
+	}
+}
+
+int mtsi_life_destroy(struct mts_server *server)
+{
+	mtsi_life_stop(server);
+	settle(server);
+	if (!mtsi_crew_dismiss(server, 0)) {
+		return -EBUSY;
+	}
+	free_server(server);
+	return 0;
+}

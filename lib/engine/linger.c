@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Closing so that the peer gets the whole reply.
+ *
+ * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
+ * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side is
+ * shut down first, and input thrown away until the peer has finished too, for at most 2 seconds and
+ * 1 MiB. Meanwhile the socket is watched by epoll; it belongs to the keeper, which alone closes it.
+ *
+ * Nothing can be lost, and the socket closes at once, when the peer has finished already, or when
+ * nothing is unread and what the peer has not acknowledged fits in a first flight (RFC 6928: 10
+ * segments): that is on the wire before anything else could go wrong.
+ *
+ * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well the
+ * kernel would answer further input with a reset at once, so such a socket keeps its sending side open
+ * until all is acknowledged, and then just closes; the keeper looks at it every few milliseconds.
+ *
+ * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger: past
+ * that the keeper closes the ones that have waited longest.
+ *
+ * Order of steps when a client is handed over: into the list first, into epoll second. So the keeper
+ * finds it in the list whenever an event comes; were it the other way round, an edge could come while it
+ * is nobody's. If epoll has no memory for it, it stays in the list, and is closed when it is due.
+ */
+#include "engine/linger.h"
+
+#include <errno.h>
+
+#include "engine/client.h"
+#include "engine/server.h"
+#include "os/clock.h"
+#include "os/must.h"
+#include "os/poll.h"
+#include "os/socket.h"
+
+enum {
+	FIRST_FLIGHT = 14 * 1024, /* bytes */
+	MOST_DRAINED = 1024 * 1024,
+	DRAIN_AT_ONCE = 16 * 1024,
+	FEW = 16 /* lingerers that nobody minds */
+};
+
+static const uint64_t linger_time = 2 * MTSI_SECOND;
+
+void mtsi_linger_init(struct mtsi_linger *linger)
+{
+	mtsi_lock_init(&linger->lock);
+	linger->first = NULL;
+	linger->last = NULL;
+	linger->over = false;
+	atomic_init(&linger->count, 0);
+}
+
+void mtsi_linger_free(struct mtsi_linger *linger)
+{
+	mtsi_must(linger->first == NULL);
+	mtsi_lock_destroy(&linger->lock);
+}
+
+/* Appends it; false when nobody lingers any more. */
+static bool append(struct mtsi_linger *linger, struct mts_client *client, bool *first)
+{
+	mtsi_lock_take(&linger->lock);
+	const bool over = linger->over;
+	if (!over) {
+		*first = linger->first == NULL;
+		client->due = mtsi_clock_after(mtsi_clock_now(), linger_time);
+		client->next = NULL;
+		client->previous = linger->last;
+		if (linger->last != NULL) {
+			linger->last->next = client;
+		} else {
+			linger->first = client;
+		}
+		linger->last = client;
+		atomic_fetch_add(&linger->count, 1);
+	}
+	mtsi_lock_release(&linger->lock);
+	return !over;
+}
+
+static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
+{
+	mtsi_lock_assert_held(&linger->lock);
+	if (client->previous != NULL) {
+		client->previous->next = client->next;
+	} else {
+		linger->first = client->next;
+	}
+	if (client->next != NULL) {
+		client->next->previous = client->previous;
+	} else {
+		linger->last = client->previous;
+	}
+	atomic_fetch_sub(&linger->count, 1);
+}
+
+static void end(struct mts_client *client)
+{
+	struct mtsi_linger *linger = &client->server->linger;
+	mtsi_lock_take(&linger->lock);
+	unlink_locked(linger, client);
+	mtsi_lock_release(&linger->lock);
+	mtsi_client_close(client);
+}
+
+static bool nothing_to_lose(int fd)
+{
+	return mtsi_socket_unread(fd) == 0 && mtsi_socket_unsent(fd) <= FIRST_FLIGHT;
+}
+
+/* Hands the client to the keeper; false when nobody lingers any more. */
+static bool hand_over(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	const uint64_t id = client->id;
+	bool first = false;
+	if (!mtsi_stopping(server) || mtsi_socket_unsent(client->fd) == 0) {
+		mtsi_socket_shut_sending(client->fd);
+	}
+	mtsi_lock_take(&client->lock);
+	client->stage = MTSI_CLIENT_LINGERING;
+	mtsi_lock_release(&client->lock);
+	if (!append(&server->linger, client, &first)) {
+		return false;
+	}
+	/* It is the keeper's now, and may be gone already. */
+	client = mtsi_clients_lock(server, id);
+	if (client != NULL) {
+		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
+		mtsi_lock_release(&client->lock);
+	}
+	if (first || mtsi_linger_crowded(server)) {
+		mtsi_keeper_wake(server);
+	}
+	return true;
+}
+
+void mtsi_linger_or_close(struct mts_client *client, bool at_once)
+{
+	struct mts_server *server = client->server;
+	if (at_once || nothing_to_lose(client->fd) || !hand_over(client)) {
+		mtsi_client_close(client);
+	}
+	mtsi_door_leave(server);
+}
+
+bool mtsi_linger_crowded(struct mts_server *server)
+{
+	const size_t share = mtsi_door_max_clients(server) / 8;
+	return atomic_load(&server->linger.count) > (share > FEW ? share : FEW);
+}
+
+/* Throws away what has come; whether the socket may be closed. */
+static bool drained(struct mts_client *client)
+{
+	char nowhere[DRAIN_AT_ONCE];
+	for (;;) {
+		const ssize_t count = mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere));
+		if (count == -EAGAIN) {
+			return false;
+		}
+		if (count == 0) {
+			return mtsi_socket_peer(client->fd) != MTSI_PEER_SENDING
+				|| mtsi_socket_unsent(client->fd) == 0;
+		}
+		if (count < 0) {
+			return true;
+		}
+		client->drained += (uint32_t)count;
+		if (client->drained >= MOST_DRAINED) {
+			return true;
+		}
+	}
+}
+
+void mtsi_linger_event(struct mts_client *client)
+{
+	if (drained(client)) {
+		end(client);
+	}
+}
+
+uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_linger *linger = &server->linger;
+	while (mtsi_linger_crowded(server) && mtsi_linger_evict(server)) {
+	}
+	for (;;) {
+		mtsi_lock_take(&linger->lock);
+		struct mts_client *client = linger->first;
+		const uint64_t due = client != NULL ? client->due : MTSI_NEVER;
+		mtsi_lock_release(&linger->lock);
+		if (due > now) {
+			return due;
+		}
+		mtsi_count_shared(&server->stats, MTS_STAT_TIMEOUTS, 1);
+		end(client);
+	}
+}
+
+void mtsi_linger_look(struct mts_server *server)
+{
+	struct mtsi_linger *linger = &server->linger;
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = linger->first;
+	mtsi_lock_release(&linger->lock);
+	while (client != NULL) {
+		mtsi_lock_take(&linger->lock);
+		struct mts_client *next = client->next;
+		mtsi_lock_release(&linger->lock);
+		mtsi_linger_event(client);
+		client = next;
+	}
+}
+
+bool mtsi_linger_evict(struct mts_server *server)
+{
+	struct mtsi_linger *linger = &server->linger;
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = linger->first;
+	mtsi_lock_release(&linger->lock);
+	if (client != NULL) {
+		end(client);
+	}
+	return client != NULL;
+}
+
+size_t mtsi_linger_finish(struct mts_server *server)
+{
+	mtsi_lock_take(&server->linger.lock);
+	server->linger.over = true;
+	mtsi_lock_release(&server->linger.lock);
+	size_t count = 0;
+	while (mtsi_linger_evict(server)) {
+		count++;
+	}
+	return count;
+}

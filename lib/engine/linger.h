@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_LINGER_H
+#define MTSI_ENGINE_LINGER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/lock.h"
+
+struct mts_client;
+struct mts_server;
+
+/* Sockets whose close waits for the peer to finish; they are parked, no thread sleeps for them. */
+struct mtsi_linger {
+	struct mtsi_lock lock; /* guards all of this, and next, previous and due of those in the list */
+	struct mts_client *first; /* the one that is due first: all wait equally long */
+	struct mts_client *last;
+	bool over; /* the keeper has gone: nobody lingers any more */
+	_Atomic size_t count; /* written under the lock */
+};
+
+void mtsi_linger_init(struct mtsi_linger *linger);
+void mtsi_linger_free(struct mtsi_linger *linger);
+
+/*
+ * Ends a client whose callbacks are over and whose output the kernel has, or that is given up: closes it
+ * at once when told so or when nothing can be lost by that, else gives it to the keeper to linger. By
+ * the owner, who loses it.
+ */
+void mtsi_linger_or_close(struct mts_client *client, bool at_once);
+
+/* Whether more linger than should. Any thread. */
+bool mtsi_linger_crowded(struct mts_server *server);
+
+/* The rest is the keeper's. */
+
+/* Something happened on a lingering client's socket. */
+void mtsi_linger_event(struct mts_client *client);
+
+/* Closes those that are due or too many; when the next one is due. */
+uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now);
+
+/* Looks at all of them, whatever happened. */
+void mtsi_linger_look(struct mts_server *server);
+
+/* Closes the one that has waited longest; false when there is none. */
+bool mtsi_linger_evict(struct mts_server *server);
+
+/* Closes all; later ones are closed at once. How many there were. */
+size_t mtsi_linger_finish(struct mts_server *server);
+
+#endif

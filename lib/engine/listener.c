@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Binding addresses, and unbinding them.
+ *
+ * An address may stand for several sockets. With port 0 the kernel picks a port for the first, and the
+ * others must get the same one; when somebody else has it there, all is closed and another one is tried.
+ * Whatever one call has bound is closed again when it fails as a whole.
+ */
+#include "engine/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/server.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "wire/address.h"
+#include "wire/escape.h"
+
+enum { PORT_TRIES = 16, BOUND_TEXT = 512 };
+
+static bool reserve(struct mtsi_listeners *listeners)
+{
+	struct mtsi_listener *list = realloc(
+		listeners->list, (listeners->count + 1) * sizeof(listeners->list[0]));
+	if (list != NULL) {
+		listeners->list = list;
+	}
+	return list != NULL;
+}
+
+static void drop(struct mtsi_listener *listener)
+{
+	if (listener->fd >= 0) {
+		if (listener->path != NULL) {
+			mtsi_unix_remove(listener->path, &listener->file);
+		}
+		mtsi_socket_close(listener->fd);
+		listener->fd = -1;
+	}
+}
+
+static void forget(struct mtsi_listener *listener)
+{
+	drop(listener);
+	free(listener->text);
+	free(listener->path);
+}
+
+/* Drops the latest ones until `count` are left. */
+static void unwind(struct mtsi_listeners *listeners, size_t count)
+{
+	while (listeners->count > count) {
+		forget(&listeners->list[--listeners->count]);
+	}
+}
+
+/* Keeps a listening socket: 0, or -ENOMEM and it stays the caller's. */
+static int keep(struct mtsi_listeners *listeners, int fd)
+{
+	struct mtsi_target bound;
+	char text[MTSI_ADDRESS_TEXT];
+	mtsi_bound_address(fd, &bound);
+	if (mtsi_address_format((const struct sockaddr *)&bound.address, bound.size, text, sizeof(text))
+		< 0) {
+		(void)snprintf(text, sizeof(text), "fd:%d", fd);
+	}
+	char *copy = strdup(text);
+	if (copy == NULL || !reserve(listeners)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	const struct mtsi_listener listener = {.fd = fd, .text = copy};
+	listeners->list[listeners->count++] = listener;
+	return 0;
+}
+
+static int bind_one(struct mts_server *server, const struct mtsi_target *target)
+{
+	const int fd = mtsi_listen(target, server->options.backlog);
+	if (fd < 0) {
+		return fd;
+	}
+	const int result = keep(&server->listeners, fd);
+	if (result != 0) {
+		mtsi_socket_close(fd);
+	}
+	return result;
+}
+
+static void set_port(struct mtsi_target *target, in_port_t port)
+{
+	if (target->address.ss_family == AF_INET) {
+		((struct sockaddr_in *)&target->address)->sin_port = port;
+	} else {
+		((struct sockaddr_in6 *)&target->address)->sin6_port = port;
+	}
+}
+
+static in_port_t port_of(const struct mtsi_target *target)
+{
+	return target->address.ss_family == AF_INET
+		? ((const struct sockaddr_in *)&target->address)->sin_port
+		: ((const struct sockaddr_in6 *)&target->address)->sin6_port;
+}
+
+/* This machine has no such address family, or not this address of it. */
+static bool family_missing(int result)
+{
+	return result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EPROTONOSUPPORT;
+}
+
+static void name_target(const struct mtsi_target *target, char *why, size_t size)
+{
+	if (mtsi_address_format((const struct sockaddr *)&target->address, target->size, why, size)
+		< 0) {
+		(void)snprintf(why, size, "an address of its");
+	}
+}
+
+/* Binds all targets to one port: 0, or an error, with what it was about in `why`, and nothing bound. */
+static int bind_all(
+	struct mts_server *server, struct mtsi_target *targets, int count, char *why, size_t size)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	const size_t before = listeners->count;
+	int missing = 0;
+	for (int i = 0; i < count; i++) {
+		const int result = bind_one(server, &targets[i]);
+		if (result != 0 && !(family_missing(result) && (count > 1))) {
+			unwind(listeners, before);
+			name_target(&targets[i], why, size);
+			return result;
+		}
+		if (result != 0) {
+			name_target(&targets[i], why, size);
+			missing = result;
+		} else if (port_of(&targets[i]) == 0) {
+			struct mtsi_target bound;
+			mtsi_bound_address(listeners->list[listeners->count - 1].fd, &bound);
+			for (int j = i + 1; j < count; j++) {
+				set_port(&targets[j], port_of(&bound));
+			}
+		}
+	}
+	return listeners->count > before ? 0 : missing;
+}
+
+static int bind_inet(
+	struct mts_server *server, const struct mtsi_target *targets, int count, char *why, size_t size)
+{
+	const bool any_port = port_of(&targets[0]) == 0;
+	int result = -EADDRINUSE;
+	for (int tries = 0; tries < (any_port ? PORT_TRIES : 1) && result == -EADDRINUSE; tries++) {
+		struct mtsi_target copies[MTSI_TARGETS];
+		memcpy(copies, targets, (size_t)count * sizeof(targets[0]));
+		result = bind_all(server, copies, count, why, size);
+	}
+	return result;
+}
+
+static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	const bool file = place->path.sun_path[0] != '\0';
+	int result = file ? mtsi_unix_make_room(&place->path, place->path_size) : 0;
+	if (result != 0) {
+		return result;
+	}
+	struct mtsi_target target = {.size = place->path_size};
+	memcpy(&target.address, &place->path, place->path_size);
+	char *path = file ? strdup(place->path.sun_path) : NULL;
+	result = file && path == NULL ? -ENOMEM : bind_one(server, &target);
+	if (result != 0) {
+		free(path);
+		return result;
+	}
+	struct mtsi_listener *listener = &listeners->list[listeners->count - 1];
+	if (file && mtsi_unix_file(path, &listener->file)) {
+		listener->path = path;
+	} else {
+		free(path);
+	}
+	return 0;
+}
+
+static int numeric(const char *ipv4, const char *ipv6, uint16_t port, struct mtsi_target *targets)
+{
+	const int first = mtsi_resolve(ipv4, port, targets);
+	const int second = first < 0 ? first : mtsi_resolve(ipv6, port, targets + first);
+	return second < 0 ? second : first + second;
+}
+
+static int find_targets(const struct mtsi_place *place, struct mtsi_target *targets)
+{
+	switch (place->kind) {
+	case MTSI_PLACE_ANY:
+		return numeric("0.0.0.0", "::", place->port, targets);
+	case MTSI_PLACE_LOOPBACK:
+		return numeric("127.0.0.1", "::1", place->port, targets);
+	default:
+		return mtsi_resolve(place->host, place->port, targets);
+	}
+}
+
+int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size)
+{
+	struct mtsi_place place;
+	struct mtsi_target targets[2 * MTSI_TARGETS];
+	char where[BOUND_TEXT];
+	const char *reason = "";
+	(void)mtsi_escape(where, sizeof(where), address, strnlen(address, sizeof(where)));
+	int result = mtsi_place_parse(address, &place, &reason);
+	if (result != 0) {
+		(void)snprintf(why, size, "%s: %s", where, reason);
+		return result;
+	}
+	if (place.kind == MTSI_PLACE_UNIX) {
+		result = bind_unix(server, &place);
+	} else {
+		result = find_targets(&place, targets);
+		if (result > 0) {
+			result = bind_inet(server, targets, result, where, sizeof(where));
+		}
+	}
+	(void)snprintf(
+		why, size, "%s: %s", where, result == -ENOENT ? "no such name" : strerror(-result));
+	return result;
+}
+
+int mtsi_listeners_adopt(struct mts_server *server, int fd)
+{
+	const int result = mtsi_listen_adopt(fd);
+	return result != 0 ? result : keep(&server->listeners, fd);
+}
+
+int mtsi_listeners_prepare(struct mts_server *server)
+{
+	const struct mtsi_listeners *listeners = &server->listeners;
+	const unsigned seconds = server->options.defer_accept;
+	for (size_t i = 0; i < listeners->count && seconds > 0; i++) {
+		const int result = mtsi_defer_accept(listeners->list[i].fd, seconds);
+		/* A Unix socket knows no such option, and has no need of it. */
+		if (result != 0 && result != -EOPNOTSUPP && result != -ENOPROTOOPT) {
+			return result;
+		}
+	}
+	return 0;
+}
+
+int mtsi_listeners_watch(struct mts_server *server, bool watch)
+{
+	const struct mtsi_listeners *listeners = &server->listeners;
+	for (size_t i = 0; i < listeners->count; i++) {
+		const int fd = listeners->list[i].fd;
+		const int result = watch ? mtsi_poll_add(server->poll, fd, MTSI_POLL_IN, i + 1) : 0;
+		if (result != 0) {
+			while (i-- > 0) {
+				mtsi_poll_remove(server->poll, listeners->list[i].fd);
+			}
+			return result;
+		}
+		if (!watch) {
+			mtsi_poll_remove(server->poll, fd);
+		}
+	}
+	return 0;
+}
+
+void mtsi_listeners_close(struct mts_server *server)
+{
+	for (size_t i = 0; i < server->listeners.count; i++) {
+		drop(&server->listeners.list[i]);
+	}
+}
+
+void mtsi_listeners_free(struct mts_server *server)
+{
+	unwind(&server->listeners, 0);
+	free(server->listeners.list);
+}

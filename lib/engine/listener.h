@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_LISTENER_H
+#define MTSI_ENGINE_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/bind.h"
+
+struct mts_server;
+
+/* One bound address. */
+struct mtsi_listener {
+	int fd; /* -1: closed */
+	char *text; /* for mts_server_address() */
+	char *path; /* of a Unix socket's file that is ours to remove; NULL: none */
+	struct mtsi_file file; /* which file that is */
+};
+
+/* All of a server's. The configuring thread's before start, the keeper's after; text is constant. */
+struct mtsi_listeners {
+	struct mtsi_listener *list;
+	size_t count;
+};
+
+/* Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. */
+int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
+
+/* Takes over a socket: 0 or a negative errno value. */
+int mtsi_listeners_adopt(struct mts_server *server, int fd);
+
+/* Sets what the program has chosen for all of them: 0 or a negative errno value. */
+int mtsi_listeners_prepare(struct mts_server *server);
+
+/* Watches all of them, or none: 0, or a negative errno value and nothing changed. Under the door's lock. */
+int mtsi_listeners_watch(struct mts_server *server, bool watch);
+
+/* The tags of listeners in epoll: 1 and up, below those of clients. */
+static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, uint64_t tag)
+{
+	return tag >= 1 && tag <= listeners->count;
+}
+
+/* Closes the sockets, and removes the files of ours. */
+void mtsi_listeners_close(struct mts_server *server);
+
+/* Closes and frees all. */
+void mtsi_listeners_free(struct mts_server *server);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_LOG_H
+#define MTSI_ENGINE_LOG_H
+
+#include <stdint.h>
+
+#include <mtserver/export.h>
+#include <mtserver/hooks.h>
+
+#include "os/lock.h"
+
+struct mtsi_peer;
+struct mts_server;
+
+/*
+ * The kinds of messages, with their levels, and how many of a kind may come in a second: what the world
+ * can cause as often as it likes is bounded, what the library says once is not.
+ */
+#define MTSI_LOG_KINDS(X) \
+	X(START, MTS_LOG_INFO, 1000) \
+	X(STOP, MTS_LOG_INFO, 1000) \
+	X(HUNG, MTS_LOG_ERR, 1000) \
+	X(ACCEPT, MTS_LOG_ERR, 1) \
+	X(THREAD, MTS_LOG_WARNING, 1) \
+	X(LIMIT, MTS_LOG_WARNING, 1) \
+	X(HANDLER, MTS_LOG_WARNING, 10) \
+	X(CLIENT, MTS_LOG_WARNING, 10) \
+	X(TOO_LARGE, MTS_LOG_NOTICE, 10) \
+	X(PROTOCOL, MTS_LOG_NOTICE, 10)
+
+#define MTSI_LOG_NAME(name, level, rate) MTSI_LOG_##name,
+enum mtsi_log_kind { MTSI_LOG_KINDS(MTSI_LOG_NAME) MTSI_LOG_KIND_COUNT };
+#undef MTSI_LOG_NAME
+
+/* Where messages go. The first three are constant while the server runs. */
+struct mtsi_log {
+	mts_log_hook hook;
+	void *user;
+	int max_level;
+	struct mtsi_lock lock; /* guards kinds */
+	struct {
+		uint64_t second; /* the one that is being counted */
+		unsigned count; /* messages in it */
+		unsigned suppressed; /* since one was shown */
+	} kinds[MTSI_LOG_KIND_COUNT];
+};
+
+void mtsi_log_init(struct mtsi_log *log);
+void mtsi_log_free(struct mtsi_log *log);
+
+/* Says something. On threads of the library only, with no lock held, since it calls the program. */
+void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *format, ...)
+	MTS_PRINTF(3, 4);
+
+/* The same about a client, which is named first. */
+void mtsi_log_client(struct mts_server *server, enum mtsi_log_kind kind, uint64_t id,
+	const struct mtsi_peer *peer, const char *format, ...) MTS_PRINTF(5, 6);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_OPTIONS_H
+#define MTSI_ENGINE_OPTIONS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <mtserver/handler.h>
+#include <mtserver/hooks.h>
+
+#include "wire/frame.h"
+
+/*
+ * What the program has chosen. Written by the configuring thread before the server runs, then constant:
+ * starting a thread makes it visible there. Live ones are atomic, and read anew at each use.
+ */
+struct mtsi_options {
+	mts_handler handler;
+	void *user;
+
+	mts_open_hook on_open;
+	void *on_open_user;
+	mts_close_hook on_close;
+	void *on_close_user;
+	mts_thread_hook on_thread_start;
+	mts_thread_hook on_thread_end;
+	void *on_thread_user;
+
+	struct mtsi_framing framing; /* its limit is settled when the server starts */
+	size_t max_request; /* 0: by the kind of framing */
+
+	unsigned max_threads; /* 0: no limit but that of clients */
+	size_t stack_size;
+	int backlog;
+	unsigned defer_accept; /* seconds */
+
+	_Atomic size_t max_output;
+	_Atomic unsigned stop_timeout; /* milliseconds, 0: never */
+};
+
+/* The defaults. */
+void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *user);
+void mtsi_options_free(struct mtsi_options *options);
+
+/* Chooses a framing; what an earlier choice held is freed. */
+void mtsi_options_frame(struct mtsi_options *options, const struct mtsi_framing *framing);
+
+/* Settles the largest request: 0, or -EINVAL when fixed requests are larger than the limit. */
+int mtsi_options_settle(struct mtsi_options *options);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way out: from writes to the socket, in order and whole.
+ *
+ * Three places hold output on its way. Small writes gather in the worker's scratch, untouched by any
+ * lock, and go out in one send when the handler's batch of requests is done. What the socket does not
+ * take moves into the client's queue, up to the output limit; epoll says when it takes more, and
+ * whoever polls sends on, under the client's lock. What exceeds the limit stays where it is, in the
+ * writer's own memory, while the writer waits: that is the backpressure. The lock is never held while
+ * anybody waits.
+ *
+ * The order is kept because the queue goes first: nothing is sent past a queue that is not empty, and
+ * both are done under the lock.
+ */
+#include "engine/output.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/client.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "os/poll.h"
+#include "os/socket.h"
+
+/* Output that is to go out after the queue: what has gathered, then one write. */
+struct pieces {
+	struct iovec iov[2];
+};
+
+static size_t left_of(const struct pieces *pieces)
+{
+	return pieces->iov[0].iov_len + pieces->iov[1].iov_len;
+}
+
+static void advance(struct iovec *iov, size_t *count)
+{
+	const size_t step = *count < iov->iov_len ? *count : iov->iov_len;
+	iov->iov_base = (char *)iov->iov_base + step;
+	iov->iov_len -= step;
+	*count -= step;
+}
+
+static int lose_locked(struct mts_client *client, int result)
+{
+	mtsi_queue_clear(&client->output);
+	atomic_store(&client->lost, true);
+	return result;
+}
+
+/* Sends queue and pieces until all is gone or the socket is full: 0, or -EPIPE. Counts in *sent. */
+static int send_locked(struct mts_client *client, struct pieces *pieces, size_t *sent)
+{
+	struct mtsi_queue *queue = &client->output;
+	while (mtsi_queue_size(queue) + left_of(pieces) > 0) {
+		struct iovec iov[3];
+		size_t count = 0;
+		if (mtsi_queue_size(queue) > 0) {
+			iov[count].iov_base = queue->data + queue->start;
+			iov[count++].iov_len = mtsi_queue_size(queue);
+		}
+		for (int i = 0; i < 2; i++) {
+			if (pieces->iov[i].iov_len > 0) {
+				iov[count++] = pieces->iov[i];
+			}
+		}
+		const ssize_t result = mtsi_socket_send_now(client->fd, iov, count);
+		if (result == -EAGAIN) {
+			return 0;
+		}
+		if (result < 0) {
+			return lose_locked(client, -EPIPE);
+		}
+		size_t done = (size_t)result;
+		*sent += done;
+		const size_t queued = mtsi_queue_size(queue);
+		const size_t from_queue = done < queued ? done : queued;
+		mtsi_queue_consume(queue, from_queue);
+		done -= from_queue;
+		advance(&pieces->iov[0], &done);
+		advance(&pieces->iov[1], &done);
+	}
+	return 0;
+}
+
+static int queue_locked(struct mts_client *client, const struct pieces *pieces)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct iovec *piece = &pieces->iov[i];
+		if (mtsi_queue_append(&client->output, piece->iov_base, piece->iov_len) != 0) {
+			return lose_locked(client, -ENOMEM);
+		}
+	}
+	return 0;
+}
+
+static size_t limit_of(const struct mts_client *client)
+{
+	const struct mtsi_options *options = &client->server->options;
+	return atomic_load_explicit(&options->max_output, memory_order_relaxed);
+}
+
+/*
+ * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it does
+ * not, so wait and come again. Without epoll's help, as when its memory is short, nothing may be left
+ * behind either.
+ */
+static int push_locked(struct mts_client *client, struct pieces *pieces, size_t limit, size_t *sent)
+{
+	if (atomic_load(&client->lost)) {
+		return -EPIPE;
+	}
+	int result = send_locked(client, pieces, sent);
+	if (result != 0) {
+		return result;
+	}
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t left = left_of(pieces);
+	if (queued + left > limit) {
+		return -EAGAIN;
+	}
+	if (mtsi_client_watch_locked(client, queued + left > 0 ? MTSI_POLL_OUT : 0) != 0) {
+		return -EAGAIN;
+	}
+	return left > 0 ? queue_locked(client, pieces) : 0;
+}
+
+/* Pushes until no more than `limit` bytes wait, or the client is lost. */
+static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
+{
+	struct mts_client *client = worker->client;
+	for (;;) {
+		size_t sent = 0;
+		mtsi_lock_take(&client->lock);
+		const int result = push_locked(client, pieces, limit, &sent);
+		mtsi_lock_release(&client->lock);
+		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
+		if (result != -EAGAIN) {
+			return result;
+		}
+		mtsi_socket_wait_writable(client->fd);
+	}
+}
+
+static int push_stage(struct mtsi_worker *worker, const void *data, size_t size, size_t limit)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	struct pieces pieces = {{{stage->data, stage->size}, {(void *)(uintptr_t)data, size}}};
+	stage->size = 0;
+	stage->mark = 0;
+	return push(worker, &pieces, limit);
+}
+
+/* Where replies gather: in what the input leaves of the scratch. */
+static void place_stage(struct mtsi_worker *worker)
+{
+	const struct mtsi_input *input = &worker->input;
+	const size_t used = input->data == worker->scratch ? input->end + 1 : 0;
+	worker->stage.data = worker->scratch + used;
+	worker->stage.capacity = MTSI_SCRATCH - used;
+}
+
+int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (atomic_load_explicit(&worker->client->lost, memory_order_relaxed)) {
+		return -EPIPE;
+	}
+	if (stage->size == 0) {
+		place_stage(worker);
+	}
+	if (size > stage->capacity - stage->size) {
+		return push_stage(worker, data, size, limit_of(worker->client));
+	}
+	if (size > 0) {
+		memcpy(stage->data + stage->size, data, size);
+		stage->size += size;
+	}
+	return 0;
+}
+
+int mtsi_output_flush(struct mtsi_worker *worker)
+{
+	if (worker->stage.size == 0) {
+		return atomic_load_explicit(&worker->client->lost, memory_order_relaxed) ? -EPIPE : 0;
+	}
+	return push_stage(worker, NULL, 0, limit_of(worker->client));
+}
+
+int mtsi_output_drain(struct mtsi_worker *worker)
+{
+	return push_stage(worker, NULL, 0, 0);
+}
+
+void mtsi_output_forget(struct mtsi_worker *worker)
+{
+	worker->stage.size = worker->stage.mark;
+}
+
+void mtsi_output_continue_locked(struct mts_client *client)
+{
+	struct pieces none = {{{NULL, 0}, {NULL, 0}}};
+	size_t sent = 0;
+	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
+		return;
+	}
+	if (send_locked(client, &none, &sent) != 0 || mtsi_queue_size(&client->output) == 0) {
+		(void)mtsi_client_watch_locked(client, 0);
+	}
+	mtsi_count_shared(&client->server->stats, MTS_STAT_BYTES_OUT, sent);
+}

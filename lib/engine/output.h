@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_OUTPUT_H
+#define MTSI_ENGINE_OUTPUT_H
+
+#include <stddef.h>
+
+struct mts_client;
+struct mtsi_worker;
+
+/* Replies that gather in the worker's scratch, behind the input, until they are sent together. */
+struct mtsi_stage_area {
+	char *data; /* set when the first byte comes */
+	size_t size;
+	size_t capacity;
+	size_t mark; /* how much was there when the present handler was called */
+};
+
+/*
+ * All of these: 0, -EPIPE when the client is lost, or -ENOMEM, which loses it. Called by the worker that
+ * serves the client, with no lock held.
+ */
+
+/* Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. */
+int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
+
+/* Sends what has gathered; what the socket does not take is queued, and follows by itself. */
+int mtsi_output_flush(struct mtsi_worker *worker);
+
+/* Sends everything, and waits until the kernel has all of it. */
+int mtsi_output_drain(struct mtsi_worker *worker);
+
+/* Forgets what the present handler has written, as far as it is not sent. */
+void mtsi_output_forget(struct mtsi_worker *worker);
+
+/* The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event. */
+void mtsi_output_continue_locked(struct mts_client *client);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_SERVER_H
+#define MTSI_ENGINE_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <mtserver/server.h>
+
+#include "engine/clients.h"
+#include "engine/crew.h"
+#include "engine/door.h"
+#include "engine/life.h"
+#include "engine/linger.h"
+#include "engine/listener.h"
+#include "engine/log.h"
+#include "engine/options.h"
+#include "engine/stats.h"
+
+enum { MTSI_ERROR = 640 };
+
+/*
+ * What stands behind the handle: the parts of the machine side by side. Each part belongs to the module
+ * of its name, which alone touches its members; the others go through that module's functions. Who may
+ * touch what, and under which lock, is said where the part is defined.
+ */
+struct mts_server {
+	struct mtsi_options options;
+	struct mtsi_listeners listeners;
+	struct mtsi_clients clients;
+	struct mtsi_crew crew;
+	struct mtsi_door door;
+	struct mtsi_linger linger;
+	struct mtsi_life life;
+	struct mtsi_stats stats;
+	struct mtsi_log log;
+
+	int poll; /* the epoll instance; -1 before start; constant from then on */
+	_Atomic int wake; /* wakes the keeper; -1 before start; constant from then on */
+
+	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
+
+	char error[MTSI_ERROR]; /* the configuring thread's: the sentence of its last failure */
+};
+
+/* Whether a stop has been asked for. Any thread. */
+static inline bool mtsi_stopping(const struct mts_server *server)
+{
+	return atomic_load(&server->stopping);
+}
+
+/* Wakes the keeper, which looks at everything again. Any thread; async-signal-safe. */
+void mtsi_keeper_wake(const struct mts_server *server);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_STATS_H
+#define MTSI_ENGINE_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <mtserver/stats.h>
+
+struct mts_server;
+
+enum { MTSI_STATS = MTS_STAT_THREAD_WAITS + 1 };
+
+/*
+ * A set of counters. Each worker has one that only it writes, so that counting costs no locked
+ * instruction and no shared cache line; the server has one for everybody else, and for workers that
+ * have left. What a reader sees is the sum. Gauges are sums too: steps down are added modulo 2^64.
+ */
+struct mtsi_stats {
+	_Atomic uint64_t count[MTSI_STATS];
+};
+
+/* Counts in a set that only this thread writes. */
+static inline void mtsi_count(struct mtsi_stats *own, int which, uint64_t step)
+{
+	const uint64_t now = atomic_load_explicit(&own->count[which], memory_order_relaxed);
+	atomic_store_explicit(&own->count[which], now + step, memory_order_relaxed);
+}
+
+/* Counts in the server's set. Any thread. */
+static inline void mtsi_count_shared(struct mtsi_stats *shared, int which, uint64_t step)
+{
+	atomic_fetch_add_explicit(&shared->count[which], step, memory_order_relaxed);
+}
+
+/* Reads one number of the server: the sum. Any thread; takes the crew's lock. */
+uint64_t mtsi_stats_read(struct mts_server *server, int which);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_BIND_H
+#define MTSI_OS_BIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Listening sockets and name resolution, at configuration time: these may block. */
+
+/* An address to bind. */
+struct mtsi_target {
+	struct sockaddr_storage address;
+	socklen_t size;
+};
+
+enum { MTSI_TARGETS = 64 };
+
+/*
+ * Fills `targets` with the addresses of a host name or numeric address: how many, or a negative errno
+ * value: -ENOENT no such name, -EAGAIN not now, -ENOMEM, -EIO the resolver failed.
+ */
+int mtsi_resolve(const char *host, uint16_t port, struct mtsi_target *targets);
+
+/*
+ * Binds and listens: the descriptor, close-on-exec and non-blocking, or a negative errno value. What
+ * accepted sockets inherit (TCP_NODELAY) is set here, once.
+ */
+int mtsi_listen(const struct mtsi_target *target, int backlog);
+
+/*
+ * Takes a listening stream socket of the caller's into use: 0, or -EBADF, -ENOTSOCK, -EINVAL. On
+ * failure it is as it was.
+ */
+int mtsi_listen_adopt(int fd);
+
+/* The address that a socket is bound to; an empty one of family AF_UNSPEC when it cannot be told. */
+void mtsi_bound_address(int fd, struct mtsi_target *target);
+
+/* Holds connections back until they have sent something; 0 or a negative errno value. */
+bool mtsi_can_defer_accept(void);
+int mtsi_defer_accept(int fd, unsigned seconds);
+
+/* Which file a path names, so that ours can be told from one that has taken its place. */
+struct mtsi_file {
+	dev_t device;
+	ino_t number;
+};
+
+/*
+ * Makes room for a Unix socket at a path: removes the file there when it is a socket on which nobody
+ * listens. 0, or -EADDRINUSE when somebody does or the file is no socket, or another errno value.
+ */
+int mtsi_unix_make_room(const struct sockaddr_un *address, socklen_t size);
+
+/* Notes which file the path names; removes the path if it still names that file. */
+bool mtsi_unix_file(const char *path, struct mtsi_file *file);
+void mtsi_unix_remove(const char *path, const struct mtsi_file *file);
+
+/* How many descriptors this process may have open. */
+size_t mtsi_descriptor_limit(void);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mutexes and condition variables of POSIX threads, every return value looked at. None of the calls
+ * here can fail in a program that uses them rightly (pthread_mutex_lock(3p) and its kin), so a failure
+ * is our own mistake and ends the process where it happened, instead of somewhere later.
+ */
+#include "os/lock.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "os/must.h"
+
+void mtsi_lock_init(struct mtsi_lock *lock)
+{
+#ifdef MTSI_DEBUG
+	pthread_mutexattr_t kind;
+	mtsi_must(pthread_mutexattr_init(&kind) == 0);
+	mtsi_must(pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) == 0);
+	mtsi_must(pthread_mutex_init(&lock->mutex, &kind) == 0);
+	mtsi_must(pthread_mutexattr_destroy(&kind) == 0);
+#else
+	mtsi_must(pthread_mutex_init(&lock->mutex, NULL) == 0);
+#endif
+}
+
+void mtsi_lock_destroy(struct mtsi_lock *lock)
+{
+	mtsi_must(pthread_mutex_destroy(&lock->mutex) == 0);
+}
+
+void mtsi_lock_take(struct mtsi_lock *lock)
+{
+	mtsi_must(pthread_mutex_lock(&lock->mutex) == 0);
+}
+
+void mtsi_lock_release(struct mtsi_lock *lock)
+{
+	mtsi_must(pthread_mutex_unlock(&lock->mutex) == 0);
+}
+
+void mtsi_lock_assert_held(struct mtsi_lock *lock)
+{
+	(void)lock;
+	mtsi_debug_must(pthread_mutex_lock(&lock->mutex) == EDEADLK);
+}
+
+void mtsi_signal_init(struct mtsi_signal *signal)
+{
+	pthread_condattr_t clock;
+	mtsi_must(pthread_condattr_init(&clock) == 0);
+	mtsi_must(pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0);
+	mtsi_must(pthread_cond_init(&signal->condition, &clock) == 0);
+	mtsi_must(pthread_condattr_destroy(&clock) == 0);
+}
+
+void mtsi_signal_destroy(struct mtsi_signal *signal)
+{
+	mtsi_must(pthread_cond_destroy(&signal->condition) == 0);
+}
+
+void mtsi_signal_one(struct mtsi_signal *signal)
+{
+	mtsi_must(pthread_cond_signal(&signal->condition) == 0);
+}
+
+void mtsi_signal_all(struct mtsi_signal *signal)
+{
+	mtsi_must(pthread_cond_broadcast(&signal->condition) == 0);
+}
+
+bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline)
+{
+	if (deadline == MTSI_NEVER) {
+		mtsi_must(pthread_cond_wait(&signal->condition, &lock->mutex) == 0);
+		return true;
+	}
+	const struct timespec until = {
+		.tv_sec = (time_t)(deadline / MTSI_SECOND),
+		.tv_nsec = (long)(deadline % MTSI_SECOND),
+	};
+	const int result = pthread_cond_timedwait(&signal->condition, &lock->mutex, &until);
+	mtsi_must(result == 0 || result == ETIMEDOUT);
+	return result == 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_LOCK_H
+#define MTSI_OS_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice and
+ * unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
+ */
+struct mtsi_lock {
+	pthread_mutex_t mutex;
+};
+
+void mtsi_lock_init(struct mtsi_lock *lock);
+void mtsi_lock_destroy(struct mtsi_lock *lock);
+void mtsi_lock_take(struct mtsi_lock *lock);
+void mtsi_lock_release(struct mtsi_lock *lock);
+
+/* Ends the process in debug builds when the calling thread does not hold the lock. */
+void mtsi_lock_assert_held(struct mtsi_lock *lock);
+
+/* A condition variable on the library's clock. Waiters look at what they wait for again. */
+struct mtsi_signal {
+	pthread_cond_t condition;
+};
+
+void mtsi_signal_init(struct mtsi_signal *signal);
+void mtsi_signal_destroy(struct mtsi_signal *signal);
+void mtsi_signal_one(struct mtsi_signal *signal);
+void mtsi_signal_all(struct mtsi_signal *signal);
+
+/* Waits, with the lock released meanwhile, until signalled or `deadline`; false when that has passed. */
+bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * epoll(7) and eventfd(2), behind the few calls that the engine needs.
+ *
+ * epoll_wait(2) counts in milliseconds: a deadline is rounded up, so that a wait never ends just before
+ * it is due and then spins, and a far one is cut to what an int holds: the caller looks at its clock
+ * again anyway. The wake descriptor is a counter that cannot block: writing to a full one fails, and
+ * then it is readable already, which is all that is wanted.
+ */
+#include "os/poll.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/must.h"
+
+enum { BATCH = 64 };
+
+int mtsi_poll_open(void)
+{
+	const int poll = epoll_create1(EPOLL_CLOEXEC);
+	return poll < 0 ? -errno : poll;
+}
+
+int mtsi_poll_add(int poll, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event event = {.events = events, .data.u64 = tag};
+	return epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+int mtsi_poll_change(int poll, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event event = {.events = events, .data.u64 = tag};
+	return epoll_ctl(poll, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : -errno;
+}
+
+void mtsi_poll_remove(int poll, int fd)
+{
+	(void)epoll_ctl(poll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static int milliseconds_until(uint64_t deadline)
+{
+	if (deadline == MTSI_NEVER) {
+		return -1;
+	}
+	const uint64_t now = mtsi_clock_now();
+	if (deadline <= now) {
+		return 0;
+	}
+	const uint64_t left = (deadline - now - 1) / MTSI_MILLISECOND + 1;
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline)
+{
+	struct epoll_event found[BATCH];
+	const int count = epoll_wait(
+		poll, found, room < BATCH ? room : BATCH, milliseconds_until(deadline));
+	mtsi_must(count >= 0 || errno == EINTR);
+	for (int i = 0; i < count; i++) {
+		events[i].tag = found[i].data.u64;
+		events[i].events = found[i].events;
+	}
+	return count < 0 ? 0 : count;
+}
+
+int mtsi_wake_open(void)
+{
+	const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return wake < 0 ? -errno : wake;
+}
+
+void mtsi_wake_up(int wake)
+{
+	const int before = errno;
+	const uint64_t one = 1;
+	if (write(wake, &one, sizeof(one)) < 0) {
+		errno = before;
+	}
+}
+
+void mtsi_wake_clear(int wake)
+{
+	uint64_t count;
+	if (read(wake, &count, sizeof(count)) < 0) {
+		mtsi_must(errno == EAGAIN || errno == EINTR);
+	}
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_POLL_H
+#define MTSI_OS_POLL_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+/* What can be watched for; a set of these, 0 for nothing. */
+#define MTSI_POLL_IN ((uint32_t)EPOLLIN)
+#define MTSI_POLL_OUT ((uint32_t)EPOLLOUT)
+#define MTSI_POLL_RDHUP ((uint32_t)EPOLLRDHUP)
+#define MTSI_POLL_EDGE ((uint32_t)EPOLLET)
+
+struct mtsi_poll_event {
+	uint64_t tag; /* as given when the descriptor was added */
+	uint32_t events; /* a set of the above, and perhaps more */
+};
+
+/* A new epoll instance, or a negative errno value. */
+int mtsi_poll_open(void);
+
+/* Add, change, take out. 0 or a negative errno value. */
+int mtsi_poll_add(int poll, int fd, uint32_t events, uint64_t tag);
+int mtsi_poll_change(int poll, int fd, uint32_t events, uint64_t tag);
+void mtsi_poll_remove(int poll, int fd);
+
+/*
+ * Waits for events until `deadline` (never early; MTSI_NEVER: without end; a passed one: only looks).
+ * How many there were, at most `room`; 0 also when a signal came.
+ */
+int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline);
+
+/* A descriptor that wakes whoever polls it; or a negative errno value. */
+int mtsi_wake_open(void);
+
+/* Async-signal-safe; keeps errno. */
+void mtsi_wake_up(int wake);
+
+/* Takes the wake-ups that have come so far. */
+void mtsi_wake_clear(int wake);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * System calls on connected sockets. EINTR is dealt with here, so nobody above meets it.
+ *
+ * The sockets block, so that a thread can wait for its client in one recv(2) with no poll before it;
+ * whatever must not wait says so call by call, with MSG_DONTWAIT.
+ */
+#include "os/socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size)
+{
+	for (;;) {
+		const int fd = accept4(listener, address, size, SOCK_CLOEXEC);
+		if (fd >= 0) {
+			return fd;
+		}
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}
+
+void mtsi_socket_close(int fd)
+{
+	/* On Linux the descriptor is gone also after EINTR (close(2)): trying again would hit another. */
+	(void)close(fd);
+}
+
+static ssize_t receive(int fd, void *buffer, size_t size, int flags)
+{
+	for (;;) {
+		const ssize_t count = recv(fd, buffer, size, flags);
+		if (count >= 0) {
+			return count;
+		}
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}
+
+ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
+{
+	return receive(fd, buffer, size, 0);
+}
+
+ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
+{
+	return receive(fd, buffer, size, MSG_DONTWAIT);
+}
+
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, size_t count)
+{
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+	for (;;) {
+		const ssize_t sent = count == 1
+			? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+			: sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent >= 0) {
+			return sent;
+		}
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}
+
+void mtsi_socket_wait_writable(int fd)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+	while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+	}
+}
+
+void mtsi_socket_shut_receiving(int fd)
+{
+	(void)shutdown(fd, SHUT_RD);
+}
+
+void mtsi_socket_shut_sending(int fd)
+{
+	(void)shutdown(fd, SHUT_WR);
+}
+
+void mtsi_socket_shut(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR);
+}
+
+static size_t queued(int fd, unsigned long which)
+{
+	int count = 0;
+	return ioctl(fd, which, &count) == 0 && count > 0 ? (size_t)count : 0;
+}
+
+size_t mtsi_socket_unread(int fd)
+{
+	return queued(fd, FIONREAD);
+}
+
+size_t mtsi_socket_unsent(int fd)
+{
+	return queued(fd, TIOCOUTQ);
+}
+
+/* The states of a TCP connection (RFC 9293, 3.3.2) in which the peer's FIN has not come yet. */
+static bool peer_may_send(unsigned state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_SYN_RECV || state == TCP_FIN_WAIT1
+		|| state == TCP_FIN_WAIT2;
+}
+
+enum mtsi_socket_peer mtsi_socket_peer(int fd)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+		return MTSI_PEER_UNKNOWN;
+	}
+	return peer_may_send(info.tcpi_state) ? MTSI_PEER_SENDING : MTSI_PEER_FINISHED;
+}
+
+enum mtsi_socket_state mtsi_socket_state(int fd)
+{
+	struct pollfd asked = {.fd = fd, .events = POLLRDHUP};
+	while (poll(&asked, 1, 0) < 0 && errno == EINTR) {
+	}
+	if ((asked.revents & (POLLERR | POLLHUP)) != 0) {
+		return MTSI_SOCKET_DEAD;
+	}
+	return (asked.revents & POLLRDHUP) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_SOCKET_H
+#define MTSI_OS_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* The sockets of clients. All are close-on-exec, and results are counts or negative errno values. */
+
+/*
+ * Takes a connection from a listener's queue: its descriptor, which blocks; -EAGAIN when there is none.
+ * `*size` is the room at `address` and then its size.
+ */
+int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
+
+/* Closes it, once, whatever close(2) says. */
+void mtsi_socket_close(int fd);
+
+/*
+ * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second answers
+ * -EAGAIN when there are none.
+ */
+ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
+ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
+
+/* Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. */
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, size_t count);
+
+/* Waits until it takes more, or is dead. */
+void mtsi_socket_wait_writable(int fd);
+
+/* Shuts down, for us or for both sides: shutdown(2). Whoever waits on the socket wakes up. */
+void mtsi_socket_shut_receiving(int fd);
+void mtsi_socket_shut_sending(int fd);
+void mtsi_socket_shut(int fd);
+
+/* How many bytes wait to be received, and how many the peer has not acknowledged; 0 if unknown. */
+size_t mtsi_socket_unread(int fd);
+size_t mtsi_socket_unsent(int fd);
+
+/*
+ * Whether the peer's end of stream, or a reset, has arrived: however much is still unread, and also after
+ * mtsi_socket_shut_receiving(). It cannot be told on sockets other than TCP.
+ */
+enum mtsi_socket_peer { MTSI_PEER_UNKNOWN, MTSI_PEER_SENDING, MTSI_PEER_FINISHED };
+enum mtsi_socket_peer mtsi_socket_peer(int fd);
+
+/* How a connection looks from here. */
+enum mtsi_socket_state { MTSI_SOCKET_ALIVE, MTSI_SOCKET_HALF_CLOSED, MTSI_SOCKET_DEAD };
+enum mtsi_socket_state mtsi_socket_state(int fd);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads. A new thread inherits the signal mask of the one that makes it (pthread_create(3)), so the
+ * maker blocks everything around the call. The signals that a faulty instruction raises stay open:
+ * blocking them would be undefined (pthread_sigmask(3p)), and the host's crash handler wants them.
+ *
+ * The C library takes its own share out of the stack that it is asked for (thread-local data, and on
+ * some the guard page), so it is asked for more than the caller wants.
+ */
+#include "os/thread.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "os/must.h"
+
+enum { OWN_SHARE = 16384 };
+
+static void asynchronous_signals(sigset_t *set)
+{
+	static const int raised_by_faults[] = {
+		SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+	mtsi_must(sigfillset(set) == 0);
+	for (size_t i = 0; i < sizeof(raised_by_faults) / sizeof(raised_by_faults[0]); i++) {
+		mtsi_must(sigdelset(set, raised_by_faults[i]) == 0);
+	}
+}
+
+static size_t whole_pages(size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	return (bytes + page - 1) / page * page;
+}
+
+int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument)
+{
+	pthread_attr_t attributes;
+	int result = pthread_attr_init(&attributes);
+	if (result != 0) {
+		return -result;
+	}
+	result = pthread_attr_setstacksize(&attributes, whole_pages(stack + OWN_SHARE));
+	if (result == 0) {
+		sigset_t blocked;
+		sigset_t before;
+		asynchronous_signals(&blocked);
+		mtsi_must(pthread_sigmask(SIG_SETMASK, &blocked, &before) == 0);
+		result = pthread_create(thread, &attributes, body, argument);
+		mtsi_must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	}
+	mtsi_must(pthread_attr_destroy(&attributes) == 0);
+	return -result;
+}
+
+void mtsi_thread_join(pthread_t thread)
+{
+	mtsi_must(pthread_join(thread, NULL) == 0);
+}
+
+void mtsi_thread_name(const char *name)
+{
+	(void)pthread_setname_np(pthread_self(), name);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_THREAD_H
+#define MTSI_OS_THREAD_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+/*
+ * Starts a thread with all asynchronous signals blocked: the host's signals go to the host's threads.
+ * `stack` in bytes is what its code may use at least. 0 or a negative errno value.
+ */
+int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument);
+
+/* Waits for its end; each started thread is joined exactly once. */
+void mtsi_thread_join(pthread_t thread);
+
+/* Names the calling thread, for ps, top and debuggers; at most 15 characters. */
+void mtsi_thread_name(const char *name);
+
+#endif

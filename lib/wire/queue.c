@@ -1,0 +1,111 @@
+/*
+ * The output queue: one block of memory with the waiting bytes somewhere inside.
+ *
+ * A chain of blocks would never move a byte, but a socket wants as much as possible in one call,
+ * and most queues live for one reply.  So: one block, and when its end is reached the waiting
+ * bytes either slide to the front, or move to a block half as large again.
+ *
+ * Both are amortised O(1) per byte.  Sliding is only done when at least as many bytes were
+ * consumed in front as have to move, so every move is paid for by a byte that left.  Growing is
+ * geometric.  Nor does the block outgrow its content: while less than half of it was consumed, the
+ * content fills the other half, so it is never much above three times the most that waited at once.
+ *
+ * An empty queue frees its block.  The smallest one is of a size that allocators keep in a cache
+ * per thread, so that costs a short reply little, and idle clients own nothing.
+ */
+#include "wire/queue.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALLEST = 1024 };
+
+size_t mtsi_queue_size(const struct mtsi_queue *queue)
+{
+	return queue->end - queue->start;
+}
+
+const char *mtsi_queue_bytes(const struct mtsi_queue *queue)
+{
+	return queue->data == NULL ? NULL : queue->data + queue->start;
+}
+
+static void slide(struct mtsi_queue *queue)
+{
+	size_t waiting = mtsi_queue_size(queue);
+
+	memmove(queue->data, queue->data + queue->start, waiting);
+	queue->start = 0;
+	queue->end = waiting;
+}
+
+/*
+ * Moves what waits to a block of at least needed bytes.  Not by realloc(), which would copy the
+ * consumed bytes in front too.
+ */
+static int grow(struct mtsi_queue *queue, size_t needed)
+{
+	size_t waiting = mtsi_queue_size(queue);
+	size_t capacity = queue->capacity + queue->capacity / 2;
+
+	if (capacity < needed)
+		capacity = needed;
+	if (capacity < SMALLEST)
+		capacity = SMALLEST;
+
+	char *data = malloc(capacity);
+
+	if (data == NULL)
+		return -ENOMEM;
+	if (waiting > 0)
+		memcpy(data, queue->data + queue->start, waiting);
+	free(queue->data);
+	*queue = (struct mtsi_queue){.data = data, .end = waiting, .capacity = capacity};
+	return 0;
+}
+
+/* Makes room for size bytes after the end. */
+static int make_room(struct mtsi_queue *queue, size_t size)
+{
+	size_t waiting = mtsi_queue_size(queue);
+
+	/* No object is larger than PTRDIFF_MAX, so after this no sum below can overflow. */
+	if (size > (size_t)PTRDIFF_MAX - waiting)
+		return -ENOMEM;
+	if (size <= queue->capacity - queue->end)
+		return 0;
+	if (queue->start < waiting || waiting + size > queue->capacity)
+		return grow(queue, waiting + size);
+	slide(queue);
+	return 0;
+}
+
+int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
+{
+	if (size == 0)
+		return 0;
+
+	int error = make_room(queue, size);
+
+	if (error != 0)
+		return error;
+	memcpy(queue->data + queue->end, data, size);
+	queue->end += size;
+	return 0;
+}
+
+void mtsi_queue_consume(struct mtsi_queue *queue, size_t count)
+{
+	if (count >= mtsi_queue_size(queue))
+		mtsi_queue_clear(queue);
+	else
+		queue->start += count;
+}
+
+void mtsi_queue_clear(struct mtsi_queue *queue)
+{
+	free(queue->data);
+	*queue = (struct mtsi_queue){0};
+}

@@ -1,0 +1,37 @@
+/*
+ * A queue of bytes that wait for a socket: appended at the end, consumed from the front.
+ *
+ * An all-zero struct is an empty queue.  An empty queue owns no memory, so an idle client costs
+ * nothing but the struct.  No lock inside: the owner of the struct says who may touch it.
+ */
+#ifndef MTSI_WIRE_QUEUE_H
+#define MTSI_WIRE_QUEUE_H
+
+#include <stddef.h>
+
+struct mtsi_queue {
+	char *data; /* NULL exactly when the queue is empty */
+	size_t start; /* the first byte that waits */
+	size_t end; /* one past the last */
+	size_t capacity; /* what data points to */
+};
+
+/* How many bytes wait. */
+size_t mtsi_queue_size(const struct mtsi_queue *queue);
+
+/* The first of them; NULL when none wait.  Valid until the next append, consume or clear. */
+const char *mtsi_queue_bytes(const struct mtsi_queue *queue);
+
+/*
+ * Appends a copy of data[0, size), which must not lie in the queue itself.  Amortised O(size).
+ * Returns 0, or -ENOMEM with the queue unchanged.
+ */
+int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size);
+
+/* Drops the first count bytes; all of them when there are fewer.  Frees the memory when empty. */
+void mtsi_queue_consume(struct mtsi_queue *queue, size_t count);
+
+/* Drops everything and frees the memory.  The queue is empty and may be used again. */
+void mtsi_queue_clear(struct mtsi_queue *queue);
+
+#endif

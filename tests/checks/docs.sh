@@ -1,0 +1,57 @@
+#!/bin/sh
+# Every public function says what it returns, from which threads it may be called, and since when; and
+# Doxygen has no warning about the documentation.
+. "$srcdir/tests/checks/common.sh"
+
+# Prints "function: what is missing" for each declaration, from the comment that stands before it.
+cat >"$work/comments.awk" <<'END'
+/^\/\*\*/ { comment = ""; inside = 1 }
+inside { comment = comment "\n" $0 }
+/\*\// { inside = 0 }
+!inside && /^(MTS_API|[a-z]).*[^*(a-z0-9_]\**mts_[a-z0-9_]+\(/ && !/^typedef/ {
+	name = $0
+	sub(/\(.*/, "", name)
+	sub(/.*[^a-z0-9_]/, "", name)
+	if (comment == "")
+		print name ": a comment"
+	if (comment !~ /@par Threads/)
+		print name ": @par Threads"
+	if (comment !~ /@since [0-9]/)
+		print name ": @since"
+	if (comment !~ /@ret(urn|val) / && $0 !~ /^(MTS_API )?void mts_/)
+		print name ": @return or @retval"
+	print name >seen
+	comment = ""
+}
+END
+for header in $(public_headers); do
+	awk -v seen="$work/seen.$(basename "$header")" -f "$work/comments.awk" "$srcdir/include/$header"
+done >"$work/missing"
+if [ -s "$work/missing" ]; then
+	fail "the comments of these functions lack something:"
+	sed 's/^/    /' "$work/missing"
+fi
+public_functions >"$work/functions"
+cat "$work"/seen.* | LC_ALL=C sort -u >"$work/seen"
+same "the public functions (-) and those whose comments were read (+) differ" \
+	"$work/functions" "$work/seen"
+
+for source in "$srcdir"/examples/*.c; do
+	grep -q "^\\\\include ${source##*/}\$" "$srcdir/doc/mainpage.md" ||
+		fail "doc/mainpage.md does not show ${source##*/}"
+done
+
+if [ -n "$DOXYGEN" ]; then
+	cd "$builddir" || exit 99
+	{
+		cat doc/Doxyfile
+		echo "GENERATE_HTML=YES"
+		echo "HTML_OUTPUT=$work/html"
+		echo "WARN_AS_ERROR=FAIL_ON_WARNINGS"
+	} >"$work/Doxyfile"
+	try "Doxygen has warnings" "$DOXYGEN" "$work/Doxyfile"
+else
+	echo "Doxygen was not found, so that its warnings are not looked for"
+fi
+
+finish

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Every C file is laid out as .clang-format says. Versions of clang-format differ in details, so that
+# only the one counts that the file was written for.
+. "$srcdir/tests/checks/common.sh"
+
+[ -n "$CLANG_FORMAT" ] || skip "clang-format was not found"
+case $("$CLANG_FORMAT" --version) in
+*"version 14."*) ;;
+*) skip "$CLANG_FORMAT is not version 14" ;;
+esac
+
+cd "$srcdir" || exit 99
+find include lib examples tests bench -name '*.[ch]' | LC_ALL=C sort >"$work/files"
+while read -r file; do
+	"$CLANG_FORMAT" --style=file "$file" >"$work/formatted"
+	same "$file is not formatted; \`make format\` does it" "$file" "$work/formatted"
+done <"$work/files"
+
+finish

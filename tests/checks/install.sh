@@ -1,0 +1,106 @@
+#!/bin/sh
+# What `make install` puts down is all that a user needs: the README's program and the examples are
+# built through the installed pkg-config file, shared and static, as C11 and as C++17, and the program
+# serves.
+. "$srcdir/tests/checks/common.sh"
+
+[ -n "$PKG_CONFIG" ] || skip "pkg-config was not found"
+
+root=$work/root
+unset MAKEFLAGS MFLAGS MAKELEVEL
+try "make install fails" make -C "$builddir" install DESTDIR="$root" || finish
+
+file=$(find "$root" -name mtserver.pc)
+PKG_CONFIG_LIBDIR=${file%/mtserver.pc}
+PKG_CONFIG_SYSROOT_DIR=$root
+PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1
+PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
+export PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
+export PKG_CONFIG_ALLOW_SYSTEM_LIBS
+if [ "$($PKG_CONFIG --modversion mtserver)" != "$version" ]; then
+	fail "mtserver.pc does not say version $version"
+fi
+libraries=${PKG_CONFIG_LIBDIR%/pkgconfig}
+
+# Everything is there?
+for header in $(public_headers); do
+	find "$root" -path "*/include/$header" | grep -q . || fail "<$header> is not installed"
+done
+for page in "$builddir"/doc/man/*.3 "$srcdir"/doc/man/*.3; do
+	[ -f "$page" ] || continue
+	find "$root" -path "*/man3/${page##*/}" | grep -q . || fail "${page##*/} is not installed"
+done
+for name in README.md COPYING; do
+	find "$root" -name "$name" | grep -q . || fail "$name is not installed"
+done
+if find "$root" -name '*.so' | grep -q . && ! [ -e "$libraries/libmtserver.so.0" ]; then
+	fail "libmtserver.so.0 is not installed"
+fi
+
+# A name in the abstract name space takes no port that somebody else may have.
+address=unix:@mtserver-install-$$
+readme_program | sed "s/localhost:5000/$address/" >"$work/program.c"
+grep -q "$address" "$work/program.c" || fail "the README's program serves at another address"
+
+# build NAME LANGUAGE SOURCE HOW COMPILER...: HOW is what pkg-config is told besides.
+build()
+{
+	name=$1 language=$2 source=$3 how=$4
+	shift 4
+	# shellcheck disable=SC2046,SC2086 # flags are words
+	try "$name cannot be built against the installed library" \
+		"$@" -x "$language" "$source" -x none $CPPFLAGS $LDFLAGS \
+		-Wall -Wextra -Wpedantic -Werror -o "$work/$name" \
+		$($PKG_CONFIG $how --cflags --libs mtserver)
+}
+
+# The user's flags that a C++ compiler knows as well, a sanitizer's among them.
+common_flags()
+{
+	for flag in $CFLAGS; do
+		case $flag in
+		-f* | -g* | -m* | -O*) echo "$flag" ;;
+		esac
+	done
+}
+
+serves()
+{
+	serve "$1" "$work/$1"
+	ready "$1" "does not listen" grep -q "@${address#*@}\$" /proc/net/unix || return
+	"$builddir/tests/checks/talk" "$address" hi >"$work/got"
+	printf 'Hello from the server' >"$work/wanted"
+	same "$1 does not answer as it should" "$work/wanted" "$work/got"
+	end_server "$1" TERM
+}
+
+# all_of HOW...: the programs in every language there is a compiler for.
+all_of()
+{
+	suffix=$1 how=$2
+	# shellcheck disable=SC2086
+	build "c-$suffix" c "$work/program.c" "$how" $CC $CFLAGS -std=c11 && serves "c-$suffix"
+	if [ -n "$CXX" ]; then
+		# shellcheck disable=SC2046,SC2086
+		build "c++-$suffix" c++ "$work/program.c" "$how" $CXX $(common_flags) -std=c++17 &&
+			serves "c++-$suffix"
+	fi
+	for source in $(find "$root" -path '*/examples/*.c'); do
+		name=${source##*/}
+		# shellcheck disable=SC2086
+		build "${name%.c}-$suffix" c "$source" "$how" $CC $CFLAGS
+	done
+}
+
+[ -n "$CXX" ] || echo "no C++ compiler was found, so that only C is tried"
+if [ -e "$libraries/libmtserver.so" ]; then
+	LD_LIBRARY_PATH=$libraries
+	export LD_LIBRARY_PATH
+	all_of shared ""
+fi
+if [ -e "$libraries/libmtserver.a" ]; then
+	rm -f "$libraries"/libmtserver.so*
+	all_of static --static
+fi
+
+finish

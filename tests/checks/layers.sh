@@ -1,0 +1,69 @@
+#!/bin/sh
+# The floors hold: a file includes only headers of its own floor or of lower ones. Only lib/os knows
+# the system calls, nothing knows the kernel's own headers, and what users are shown (the examples, the
+# tests of the interface) includes public headers only.
+. "$srcdir/tests/checks/common.sh"
+
+cd "$srcdir" || exit 99
+
+# included FOLDER: "file header" lines of what its files include, with <> or "" around the header.
+included()
+{
+	find "$1" -name '*.[ch]' -exec grep -EHo '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]*[>"]' {} + |
+		sed 's/:[[:space:]]*#[[:space:]]*include[[:space:]]*/ /'
+}
+
+# refuse WHY FOLDER PATTERN: no header that a file in the folder includes may match.
+refuse()
+{
+	included "$2" | grep -E " $3" >"$work/found"
+	if [ -s "$work/found" ]; then
+		fail "$1:"
+		sed 's/^/    /' "$work/found"
+	fi
+}
+
+# floor NAME LOWER...: every header of ours that the floor includes is "floor/header.h", of this floor
+# or a lower one.
+floor()
+{
+	allowed=$(echo "$*" | tr ' ' '|')
+	included "lib/$1" | grep ' "' | grep -vE " \"($allowed)/[a-z0-9_]+\.h\"" >"$work/found"
+	if [ -s "$work/found" ]; then
+		fail "lib/$1 may include \"FLOOR/HEADER.h\" of these floors only: $*. But:"
+		sed 's/^/    /' "$work/found"
+	fi
+}
+
+floor api engine wire os
+floor engine wire os
+floor wire
+floor os
+
+for name in lib/*/; do
+	case $name in
+	lib/api/ | lib/engine/ | lib/wire/ | lib/os/) ;;
+	*) fail "$name is a floor that tests/checks/layers.sh does not know" ;;
+	esac
+done
+
+kernel='<(linux|asm|asm-generic)/'
+for folder in include lib examples tests; do
+	refuse "the kernel's own headers are for nobody" "$folder" "$kernel"
+done
+
+calls='<(sys/(epoll|eventfd|ioctl|mman|prctl|resource|signalfd|stat|syscall|timerfd|uio)|fcntl|netdb|netinet/tcp|poll|sched|unistd)\.h>'
+for name in api engine wire; do
+	refuse "only lib/os makes system calls" "lib/$name" "$calls"
+done
+refuse "lib/wire has no clock and no threads" lib/wire '<(pthread|sys/time|threads|time)\.h>'
+
+refuse "the public headers include each other as <mtserver/HEADER.h>" include '"'
+refuse "the examples use the public interface only" examples '("|<mtserver/)'
+included tests/api | grep ' "' | grep -v ' "support\.h"' >"$work/found"
+if [ -s "$work/found" ]; then
+	fail "the tests of the interface use the public headers and support.h only:"
+	sed 's/^/    /' "$work/found"
+fi
+
+finish
