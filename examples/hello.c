@@ -75,7 +75,8 @@ int main(int argc, char **argv)
 	const char *host = argc > 1 ? argv[1] : "localhost";
 	const char *port = argc > 2 ? argv[2] : "5000";
 	char address[512];
-	(void)snprintf(address, sizeof(address), strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+	(void)snprintf(
+		address, sizeof(address), strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 
 	server = mts_server_create(hello, NULL);
 	if (server == NULL) {
@@ -92,7 +93,8 @@ int main(int argc, char **argv)
 	(void)signal(SIGTERM, stop);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	/* The port may have been 0, any free one: the server knows which it is. */
-	(void)printf("Server running on %s:%s\n", host, strrchr(mts_server_address(server, 0), ':') + 1);
+	(void)printf(
+		"Server running on %s:%s\n", host, strrchr(mts_server_address(server, 0), ':') + 1);
 
 	if (mts_server_run(server) != 0) {
 		return fail();

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Nothing in here sleeps to wait for something that raises an event; numbers that raise none are looked
+ * at again after a millisecond, for as long as patience lasts.
+ */
+#include "support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void gate_add(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	gate->count++;
+	pthread_cond_broadcast(&gate->changed);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+int gate_count(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->mutex);
+	const int count = gate->count;
+	pthread_mutex_unlock(&gate->mutex);
+	return count;
+}
+
+void gate_wait(struct gate *gate, int count)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE;
+	int result = 0;
+	pthread_mutex_lock(&gate->mutex);
+	while (gate->count < count && result == 0) {
+		result = pthread_cond_timedwait(&gate->changed, &gate->mutex, &until);
+	}
+	const int reached = gate->count;
+	pthread_mutex_unlock(&gate->mutex);
+	ck_assert_msg(reached >= count, "waited for %d events, %d came", count, reached);
+}
+
+mts_server *server_new(mts_handler handler, void *user)
+{
+	mts_server *server = mts_server_create(handler, user);
+	ck_assert_ptr_nonnull(server);
+	const int result = mts_server_listen(server, "127.0.0.1:0");
+	ck_assert_msg(result == 0, "%s", mts_server_error(server));
+	return server;
+}
+
+void server_start(mts_server *server)
+{
+	const int result = mts_server_start(server);
+	ck_assert_msg(result == 0, "%s", mts_server_error(server));
+}
+
+void server_end(mts_server *server)
+{
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), 0);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+
+void server_wait_stat(mts_server *server, int which, uint64_t value)
+{
+	const uint64_t start = now_ms();
+	while (mts_server_stat(server, which) != value) {
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "%s is %llu and does not get %llu",
+			mts_stat_name(which), (unsigned long long)mts_server_stat(server, which),
+			(unsigned long long)value);
+		poll(NULL, 0, 1);
+	}
+}
+
+static int connect_unix(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t size = strlen(name);
+	ck_assert_uint_lt(size, sizeof(address.sun_path));
+	memcpy(address.sun_path, name, size);
+	if (name[0] == '@') {
+		address.sun_path[0] = '\0';
+	}
+	const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+	ck_assert_int_ge(peer, 0);
+	ck_assert_msg(connect(peer, (struct sockaddr *)&address, length) == 0, "connect to %s: %s",
+		name, strerror(errno));
+	return peer;
+}
+
+static int connect_inet(const char *text)
+{
+	char host[64];
+	const struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *found;
+	const char *colon = strrchr(text, ':');
+	const size_t bracket = text[0] == '[' ? 1 : 0;
+	const size_t size = (size_t)(colon - text) - 2 * bracket;
+	ck_assert_uint_lt(size, sizeof(host));
+	memcpy(host, text + bracket, size);
+	host[size] = '\0';
+	ck_assert_int_eq(getaddrinfo(host, colon + 1, &hints, &found), 0);
+	const int peer = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(peer, 0);
+	ck_assert_msg(connect(peer, found->ai_addr, found->ai_addrlen) == 0, "connect to %s: %s", text,
+		strerror(errno));
+	freeaddrinfo(found);
+	return peer;
+}
+
+int peer_connect(const mts_server *server, size_t index)
+{
+	const char *text = mts_server_address(server, index);
+	ck_assert_ptr_nonnull(text);
+	const int peer = strncmp(text, "unix:", 5) == 0 ? connect_unix(text + 5) : connect_inet(text);
+	const struct timeval patience = {.tv_sec = PATIENCE};
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+	return peer;
+}
+
+void peer_send(int peer, const void *data, size_t size)
+{
+	const char *bytes = data;
+	while (size > 0) {
+		const ssize_t sent = send(peer, bytes, size, MSG_NOSIGNAL);
+		ck_assert_msg(sent > 0, "send: %s", strerror(errno));
+		bytes += sent;
+		size -= (size_t)sent;
+	}
+}
+
+void peer_puts(int peer, const char *text)
+{
+	peer_send(peer, text, strlen(text));
+}
+
+void peer_expect(int peer, const void *data, size_t size)
+{
+	char *got = malloc(size + 1);
+	size_t have = 0;
+	while (have < size) {
+		const ssize_t count = recv(peer, got + have, size - have, 0);
+		ck_assert_msg(count > 0, "after %zu of %zu bytes: %s", have, size,
+			count == 0 ? "end of stream" : strerror(errno));
+		have += (size_t)count;
+	}
+	ck_assert_mem_eq(got, data, size);
+	free(got);
+}
+
+void peer_expect_text(int peer, const char *text)
+{
+	peer_expect(peer, text, strlen(text));
+}
+
+void peer_expect_end(int peer)
+{
+	char byte;
+	const ssize_t count = recv(peer, &byte, 1, 0);
+	ck_assert_msg(count == 0, "expected the end of the stream: %s",
+		count > 0 ? "there is more" : strerror(errno));
+}
+
+void peer_expect_gone(int peer)
+{
+	char bytes[4096];
+	ssize_t count;
+	do {
+		count = recv(peer, bytes, sizeof(bytes), 0);
+	} while (count > 0);
+	ck_assert_msg(count == 0 || errno == ECONNRESET || errno == EPIPE, "expected it to be gone: %s",
+		strerror(errno));
+}
+
+void peer_finish(int peer)
+{
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+}
+
+void peer_reset(int peer)
+{
+	const struct linger now = {.l_onoff = 1, .l_linger = 0};
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(peer);
+}
+
+static int count_entries(const char *path)
+{
+	DIR *directory = opendir(path);
+	int count = 0;
+	ck_assert_ptr_nonnull(directory);
+	while (readdir(directory) != NULL) {
+		count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+int count_descriptors(void)
+{
+	return count_entries("/proc/self/fd");
+}
+
+int count_threads(void)
+{
+	return count_entries("/proc/self/task") - 2; /* without . and .. */
+}
+
+int run_suite(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	const int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

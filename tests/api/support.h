@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests of the public interface share: peers that never hang, and waiting for events instead of
+ * for time. Everything here fails the running test when it does not succeed within PATIENCE.
+ */
+#ifndef SUPPORT_H
+#define SUPPORT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <check.h>
+
+#include <mtserver.h>
+
+enum { PATIENCE = 60 }; /* seconds; only a failure ever takes that long */
+
+/* Counts events, and waits for them. */
+struct gate {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	int count;
+};
+
+#define GATE \
+	{ \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
+	}
+
+void gate_add(struct gate *gate);
+int gate_count(struct gate *gate);
+void gate_wait(struct gate *gate, int count); /* until at least so many have come */
+
+/* A server of `handler` that listens on 127.0.0.1, any port; not started. */
+mts_server *server_new(mts_handler handler, void *user);
+void server_start(mts_server *server);
+
+/* Stops, joins and destroys it, and requires that each of that works. */
+void server_end(mts_server *server);
+
+/* Waits until a number of the server reaches a value. */
+void server_wait_stat(mts_server *server, int which, uint64_t value);
+
+/* Connects to the server's index-th address: a blocking socket whose calls fail after PATIENCE. */
+int peer_connect(const mts_server *server, size_t index);
+void peer_send(int peer, const void *data, size_t size);
+void peer_puts(int peer, const char *text);
+
+/* Receives exactly these bytes; the end of the stream; the end or a reset. */
+void peer_expect(int peer, const void *data, size_t size);
+void peer_expect_text(int peer, const char *text);
+void peer_expect_end(int peer);
+void peer_expect_gone(int peer);
+void peer_finish(int peer); /* no more from this side */
+void peer_reset(int peer); /* closes with a reset instead of an end of stream */
+
+/* How many descriptors and threads this process has. */
+int count_descriptors(void);
+int count_threads(void);
+
+uint64_t now_ms(void);
+
+/* Runs one suite; the exit status of main. */
+int run_suite(Suite *suite);
+
+#endif
