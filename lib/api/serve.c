@@ -7,7 +7,6 @@
  * hides it first and then waits until nobody is in the handler any more.
  */
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,6 +18,7 @@
 
 #include "api/failure.h"
 #include "engine/server.h"
+#include "os/thread.h"
 
 static _Atomic bool serving;
 static mts_server *_Atomic served;
@@ -60,7 +60,7 @@ static int run_until_signal(mts_server *server)
 	restore_signals(before);
 	atomic_store(&served, NULL);
 	while (atomic_load(&in_handler) > 0) {
-		(void)sched_yield();
+		mtsi_thread_yield();
 	}
 	return result;
 }

@@ -9,6 +9,7 @@
  */
 #include "os/thread.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -55,6 +56,11 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 void mtsi_thread_join(pthread_t thread)
 {
 	mtsi_must(pthread_join(thread, NULL) == 0);
+}
+
+void mtsi_thread_yield(void)
+{
+	(void)sched_yield();
 }
 
 void mtsi_thread_name(const char *name)

@@ -14,6 +14,9 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 /* Waits for its end; each started thread is joined exactly once. */
 void mtsi_thread_join(pthread_t thread);
 
+/* Lets others run: for waits that are as good as over. */
+void mtsi_thread_yield(void);
+
 /* Names the calling thread, for ps, top and debuggers; at most 15 characters. */
 void mtsi_thread_name(const char *name);
 

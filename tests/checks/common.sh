@@ -72,7 +72,7 @@ public_functions()
 # The program that the README shows.
 readme_program()
 {
-	sed -n '/^```c$/,/^```$/ { /^```/!p; }' "$srcdir/README.md"
+	sed -n '/^```c$/,/^```$/ { /^```/!p; }' "$srcdir/README"
 }
 
 # wait_until SENTENCE COMMAND...: waits up to 30 seconds for the command to succeed.

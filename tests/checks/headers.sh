@@ -25,7 +25,7 @@ for header in $(public_headers); do
 done
 
 readme_program >"$work/readme.c"
-[ -s "$work/readme.c" ] || fail "README.md shows no program"
-compile "the program in README.md" "$work/readme.c"
+[ -s "$work/readme.c" ] || fail "README shows no program"
+compile "the program in README" "$work/readme.c"
 
 finish

@@ -30,7 +30,7 @@ for page in "$builddir"/doc/man/*.3 "$srcdir"/doc/man/*.3; do
 	[ -f "$page" ] || continue
 	find "$root" -path "*/man3/${page##*/}" | grep -q . || fail "${page##*/} is not installed"
 done
-for name in README.md COPYING; do
+for name in README COPYING; do
 	find "$root" -name "$name" | grep -q . || fail "$name is not installed"
 done
 if find "$root" -name '*.so' | grep -q . && ! [ -e "$libraries/libmtserver.so.0" ]; then
