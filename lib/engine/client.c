@@ -36,6 +36,15 @@ int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
 	return result;
 }
 
+void mtsi_client_lose_locked(struct mts_client *client)
+{
+	mtsi_lock_assert_held(&client->lock);
+	atomic_store(&client->lost, true);
+	mtsi_queue_clear(&client->output);
+	(void)mtsi_client_watch_locked(client, 0);
+	mtsi_socket_shut(client->fd);
+}
+
 void mtsi_client_close(struct mts_client *client)
 {
 	struct mts_server *server = client->server;

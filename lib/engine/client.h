@@ -44,7 +44,7 @@ struct mts_client {
 	int fd; /* likewise; -1: none */
 	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
 	struct mtsi_queue output; /* lock: what the socket has not taken yet */
-	_Atomic bool lost; /* set under the lock: nothing can be sent any more */
+	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic bool cut; /* set under the lock, with lost: the server did that */
 	unsigned char stage; /* lock */
 	bool opened; /* owner: the open hook has agreed */
@@ -68,6 +68,13 @@ static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
  * errno value, and then nothing has changed.
  */
 int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
+
+/*
+ * The connection is no good any more, for whatever reason: drops what waits, takes the socket out of
+ * epoll, which would go on reporting it, and shuts it down, which wakes whoever waits on it. Under the
+ * client's lock.
+ */
+void mtsi_client_lose_locked(struct mts_client *client);
 
 /*
  * Closes the socket and gives the slot back. By the owner, after its last callback; the client is not

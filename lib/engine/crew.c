@@ -20,12 +20,13 @@
  * worker that decides to leave does so under the lock with the list empty, but its end hook runs outside
  * of it and it counts as a thread until afterwards; what came meanwhile is looked at again then.
  *
- * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server for
- * the last time when it releases the lock. Each one joins the one that left before it, the last one is
+ * Leaving: a worker unlinks itself, and touches the server for the last time when it releases the lock,
+ * unless it still has to make others: they count, so the server waits for them. Each one joins the one that left before it, the last one is
  * joined when the server ends; so nobody has to be woken for that, and no thread is left over.
  */
 #include "engine/crew.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "engine/server.h"
@@ -33,9 +34,10 @@
 #include "engine/worker.h"
 #include "os/clock.h"
 #include "os/must.h"
+#include "os/pages.h"
 #include "os/thread.h"
 
-enum { OWN_STACK = MTSI_SCRATCH + 16 * 1024 };
+enum { OWN_STACK = 16 * 1024 };
 
 static const uint64_t rest_time = MTSI_SECOND;
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
@@ -112,6 +114,12 @@ static size_t relieve_locked(struct mts_server *server)
 	return make;
 }
 
+static void free_worker(struct mtsi_worker *worker)
+{
+	mtsi_signal_destroy(&worker->wake);
+	mtsi_pages_give(worker, sizeof(*worker));
+}
+
 static void could_not_make(struct mts_server *server, size_t count, int result)
 {
 	struct mtsi_crew *crew = &server->crew;
@@ -128,12 +136,27 @@ static void could_not_make(struct mts_server *server, size_t count, int result)
 	mtsi_keeper_wake(server);
 }
 
+static int make_worker(struct mts_server *server)
+{
+	pthread_t thread;
+	struct mtsi_worker *worker = mtsi_pages_take(sizeof(*worker));
+	if (worker == NULL) {
+		return -ENOMEM;
+	}
+	worker->server = server;
+	mtsi_signal_init(&worker->wake);
+	const size_t stack = server->options.stack_size + OWN_STACK;
+	const int result = mtsi_thread_start(&thread, stack, worker_body, worker);
+	if (result != 0) {
+		free_worker(worker);
+	}
+	return result;
+}
+
 static void make_workers(struct mts_server *server, size_t count)
 {
-	const size_t stack = server->options.stack_size + OWN_STACK;
 	for (; count > 0; count--) {
-		pthread_t thread;
-		const int result = mtsi_thread_start(&thread, stack, worker_body, server);
+		const int result = make_worker(server);
 		if (result != 0) {
 			could_not_make(server, count, result);
 			return;
@@ -292,26 +315,18 @@ static void leave(struct mtsi_worker *worker)
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	mtsi_signal_destroy(&worker->wake);
+	free_worker(worker);
+	make_workers(server, make);
 	if (another) {
 		mtsi_thread_join(before);
 	}
-	make_workers(server, make);
 }
 
 static void *worker_body(void *argument)
 {
-	struct {
-		char scratch[MTSI_SCRATCH];
-		struct mtsi_worker worker;
-	} own;
-	struct mtsi_worker *worker = &own.worker;
-	struct mts_server *server = argument;
+	struct mtsi_worker *worker = argument;
+	struct mts_server *server = worker->server;
 	const struct mtsi_options *options = &server->options;
-	memset(worker, 0, sizeof(*worker));
-	worker->server = server;
-	worker->scratch = own.scratch;
-	mtsi_signal_init(&worker->wake);
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
 	if (options->on_thread_start != NULL) {

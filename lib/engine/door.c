@@ -30,7 +30,7 @@ void mtsi_door_init(struct mtsi_door *door)
 {
 	mtsi_lock_init(&door->lock);
 	door->clients = 0;
-	door->watched = false;
+	door->armed = false;
 	door->open = false;
 	door->short_until = 0;
 	door->short_for = 0;
@@ -48,26 +48,22 @@ static bool has_room(const struct mtsi_door *door)
 }
 
 /* Arms or disarms the listeners, as things stand. */
-static int look_locked(struct mts_server *server)
+static void look_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_assert_held(&door->lock);
 	const bool wanted = door->open && has_room(door) && door->short_until == 0;
-	int result = 0;
-	if (wanted != door->watched) {
-		result = mtsi_listeners_watch(server, wanted);
-		if (result == 0) {
-			door->watched = wanted;
-		}
+	if (wanted != door->armed) {
+		mtsi_listeners_arm(server, wanted);
+		door->armed = wanted;
 	}
-	return result;
 }
 
 void mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
 {
 	mtsi_lock_take(&server->door.lock);
 	atomic_store(&server->door.max_clients, clients);
-	(void)look_locked(server);
+	look_locked(server);
 	mtsi_lock_release(&server->door.lock);
 }
 
@@ -86,7 +82,7 @@ static size_t default_clients(void)
 	return left < USUAL_CLIENTS ? left : USUAL_CLIENTS;
 }
 
-int mtsi_door_open(struct mts_server *server)
+void mtsi_door_open(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
@@ -94,17 +90,15 @@ int mtsi_door_open(struct mts_server *server)
 		atomic_store(&door->max_clients, default_clients());
 	}
 	door->open = true;
-	const int result = look_locked(server);
-	door->open = result == 0;
+	look_locked(server);
 	mtsi_lock_release(&door->lock);
-	return result;
 }
 
 void mtsi_door_shut(struct mts_server *server)
 {
 	mtsi_lock_take(&server->door.lock);
 	server->door.open = false;
-	(void)look_locked(server);
+	look_locked(server);
 	mtsi_lock_release(&server->door.lock);
 }
 
@@ -112,7 +106,7 @@ size_t mtsi_door_room(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
-	(void)look_locked(server);
+	look_locked(server);
 	const size_t room = has_room(door) ? atomic_load(&door->max_clients) - door->clients : 0;
 	mtsi_lock_release(&door->lock);
 	return room;
@@ -130,7 +124,7 @@ void mtsi_door_leave(struct mts_server *server)
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
 	door->clients--;
-	(void)look_locked(server);
+	look_locked(server);
 	const bool last = door->clients == 0;
 	mtsi_lock_release(&door->lock);
 	if (last && mtsi_stopping(server)) {
@@ -144,7 +138,7 @@ void mtsi_door_freed(struct mts_server *server)
 	mtsi_lock_take(&door->lock);
 	if (door->short_until != 0) {
 		door->short_until = 0;
-		(void)look_locked(server);
+		look_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
 }
@@ -158,7 +152,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now)
 		door->short_for = longest_pause;
 	}
 	door->short_until = mtsi_clock_after(now, door->short_for);
-	(void)look_locked(server);
+	look_locked(server);
 	mtsi_lock_release(&door->lock);
 }
 
@@ -175,7 +169,7 @@ uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 	mtsi_lock_take(&door->lock);
 	if (door->short_until != 0 && door->short_until <= now) {
 		door->short_until = 0;
-		(void)look_locked(server);
+		look_locked(server);
 	}
 	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
 	mtsi_lock_release(&door->lock);

@@ -15,7 +15,7 @@ struct mts_server;
 struct mtsi_door {
 	struct mtsi_lock lock; /* guards the rest */
 	size_t clients; /* from accept until their last callback is over */
-	bool watched; /* the listeners are in epoll and armed */
+	bool armed; /* the listeners are watched */
 	bool open; /* the server runs and takes clients */
 	uint64_t short_until; /* descriptors or memory are short: no accept before; 0: they are not */
 	uint64_t short_for; /* how long the last pause was meant to be */
@@ -29,8 +29,8 @@ void mtsi_door_free(struct mtsi_door *door);
 void mtsi_door_set_max_clients(struct mts_server *server, size_t clients);
 size_t mtsi_door_max_clients(const struct mts_server *server);
 
-/* Takes clients from now on; settles the default limit. 0 or a negative errno value. */
-int mtsi_door_open(struct mts_server *server);
+/* Takes clients from now on; settles the default limit. */
+void mtsi_door_open(struct mts_server *server);
 
 /* Takes no more. */
 void mtsi_door_shut(struct mts_server *server);

@@ -44,10 +44,9 @@ static void cut(struct mts_client *client)
 	}
 	if (!atomic_load(&client->lost)) {
 		atomic_store(&client->cut, true);
-		atomic_store(&client->lost, true);
+		mtsi_client_lose_locked(client);
 		mtsi_count_shared(&client->server->stats, MTS_STAT_CUT_OFF, 1);
 	}
-	mtsi_socket_shut(client->fd);
 }
 
 static uint64_t stop_deadline(const struct mts_server *server)

@@ -135,7 +135,7 @@ static int grow(struct mtsi_worker *worker)
 static int connection_failed(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
-	atomic_store(&client->lost, true);
+	mtsi_client_lose_locked(client);
 	mtsi_lock_release(&client->lock);
 	return -EPIPE;
 }

@@ -76,6 +76,7 @@ void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 
 int mtsi_keeper(struct mts_server *server)
 {
+	mtsi_door_open(server);
 	mtsi_log(server, MTSI_LOG_START, "serving, at most %zu clients", mtsi_door_max_clients(server));
 	while (!mtsi_stopping(server)) {
 		mtsi_keeper_tick(server, MTSI_NEVER);

@@ -127,16 +127,12 @@ static int prepare(struct mts_server *server, const char **why)
 	*why = "cannot start: the size of requests is above the largest that is allowed";
 	int result = mtsi_options_settle(&server->options);
 	if (result == 0) {
-		*why = "cannot start: no deferred accept";
-		result = mtsi_listeners_prepare(server);
-	}
-	if (result == 0 && server->poll < 0) {
 		*why = "cannot start: no descriptor for events";
-		result = open_descriptors(server);
+		result = server->poll < 0 ? open_descriptors(server) : 0;
 	}
 	if (result == 0) {
 		*why = "cannot start: the listeners cannot be watched";
-		result = mtsi_door_open(server);
+		result = mtsi_listeners_prepare(server);
 	}
 	return result;
 }
@@ -152,9 +148,6 @@ int mtsi_life_start(struct mts_server *server, const char **why)
 		if (result == 0) {
 			*why = "cannot start: no thread";
 			result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
-			if (result != 0) {
-				mtsi_door_shut(server);
-			}
 		}
 		if (result == 0) {
 			life->keeper_runs = true;

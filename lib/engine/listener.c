@@ -86,7 +86,7 @@ static int bind_one(struct mts_server *server, const struct mtsi_target *target)
 	}
 	const int result = keep(&server->listeners, fd);
 	if (result != 0) {
-		mtsi_socket_close(fd);
+		mtsi_unlisten(fd, target);
 	}
 	return result;
 }
@@ -237,42 +237,40 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 	return result != 0 ? result : keep(&server->listeners, fd);
 }
 
-int mtsi_listeners_prepare(struct mts_server *server)
+static int prepare(struct mts_server *server, size_t index)
 {
-	const struct mtsi_listeners *listeners = &server->listeners;
+	const int fd = server->listeners.list[index].fd;
 	const unsigned seconds = server->options.defer_accept;
-	for (size_t i = 0; i < listeners->count && seconds > 0; i++) {
-		const int result = mtsi_defer_accept(listeners->list[i].fd, seconds);
-		/* A Unix socket knows no such option, and has no need of it. */
-		if (result != 0 && result != -EOPNOTSUPP && result != -ENOPROTOOPT) {
-			return result;
-		}
+	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
+	/* A Unix socket knows no such option, and has no need of it. */
+	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
+		result = mtsi_poll_add(server->poll, fd, 0, index + 1);
 	}
-	return 0;
+	return result == -EEXIST ? 0 : result;
 }
 
-int mtsi_listeners_watch(struct mts_server *server, bool watch)
+int mtsi_listeners_prepare(struct mts_server *server)
+{
+	int result = 0;
+	for (size_t i = 0; i < server->listeners.count && result == 0; i++) {
+		result = prepare(server, i);
+	}
+	return result;
+}
+
+void mtsi_listeners_arm(struct mts_server *server, bool armed)
 {
 	const struct mtsi_listeners *listeners = &server->listeners;
 	for (size_t i = 0; i < listeners->count; i++) {
-		const int fd = listeners->list[i].fd;
-		const int result = watch ? mtsi_poll_add(server->poll, fd, MTSI_POLL_IN, i + 1) : 0;
-		if (result != 0) {
-			while (i-- > 0) {
-				mtsi_poll_remove(server->poll, listeners->list[i].fd);
-			}
-			return result;
-		}
-		if (!watch) {
-			mtsi_poll_remove(server->poll, fd);
-		}
+		(void)mtsi_poll_change(
+			server->poll, listeners->list[i].fd, armed ? MTSI_POLL_IN : 0, i + 1);
 	}
-	return 0;
 }
 
 void mtsi_listeners_close(struct mts_server *server)
 {
 	for (size_t i = 0; i < server->listeners.count; i++) {
+		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
 		drop(&server->listeners.list[i]);
 	}
 }

@@ -30,11 +30,14 @@ int mtsi_listeners_add(struct mts_server *server, const char *address, char *why
 /* Takes over a socket: 0 or a negative errno value. */
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
-/* Sets what the program has chosen for all of them: 0 or a negative errno value. */
+/*
+ * Sets what the program has chosen for all of them, and puts them into epoll, unarmed: 0 or a negative
+ * errno value. May be called again.
+ */
 int mtsi_listeners_prepare(struct mts_server *server);
 
-/* Watches all of them, or none: 0, or a negative errno value and nothing changed. Under the door's lock. */
-int mtsi_listeners_watch(struct mts_server *server, bool watch);
+/* Arms all of them, or none; cannot fail, since epoll has room for them already. Under the door's lock. */
+void mtsi_listeners_arm(struct mts_server *server, bool armed);
 
 /* The tags of listeners in epoll: 1 and up, below those of clients. */
 static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, uint64_t tag)

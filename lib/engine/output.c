@@ -42,44 +42,50 @@ static void advance(struct iovec *iov, size_t *count)
 	*count -= step;
 }
 
-static int lose_locked(struct mts_client *client, int result)
+/* What is to be sent, in order: how many parts. */
+static size_t gather(
+	const struct mtsi_queue *queue, const struct pieces *pieces, struct iovec *parts)
 {
-	mtsi_queue_clear(&client->output);
-	atomic_store(&client->lost, true);
-	return result;
+	size_t count = 0;
+	if (mtsi_queue_size(queue) > 0) {
+		parts[count].iov_base = queue->data + queue->start;
+		parts[count++].iov_len = mtsi_queue_size(queue);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (pieces->iov[i].iov_len > 0) {
+			parts[count++] = pieces->iov[i];
+		}
+	}
+	return count;
+}
+
+/* So many bytes of queue and pieces are sent. */
+static void consume(struct mtsi_queue *queue, struct pieces *pieces, size_t sent)
+{
+	const size_t queued = mtsi_queue_size(queue);
+	const size_t from_queue = sent < queued ? sent : queued;
+	mtsi_queue_consume(queue, from_queue);
+	sent -= from_queue;
+	advance(&pieces->iov[0], &sent);
+	advance(&pieces->iov[1], &sent);
 }
 
 /* Sends queue and pieces until all is gone or the socket is full: 0, or -EPIPE. Counts in *sent. */
 static int send_locked(struct mts_client *client, struct pieces *pieces, size_t *sent)
 {
-	struct mtsi_queue *queue = &client->output;
-	while (mtsi_queue_size(queue) + left_of(pieces) > 0) {
-		struct iovec iov[3];
-		size_t count = 0;
-		if (mtsi_queue_size(queue) > 0) {
-			iov[count].iov_base = queue->data + queue->start;
-			iov[count++].iov_len = mtsi_queue_size(queue);
-		}
-		for (int i = 0; i < 2; i++) {
-			if (pieces->iov[i].iov_len > 0) {
-				iov[count++] = pieces->iov[i];
-			}
-		}
-		const ssize_t result = mtsi_socket_send_now(client->fd, iov, count);
+	struct iovec parts[3];
+	size_t count;
+	while ((count = gather(&client->output, pieces, parts)) > 0) {
+		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count);
 		if (result == -EAGAIN) {
 			return 0;
 		}
 		if (result < 0) {
-			return lose_locked(client, -EPIPE);
+			mtsi_client_lose_locked(client);
+			return -EPIPE;
 		}
-		size_t done = (size_t)result;
-		*sent += done;
-		const size_t queued = mtsi_queue_size(queue);
-		const size_t from_queue = done < queued ? done : queued;
-		mtsi_queue_consume(queue, from_queue);
-		done -= from_queue;
-		advance(&pieces->iov[0], &done);
-		advance(&pieces->iov[1], &done);
+		*sent += (size_t)result;
+		consume(&client->output, pieces, (size_t)result);
 	}
 	return 0;
 }
@@ -89,7 +95,8 @@ static int queue_locked(struct mts_client *client, const struct pieces *pieces)
 	for (int i = 0; i < 2; i++) {
 		const struct iovec *piece = &pieces->iov[i];
 		if (mtsi_queue_append(&client->output, piece->iov_base, piece->iov_len) != 0) {
-			return lose_locked(client, -ENOMEM);
+			mtsi_client_lose_locked(client);
+			return -ENOMEM;
 		}
 	}
 	return 0;
@@ -137,6 +144,7 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 		mtsi_lock_release(&client->lock);
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
 		if (result != -EAGAIN) {
+			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
 			return result;
 		}
 		mtsi_socket_wait_writable(client->fd);

@@ -175,7 +175,7 @@ void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	int reason = open_client(worker) ? serve(worker) : MTS_CLOSED_BY_HANDLER;
 	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
-		reason = atomic_load(&client->lost) ? loser(client) : MTS_CLOSED_ERROR;
+		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR : loser(client);
 	}
 	seal(worker);
 	run_close_hook(worker, reason);

@@ -18,7 +18,8 @@ struct mts_server;
 
 /*
  * The buffers of a thread, lent to the client that it serves: an idle client owns none. Input lies at
- * the front, replies gather right behind it, so that short requests and replies share a page.
+ * the front, replies gather right behind it, so that short requests and replies share a page with the
+ * rest of the worker.
  */
 enum {
 	MTSI_SCRATCH_INPUT = 16 * 1024,
@@ -27,8 +28,7 @@ enum {
 };
 
 /*
- * A thread that serves clients. It lives on that thread's own stack, from where it enters the crew's
- * list to where it leaves it. Members without a remark are the thread's own.
+ * A thread that serves clients, in pages of its own. Members without a remark are the thread's own.
  */
 struct mtsi_worker {
 	struct mts_server *server;
@@ -47,7 +47,6 @@ struct mtsi_worker {
 	struct mtsi_stats stats;
 
 	/* About the client that is being served. */
-	char *scratch;
 	struct mtsi_input input;
 	struct mtsi_stage_area stage;
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
@@ -55,6 +54,7 @@ struct mtsi_worker {
 	size_t last_left; /* how much of that is left in the socket */
 	char peer[MTSI_ADDRESS_SPACE];
 	char local[MTSI_ADDRESS_SPACE];
+	char scratch[MTSI_SCRATCH];
 };
 
 #endif

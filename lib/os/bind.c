@@ -106,14 +106,25 @@ int mtsi_listen(const struct mtsi_target *target, int backlog)
 	if (result == 0 && bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
 		result = -errno;
 	}
-	if (result == 0 && listen(fd, backlog) != 0) {
-		result = -errno;
-	}
 	if (result != 0) {
 		(void)close(fd);
 		return result;
 	}
+	if (listen(fd, backlog) != 0) {
+		result = -errno;
+		mtsi_unlisten(fd, target);
+		return result;
+	}
 	return fd;
+}
+
+void mtsi_unlisten(int fd, const struct mtsi_target *target)
+{
+	const struct sockaddr_un *local = (const struct sockaddr_un *)&target->address;
+	if (local->sun_family == AF_UNIX && local->sun_path[0] != '\0') {
+		(void)unlink(local->sun_path);
+	}
+	(void)close(fd);
 }
 
 static int option_of(int fd, int option, int *value)

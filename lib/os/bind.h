@@ -29,6 +29,9 @@ int mtsi_resolve(const char *host, uint16_t port, struct mtsi_target *targets);
  */
 int mtsi_listen(const struct mtsi_target *target, int backlog);
 
+/* Undoes that: closes the socket, and removes the file that it made for a Unix socket. */
+void mtsi_unlisten(int fd, const struct mtsi_target *target);
+
 /*
  * Takes a listening stream socket of the caller's into use: 0, or -EBADF, -ENOTSOCK, -EINVAL. On
  * failure it is as it was.

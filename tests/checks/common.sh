@@ -69,10 +69,14 @@ public_functions()
 		tr '\n' ' ' | grep -oE '\bmts_[a-z0-9_]+ *\(' | tr -d ' (' | LC_ALL=C sort -u
 }
 
-# The program that the README shows.
+# The program that the README shows: the indented lines from its #include on.
 readme_program()
 {
-	sed -n '/^```c$/,/^```$/ { /^```/!p; }' "$srcdir/README"
+	awk '
+		/^(\t|    )#include <mtserver.h>/ { inside = 1 }
+		inside && /^[^ \t]/ { exit }
+		inside { sub(/^(\t|    )/, ""); print }
+	' "$srcdir/README"
 }
 
 # wait_until SENTENCE COMMAND...: waits up to 30 seconds for the command to succeed.

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The record is kept under a mutex of its own, and judged by the test's thread at the end: hooks only note
+ * what they see.
+ *
+ * The pacer is a thread that wants to run every millisecond while a stop is timed, and adds up by how much
+ * more than a millisecond it was late. What it was denied, the server was denied as well.
+ */
+#include "watch.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+static void note_fault(struct watch *watch)
+{
+	pthread_mutex_lock(&watch->mutex);
+	watch->faults++;
+	pthread_mutex_unlock(&watch->mutex);
+}
+
+int watch_open(mts_client *client, void *user)
+{
+	struct watch *watch = user;
+	pthread_mutex_lock(&watch->mutex);
+	struct watch_entry *entry = &watch->entries[watch->seen++ % WATCH_CLIENTS];
+	entry->id = mts_client_id(client);
+	entry->closes = 0;
+	pthread_mutex_unlock(&watch->mutex);
+	mts_client_set_data(client, entry);
+	gate_add(&watch->opened);
+	return 0;
+}
+
+void watch_close(mts_client *client, int reason, void *user)
+{
+	struct watch *watch = user;
+	struct watch_entry *entry = mts_client_data(client);
+	if (entry == NULL || reason < 0 || reason >= WATCH_REASONS) {
+		note_fault(watch);
+	} else {
+		pthread_mutex_lock(&watch->mutex);
+		watch->faults += entry->id != mts_client_id(client) || entry->closes++ != 0;
+		watch->reasons[reason]++;
+		pthread_mutex_unlock(&watch->mutex);
+	}
+	gate_add(&watch->closed);
+}
+
+void watch_install(struct watch *watch, mts_server *server)
+{
+	memset(watch, 0, sizeof(*watch));
+	watch->opened = (struct gate)GATE;
+	watch->closed = (struct gate)GATE;
+	pthread_mutex_init(&watch->mutex, NULL);
+	ck_assert_int_eq(mts_server_on_open(server, watch_open, watch), 0);
+	ck_assert_int_eq(mts_server_on_close(server, watch_close, watch), 0);
+}
+
+void watch_expect_some(struct watch *watch, int reason, int count)
+{
+	const int opened = gate_count(&watch->opened);
+	const int closed = gate_count(&watch->closed);
+	ck_assert_msg(opened == closed, "%d were opened, %d closed", opened, closed);
+	pthread_mutex_lock(&watch->mutex);
+	const int had = watch->reasons[reason];
+	const int faults = watch->faults;
+	pthread_mutex_unlock(&watch->mutex);
+	ck_assert_msg(had == count, "%d of %d were closed for \"%s\", not %d", had, closed,
+		mts_closed_name(reason), count);
+	ck_assert_int_eq(faults, 0);
+}
+
+void watch_expect(struct watch *watch, int reason, int count)
+{
+	ck_assert_int_eq(gate_count(&watch->opened), count);
+	watch_expect_some(watch, reason, count);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+struct pacer {
+	_Atomic bool over;
+	_Atomic uint64_t late; /* microseconds */
+};
+
+static void *pace(void *argument)
+{
+	struct pacer *pacer = argument;
+	while (!atomic_load(&pacer->over)) {
+		const uint64_t before = now_us();
+		poll(NULL, 0, 1);
+		const uint64_t took = now_us() - before;
+		atomic_fetch_add(&pacer->late, took > 2000 ? took - 2000 : 0);
+	}
+	return NULL;
+}
+
+uint64_t watch_stop(mts_server *server, unsigned timeout, int result)
+{
+	struct pacer pacer = {0};
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, pace, &pacer), 0);
+	const uint64_t start = now_us();
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), result);
+	const uint64_t took = now_us() - start;
+	atomic_store(&pacer.over, true);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	const uint64_t late = atomic_load(&pacer.late);
+	ck_assert_msg(took <= (timeout + 100) * UINT64_C(1000) + late,
+		"it took %llu us to stop, with %u ms allowed (the machine was %llu us late)",
+		(unsigned long long)took, timeout, (unsigned long long)late);
+	return took / 1000;
+}
+
+void watch_destroy(mts_server *server)
+{
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+
+void wait_threads(int count)
+{
+	const uint64_t start = now_ms();
+	while (count_threads() != count) {
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "there are %d threads instead of %d",
+			count_threads(), count);
+		poll(NULL, 0, 1);
+	}
+}
+
+static void *nothing(void *argument)
+{
+	return argument;
+}
+
+int settled_threads(void)
+{
+	pthread_t thread;
+	const int before = count_threads();
+	ck_assert_int_eq(pthread_create(&thread, NULL, nothing, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	/* It may be listed for a moment; what a sanitizer has started stays. */
+	const uint64_t start = now_ms();
+	while (count_threads() != before && now_ms() - start < 50) {
+		poll(NULL, 0, 1);
+	}
+	return count_threads();
+}
+
+void wait_unread(int fd, int count)
+{
+	const uint64_t start = now_ms();
+	int unread = 0;
+	while (ioctl(fd, FIONREAD, &unread) == 0 && unread < count) {
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "%d of %d bytes came", unread, count);
+		poll(NULL, 0, 1);
+	}
+	ck_assert_int_eq(unread, count);
+}

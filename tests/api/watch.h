@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests of a server's life and end share: a record of which clients were opened and closed, and
+ * why; and a stop whose time is taken.
+ */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include "support.h"
+
+enum { WATCH_CLIENTS = 4096, WATCH_REASONS = 16 };
+
+/* Filled in by hooks. Every client is to be closed exactly once, after it was opened. */
+struct watch {
+	struct gate opened;
+	struct gate closed;
+	pthread_mutex_t mutex; /* guards the rest */
+	int reasons[WATCH_REASONS]; /* how many were closed for each */
+	int faults; /* closed twice, never opened, or for no known reason */
+	int seen; /* how many of the entries are taken */
+	struct watch_entry {
+		uint64_t id;
+		int closes;
+	} entries[WATCH_CLIENTS];
+};
+
+/* Sets the open and close hooks of a server that does not run yet. */
+void watch_install(struct watch *watch, mts_server *server);
+
+/* What it installs, for hooks that do more. */
+int watch_open(mts_client *client, void *watch);
+void watch_close(mts_client *client, int reason, void *watch);
+
+/* Exactly so many clients were opened, and all of them were closed for this reason. */
+void watch_expect(struct watch *watch, int reason, int count);
+
+/* So many of them were closed for this reason; the others may have had another one. */
+void watch_expect_some(struct watch *watch, int reason, int count);
+
+/*
+ * Stops a server and waits for its end, which must give `result` within the stop timeout + 100 ms; how
+ * many milliseconds it took. A machine that is late with waking threads is late with the library's too,
+ * so that lateness is measured meanwhile, and added to the bound: none on a quiet machine.
+ */
+uint64_t watch_stop(mts_server *server, unsigned timeout, int result);
+
+/* Ends what watch_stop() has stopped. */
+void watch_destroy(mts_server *server);
+
+/* Waits until the process has so many threads: one that was joined is listed for a moment longer. */
+void wait_threads(int count);
+
+/* How many threads there are, once whatever a sanitizer starts with the first thread is there too. */
+int settled_threads(void);
+
+/* Waits until so many bytes lie unread in the socket of a server's client. */
+void wait_unread(int fd, int count);
+
+#endif

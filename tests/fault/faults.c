@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plan for each call, and a function around each call that asks the plan first. Plans are atomics, so
+ * that a test can change them while the library's threads run; the order of changes keeps a plan switched
+ * off until it is whole.
+ *
+ * Check and the tests use the same functions. What tells the library's calls from theirs is a mark on
+ * the thread: the wrapped pthread_create puts it on every thread that the library makes.
+ */
+#include "faults.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <check.h>
+
+enum { PATIENCE_MS = 60000, SECOND = 1000000000 };
+
+struct plan {
+	_Atomic int error; /* 0: switched off */
+	_Atomic uint32_t skip;
+	_Atomic uint32_t times;
+	_Atomic uint32_t every;
+	_Atomic uint32_t calls;
+	_Atomic uint32_t hits;
+	void (*_Atomic hook)(void);
+};
+
+static struct plan plans[FAULT_CALLS];
+static _Atomic uint32_t watch_only;
+static _Atomic size_t most_bytes;
+static _Atomic int64_t ahead;
+static _Atomic int64_t stopped_at; /* 0: the clock goes */
+static _Thread_local bool counts;
+
+void fault_inside(bool inside)
+{
+	counts = inside;
+}
+
+static void set(enum fault_call call, int error, uint32_t skip, uint32_t times, uint32_t every)
+{
+	struct plan *plan = &plans[call];
+	atomic_store(&plan->error, 0);
+	atomic_store(&plan->skip, skip);
+	atomic_store(&plan->times, times);
+	atomic_store(&plan->every, every);
+	atomic_store(&plan->calls, 0);
+	atomic_store(&plan->hits, 0);
+	atomic_store(&plan->error, error);
+}
+
+void fault_fail(enum fault_call call, int error, uint32_t skip, uint32_t times)
+{
+	set(call, error, skip, times, 1);
+}
+
+void fault_every(enum fault_call call, int error, uint32_t n)
+{
+	set(call, error, n - 1, FAULT_FOREVER, n);
+}
+
+void fault_clear(enum fault_call call)
+{
+	set(call, 0, 0, 0, 1);
+}
+
+uint32_t fault_count(enum fault_call call)
+{
+	return atomic_load(&plans[call].calls);
+}
+
+uint32_t fault_hits(enum fault_call call)
+{
+	return atomic_load(&plans[call].hits);
+}
+
+static void wait_for(const _Atomic uint32_t *number, uint32_t least)
+{
+	for (int waited = 0; atomic_load(number) < least; waited++) {
+		ck_assert_msg(waited < PATIENCE_MS, "waited for %u calls, there were %u", (unsigned)least,
+			(unsigned)atomic_load(number));
+		poll(NULL, 0, 1);
+	}
+}
+
+void fault_wait_count(enum fault_call call, uint32_t count)
+{
+	wait_for(&plans[call].calls, count);
+}
+
+void fault_wait_hits(enum fault_call call, uint32_t hits)
+{
+	wait_for(&plans[call].hits, hits);
+}
+
+void fault_hook(enum fault_call call, void (*hook)(void))
+{
+	atomic_store(&plans[call].hook, hook);
+}
+
+void fault_watch_only(uint32_t events)
+{
+	atomic_store(&watch_only, events);
+}
+
+void fault_short(size_t most)
+{
+	atomic_store(&most_bytes, most);
+}
+
+/* Counts a call; whether it is to fail, and then errno says how. */
+static bool fails(enum fault_call call)
+{
+	struct plan *plan = &plans[call];
+	if (!counts) {
+		return false;
+	}
+	const int error = atomic_load(&plan->error);
+	const uint32_t number = atomic_fetch_add(&plan->calls, 1);
+	const uint32_t skip = atomic_load(&plan->skip);
+	if (error == 0 || number < skip || number - skip >= atomic_load(&plan->times)
+		|| (number - skip) % atomic_load(&plan->every) != 0) {
+		return false;
+	}
+	void (*hook)(void) = atomic_load(&plan->hook);
+	if (hook != NULL) {
+		hook();
+	}
+	atomic_fetch_add(&plan->hits, 1);
+	errno = error;
+	return true;
+}
+
+static size_t cut(size_t size)
+{
+	const size_t most = atomic_load(&most_bytes);
+	return counts && most > 0 && size > most ? most : size;
+}
+
+/* The wrapped functions, and what they stand in front of. */
+
+#define WRAPPED(type, name, ...) \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
+
+WRAPPED(int, accept4, int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+	return fails(FAULT_ACCEPT) ? -1 : __real_accept4(fd, address, size, flags);
+}
+
+WRAPPED(int, bind, int fd, const struct sockaddr *address, socklen_t size)
+{
+	return fails(FAULT_BIND) ? -1 : __real_bind(fd, address, size);
+}
+
+WRAPPED(int, epoll_create1, int flags)
+{
+	return fails(FAULT_EPOLL_CREATE) ? -1 : __real_epoll_create1(flags);
+}
+
+WRAPPED(int, epoll_ctl, int epoll, int operation, int fd, struct epoll_event *event)
+{
+	const uint32_t only = atomic_load(&watch_only);
+	const uint32_t kinds = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+	if (operation != EPOLL_CTL_DEL && (only == 0 || (event->events & kinds) == only)
+		&& fails(FAULT_EPOLL_CTL)) {
+		return -1;
+	}
+	return __real_epoll_ctl(epoll, operation, fd, event);
+}
+
+WRAPPED(int, epoll_wait, int epoll, struct epoll_event *events, int room, int timeout)
+{
+	return fails(FAULT_EPOLL_WAIT) ? -1 : __real_epoll_wait(epoll, events, room, timeout);
+}
+
+WRAPPED(int, eventfd, unsigned start, int flags)
+{
+	return fails(FAULT_EVENTFD) ? -1 : __real_eventfd(start, flags);
+}
+
+WRAPPED(int, getsockname, int fd, struct sockaddr *address, socklen_t *size)
+{
+	return fails(FAULT_GETSOCKNAME) ? -1 : __real_getsockname(fd, address, size);
+}
+
+WRAPPED(int, listen, int fd, int backlog)
+{
+	return fails(FAULT_LISTEN) ? -1 : __real_listen(fd, backlog);
+}
+
+WRAPPED(void *, malloc, size_t size)
+{
+	return fails(FAULT_MEMORY) ? NULL : __real_malloc(size);
+}
+
+WRAPPED(void *, calloc, size_t count, size_t size)
+{
+	return fails(FAULT_MEMORY) ? NULL : __real_calloc(count, size);
+}
+
+WRAPPED(void *, realloc, void *old, size_t size)
+{
+	return fails(FAULT_MEMORY) ? NULL : __real_realloc(old, size);
+}
+
+WRAPPED(char *, strdup, const char *text)
+{
+	return fails(FAULT_MEMORY) ? NULL : __real_strdup(text);
+}
+
+WRAPPED(ssize_t, recv, int fd, void *buffer, size_t size, int flags)
+{
+	const bool may_wait = (flags & MSG_DONTWAIT) == 0;
+	if (!(may_wait && atomic_load(&plans[FAULT_RECV].error) == EAGAIN) && fails(FAULT_RECV)) {
+		return -1;
+	}
+	return __real_recv(fd, buffer, cut(size), flags);
+}
+
+WRAPPED(ssize_t, send, int fd, const void *data, size_t size, int flags)
+{
+	return fails(FAULT_SEND) ? -1 : __real_send(fd, data, cut(size), flags);
+}
+
+WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
+{
+	if (fails(FAULT_SEND)) {
+		return -1;
+	}
+	const struct iovec *first = message->msg_iov;
+	if (cut(SIZE_MAX) == SIZE_MAX) {
+		return __real_sendmsg(fd, message, flags);
+	}
+	return __real_send(fd, first->iov_base, cut(first->iov_len), flags);
+}
+
+WRAPPED(int, setsockopt, int fd, int level, int option, const void *value, socklen_t size)
+{
+	return fails(FAULT_SETSOCKOPT) ? -1 : __real_setsockopt(fd, level, option, value, size);
+}
+
+WRAPPED(int, socket, int family, int type, int protocol)
+{
+	return fails(FAULT_SOCKET) ? -1 : __real_socket(family, type, protocol);
+}
+
+struct beginning {
+	void *(*body)(void *);
+	void *argument;
+};
+
+static void *marked(void *argument)
+{
+	const struct beginning beginning = *(struct beginning *)argument;
+	free(argument);
+	counts = true;
+	return beginning.body(beginning.argument);
+}
+
+WRAPPED(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes,
+	void *(*body)(void *), void *argument)
+{
+	if (!counts) {
+		return __real_pthread_create(thread, attributes, body, argument);
+	}
+	if (fails(FAULT_THREAD)) {
+		return errno;
+	}
+	struct beginning *beginning = __real_malloc(sizeof(*beginning));
+	ck_assert_ptr_nonnull(beginning);
+	*beginning = (struct beginning){body, argument};
+	const int result = __real_pthread_create(thread, attributes, marked, beginning);
+	if (result != 0) {
+		free(beginning);
+	}
+	return result;
+}
+
+WRAPPED(int, clock_gettime, clockid_t clock, struct timespec *now)
+{
+	const int result = __real_clock_gettime(clock, now);
+	if (counts && clock == CLOCK_MONOTONIC && result == 0) {
+		const int64_t stop = atomic_load(&stopped_at);
+		const int64_t real = (int64_t)now->tv_sec * SECOND + now->tv_nsec;
+		const int64_t shown = (stop != 0 ? stop : real) + atomic_load(&ahead);
+		now->tv_sec = (time_t)(shown / SECOND);
+		now->tv_nsec = (long)(shown % SECOND);
+	}
+	return result;
+}
+
+void fault_clock_ahead(uint64_t nanoseconds)
+{
+	atomic_fetch_add(&ahead, (int64_t)nanoseconds);
+}
+
+void fault_clock_stop(bool stop)
+{
+	struct timespec now;
+	__real_clock_gettime(CLOCK_MONOTONIC, &now);
+	const int64_t real = (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+	if (stop) {
+		atomic_store(&stopped_at, real);
+	} else {
+		atomic_fetch_sub(&ahead, real - atomic_load(&stopped_at));
+		atomic_store(&stopped_at, 0);
+	}
+}
+
+/* The kernel knows the real clock only. */
+WRAPPED(int, pthread_cond_timedwait, pthread_cond_t *condition, pthread_mutex_t *mutex,
+	const struct timespec *until)
+{
+	struct timespec real = *until;
+	if (counts) {
+		const int64_t offset = atomic_load(&ahead);
+		const int64_t shown = (int64_t)until->tv_sec * SECOND + until->tv_nsec;
+		const int64_t wanted = shown > offset ? shown - offset : 0;
+		real.tv_sec = (time_t)(wanted / SECOND);
+		real.tv_nsec = (long)(wanted % SECOND);
+	}
+	return __real_pthread_cond_timedwait(condition, mutex, &real);
+}

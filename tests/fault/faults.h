@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults on order: the library's own calls fail when a test says so. The linker's --wrap puts these
+ * functions in the place of the real ones in programs that link the private library; the library itself
+ * has no part in it.
+ */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Calls that can be made to fail. MEMORY is malloc, calloc, realloc and strdup; SEND is sendmsg too. */
+enum fault_call {
+	FAULT_ACCEPT,
+	FAULT_BIND,
+	FAULT_EPOLL_CREATE,
+	FAULT_EPOLL_CTL, /* adding and changing; taking out is left alone */
+	FAULT_EPOLL_WAIT,
+	FAULT_EVENTFD,
+	FAULT_GETSOCKNAME,
+	FAULT_LISTEN,
+	FAULT_MEMORY,
+	FAULT_RECV,
+	FAULT_SEND,
+	FAULT_SETSOCKOPT,
+	FAULT_SOCKET,
+	FAULT_THREAD,
+	FAULT_CALLS
+};
+
+#define FAULT_FOREVER UINT32_MAX
+
+/*
+ * Only calls of the library count. Those on threads that it has made always do; those on a thread of
+ * the test do between fault_inside(true) and fault_inside(false).
+ */
+void fault_inside(bool inside);
+
+/* From now on `skip` calls go well, and the next `times` fail with `error`. Counting begins anew. */
+void fault_fail(enum fault_call call, int error, uint32_t skip, uint32_t times);
+
+/* From now on every n-th call fails. A receive that may wait is never told EAGAIN. */
+void fault_every(enum fault_call call, int error, uint32_t n);
+
+/* From now on all calls go well. */
+void fault_clear(enum fault_call call);
+
+/* How many calls there were, and how many of them failed, since one of the three above. */
+uint32_t fault_count(enum fault_call call);
+uint32_t fault_hits(enum fault_call call);
+void fault_wait_count(enum fault_call call, uint32_t count); /* until at least so many */
+void fault_wait_hits(enum fault_call call, uint32_t hits);
+
+/* Calls this on the thread whose call is about to fail; NULL: nothing. */
+void fault_hook(enum fault_call call, void (*hook)(void));
+
+/* Only epoll_ctl calls that ask for exactly these of EPOLLIN, EPOLLOUT and EPOLLRDHUP count; 0: all. */
+void fault_watch_only(uint32_t events);
+
+/* A send or a receive takes at most so many bytes; 0: as many as it likes. */
+void fault_short(size_t most);
+
+/* Sets the library's monotonic clock ahead by so much more; stops it, or lets it go on from there. */
+void fault_clock_ahead(uint64_t nanoseconds);
+void fault_clock_stop(bool stop);
+
+#endif
