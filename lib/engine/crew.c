@@ -20,13 +20,14 @@
  * worker that decides to leave does so under the lock with the list empty, but its end hook runs outside
  * of it and it counts as a thread until afterwards; what came meanwhile is looked at again then.
  *
- * Leaving: a worker unlinks itself, and touches the server for the last time when it releases the lock,
- * unless it still has to make others: they count, so the server waits for them. Each one joins the one that left before it, the last one is
- * joined when the server ends; so nobody has to be woken for that, and no thread is left over.
+ * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server for
+ * the last time when it releases the lock, unless it still has to make others: they count already, so
+ * the server waits for them. Each one joins the one that left before it, the last one is joined when the
+ * server ends; so nobody has to be woken for that, and no thread is left over.
  */
 #include "engine/crew.h"
 
-#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "engine/server.h"
@@ -114,12 +115,6 @@ static size_t relieve_locked(struct mts_server *server)
 	return make;
 }
 
-static void free_worker(struct mtsi_worker *worker)
-{
-	mtsi_signal_destroy(&worker->wake);
-	mtsi_pages_give(worker, sizeof(*worker));
-}
-
 static void could_not_make(struct mts_server *server, size_t count, int result)
 {
 	struct mtsi_crew *crew = &server->crew;
@@ -136,27 +131,12 @@ static void could_not_make(struct mts_server *server, size_t count, int result)
 	mtsi_keeper_wake(server);
 }
 
-static int make_worker(struct mts_server *server)
-{
-	pthread_t thread;
-	struct mtsi_worker *worker = mtsi_pages_take(sizeof(*worker));
-	if (worker == NULL) {
-		return -ENOMEM;
-	}
-	worker->server = server;
-	mtsi_signal_init(&worker->wake);
-	const size_t stack = server->options.stack_size + OWN_STACK;
-	const int result = mtsi_thread_start(&thread, stack, worker_body, worker);
-	if (result != 0) {
-		free_worker(worker);
-	}
-	return result;
-}
-
 static void make_workers(struct mts_server *server, size_t count)
 {
+	const size_t stack = server->options.stack_size + OWN_STACK;
 	for (; count > 0; count--) {
-		const int result = make_worker(server);
+		pthread_t thread;
+		const int result = mtsi_thread_start(&thread, stack, worker_body, server);
 		if (result != 0) {
 			could_not_make(server, count, result);
 			return;
@@ -315,7 +295,6 @@ static void leave(struct mtsi_worker *worker)
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	free_worker(worker);
 	make_workers(server, make);
 	if (another) {
 		mtsi_thread_join(before);
@@ -324,20 +303,35 @@ static void leave(struct mtsi_worker *worker)
 
 static void *worker_body(void *argument)
 {
-	struct mtsi_worker *worker = argument;
-	struct mts_server *server = worker->server;
+	struct mts_server *server = argument;
 	const struct mtsi_options *options = &server->options;
+	struct mtsi_worker worker;
+	memset(&worker, 0, offsetof(struct mtsi_worker, small));
+	worker.server = server;
+	mtsi_signal_init(&worker.wake);
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
 	if (options->on_thread_start != NULL) {
 		options->on_thread_start(options->on_thread_user);
 	}
-	enlist(worker);
+	enlist(&worker);
 	if (options->on_thread_end != NULL) {
 		options->on_thread_end(options->on_thread_user);
 	}
-	leave(worker);
+	if (worker.large != NULL) {
+		mtsi_pages_give(worker.large, MTSI_LARGE);
+	}
+	leave(&worker);
+	mtsi_signal_destroy(&worker.wake);
 	return NULL;
+}
+
+bool mtsi_worker_large(struct mtsi_worker *worker)
+{
+	if (worker->large == NULL) {
+		worker->large = mtsi_pages_take(MTSI_LARGE);
+	}
+	return worker->large != NULL;
 }
 
 bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)

@@ -2,7 +2,7 @@
  *
  * The way in: from a client's socket to whole requests.
  *
- * Bytes are received into the worker's scratch, and framed where they lie. Only a request that does not
+ * Bytes are received into the worker's buffers, and framed where they lie. Only a request that does not
  * fit there gets memory of its own, which grows with what has really arrived, never with what a length
  * prefix claims, and is given back once it is consumed.
  *
@@ -29,30 +29,28 @@
 #include "os/socket.h"
 #include "wire/frame.h"
 
-static void use_scratch(struct mtsi_worker *worker)
+static bool owns_memory(const struct mtsi_worker *worker)
 {
-	struct mtsi_input *input = &worker->input;
+	return worker->input.data != worker->small && worker->input.data != worker->large;
+}
+
+/* How much of a buffer this server's framing can use. */
+static size_t useful(const struct mtsi_worker *worker, size_t capacity)
+{
 	const struct mtsi_framing *framing = &worker->server->options.framing;
-	input->data = worker->scratch;
-	input->capacity = MTSI_SCRATCH_INPUT;
-	if (framing->kind == MTSI_FRAME_RAW && framing->limit < input->capacity) {
-		input->capacity = framing->limit;
-	}
-	input->start = 0;
-	input->end = 0;
+	return framing->kind == MTSI_FRAME_RAW && framing->limit < capacity ? framing->limit : capacity;
 }
 
 void mtsi_input_begin(struct mtsi_worker *worker)
 {
-	use_scratch(worker);
-	worker->input.scanned = 0;
-	worker->input.nul = NULL;
-	worker->input.ended = false;
+	memset(&worker->input, 0, sizeof(worker->input));
+	worker->input.data = worker->small;
+	worker->input.capacity = useful(worker, MTSI_SMALL_INPUT);
 }
 
 void mtsi_input_end(struct mtsi_worker *worker)
 {
-	if (worker->input.data != worker->scratch) {
+	if (owns_memory(worker)) {
 		free(worker->input.data);
 	}
 	worker->input.data = NULL;
@@ -96,40 +94,69 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 	return result;
 }
 
-/* Moves what is left to the front; leaves memory that was for a large request. */
-static void tidy(struct mtsi_worker *worker)
+/* Moves what is here into the large buffer: 0 or -ENOMEM. */
+static int use_large(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
+	char *before = input->data;
+	const bool owned = owns_memory(worker);
 	const size_t here = input->end - input->start;
-	if (input->data != worker->scratch && here <= MTSI_SCRATCH_INPUT && input->start > 0) {
-		char *large = input->data;
-		memcpy(worker->scratch, large + input->start, here);
-		free(large);
-		use_scratch(worker);
-	} else if (input->start > 0) {
-		memmove(input->data, input->data + input->start, here);
+	if (!mtsi_worker_large(worker)) {
+		return -ENOMEM;
 	}
+	memcpy(worker->large, before + input->start, here);
+	input->data = worker->large;
+	input->capacity = useful(worker, MTSI_LARGE_INPUT);
 	input->start = 0;
 	input->end = here;
+	if (owned) {
+		free(before);
+	}
+	return 0;
 }
 
-/* Doubles the buffer, up to what the largest request needs. 0 or -ENOMEM. */
-static int grow(struct mtsi_worker *worker)
+/* Doubles memory of its own, up to what the largest request needs: 0 or -ENOMEM. */
+static int use_own(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	const size_t room = mtsi_frame_room(&worker->server->options.framing);
 	mtsi_must(input->capacity < room);
+	const bool owned = owns_memory(worker);
 	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
-	char *large = realloc(input->data == worker->scratch ? NULL : input->data, capacity + 1);
-	if (large == NULL) {
+	char *memory = realloc(owned ? input->data : NULL, capacity + 1);
+	if (memory == NULL) {
 		return -ENOMEM;
 	}
-	if (input->data == worker->scratch) {
-		memcpy(large, worker->scratch, input->end);
+	if (!owned) {
+		memcpy(memory, input->data, input->end);
 	}
-	input->data = large;
+	input->data = memory;
 	input->capacity = capacity;
 	return 0;
+}
+
+/*
+ * Makes room for more, with what is left of this request at the front: 0 or -ENOMEM. Memory of its own
+ * is left as soon as what is here fits into the large buffer; the small one for good, for this client,
+ * once it was filled.
+ */
+static int make_room(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	const size_t here = input->end - input->start;
+	if (owns_memory(worker) && input->start > 0 && here < MTSI_LARGE_INPUT) {
+		return use_large(worker);
+	}
+	if (input->start > 0) {
+		memmove(input->data, input->data + input->start, here);
+		input->start = 0;
+		input->end = here;
+	}
+	const bool small = input->data == worker->small;
+	if (small && input->full && useful(worker, MTSI_LARGE_INPUT) > input->capacity) {
+		return use_large(worker);
+	}
+	return input->end == input->capacity ? use_own(worker) : 0;
 }
 
 static int connection_failed(struct mts_client *client)
@@ -192,21 +219,16 @@ int mtsi_input_fill(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	take_nul(input);
-	tidy(worker);
-	if (input->ended) {
-		return 0;
-	}
-	if (input->end == input->capacity) {
-		const int result = grow(worker);
-		if (result != 0) {
-			return result;
-		}
+	const int result = make_room(worker);
+	if (result != 0 || input->ended) {
+		return result;
 	}
 	const ssize_t count = receive(worker, input->data + input->end, input->capacity - input->end);
 	if (count <= 0) {
 		return (int)count;
 	}
 	input->end += (size_t)count;
+	input->full = input->end == input->capacity;
 	return 1;
 }
 

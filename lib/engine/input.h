@@ -10,13 +10,14 @@ struct mtsi_worker;
 
 /* What has been received of the client that is being served, and not been consumed: data[start, end). */
 struct mtsi_input {
-	char *data; /* the worker's scratch, or memory of its own for a large request */
+	char *data; /* the worker's small or large buffer, or memory of its own for a huge request */
 	size_t start;
 	size_t end;
 	size_t capacity; /* one byte behind it is always there for a NUL */
 	size_t scanned; /* what framing has searched already */
 	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
 	char under_nul; /* the byte that it hides, perhaps the next request's first */
+	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool ended; /* the peer's end of stream has come */
 };
 

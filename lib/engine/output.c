@@ -2,7 +2,7 @@
  *
  * The way out: from writes to the socket, in order and whole.
  *
- * Three places hold output on its way. Small writes gather in the worker's scratch, untouched by any
+ * Three places hold output on its way. Small writes gather in the worker's buffers, untouched by any
  * lock, and go out in one send when the handler's batch of requests is done. What the socket does not
  * take moves into the client's queue, up to the output limit; epoll says when it takes more, and
  * whoever polls sends on, under the client's lock. What exceeds the limit stays where it is, in the
@@ -15,6 +15,7 @@
 #include "engine/output.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -160,13 +161,29 @@ static int push_stage(struct mtsi_worker *worker, const void *data, size_t size,
 	return push(worker, &pieces, limit);
 }
 
-/* Where replies gather: in what the input leaves of the scratch. */
+/* Replies gather behind the input in the small buffer, if that is where it is. */
 static void place_stage(struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
-	const size_t used = input->data == worker->scratch ? input->end + 1 : 0;
-	worker->stage.data = worker->scratch + used;
-	worker->stage.capacity = MTSI_SCRATCH - used;
+	const size_t used = input->data == worker->small ? input->end + 1 : 0;
+	worker->stage.data = worker->small + used;
+	worker->stage.capacity = MTSI_SMALL - used;
+}
+
+/* Moves on to the large buffer, so that `size` bytes more fit; false when that cannot be. */
+static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (size > MTSI_LARGE_STAGE - stage->size || !mtsi_worker_large(worker)) {
+		return false;
+	}
+	char *const larger = worker->large + MTSI_LARGE_INPUT + 1;
+	if (stage->data != larger) {
+		memcpy(larger, stage->data, stage->size);
+	}
+	stage->data = larger;
+	stage->capacity = MTSI_LARGE_STAGE;
+	return true;
 }
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
@@ -178,7 +195,7 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 	if (stage->size == 0) {
 		place_stage(worker);
 	}
-	if (size > stage->capacity - stage->size) {
+	if (size > stage->capacity - stage->size && !enlarge_stage(worker, size)) {
 		return push_stage(worker, data, size, limit_of(worker->client));
 	}
 	if (size > 0) {

@@ -7,7 +7,7 @@
 struct mts_client;
 struct mtsi_worker;
 
-/* Replies that gather in the worker's scratch, behind the input, until they are sent together. */
+/* Replies that gather in the worker's buffers until they are sent together. */
 struct mtsi_stage_area {
 	char *data; /* set when the first byte comes */
 	size_t size;

@@ -17,18 +17,22 @@ struct mts_client;
 struct mts_server;
 
 /*
- * The buffers of a thread, lent to the client that it serves: an idle client owns none. Input lies at
- * the front, replies gather right behind it, so that short requests and replies share a page with the
- * rest of the worker.
+ * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short requests
+ * and replies share the small one, which lies in a page that the thread's stack has touched anyway; a
+ * thread takes the large one when it first needs it, and keeps it.
  */
 enum {
-	MTSI_SCRATCH_INPUT = 16 * 1024,
-	MTSI_SCRATCH = MTSI_SCRATCH_INPUT + 1 + 16 * 1024,
-	MTSI_ADDRESS_SPACE = 64 /* enough for any address that is not a path */
+	MTSI_SMALL_INPUT = 1024,
+	MTSI_SMALL = MTSI_SMALL_INPUT + 512, /* input at the front, replies gather right behind it */
+	MTSI_LARGE_INPUT = 16 * 1024,
+	MTSI_LARGE_STAGE = 16 * 1024,
+	MTSI_LARGE = MTSI_LARGE_INPUT + 1 + MTSI_LARGE_STAGE, /* input, its NUL, replies */
+	MTSI_ADDRESS_SPACE = 64 /* enough for any address but a path */
 };
 
 /*
- * A thread that serves clients, in pages of its own. Members without a remark are the thread's own.
+ * A thread that serves clients. It lies on that thread's own stack, from where it enters the crew's list
+ * to where it leaves it. Members without a remark are the thread's own.
  */
 struct mtsi_worker {
 	struct mts_server *server;
@@ -54,7 +58,11 @@ struct mtsi_worker {
 	size_t last_left; /* how much of that is left in the socket */
 	char peer[MTSI_ADDRESS_SPACE];
 	char local[MTSI_ADDRESS_SPACE];
-	char scratch[MTSI_SCRATCH];
+	char *large; /* NULL until it is needed */
+	char small[MTSI_SMALL];
 };
+
+/* Sees to it that the worker has its large buffer; false when memory is short. */
+bool mtsi_worker_large(struct mtsi_worker *worker);
 
 #endif

@@ -9,10 +9,12 @@
 #include "watch.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 static void note_fault(struct watch *watch)
 {
@@ -136,20 +138,21 @@ void wait_threads(int count)
 	}
 }
 
-static void *nothing(void *argument)
+static void *tell_number(void *number)
 {
-	return argument;
+	*(pid_t *)number = gettid();
+	return NULL;
 }
 
 int settled_threads(void)
 {
 	pthread_t thread;
-	const int before = count_threads();
-	ck_assert_int_eq(pthread_create(&thread, NULL, nothing, NULL), 0);
+	pid_t number = 0;
+	ck_assert_int_eq(pthread_create(&thread, NULL, tell_number, &number), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	/* It may be listed for a moment; what a sanitizer has started stays. */
 	const uint64_t start = now_ms();
-	while (count_threads() != before && now_ms() - start < 50) {
+	while (tgkill(getpid(), number, 0) == 0) {
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "a thread does not go");
 		poll(NULL, 0, 1);
 	}
 	return count_threads();

@@ -33,8 +33,8 @@ enum fault_call {
 #define FAULT_FOREVER UINT32_MAX
 
 /*
- * Only calls of the library count. Those on threads that it has made always do; those on a thread of
- * the test do between fault_inside(true) and fault_inside(false).
+ * Only calls of the library count. Those on its own threads always do; those on the thread of the test
+ * do between fault_inside(true) and fault_inside(false).
  */
 void fault_inside(bool inside);
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hooks run on the library's threads, where an assertion of Check's could not end the test in good
+ * order; so they only count, and the test's own thread looks at the numbers.
+ */
+#include "scene.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void init_gate(struct gate *gate)
+{
+	static const struct gate fresh = GATE;
+	*gate = fresh;
+}
+
+static int opened(mts_client *client, void *user)
+{
+	struct scene *scene = user;
+	(void)client;
+	gate_add(&scene->opened);
+	return 0;
+}
+
+static void closed(mts_client *client, int reason, void *user)
+{
+	struct scene *scene = user;
+	(void)client;
+	gate_add(&scene->reasons[reason]);
+	gate_add(&scene->closed);
+}
+
+static void logged(int level, const char *message, void *user)
+{
+	struct scene *scene = user;
+	(void)message;
+	gate_add(&scene->logs[level]);
+}
+
+void scene_make(struct scene *scene, mts_handler handler)
+{
+	memset(scene, 0, sizeof(*scene));
+	init_gate(&scene->opened);
+	init_gate(&scene->closed);
+	init_gate(&scene->entered);
+	init_gate(&scene->release);
+	for (int i = 0; i < SCENE_LEVELS; i++) {
+		init_gate(&scene->logs[i]);
+	}
+	for (int i = 0; i < SCENE_REASONS; i++) {
+		init_gate(&scene->reasons[i]);
+	}
+	scene->server = server_new(handler, scene);
+	ck_assert_int_eq(mts_server_frame_lines(scene->server), 0);
+	ck_assert_int_eq(mts_server_on_open(scene->server, opened, scene), 0);
+	ck_assert_int_eq(mts_server_on_close(scene->server, closed, scene), 0);
+	ck_assert_int_eq(mts_server_on_log(scene->server, logged, MTS_LOG_DEBUG, scene), 0);
+}
+
+void scene_start(struct scene *scene)
+{
+	server_start(scene->server);
+}
+
+void scene_end(struct scene *scene)
+{
+	server_end(scene->server);
+	ck_assert_int_eq(gate_count(&scene->opened), gate_count(&scene->closed));
+}
+
+int scene_echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	(void)mts_client_write(client, request, size);
+	(void)mts_client_puts(client, "\n");
+	return MTS_KEEP;
+}
+
+int scene_echo_once(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)scene_echo(client, request, size, user);
+	return MTS_CLOSE;
+}
+
+int scene_hold(mts_client *client, const void *request, size_t size, void *user)
+{
+	struct scene *scene = user;
+	gate_add(&scene->entered);
+	gate_wait(&scene->release, gate_count(&scene->entered));
+	const int result = scene->held != NULL ? scene->held(client) : MTS_KEEP;
+	(void)scene_echo(client, request, size, user);
+	return result;
+}
+
+void scene_ask(int peer, const char *line)
+{
+	peer_puts(peer, line);
+	peer_puts(peer, "\n");
+	peer_expect_text(peer, line);
+	peer_expect_text(peer, "\n");
+}
+
+int scene_visit(struct scene *scene)
+{
+	const int peer = peer_connect(scene->server, 0);
+	scene_ask(peer, "are you there?");
+	return peer;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scene of the fault tests: a server of lines that echoes, and counts what its hooks are told.
+ */
+#ifndef SCENE_H
+#define SCENE_H
+
+#include "../api/support.h"
+#include "faults.h"
+
+enum { SCENE_LEVELS = 8, SCENE_REASONS = 11 };
+
+struct scene {
+	mts_server *server;
+	struct gate opened;
+	struct gate closed;
+	struct gate entered; /* scene_hold() has begun */
+	struct gate release; /* lets scene_hold() go on, once for each */
+	struct gate logs[SCENE_LEVELS];
+	struct gate reasons[SCENE_REASONS];
+	int (*held)(mts_client *client); /* what scene_hold() does when it is let go; NULL: nothing */
+};
+
+/* A server, listening on 127.0.0.1, not started. Its handler is told the scene. */
+void scene_make(struct scene *scene, mts_handler handler);
+void scene_start(struct scene *scene);
+
+/* Stops and frees it; every client that was opened must have been closed. */
+void scene_end(struct scene *scene);
+
+/* Handlers: echoes the line; the same and closes; holds its thread until let go. */
+int scene_echo(mts_client *client, const void *request, size_t size, void *user);
+int scene_echo_once(mts_client *client, const void *request, size_t size, void *user);
+int scene_hold(mts_client *client, const void *request, size_t size, void *user);
+
+/* Sends a line and waits for its echo. */
+void scene_ask(int peer, const char *line);
+
+/* A new peer that asks once, and stays. */
+int scene_visit(struct scene *scene);
+
+#endif

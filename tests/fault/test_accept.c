@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * accept4 fails. A shortage makes the listener pause, longer each time, without spinning and without
+ * giving up; the connection's own trouble costs nothing but that connection; and whatever cannot be done
+ * with an accepted socket ends that socket only.
+ */
+#include "scene.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "engine/server.h"
+#include "os/clock.h"
+
+static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL};
+static const int troubles[] = {ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
+	EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT};
+
+enum { SHORTAGES = sizeof(shortages) / sizeof(shortages[0]) };
+enum { TROUBLES = sizeof(troubles) / sizeof(troubles[0]) };
+
+/* 10 + 20 + 40 + 80 + 160 ms lie between six attempts; between them the keeper sleeps. */
+START_TEST(a_shortage_backs_off)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_clear(FAULT_EPOLL_WAIT);
+	fault_fail(FAULT_ACCEPT, shortages[_i], 0, 6);
+	const uint64_t start = now_ms();
+	const int peer = scene_visit(&scene);
+	ck_assert_uint_ge(now_ms() - start, 310);
+	ck_assert_uint_eq(fault_hits(FAULT_ACCEPT), 6);
+	ck_assert_uint_le(fault_count(FAULT_EPOLL_WAIT), 24);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 6);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 1);
+	const int logs = gate_count(&scene.logs[MTS_LOG_ERR]);
+	ck_assert_int_ge(logs, 1);
+	ck_assert_int_le(logs, 1 + (int)((now_ms() - start) / 1000 + 1));
+	close(peer);
+	scene_end(&scene);
+}
+END_TEST
+
+/* The pauses do not grow for ever: at most a second each, and they begin anew after a success. */
+START_TEST(pauses_are_bounded)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	struct mtsi_door *door = &scene.server->door;
+	uint64_t longest = 0;
+	for (int i = 0; i < 100; i++) {
+		mtsi_door_pause(scene.server, 0);
+		ck_assert_uint_ge(door->short_until, longest);
+		longest = door->short_until;
+	}
+	ck_assert_uint_eq(longest, MTSI_SECOND);
+	mtsi_door_well(scene.server);
+	mtsi_door_pause(scene.server, 0);
+	ck_assert_uint_eq(door->short_until, 10 * MTSI_MILLISECOND);
+	ck_assert_uint_eq(mtsi_door_resume(scene.server, 10 * MTSI_MILLISECOND), MTSI_NEVER);
+	scene_end(&scene);
+}
+END_TEST
+
+/* With the clock stopped the pause has no end of its own: only a client that closes can end it. */
+START_TEST(a_closing_client_ends_the_pause)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	const int first = scene_visit(&scene);
+	fault_clock_stop(true);
+	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
+	const int second = peer_connect(scene.server, 0);
+	fault_wait_hits(FAULT_ACCEPT, 1);
+	server_wait_stat(scene.server, MTS_STAT_ACCEPT_ERRORS, 1);
+	while (mtsi_door_resume(scene.server, 0) == MTSI_NEVER) {
+	}
+	close(first);
+	scene_ask(second, "in after all");
+	close(second);
+	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
+/* A lingering socket gives up its descriptor, and there is no pause at all. */
+START_TEST(a_lingerer_is_evicted_first)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo_once);
+	scene_start(&scene);
+	const int first = peer_connect(scene.server, 0);
+	peer_puts(first, "and more that nobody reads\nunread");
+	peer_expect_text(first, "and more that nobody reads\n");
+	server_wait_stat(scene.server, MTS_STAT_LINGERING, 1);
+	fault_clock_stop(true);
+	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
+	const int second = peer_connect(scene.server, 0);
+	scene_ask(second, "room at once");
+	ck_assert_uint_eq(fault_hits(FAULT_ACCEPT), 1);
+	ck_assert_uint_eq(mtsi_door_resume(scene.server, 0), MTSI_NEVER);
+	fault_clock_stop(false);
+	close(first);
+	close(second);
+	scene_end(&scene);
+}
+END_TEST
+
+static void want_accepted_at_once(struct scene *scene, int error, uint32_t times)
+{
+	fault_clock_stop(true);
+	fault_fail(FAULT_ACCEPT, error, 0, times);
+	const int peer = scene_visit(scene);
+	ck_assert_uint_eq(fault_hits(FAULT_ACCEPT), times);
+	fault_clock_stop(false);
+	close(peer);
+}
+
+/* With the clock stopped a pause would never end; and nobody is told of each one in the log. */
+START_TEST(a_connections_trouble_is_passed_over)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	want_accepted_at_once(&scene, troubles[_i], 200);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 200);
+	ck_assert_int_eq(gate_count(&scene.logs[MTS_LOG_ERR]), 0);
+	scene_end(&scene);
+}
+END_TEST
+
+START_TEST(a_signal_is_passed_over)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	want_accepted_at_once(&scene, EINTR, 1000);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 0);
+	fault_fail(FAULT_EPOLL_WAIT, EINTR, 0, 1000);
+	want_accepted_at_once(&scene, EAGAIN, 3);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 0);
+	scene_end(&scene);
+}
+END_TEST
+
+/* No memory for the client: its socket is closed once, counted, and the next one comes in. */
+START_TEST(no_memory_for_the_client)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	const int descriptors = count_descriptors();
+	fault_fail(FAULT_MEMORY, ENOMEM, 0, 3);
+	for (int i = 0; i < 3; i++) {
+		const int peer = peer_connect(scene.server, 0);
+		peer_expect_gone(peer);
+		close(peer);
+	}
+	const int peer = scene_visit(&scene);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_REFUSED), 3);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 3);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 1);
+	ck_assert_int_eq(gate_count(&scene.opened), 1);
+	ck_assert_int_eq(count_descriptors(), descriptors + 2);
+	close(peer);
+	scene_end(&scene);
+}
+END_TEST
+
+/* A stop does not wait for the end of a pause. */
+START_TEST(stop_in_a_pause)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_clock_stop(true);
+	fault_fail(FAULT_ACCEPT, shortages[_i], 0, FAULT_FOREVER);
+	const int peer = peer_connect(scene.server, 0);
+	fault_wait_hits(FAULT_ACCEPT, 1);
+	scene_end(&scene);
+	peer_expect_gone(peer);
+	close(peer);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("accept");
+	TCase *cases = tcase_create("accept");
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, a_shortage_backs_off, 0, SHORTAGES);
+	tcase_add_test(cases, pauses_are_bounded);
+	tcase_add_test(cases, a_closing_client_ends_the_pause);
+	tcase_add_test(cases, a_lingerer_is_evicted_first);
+	tcase_add_loop_test(cases, a_connections_trouble_is_passed_over, 0, TROUBLES);
+	tcase_add_test(cases, a_signal_is_passed_over);
+	tcase_add_test(cases, no_memory_for_the_client);
+	tcase_add_loop_test(cases, stop_in_a_pause, 0, SHORTAGES);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
