@@ -5,8 +5,8 @@
  * @defgroup client Client
  * What a callback does with its client: reply, converse, ask who it is.
  *
- * A client may be used from its open hook to its close hook, on the thread of the callback that runs
- * for it, and nowhere else.
+ * A client may be used from its open hook to its close hook, on the thread of the callback that
+ * runs for it, and nowhere else.
  * @{
  */
 #ifndef MTSERVER_CLIENT_H
@@ -121,8 +121,8 @@ MTS_API int mts_client_flush(mts_client *client);
 MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
 
 /**
- * Reads raw bytes that follow the current request: those already here, else it waits for some. Sends
- * first what was written. The current request stays valid.
+ * Reads raw bytes that follow the current request: those already here, else it waits for some.
+ * Sends first what was written. The current request stays valid.
  *
  * @param client the client
  * @param[out] buffer where to put them
@@ -153,7 +153,8 @@ MTS_API mts_server *mts_client_server(const mts_client *client);
  * Where the client comes from.
  *
  * @param client the client
- * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix`, valid until the callback returns; "" when
+ * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix`, valid until the callback returns; ""
+ *        when
  *         @p client is NULL
  * @par Threads
  * This client's callbacks.
@@ -165,8 +166,8 @@ MTS_API const char *mts_client_peer(mts_client *client);
  * The address of this machine that the client connected to.
  *
  * @param client the client
- * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not known
- *         or @p client is NULL
+ * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not
+ *         known or @p client is NULL
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -190,7 +191,8 @@ MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
 
 /**
- * The client's socket, for getsockopt(2) and the like. Do not close it, read from it or write to it.
+ * The client's socket, for getsockopt(2) and the like. Do not close it, read from it or write to
+ * it.
  *
  * @param client the client
  * @return the descriptor, or
@@ -238,7 +240,8 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * Asks whether a long handler may as well give up. Costs a system call.
  *
  * @param client the client
- * @return 0: no; #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true; or
+ * @return 0: no; #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true;
+ *        or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

@@ -7,8 +7,8 @@
  *
  * One kind for a server, chosen before it runs; raw unless another one is chosen, the last choice
  * counts. However the network cuts the stream, the requests are the same, save for raw. A request
- * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory is
- * taken for the excess. A last request that the peer's end of stream cuts off is dropped
+ * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory
+ * is taken for the excess. A last request that the peer's end of stream cuts off is dropped
  * (#MTS_CLOSED_PROTOCOL), except a last line.
  * @{
  */
@@ -39,8 +39,9 @@ enum mts_byte_order {
  * @param scanned how many of them it was shown before, while it looked for the end of this same
  *        request: where to go on searching
  * @param user what mts_server_frame_custom() was given
- * @return a positive count: so many first bytes are one request; 0: more is needed; a negative errno
- *         value, or more than @p size: a protocol error, which ends the client (#MTS_CLOSED_PROTOCOL)
+ * @return a positive count: so many first bytes are one request; 0: more is needed; a negative
+ *         errno value, or more than @p size: a protocol error, which ends the client
+ *         (#MTS_CLOSED_PROTOCOL)
  * @par Threads
  * Called on threads of the library, with no lock held, for different clients at the same time.
  */
@@ -60,8 +61,8 @@ typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, voi
 MTS_API int mts_server_frame_raw(mts_server *server);
 
 /**
- * A request is a line: the bytes up to LF, without it and without one CR before it. A last line that
- * ends with the stream instead of LF is a request too.
+ * A request is a line: the bytes up to LF, without it and without one CR before it. A last line
+ * that ends with the stream instead of LF is a request too.
  *
  * @param server the server
  * @retval 0 done
@@ -92,8 +93,8 @@ MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter
  * Every request has the same size.
  *
  * @param server the server
- * @param size in bytes, 1 to 1 GiB. A maximum request size that was set is a limit here too: when it
- *        is smaller, run answers -EINVAL.
+ * @param size in bytes, 1 to 1 GiB. A maximum request size that was set is a limit here too: when
+ *        it is smaller, run answers -EINVAL.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p size is out of range
  * @retval -EBUSY the server runs or ran
@@ -137,8 +138,8 @@ MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void 
 /**
  * Sets the largest request, without its length prefix or delimiter.
  *
- * The default is 1,024 bytes for raw framing and 64 KiB for the others; for fixed framing, its size. A
- * value that is set wins over them, whichever call came first.
+ * The default is 1,024 bytes for raw framing and 64 KiB for the others; for fixed framing, its
+ * size. A value that is set wins over them, whichever call came first.
  *
  * @param server the server
  * @param bytes 1 to 1 GiB

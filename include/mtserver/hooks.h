@@ -2,9 +2,9 @@
  * @file mtserver/hooks.h
  * SPDX-License-Identifier: MIT
  *
- * @defgroup hooks Hooks
- * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a message
- * for the log. They run on threads of the library, with no lock of the library held.
+ * @defgroup hooks Hooks Callbacks beside the handler: a client opens, a client closes, a thread
+ * begins and ends, a message for the log. They run on threads of the library, with no lock of the
+ * library held.
  * @{
  */
 #ifndef MTSERVER_HOOKS_H
@@ -52,8 +52,8 @@ enum mts_log_level {
 typedef int (*mts_open_hook)(mts_client *client, void *user);
 
 /**
- * A client has ended: exactly once for every client that was opened, after its last callback, when its
- * output is handed over to the kernel or given up.
+ * A client has ended: exactly once for every client that was opened, after its last callback, when
+ * its output is handed over to the kernel or given up.
  *
  * @param client the client, for the last time; nothing can be written any more
  * @param reason one of #mts_closed
@@ -126,8 +126,8 @@ MTS_API int mts_server_on_thread(
 	mts_server *server, mts_thread_hook start, mts_thread_hook end, void *user);
 
 /**
- * Sets where messages go; without it the library is silent. Messages of one kind that come too fast are
- * counted instead, and the next one says how many there were.
+ * Sets where messages go; without it the library is silent. Messages of one kind that come too fast
+ * are counted instead, and the next one says how many there were.
  *
  * @param server the server
  * @param hook the function; NULL: none
@@ -146,8 +146,8 @@ MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_lev
  * Names a reason.
  *
  * @param reason one of #mts_closed
- * @return a constant string such as "by peer"; NULL when there is no such reason, so that a loop from 0
- *         up meets them all
+ * @return a constant string such as "by peer"; NULL when there is no such reason, so that a loop
+ *         from 0 up meets them all
  * @par Threads
  * Any.
  * @since 0.1

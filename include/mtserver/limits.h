@@ -32,12 +32,12 @@ enum mts_timeout {
 };
 
 /**
- * Sets how many clients may be connected at once; the others wait in the kernel's queue (listen(2)).
- * *Live*: nobody is cut off when there are more at the moment.
+ * Sets how many clients may be connected at once; the others wait in the kernel's queue
+ * (listen(2)). *Live*: nobody is cut off when there are more at the moment.
  *
  * @param server the server
- * @param clients 1 to 16,000,000. The default is 10,000, or what the limit of open files (RLIMIT_NOFILE,
- *        getrlimit(2)) leaves when the server starts.
+ * @param clients 1 to 16,000,000. The default is 10,000, or what the limit of open files
+ *        (RLIMIT_NOFILE, getrlimit(2)) leaves when the server starts.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
  * @par Threads
@@ -60,8 +60,8 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 
 /**
- * Sets how many connections the kernel holds for each listener until they are accepted (listen(2), which
- * may hold fewer).
+ * Sets how many connections the kernel holds for each listener until they are accepted (listen(2),
+ * which may hold fewer).
  *
  * @param server the server
  * @param connections 1 or more; the default is SOMAXCONN
@@ -75,12 +75,13 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 
 /**
- * For protocols in which the client speaks first: lets the kernel hold a TCP connection back until its
- * first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. Unix sockets do not
- * mind.
+ * For protocols in which the client speaks first: lets the kernel hold a TCP connection back until
+ * its first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. Unix sockets
+ * do not mind.
  *
  * @param server the server
- * @param seconds how long the kernel holds a silent one back, at most 3,600; 0, the default: not at all
+ * @param seconds how long the kernel holds a silent one back, at most 3,600; 0, the default: not at
+ *        all
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p seconds is out of range
  * @retval -ENOTSUP this system has no such option

@@ -39,8 +39,8 @@ typedef struct mts_server mts_server;
 MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 
 /**
- * Binds an address and listens on it, at once: peers can connect from now on, and are served as soon
- * as the server runs. May be called several times.
+ * Binds an address and listens on it, at once: peers can connect from now on, and are served as
+ * soon as the server runs. May be called several times.
  *
  * | address | where |
  * |---|---|
@@ -73,11 +73,13 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 MTS_API int mts_server_listen(mts_server *server, const char *address);
 
 /**
- * Takes over a listening stream socket that the caller made or inherited, from a service manager say.
+ * Takes over a listening stream socket that the caller made or inherited, from a service manager
+ * say.
  *
  * @param server the server
- * @param fd the socket; it belongs to the server after success, and stays the caller's on failure. It
- *        is made non-blocking and close-on-exec. The file of a Unix socket is left alone at the end.
+ * @param fd the socket; it belongs to the server after success, and stays the caller's on failure.
+ *        It is made non-blocking and close-on-exec. The file of a Unix socket is left alone at the
+ *        end.
  * @retval 0 taken
  * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket
  * @retval -EBADF @p fd is no open descriptor
@@ -95,8 +97,8 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  *
  * @param server the server
  * @param index which address, from 0 up, in the order of binding
- * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix:/path`, with the real port; it belongs to
- *         the server and is valid until it is destroyed. NULL past the last address, or when
+ * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix:/path`, with the real port; it belongs
+ *         to the server and is valid until it is destroyed. NULL past the last address, or when
  *         @p server is NULL.
  * @par Threads
  * Any, once the listen calls are done.
@@ -152,13 +154,13 @@ MTS_API int mts_server_start(mts_server *server);
 MTS_API int mts_server_join(mts_server *server);
 
 /**
- * Asks the server to stop; returns at once. Asking again changes nothing; asking before run makes run
- * return at once.
+ * Asks the server to stop; returns at once. Asking again changes nothing; asking before run makes
+ * run return at once.
  *
- * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests that
- * have been received whole are served, partial ones dropped; requests in progress finish and their
- * replies go out; at the deadline the sockets are cut. Callbacks that still run then are reported in
- * the log.
+ * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
+ * that have been received whole are served, partial ones dropped; requests in progress finish and
+ * their replies go out; at the deadline the sockets are cut. Callbacks that still run then are
+ * reported in the log.
  *
  * @param server the server; NULL is fine
  * @par Threads
@@ -173,18 +175,17 @@ MTS_API void mts_server_stop(mts_server *server);
  * @param server the server; NULL is fine
  * @retval 0 done: no callback runs any more, and no thread, descriptor or byte is left
  * @retval -EDEADLK called from a callback of this server; nothing was done
- * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again once
- *         they have returned, or exit.
- * @par Threads
- * Any but the server's own. Nobody may use the server at the same time, save for threads that wait in
- * mts_server_run() or mts_server_join(): they are let go first.
+ * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again
+ *         once they have returned, or exit.
+ * @par Threads Any but the server's own. Nobody may use the server at the same time, save for
+ * threads that wait in mts_server_run() or mts_server_join(): they are let go first.
  * @since 0.1
  */
 MTS_API int mts_server_destroy(mts_server *server);
 
 /**
- * The sentence of the last configuration call, start or run that failed: what was tried, on what, and
- * why.
+ * The sentence of the last configuration call, start or run that failed: what was tried, on what,
+ * and why. Calls that only came too late (-EALREADY) or from a callback (-EDEADLK) leave it alone.
  *
  * @param server the server
  * @return such as `cannot listen on 127.0.0.1:80: Permission denied`; "" when nothing failed or
@@ -198,14 +199,14 @@ MTS_API const char *mts_server_error(const mts_server *server);
 /**
  * A whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
  *
- * While it runs it handles these two signals, and puts the old handling back at the end. A failure is
- * printed on standard error.
+ * While it runs it handles these two signals, and puts the old handling back at the end. A failure
+ * is printed on standard error.
  *
  * @param address where to listen, as in mts_server_listen()
  * @param handler called for each request
  * @param user handed to @p handler
- * @return an exit status for main(): EXIT_SUCCESS after a stop, otherwise EXIT_FAILURE. That is also
- *         the answer to a second call while one is being served in this process.
+ * @return an exit status for main(): EXIT_SUCCESS after a stop, otherwise EXIT_FAILURE. That is
+ *         also the answer to a second call while one is being served in this process.
  * @par Threads
  * Any, one at a time in a process.
  * @since 0.1

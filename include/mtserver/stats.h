@@ -54,8 +54,8 @@ MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
  * Names a number.
  *
  * @param which one of #mts_stat
- * @return a constant string such as "accepted"; NULL when there is no such number, so that a loop from
- *         0 up meets them all
+ * @return a constant string such as "accepted"; NULL when there is no such number, so that a loop
+ *         from 0 up meets them all
  * @par Threads
  * Any.
  * @since 0.1

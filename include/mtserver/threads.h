@@ -55,12 +55,12 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
 /**
- * Sets the stack of each thread that serves clients: what callbacks may use. It is virtual memory; what
- * is never touched costs nothing.
+ * Sets the stack of each thread that serves clients: what callbacks may use. It is virtual memory;
+ * what is never touched costs nothing.
  *
  * @param server the server
- * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds what
- *        it needs itself.
+ * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds
+ *        what it needs itself.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
  * @retval -EBUSY the server runs or ran

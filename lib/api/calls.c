@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What callbacks may do with their client. They run on the worker that serves it, which lends it its
- * buffers; so nothing here takes a lock by itself. Outside of callbacks a client has no worker, and a
- * call that needs one is refused.
+ * What callbacks may do with their client. They run on the worker that serves it, which lends it
+ * its buffers; so nothing here takes a lock by itself. Outside of callbacks a client has no worker,
+ * and a call that needs one is refused.
  */
 #include <mtserver/client.h>
 
@@ -175,18 +175,15 @@ int mts_client_gone(mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	const bool stopping = mtsi_stopping(client->server);
-	if (stopping && atomic_load(&client->cut)) {
+	if (atomic_load(&client->cut)) {
 		return MTS_GONE_STOP;
 	}
-	if (atomic_load(&client->lost)) {
-		return MTS_GONE_RESET;
-	}
 	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);
-	if (state == MTSI_SOCKET_DEAD) {
+	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {
 		return MTS_GONE_RESET;
 	}
-	if (stopping) {
+	/* After the look at the socket: a stop sets its flag first, then half-closes. */
+	if (mtsi_stopping(client->server)) {
 		return MTS_GONE_STOP;
 	}
 	return state == MTSI_SOCKET_HALF_CLOSED ? MTS_GONE_EOF : 0;

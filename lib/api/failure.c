@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sentence of the last configuration call that failed. It belongs to the server, not to a thread:
- * whoever configures a server reads it, and nobody else writes it.
+ * The sentence of the last configuration call that failed. It belongs to the server, not to a
+ * thread: whoever configures a server reads it. Several threads may try to start it, so it is
+ * written under a lock; once it has started, only calls that are then misplaced write it.
  */
 #include "api/failure.h"
 
@@ -14,9 +15,11 @@
 int mtsi_fail(mts_server *server, int code, const char *format, ...)
 {
 	va_list arguments;
+	mtsi_lock_take(&server->life.lock);
 	va_start(arguments, format);
 	(void)vsnprintf(server->error, sizeof(server->error), format, arguments);
 	va_end(arguments);
+	mtsi_lock_release(&server->life.lock);
 	return code;
 }
 

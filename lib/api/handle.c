@@ -3,6 +3,7 @@
  * The server's handle: arguments checked, then one call down.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <mtserver/server.h>
@@ -53,15 +54,9 @@ const char *mts_server_address(const mts_server *server, size_t index)
 	return server->listeners.list[index].text;
 }
 
-int mts_server_run(mts_server *server)
+static int start(mts_server *server, bool wait)
 {
-	const int result = mts_server_start(server);
-	return result == 0 ? mtsi_life_join(server) : result;
-}
-
-int mts_server_start(mts_server *server)
-{
-	const char *why = "";
+	const char *why = NULL;
 	if (server == NULL) {
 		return -EINVAL;
 	}
@@ -71,22 +66,27 @@ int mts_server_start(mts_server *server)
 	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW && server->listeners.count == 0) {
 		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
 	}
-	const int result = mtsi_life_start(server, &why);
-	return result == 0 ? 0 : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
+	const int result = mtsi_life_start(server, wait, &why);
+	return result == 0 || why == NULL ? result
+									  : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
+}
+
+int mts_server_run(mts_server *server)
+{
+	return start(server, true);
+}
+
+int mts_server_start(mts_server *server)
+{
+	return start(server, false);
 }
 
 int mts_server_join(mts_server *server)
 {
-	if (server == NULL) {
+	if (server == NULL || atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
 		return -EINVAL;
 	}
-	if (mtsi_life_inside(server)) {
-		return -EDEADLK;
-	}
-	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
-		return mtsi_fail(server, -EINVAL, "cannot join: the server was never started");
-	}
-	return mtsi_life_join(server);
+	return mtsi_life_inside(server) ? -EDEADLK : mtsi_life_join(server);
 }
 
 void mts_server_stop(mts_server *server)

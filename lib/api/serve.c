@@ -2,9 +2,9 @@
  *
  * A whole server in one call: the only place of the library that prints, and that touches signals.
  *
- * The handler runs on whichever thread of the host gets the signal, perhaps while the server is being
- * freed on another one. So it counts itself in before it looks for the server, and the one who frees it
- * hides it first and then waits until nobody is in the handler any more.
+ * The handler runs on whichever thread of the host gets the signal, perhaps while the server is
+ * being freed on another one. So it counts itself in before it looks for the server, and the one
+ * who frees it hides it first and then waits until nobody is in the handler any more.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads and limits: each value is checked where it is set, so that nothing absurd reaches the engine.
+ * Threads and limits: each value is checked where it is set, so that nothing absurd reaches the
+ * engine.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -63,8 +64,8 @@ int mts_server_set_stack_size(mts_server *server, size_t bytes)
 }
 
 /*
- * Live setters may be called by anybody at any time, so they leave a sentence only as long as the server
- * is being configured.
+ * Live setters may be called by anybody at any time, so they leave a sentence only as long as the
+ * server is being configured.
  */
 static int refuse_live(mts_server *server, const char *what, size_t value)
 {

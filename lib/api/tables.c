@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Numbers and their names, and the version. The names stand beside the values of the public enums, so
- * that a missing one is a gap that the tests see.
+ * Numbers and their names, and the version. The names stand beside the values of the public enums,
+ * so that a missing one is a gap that the tests see.
  */
 #include <stddef.h>
 #include <string.h>

@@ -2,12 +2,13 @@
  *
  * From a listener's queue to clients that wait for a thread.
  *
- * What accept(2) can fail with comes in three kinds: the connection's own trouble, already past, which
- * costs one turn of the loop; a shortage on this machine, after which the listeners rest (door.c), once
- * lingering sockets, which can spare theirs, have been closed; and anything else, which is treated as a
- * shortage too, since it must neither spin nor end the server.
+ * What accept(2) can fail with comes in three kinds: the connection's own trouble, already past,
+ * which costs one turn of the loop; a shortage on this machine, after which the listeners rest
+ * (door.c), once lingering sockets, which can spare theirs, have been closed; and anything else,
+ * which is treated as a shortage too, since it must neither spin nor end the server.
  *
- * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends early.
+ * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
+ * early.
  */
 #include "engine/accept.h"
 

@@ -4,8 +4,8 @@
  *
  * Only the owner closes the socket. Before that it takes the descriptor out of the client under the
  * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
- * connection is never hit. It also leaves epoll first: a descriptor that a child process still holds
- * would go on raising events (epoll(7)).
+ * connection is never hit. It also leaves epoll first: a descriptor that a child process still
+ * holds would go on raising events (epoll(7)).
  */
 #include "engine/client.h"
 

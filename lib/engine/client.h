@@ -34,8 +34,9 @@ enum mtsi_stage {
  * One client. Its memory is a slot of the table in clients.h, never freed while the server lives: a
  * stale pointer or id meets another client or a free slot, never freed memory.
  *
- * "Owner" is whoever the stage above names. "Lock" is the member of that name: whoever wants to use the
- * socket or the queue without owning the client holds it, and looks at id and fd again under it.
+ * "Owner" is whoever the stage above names. "Lock" is the member of that name: whoever wants to use
+ * the socket or the queue without owning the client holds it, and looks at id and fd again under
+ * it.
  */
 struct mts_client {
 	struct mts_server *server; /* constant */
@@ -54,7 +55,9 @@ struct mts_client {
 	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
 	uint64_t due; /* linger lock: when lingering ends */
 
-	/* Place in the list of its stage: free slots, ready clients, lingerers; the lock of that list. */
+	/*
+	 * Place in the list of its stage: free slots, ready clients, lingerers; the lock of that list.
+	 */
 	struct mts_client *next;
 	struct mts_client *previous;
 };
@@ -70,15 +73,15 @@ static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
 int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
 
 /*
- * The connection is no good any more, for whatever reason: drops what waits, takes the socket out of
- * epoll, which would go on reporting it, and shuts it down, which wakes whoever waits on it. Under the
- * client's lock.
+ * The connection is no good any more, for whatever reason: drops what waits, takes the socket out
+ * of epoll, which would go on reporting it, and shuts it down, which wakes whoever waits on it.
+ * Under the client's lock.
  */
 void mtsi_client_lose_locked(struct mts_client *client);
 
 /*
- * Closes the socket and gives the slot back. By the owner, after its last callback; the client is not
- * to be touched afterwards.
+ * Closes the socket and gives the slot back. By the owner, after its last callback; the client is
+ * not to be touched afterwards.
  */
 void mtsi_client_close(struct mts_client *client);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The table of clients: slots in chunks of doubling size, made when they are first needed and kept
- * until the server goes. So a pointer to a slot stays good for ever, and an id finds its client without
- * a search: the low bits are the slot's number, the high ones count how often the slot was used. A slot
- * whose generations are used up (2^40 clients) is never used again, and neither is an id.
+ * until the server goes. So a pointer to a slot stays good for ever, and an id finds its client
+ * without a search: the low bits are the slot's number, the high ones count how often the slot was
+ * used. A slot whose generations are used up (2^40 clients) is never used again, and neither is an
+ * id.
  *
- * Finding is lock-free up to the slot: a chunk's pointer is written before the count covers it. Then
- * the slot's own lock is taken and the id compared under it; the id changes only under that lock. A free
- * slot keeps its last id, and has no socket.
+ * Finding is lock-free up to the slot: a chunk's pointer is written before the count covers it.
+ * Then the slot's own lock is taken and the id compared under it; the id changes only under that
+ * lock. A free slot keeps its last id, and has no socket.
  */
 #include "engine/clients.h"
 

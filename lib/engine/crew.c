@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
  * The crew: threads that are made when they are needed, rest when they are not, and leave when they
- * have rested for a second; one always stays. The latest to rest is the first to be woken, so its stack
- * is warm and the others can go.
+ * have rested for a second; one always stays. The latest to rest is the first to be woken, so its
+ * stack is warm and the others can go.
  *
- * A client that comes is appended to the ready list, and for each client there some worker is on its
- * way: woken, or being made. That is the rule everything here keeps, under the lock:
+ * A client that comes is appended to the ready list, and for each client there some worker is on
+ * its way: woken, or being made. That is the rule everything here keeps, under the lock:
  *
  *     ready_count <= waking, unless no worker may be had
  *
- * Whoever becomes ready raises the left side, and relieve_locked() then the right one. A worker on its
- * way lowers both by one when it takes a client, or only the right one when the list is empty; a worker
- * that has finished with a client looks at the list before it rests, and only lowers the left one. So
- * no client is ever left lying while a thread rests, and none is woken that finds nothing to do unless
- * another was quicker.
+ * Whoever becomes ready raises the left side, and relieve_locked() then the right one. A worker on
+ * its way lowers both by one when it takes a client, or only the right one when the list is empty;
+ * a worker that has finished with a client looks at the list before it rests, and only lowers the
+ * left one. So no client is ever left lying while a thread rests, and none is woken that finds
+ * nothing to do unless another was quicker.
  *
- * Where no worker may be had, at the limit or because a thread cannot be made, the client stays in the
- * list: every worker that finishes looks there, and the keeper tries to make one again after 100 ms. A
- * worker that decides to leave does so under the lock with the list empty, but its end hook runs outside
- * of it and it counts as a thread until afterwards; what came meanwhile is looked at again then.
+ * Where no worker may be had, at the limit or because a thread cannot be made, the client stays in
+ * the list: every worker that finishes looks there, and the keeper tries to make one again after
+ * 100 ms. A worker that decides to leave does so under the lock with the list empty, but its end
+ * hook runs outside of it and it counts as a thread until afterwards; what came meanwhile is looked
+ * at again then.
  *
- * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server for
- * the last time when it releases the lock, unless it still has to make others: they count already, so
- * the server waits for them. Each one joins the one that left before it, the last one is joined when the
- * server ends; so nobody has to be woken for that, and no thread is left over.
+ * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server
+ * for the last time when it releases the lock, unless it still has to make others: they count
+ * already, so the server waits for them. Each one joins the one that left before it, the last one
+ * is joined when the server ends; so nobody has to be woken for that, and no thread is left over.
  */
 #include "engine/crew.h"
 
@@ -90,8 +91,8 @@ static bool may_make_locked(const struct mts_server *server)
 }
 
 /*
- * Sees to it that a worker is on its way to each ready client, as far as that can be. How many threads
- * the caller must make, after it has released the lock; they count already.
+ * Sees to it that a worker is on its way to each ready client, as far as that can be. How many
+ * threads the caller must make, after it has released the lock; they count already.
  */
 static size_t relieve_locked(struct mts_server *server)
 {
@@ -221,7 +222,7 @@ static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 		if (worker->woken) {
 			break;
 		}
-		if (crew->leaving || (!in_time && crew->threads > 1)) {
+		if (crew->dismissed || (!in_time && crew->threads - crew->leaving_now > 1)) {
 			unlink_idle_locked(crew, worker);
 			return false;
 		}
@@ -244,7 +245,8 @@ static void work_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 			mtsi_lock_take(&crew->lock);
 			worker->client = NULL;
 		}
-	} while (!crew->leaving && rest_locked(crew, worker));
+	} while (!crew->dismissed && rest_locked(crew, worker));
+	crew->leaving_now++;
 }
 
 static void enlist(struct mtsi_worker *worker)
@@ -290,6 +292,7 @@ static void leave(struct mtsi_worker *worker)
 	crew->last = pthread_self();
 	crew->somebody_left = true;
 	crew->threads--;
+	crew->leaving_now--;
 	const size_t make = relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
@@ -338,7 +341,7 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	crew->leaving = true;
+	crew->dismissed = true;
 	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
 		mtsi_signal_one(&worker->wake);
 	}

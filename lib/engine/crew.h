@@ -24,9 +24,10 @@ struct mtsi_crew {
 	struct mtsi_worker *idle; /* those that rest, the latest first */
 	size_t threads; /* workers that run, begin or end */
 	size_t threads_peak;
+	size_t leaving_now; /* of these, those that have decided to end */
 	size_t waking; /* workers on their way to the ready list: woken, or being made */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
-	bool leaving; /* no more clients will come: whoever finds none leaves */
+	bool dismissed; /* no more clients will come: whoever finds none leaves */
 	struct mtsi_signal gone; /* the last worker has left */
 	pthread_t last; /* the one that left last; it has joined the one before it */
 	bool somebody_left;
@@ -35,7 +36,10 @@ struct mtsi_crew {
 void mtsi_crew_init(struct mtsi_crew *crew);
 void mtsi_crew_free(struct mtsi_crew *crew);
 
-/* Gives it `count` clients, linked by next: each gets a thread, or waits for one. The one who accepts. */
+/*
+ * Gives it `count` clients, linked by next: each gets a thread, or waits for one. The one who
+ * accepts.
+ */
 void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count);
 
 /* Tries again to make the threads that could not be made; when to come again. The keeper. */

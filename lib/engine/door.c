@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who comes in. The listeners are watched as long as there is room and nothing is short; otherwise they
- * rest, and the kernel's queue holds the others. Resting costs nothing: level-triggered epoll says again
- * what it has to say as soon as they are watched again.
+ * Who comes in. The listeners are watched as long as there is room and nothing is short; otherwise
+ * they rest, and the kernel's queue holds the others. Resting costs nothing: level-triggered epoll
+ * says again what it has to say as soon as they are watched again.
  *
  * Every event that can change the answer (a client comes or goes, the limit changes, a descriptor
  * becomes free, a pause ends) looks at all of it again under the one lock, and arms or disarms the
- * listeners under it. So there is no moment between "full" and "resting" in which a leaving client could
- * be missed.
+ * listeners under it. So there is no moment between "full" and "resting" in which a leaving client
+ * could be missed.
  *
- * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a second,
- * and wake early when a client of ours closes: accept neither spins nor gives up.
+ * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up.
  */
 #include "engine/door.h"
 

@@ -35,7 +35,9 @@ void mtsi_door_open(struct mts_server *server);
 /* Takes no more. */
 void mtsi_door_shut(struct mts_server *server);
 
-/* How many clients may come in; when none, the listeners rest until one may. The one who accepts. */
+/*
+ * How many clients may come in; when none, the listeners rest until one may. The one who accepts.
+ */
 size_t mtsi_door_room(struct mts_server *server);
 void mtsi_door_enter(struct mts_server *server);
 

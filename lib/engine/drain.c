@@ -3,13 +3,14 @@
  * The stop, step by step, on the keeper:
  *
  * 1. The listeners close: no new clients.
- * 2. Every client's receiving side is shut down, which wakes workers that wait for input. They serve
- *    what had arrived, send the replies, and end their clients (input.c says how and why that is enough).
- * 3. The keeper goes on as ever, so queued output and lingering go on, until no client is left or the
- *    deadline has come.
+ * 2. Every client's receiving side is shut down, which wakes workers that wait for input. They
+ *    serve what had arrived, send the replies, and end their clients (input.c says how and why that
+ *    is enough).
+ * 3. The keeper goes on as ever, so queued output and lingering go on, until no client is left or
+ *    the deadline has come.
  * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails.
- * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a callback
- *    of the program: that is reported, and nothing it may still use is freed.
+ * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
+ *    callback of the program: that is reported, and nothing it may still use is freed.
  *
  * Clients that still wait for a thread at the deadline are closed here; they were never opened.
  */

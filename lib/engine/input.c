@@ -2,18 +2,19 @@
  *
  * The way in: from a client's socket to whole requests.
  *
- * Bytes are received into the worker's buffers, and framed where they lie. Only a request that does not
- * fit there gets memory of its own, which grows with what has really arrived, never with what a length
- * prefix claims, and is given back once it is consumed.
+ * Bytes are received into the worker's buffers, and framed where they lie. Only a request that does
+ * not fit there gets memory of its own, which grows with what has really arrived, never with what a
+ * length prefix claims, and is given back once it is consumed.
  *
- * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of the
- * next request, so what it hides is kept, and put back before anything looks at the buffer again.
+ * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of
+ * the next request, so what it hides is kept, and put back before anything looks at the buffer
+ * again.
  *
  * Waiting for input is one blocking receive: this is the seam at which thread models differ. A stop
  * wakes it by shutting down the receiving side, after the flag is set; so a worker that saw no flag
- * before it began to wait is woken by the shutdown, which outlasts the call (shutdown(2)). From then on
- * only what had already arrived is read, to the byte, so that requests received whole are served and a
- * peer that never stops sending cannot hold up the stop.
+ * before it began to wait is woken by the shutdown, which outlasts the call (shutdown(2)). From
+ * then on only what had already arrived is read, to the byte, so that requests received whole are
+ * served and a peer that never stops sending cannot hold up the stop.
  */
 #include "engine/input.h"
 
@@ -136,9 +137,9 @@ static int use_own(struct mtsi_worker *worker)
 }
 
 /*
- * Makes room for more, with what is left of this request at the front: 0 or -ENOMEM. Memory of its own
- * is left as soon as what is here fits into the large buffer; the small one for good, for this client,
- * once it was filled.
+ * Makes room for more, with what is left of this request at the front: 0 or -ENOMEM. Memory of its
+ * own is left as soon as what is here fits into the large buffer; the small one for good, for this
+ * client, once it was filled.
  */
 static int make_room(struct mtsi_worker *worker)
 {
@@ -190,7 +191,9 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 	return count;
 }
 
-/* The seam: waits for the client's next bytes. As mtsi_input_fill(), with their count instead of 1. */
+/*
+ * The seam: waits for the client's next bytes. As mtsi_input_fill(), with their count instead of 1.
+ */
 static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size)
 {
 	struct mts_client *client = worker->client;

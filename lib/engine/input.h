@@ -8,7 +8,10 @@
 
 struct mtsi_worker;
 
-/* What has been received of the client that is being served, and not been consumed: data[start, end). */
+/*
+ * What has been received of the client that is being served, and not been consumed: data[start,
+ * end).
+ */
 struct mtsi_input {
 	char *data; /* the worker's small or large buffer, or memory of its own for a huge request */
 	size_t start;
@@ -26,9 +29,9 @@ void mtsi_input_begin(struct mtsi_worker *worker);
 void mtsi_input_end(struct mtsi_worker *worker);
 
 /*
- * The next whole request among what is here: 1, 0 when more must be received, -EMSGSIZE or -EPROTO. At
- * the end of the stream the last line or what is cut off: 1, 0 or an error. The bytes of the request
- * before are gone; a NUL follows the new one.
+ * The next whole request among what is here: 1, 0 when more must be received, -EMSGSIZE or -EPROTO.
+ * At the end of the stream the last line or what is cut off: 1, 0 or an error. The bytes of the
+ * request before are gone; a NUL follows the new one.
  */
 int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size);
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * The keeper: the one thread that waits for everything but input of the clients that are served. It
- * takes connections and offers them to the crew, sends queued output on when a socket takes more, lets
- * sockets linger, and sees to deadlines: lingering, pauses of accept, threads that could not be made,
- * the stop. It never runs a handler and never waits for a client, so nothing that a program or a peer
- * does holds it up; only the log hook runs here.
+ * takes connections and offers them to the crew, sends queued output on when a socket takes more,
+ * lets sockets linger, and sees to deadlines: lingering, pauses of accept, threads that could not
+ * be made, the stop. It never runs a handler and never waits for a client, so nothing that a
+ * program or a peer does holds it up; only the log hook runs here.
  *
- * It sleeps in epoll until something happens or is due. What others do that moves a deadline forward
- * wakes it (mtsi_keeper_wake()), so the deadlines are reckoned anew before each sleep.
+ * It sleeps in epoll until something happens or is due. What others do that moves a deadline
+ * forward wakes it (mtsi_keeper_wake()), so the deadlines are reckoned anew before each sleep.
  *
- * A stale event is harmless: events carry the client's id, and an id whose client is gone finds nothing,
- * even when its slot or descriptor is in use again (clients.c).
+ * A stale event is harmless: events carry the client's id, and an id whose client is gone finds
+ * nothing, even when its slot or descriptor is in use again (clients.c).
  */
 #include "engine/keeper.h"
 

@@ -2,17 +2,19 @@
  *
  * A server's life, seen from the program's threads: make, start, wait, stop, free.
  *
- * All work is done on threads of the library; whoever runs or joins a server only waits here. So the
- * program's signal handlers and its callbacks never meet on one thread, and run is start and join.
+ * All work is done on threads of the library; whoever runs or joins a server only waits here. So
+ * the program's signal handlers and its callbacks never meet on one thread, and run is start and
+ * join.
  *
- * Stopping may happen in a signal handler, so it sets a flag and writes to an eventfd, nothing else. The
- * flag is set before the descriptor is looked at, and the starter publishes the descriptor before the
- * keeper looks at the flag (both sequentially consistent): one of the two sees the other, and a stop
- * before or during the start is not lost. The descriptor stays open until the server is freed, so that
- * a late stop never writes to a number that has become something else.
+ * Stopping may happen in a signal handler, so it sets a flag and writes to an eventfd, nothing
+ * else. The flag is set before the descriptor is looked at, and the starter publishes the
+ * descriptor before the keeper looks at the flag (both sequentially consistent): one of the two
+ * sees the other, and a stop before or during the start is not lost. The descriptor stays open
+ * until the server is freed, so that a late stop never writes to a number that has become something
+ * else.
  *
- * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the server
- * no more once it has released that.
+ * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the
+ * server no more once it has released that.
  */
 #include "engine/life.h"
 
@@ -137,27 +139,6 @@ static int prepare(struct mts_server *server, const char **why)
 	return result;
 }
 
-int mtsi_life_start(struct mts_server *server, const char **why)
-{
-	struct mtsi_life *life = &server->life;
-	mtsi_lock_take(&life->lock);
-	int result = -EALREADY;
-	*why = "cannot start: it runs already, or has run";
-	if (atomic_load(&life->state) == MTSI_LIFE_NEW) {
-		result = prepare(server, why);
-		if (result == 0) {
-			*why = "cannot start: no thread";
-			result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
-		}
-		if (result == 0) {
-			life->keeper_runs = true;
-			atomic_store(&life->state, MTSI_LIFE_RUNNING);
-		}
-	}
-	mtsi_lock_release(&life->lock);
-	return result;
-}
-
 static int join_locked(struct mtsi_life *life)
 {
 	life->waiters++;
@@ -167,6 +148,40 @@ static int join_locked(struct mtsi_life *life)
 	life->waiters--;
 	mtsi_signal_all(&life->changed);
 	return life->result;
+}
+
+static int start_locked(struct mts_server *server, const char **why)
+{
+	struct mtsi_life *life = &server->life;
+	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
+		return -EALREADY;
+	}
+	int result = prepare(server, why);
+	if (result == 0) {
+		*why = "cannot start: no thread";
+		result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
+	}
+	if (result == 0) {
+		life->keeper_runs = true;
+		atomic_store(&life->state, MTSI_LIFE_RUNNING);
+	}
+	return result;
+}
+
+/*
+ * Starting and beginning to wait are one critical section, so that whoever destroys the server
+ * meanwhile either finds it not started or finds the waiter.
+ */
+int mtsi_life_start(struct mts_server *server, bool wait, const char **why)
+{
+	mtsi_lock_take(&server->life.lock);
+	int result = start_locked(server, why);
+	if (result == 0 && wait) {
+		result = join_locked(&server->life);
+		*why = NULL;
+	}
+	mtsi_lock_release(&server->life.lock);
+	return result;
 }
 
 int mtsi_life_join(struct mts_server *server)

@@ -27,8 +27,11 @@ struct mtsi_life {
 /* A new server; NULL when memory is short. */
 struct mts_server *mtsi_life_new(mts_handler handler, void *user);
 
-/* Makes the keeper, who does the rest: 0 or a negative errno value, with a clause in `*why`. */
-int mtsi_life_start(struct mts_server *server, const char **why);
+/*
+ * Makes the keeper, who does the rest: 0, or a negative errno value and what did not work in
+ * `*why`. With `wait` it then waits for the end too, and returns the result of the run.
+ */
+int mtsi_life_start(struct mts_server *server, bool wait, const char **why);
 
 /* Waits for the end; the result of the run. */
 int mtsi_life_join(struct mts_server *server);

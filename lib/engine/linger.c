@@ -3,24 +3,27 @@
  * Closing so that the peer gets the whole reply.
  *
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
- * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side is
- * shut down first, and input thrown away until the peer has finished too, for at most 2 seconds and
- * 1 MiB. Meanwhile the socket is watched by epoll; it belongs to the keeper, which alone closes it.
+ * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
+ * is shut down first, and input thrown away until the peer has finished too, for at most 2 seconds
+ * and 1 MiB. Meanwhile the socket is watched by epoll; it belongs to the keeper, which alone closes
+ * it.
  *
  * Nothing can be lost, and the socket closes at once, when the peer has finished already, or when
  * nothing is unread and what the peer has not acknowledged fits in a first flight (RFC 6928: 10
  * segments): that is on the wire before anything else could go wrong.
  *
- * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well the
- * kernel would answer further input with a reset at once, so such a socket keeps its sending side open
- * until all is acknowledged, and then just closes; the keeper looks at it every few milliseconds.
+ * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well
+ * the kernel would answer further input with a reset at once, so such a socket keeps its sending
+ * side open until all is acknowledged, and then just closes; the keeper looks at it every few
+ * milliseconds.
  *
- * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger: past
- * that the keeper closes the ones that have waited longest.
+ * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger:
+ * past that the keeper closes the ones that have waited longest.
  *
- * Order of steps when a client is handed over: into the list first, into epoll second. So the keeper
- * finds it in the list whenever an event comes; were it the other way round, an edge could come while it
- * is nobody's. If epoll has no memory for it, it stays in the list, and is closed when it is due.
+ * A client is handed over in one critical section of its lock: into the list, the new stage, its
+ * sending side, epoll. So whoever finds it lingering under that lock finds it in the list, also
+ * with an event that is older; and a stop either finds it lingering, or is seen here (its flag
+ * comes first). If epoll has no memory for it, it stays in the list, and is closed when it is due.
  */
 #include "engine/linger.h"
 
@@ -57,9 +60,10 @@ void mtsi_linger_free(struct mtsi_linger *linger)
 	mtsi_lock_destroy(&linger->lock);
 }
 
-/* Appends it; false when nobody lingers any more. */
+/* Appends it: false when nobody lingers any more. Under the client's lock too. */
 static bool append(struct mtsi_linger *linger, struct mts_client *client, bool *first)
 {
+	mtsi_lock_assert_held(&client->lock);
 	mtsi_lock_take(&linger->lock);
 	const bool over = linger->over;
 	if (!over) {
@@ -109,31 +113,25 @@ static bool nothing_to_lose(int fd)
 	return mtsi_socket_unread(fd) == 0 && mtsi_socket_unsent(fd) <= FIRST_FLIGHT;
 }
 
-/* Hands the client to the keeper; false when nobody lingers any more. */
+/* Hands the client to the keeper, in one step for whoever takes its lock; false: nobody lingers. */
 static bool hand_over(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
-	const uint64_t id = client->id;
 	bool first = false;
-	if (!mtsi_stopping(server) || mtsi_socket_unsent(client->fd) == 0) {
-		mtsi_socket_shut_sending(client->fd);
-	}
 	mtsi_lock_take(&client->lock);
-	client->stage = MTSI_CLIENT_LINGERING;
-	mtsi_lock_release(&client->lock);
-	if (!append(&server->linger, client, &first)) {
-		return false;
-	}
-	/* It is the keeper's now, and may be gone already. */
-	client = mtsi_clients_lock(server, id);
-	if (client != NULL) {
+	const bool handed = append(&server->linger, client, &first);
+	if (handed) {
+		client->stage = MTSI_CLIENT_LINGERING;
+		if (!mtsi_stopping(server) || mtsi_socket_unsent(client->fd) == 0) {
+			mtsi_socket_shut_sending(client->fd);
+		}
 		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
-		mtsi_lock_release(&client->lock);
 	}
-	if (first || mtsi_linger_crowded(server)) {
+	mtsi_lock_release(&client->lock);
+	if (first || (handed && mtsi_linger_crowded(server))) {
 		mtsi_keeper_wake(server);
 	}
-	return true;
+	return handed;
 }
 
 void mtsi_linger_or_close(struct mts_client *client, bool at_once)

@@ -14,7 +14,8 @@ struct mts_server;
 
 /* Sockets whose close waits for the peer to finish; they are parked, no thread sleeps for them. */
 struct mtsi_linger {
-	struct mtsi_lock lock; /* guards all of this, and next, previous and due of those in the list */
+	struct mtsi_lock
+		lock; /* taken last; guards all of this, and next, previous and due of those in the list */
 	struct mts_client *first; /* the one that is due first: all wait equally long */
 	struct mts_client *last;
 	bool over; /* the keeper has gone: nobody lingers any more */
@@ -25,9 +26,9 @@ void mtsi_linger_init(struct mtsi_linger *linger);
 void mtsi_linger_free(struct mtsi_linger *linger);
 
 /*
- * Ends a client whose callbacks are over and whose output the kernel has, or that is given up: closes it
- * at once when told so or when nothing can be lost by that, else gives it to the keeper to linger. By
- * the owner, who loses it.
+ * Ends a client whose callbacks are over and whose output the kernel has, or that is given up:
+ * closes it at once when told so or when nothing can be lost by that, else gives it to the keeper
+ * to linger. By the owner, who loses it.
  */
 void mtsi_linger_or_close(struct mts_client *client, bool at_once);
 

@@ -2,9 +2,9 @@
  *
  * Binding addresses, and unbinding them.
  *
- * An address may stand for several sockets. With port 0 the kernel picks a port for the first, and the
- * others must get the same one; when somebody else has it there, all is closed and another one is tried.
- * Whatever one call has bound is closed again when it fails as a whole.
+ * An address may stand for several sockets. With port 0 the kernel picks a port for the first, and
+ * the others must get the same one; when somebody else has it there, all is closed and another one
+ * is tried. Whatever one call has bound is closed again when it fails as a whole.
  */
 #include "engine/listener.h"
 
@@ -121,7 +121,10 @@ static void name_target(const struct mtsi_target *target, char *why, size_t size
 	}
 }
 
-/* Binds all targets to one port: 0, or an error, with what it was about in `why`, and nothing bound. */
+/*
+ * Binds all targets to one port: 0, or an error, with what it was about in `why`, and nothing
+ * bound.
+ */
 static int bind_all(
 	struct mts_server *server, struct mtsi_target *targets, int count, char *why, size_t size)
 {

@@ -18,7 +18,9 @@ struct mtsi_listener {
 	struct mtsi_file file; /* which file that is */
 };
 
-/* All of a server's. The configuring thread's before start, the keeper's after; text is constant. */
+/*
+ * All of a server's. The configuring thread's before start, the keeper's after; text is constant.
+ */
 struct mtsi_listeners {
 	struct mtsi_listener *list;
 	size_t count;
@@ -31,12 +33,15 @@ int mtsi_listeners_add(struct mts_server *server, const char *address, char *why
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
 /*
- * Sets what the program has chosen for all of them, and puts them into epoll, unarmed: 0 or a negative
- * errno value. May be called again.
+ * Sets what the program has chosen for all of them, and puts them into epoll, unarmed: 0 or a
+ * negative errno value. May be called again.
  */
 int mtsi_listeners_prepare(struct mts_server *server);
 
-/* Arms all of them, or none; cannot fail, since epoll has room for them already. Under the door's lock. */
+/*
+ * Arms all of them, or none; cannot fail, since epoll has room for them already. Under the door's
+ * lock.
+ */
 void mtsi_listeners_arm(struct mts_server *server, bool armed);
 
 /* The tags of listeners in epoll: 1 and up, below those of clients. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Messages for the program's log hook. Nothing is formatted when nobody listens or the level is too
- * high. A kind that comes too fast is counted instead, and the next message of that kind that is shown
- * says how many were left out. Whatever a message contains is escaped, so one message is one line.
+ * high. A kind that comes too fast is counted instead, and the next message of that kind that is
+ * shown says how many were left out. Whatever a message contains is escaped, so one message is one
+ * line.
  */
 #include "engine/log.h"
 

@@ -13,8 +13,8 @@ struct mtsi_peer;
 struct mts_server;
 
 /*
- * The kinds of messages, with their levels, and how many of a kind may come in a second: what the world
- * can cause as often as it likes is bounded, what the library says once is not.
+ * The kinds of messages, with their levels, and how many of a kind may come in a second: what the
+ * world can cause as often as it likes is bounded, what the library says once is not.
  */
 #define MTSI_LOG_KINDS(X) \
 	X(START, MTS_LOG_INFO, 1000) \

@@ -12,8 +12,9 @@
 #include "wire/frame.h"
 
 /*
- * What the program has chosen. Written by the configuring thread before the server runs, then constant:
- * starting a thread makes it visible there. Live ones are atomic, and read anew at each use.
+ * What the program has chosen. Written by the configuring thread before the server runs, then
+ * constant: starting a thread makes it visible there. Live ones are atomic, and read anew at each
+ * use.
  */
 struct mtsi_options {
 	mts_handler handler;

@@ -2,15 +2,15 @@
  *
  * The way out: from writes to the socket, in order and whole.
  *
- * Three places hold output on its way. Small writes gather in the worker's buffers, untouched by any
- * lock, and go out in one send when the handler's batch of requests is done. What the socket does not
- * take moves into the client's queue, up to the output limit; epoll says when it takes more, and
- * whoever polls sends on, under the client's lock. What exceeds the limit stays where it is, in the
- * writer's own memory, while the writer waits: that is the backpressure. The lock is never held while
- * anybody waits.
+ * Three places hold output on its way. Small writes gather in the worker's buffers, untouched by
+ * any lock, and go out in one send when the handler's batch of requests is done. What the socket
+ * does not take moves into the client's queue, up to the output limit; epoll says when it takes
+ * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
+ * is, in the writer's own memory, while the writer waits: that is the backpressure. The lock is
+ * never held while anybody waits.
  *
- * The order is kept because the queue goes first: nothing is sent past a queue that is not empty, and
- * both are done under the lock.
+ * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
+ * and both are done under the lock.
  */
 #include "engine/output.h"
 
@@ -110,9 +110,9 @@ static size_t limit_of(const struct mts_client *client)
 }
 
 /*
- * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it does
- * not, so wait and come again. Without epoll's help, as when its memory is short, nothing may be left
- * behind either.
+ * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
+ * does not, so wait and come again. Without epoll's help, as when its memory is short, nothing may
+ * be left behind either.
  */
 static int push_locked(struct mts_client *client, struct pieces *pieces, size_t limit, size_t *sent)
 {

@@ -16,8 +16,8 @@ struct mtsi_stage_area {
 };
 
 /*
- * All of these: 0, -EPIPE when the client is lost, or -ENOMEM, which loses it. Called by the worker that
- * serves the client, with no lock held.
+ * All of these: 0, -EPIPE when the client is lost, or -ENOMEM, which loses it. Called by the worker
+ * that serves the client, with no lock held.
  */
 
 /* Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. */
@@ -32,7 +32,9 @@ int mtsi_output_drain(struct mtsi_worker *worker);
 /* Forgets what the present handler has written, as far as it is not sent. */
 void mtsi_output_forget(struct mtsi_worker *worker);
 
-/* The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event. */
+/*
+ * The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event.
+ */
 void mtsi_output_continue_locked(struct mts_client *client);
 
 #endif

@@ -20,9 +20,9 @@
 enum { MTSI_ERROR = 640 };
 
 /*
- * What stands behind the handle: the parts of the machine side by side. Each part belongs to the module
- * of its name, which alone touches its members; the others go through that module's functions. Who may
- * touch what, and under which lock, is said where the part is defined.
+ * What stands behind the handle: the parts of the machine side by side. Each part belongs to the
+ * module of its name, which alone touches its members; the others go through that module's
+ * functions. Who may touch what, and under which lock, is said where the part is defined.
  */
 struct mts_server {
 	struct mtsi_options options;
@@ -40,7 +40,7 @@ struct mts_server {
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
 
-	char error[MTSI_ERROR]; /* the configuring thread's: the sentence of its last failure */
+	char error[MTSI_ERROR]; /* the sentence of the last failure; written under life's lock */
 };
 
 /* Whether a stop has been asked for. Any thread. */

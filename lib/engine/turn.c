@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * One go of service, the same for every thread model: open, then read, frame and handle until something
- * ends it, then close. What differs between models is how the wait for input is done (input.c), nothing
- * here.
+ * One go of service, the same for every thread model: open, then read, frame and handle until
+ * something ends it, then close. What differs between models is how the wait for input is done
+ * (input.c), nothing here.
  *
- * Requests that came together are handled one after the other, and their replies gather; only when no
- * whole request is left does the batch go out, right before the wait for more.
+ * Requests that came together are handled one after the other, and their replies gather; only when
+ * no whole request is left does the batch go out, right before the wait for more.
  *
- * The end comes in a fixed order, whatever its cause: the output is handed to the kernel or given up,
- * the close hook runs, the client is counted as closed, and only then does the socket linger or close.
+ * The end comes in a fixed order, whatever its cause: the output is handed to the kernel or given
+ * up, the close hook runs, the client is counted as closed, and only then does the socket linger or
+ * close.
  */
 #include "engine/turn.h"
 

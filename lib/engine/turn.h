@@ -8,8 +8,8 @@ struct mts_client;
 struct mtsi_worker;
 
 /*
- * Serves a client on this worker's thread: opens it, hands its requests to the handler, closes it. The
- * client is gone when it returns. No lock is held.
+ * Serves a client on this worker's thread: opens it, hands its requests to the handler, closes it.
+ * The client is gone when it returns. No lock is held.
  */
 void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client);
 

@@ -17,9 +17,9 @@ struct mts_client;
 struct mts_server;
 
 /*
- * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short requests
- * and replies share the small one, which lies in a page that the thread's stack has touched anyway; a
- * thread takes the large one when it first needs it, and keeps it.
+ * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short
+ * requests and replies share the small one, which lies in a page that the thread's stack has
+ * touched anyway; a thread takes the large one when it first needs it, and keeps it.
  */
 enum {
 	MTSI_SMALL_INPUT = 1024,
@@ -31,8 +31,8 @@ enum {
 };
 
 /*
- * A thread that serves clients. It lies on that thread's own stack, from where it enters the crew's list
- * to where it leaves it. Members without a remark are the thread's own.
+ * A thread that serves clients. It lies on that thread's own stack, from where it enters the crew's
+ * list to where it leaves it. Members without a remark are the thread's own.
  */
 struct mtsi_worker {
 	struct mts_server *server;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * From an address to a listening socket. SO_REUSEADDR is on, so that a restart does not wait for old
- * connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an error
- * that somebody sees; IPV6_V6ONLY is on, so that "every address" can be two sockets that do not depend
- * on the system's default (ipv6(7)).
+ * From an address to a listening socket. SO_REUSEADDR is on, so that a restart does not wait for
+ * old connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an
+ * error that somebody sees; IPV6_V6ONLY is on, so that "every address" can be two sockets that do
+ * not depend on the system's default (ipv6(7)).
  *
- * A Unix socket's file outlives its server. Whether it is stale can only be found out by connecting:
- * ECONNREFUSED means that nobody listens. Anything else that answers, or is no socket, is left alone.
+ * A Unix socket's file outlives its server. Whether it is stale can only be found out by
+ * connecting: ECONNREFUSED means that nobody listens. Anything else that answers, or is no socket,
+ * is left alone.
  */
 #include "os/bind.h"
 

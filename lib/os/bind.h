@@ -18,14 +18,14 @@ struct mtsi_target {
 enum { MTSI_TARGETS = 64 };
 
 /*
- * Fills `targets` with the addresses of a host name or numeric address: how many, or a negative errno
- * value: -ENOENT no such name, -EAGAIN not now, -ENOMEM, -EIO the resolver failed.
+ * Fills `targets` with the addresses of a host name or numeric address: how many, or a negative
+ * errno value: -ENOENT no such name, -EAGAIN not now, -ENOMEM, -EIO the resolver failed.
  */
 int mtsi_resolve(const char *host, uint16_t port, struct mtsi_target *targets);
 
 /*
- * Binds and listens: the descriptor, close-on-exec and non-blocking, or a negative errno value. What
- * accepted sockets inherit (TCP_NODELAY) is set here, once.
+ * Binds and listens: the descriptor, close-on-exec and non-blocking, or a negative errno value.
+ * What accepted sockets inherit (TCP_NODELAY) is set here, once.
  */
 int mtsi_listen(const struct mtsi_target *target, int backlog);
 
@@ -38,7 +38,9 @@ void mtsi_unlisten(int fd, const struct mtsi_target *target);
  */
 int mtsi_listen_adopt(int fd);
 
-/* The address that a socket is bound to; an empty one of family AF_UNSPEC when it cannot be told. */
+/*
+ * The address that a socket is bound to; an empty one of family AF_UNSPEC when it cannot be told.
+ */
 void mtsi_bound_address(int fd, struct mtsi_target *target);
 
 /* Holds connections back until they have sent something; 0 or a negative errno value. */
@@ -52,8 +54,9 @@ struct mtsi_file {
 };
 
 /*
- * Makes room for a Unix socket at a path: removes the file there when it is a socket on which nobody
- * listens. 0, or -EADDRINUSE when somebody does or the file is no socket, or another errno value.
+ * Makes room for a Unix socket at a path: removes the file there when it is a socket on which
+ * nobody listens. 0, or -EADDRINUSE when somebody does or the file is no socket, or another errno
+ * value.
  */
 int mtsi_unix_make_room(const struct sockaddr_un *address, socklen_t size);
 

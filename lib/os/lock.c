@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Mutexes and condition variables of POSIX threads, every return value looked at. None of the calls
- * here can fail in a program that uses them rightly (pthread_mutex_lock(3p) and its kin), so a failure
- * is our own mistake and ends the process where it happened, instead of somewhere later.
+ * here can fail in a program that uses them rightly (pthread_mutex_lock(3p) and its kin), so a
+ * failure is our own mistake and ends the process where it happened, instead of somewhere later.
  */
 #include "os/lock.h"
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice and
- * unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
+ * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice
+ * and unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
  */
 struct mtsi_lock {
 	pthread_mutex_t mutex;
@@ -32,7 +32,10 @@ void mtsi_signal_destroy(struct mtsi_signal *signal);
 void mtsi_signal_one(struct mtsi_signal *signal);
 void mtsi_signal_all(struct mtsi_signal *signal);
 
-/* Waits, with the lock released meanwhile, until signalled or `deadline`; false when that has passed. */
+/*
+ * Waits, with the lock released meanwhile, until signalled or `deadline`; false when that has
+ * passed.
+ */
 bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline);
 
 #endif

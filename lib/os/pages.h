@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-/* Zeroed memory in pages of its own: what is never touched costs nothing. NULL when there is none. */
+/*
+ * Zeroed memory in pages of its own: what is never touched costs nothing. NULL when there is none.
+ */
 void *mtsi_pages_take(size_t size);
 
 /* Gives it back; `size` as it was taken. */

@@ -2,10 +2,10 @@
  *
  * epoll(7) and eventfd(2), behind the few calls that the engine needs.
  *
- * epoll_wait(2) counts in milliseconds: a deadline is rounded up, so that a wait never ends just before
- * it is due and then spins, and a far one is cut to what an int holds: the caller looks at its clock
- * again anyway. The wake descriptor is a counter that cannot block: writing to a full one fails, and
- * then it is readable already, which is all that is wanted.
+ * epoll_wait(2) counts in milliseconds: a deadline is rounded up, so that a wait never ends just
+ * before it is due and then spins, and a far one is cut to what an int holds: the caller looks at
+ * its clock again anyway. The wake descriptor is a counter that cannot block: writing to a full one
+ * fails, and then it is readable already, which is all that is wanted.
  */
 #include "os/poll.h"
 

@@ -25,8 +25,8 @@ int mtsi_poll_change(int poll, int fd, uint32_t events, uint64_t tag);
 void mtsi_poll_remove(int poll, int fd);
 
 /*
- * Waits for events until `deadline` (never early; MTSI_NEVER: without end; a passed one: only looks).
- * How many there were, at most `room`; 0 also when a signal came.
+ * Waits for events until `deadline` (never early; MTSI_NEVER: without end; a passed one: only
+ * looks). How many there were, at most `room`; 0 also when a signal came.
  */
 int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline);
 

@@ -2,8 +2,8 @@
  *
  * System calls on connected sockets. EINTR is dealt with here, so nobody above meets it.
  *
- * The sockets block, so that a thread can wait for its client in one recv(2) with no poll before it;
- * whatever must not wait says so call by call, with MSG_DONTWAIT.
+ * The sockets block, so that a thread can wait for its client in one recv(2) with no poll before
+ * it; whatever must not wait says so call by call, with MSG_DONTWAIT.
  */
 #include "os/socket.h"
 
@@ -31,7 +31,9 @@ int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size)
 
 void mtsi_socket_close(int fd)
 {
-	/* On Linux the descriptor is gone also after EINTR (close(2)): trying again would hit another. */
+	/*
+	 * On Linux the descriptor is gone also after EINTR (close(2)): trying again would hit another.
+	 */
 	(void)close(fd);
 }
 

@@ -8,11 +8,13 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* The sockets of clients. All are close-on-exec, and results are counts or negative errno values. */
+/*
+ * The sockets of clients. All are close-on-exec, and results are counts or negative errno values.
+ */
 
 /*
- * Takes a connection from a listener's queue: its descriptor, which blocks; -EAGAIN when there is none.
- * `*size` is the room at `address` and then its size.
+ * Takes a connection from a listener's queue: its descriptor, which blocks; -EAGAIN when there is
+ * none. `*size` is the room at `address` and then its size.
  */
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
 
@@ -20,8 +22,8 @@ int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
 void mtsi_socket_close(int fd);
 
 /*
- * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second answers
- * -EAGAIN when there are none.
+ * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second
+ * answers -EAGAIN when there are none.
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
@@ -42,8 +44,8 @@ size_t mtsi_socket_unread(int fd);
 size_t mtsi_socket_unsent(int fd);
 
 /*
- * Whether the peer's end of stream, or a reset, has arrived: however much is still unread, and also after
- * mtsi_socket_shut_receiving(). It cannot be told on sockets other than TCP.
+ * Whether the peer's end of stream, or a reset, has arrived: however much is still unread, and also
+ * after mtsi_socket_shut_receiving(). It cannot be told on sockets other than TCP.
  */
 enum mtsi_socket_peer { MTSI_PEER_UNKNOWN, MTSI_PEER_SENDING, MTSI_PEER_FINISHED };
 enum mtsi_socket_peer mtsi_socket_peer(int fd);

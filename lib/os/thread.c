@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads. A new thread inherits the signal mask of the one that makes it (pthread_create(3)), so the
- * maker blocks everything around the call. The signals that a faulty instruction raises stay open:
- * blocking them would be undefined (pthread_sigmask(3p)), and the host's crash handler wants them.
+ * Threads. A new thread inherits the signal mask of the one that makes it (pthread_create(3)), so
+ * the maker blocks everything around the call. The signals that a faulty instruction raises stay
+ * open: blocking them would be undefined (pthread_sigmask(3p)), and the host's crash handler wants
+ * them.
  *
- * The C library takes its own share out of the stack that it is asked for (thread-local data, and on
- * some the guard page), so it is asked for more than the caller wants.
+ * The C library takes its own share out of the stack that it is asked for (thread-local data, and
+ * on some the guard page), so it is asked for more than the caller wants.
  */
 #include "os/thread.h"
 

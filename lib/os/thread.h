@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Starts a thread with all asynchronous signals blocked: the host's signals go to the host's threads.
- * `stack` in bytes is what its code may use at least. 0 or a negative errno value.
+ * Starts a thread with all asynchronous signals blocked: the host's signals go to the host's
+ * threads. `stack` in bytes is what its code may use at least. 0 or a negative errno value.
  */
 int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument);
 

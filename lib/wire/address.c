@@ -50,9 +50,11 @@ static int refuse(const char **why, int error, const char *clause)
 
 static bool span_only(struct span span, const char *allowed)
 {
-	for (size_t i = 0; i < span.size; i++)
-		if (strchr(allowed, span.at[i]) == NULL)
+	for (size_t i = 0; i < span.size; i++) {
+		if (strchr(allowed, span.at[i]) == NULL) {
 			return false;
+		}
+	}
 	return true;
 }
 
@@ -64,8 +66,9 @@ static bool span_is(struct span span, const char *text)
 /* Copies to a buffer with a NUL; false when it does not fit. */
 static bool span_copy(struct span span, char *out, size_t size)
 {
-	if (span.size >= size)
+	if (span.size >= size) {
 		return false;
+	}
 	memcpy(out, span.at, span.size);
 	out[span.size] = '\0';
 	return true;
@@ -76,14 +79,17 @@ static int parse_port(const char *text, uint16_t *port, const char **why)
 	static const char clause[] = "the port is not a number between 0 and 65535";
 	unsigned value = 0;
 
-	if (*text == '\0')
+	if (*text == '\0') {
 		return refuse(why, -EINVAL, "the port is missing, as in localhost:5000");
+	}
 	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
+		if (*text < '0' || *text > '9') {
 			return refuse(why, -EINVAL, clause);
+		}
 		value = 10 * value + (unsigned)(*text - '0');
-		if (value > UINT16_MAX)
+		if (value > UINT16_MAX) {
 			return refuse(why, -EINVAL, clause);
+		}
 	}
 	*port = (uint16_t)value;
 	return 0;
@@ -94,19 +100,23 @@ static int parse_unix(const char *path, struct mtsi_place *place, const char **w
 	size_t size = strlen(path);
 	bool abstract = path[0] == '@';
 
-	if (size == 0)
+	if (size == 0) {
 		return refuse(why, -EINVAL, "the path of the Unix socket is missing");
+	}
 	/* An abstract name of no bytes would ask the kernel to pick one. */
-	if (abstract && size == 1)
+	if (abstract && size == 1) {
 		return refuse(why, -EINVAL, "the name of the abstract Unix socket is missing");
-	if (size >= PATH_SIZE)
+	}
+	if (size >= PATH_SIZE) {
 		return refuse(why, -ENAMETOOLONG, "the path of a Unix socket has at most 107 bytes");
+	}
 
 	place->kind = MTSI_PLACE_UNIX;
 	place->path.sun_family = AF_UNIX;
 	memcpy(place->path.sun_path, path, size + 1);
-	if (abstract)
+	if (abstract) {
 		place->path.sun_path[0] = '\0';
+	}
 	/* The NUL ends a path; in an abstract name it would be one more byte of the name. */
 	place->path_size = (socklen_t)(PATH_OFFSET + size + (abstract ? 0 : 1));
 	return 0;
@@ -118,8 +128,9 @@ static int parse_brackets(const char *text, struct mtsi_place *place, const char
 	static const char clause[] = "what is in brackets is not an IPv6 address";
 	const char *close = strchr(text, ']');
 
-	if (close == NULL)
+	if (close == NULL) {
 		return refuse(why, -EINVAL, "the closing bracket is missing");
+	}
 
 	struct span host = {text + 1, (size_t)(close - text) - 1};
 	const char *percent = memchr(host.at, '%', host.size);
@@ -127,20 +138,25 @@ static int parse_brackets(const char *text, struct mtsi_place *place, const char
 	char ip_text[INET6_ADDRSTRLEN];
 	struct in6_addr ip_bytes;
 
-	if (!span_copy(ip, ip_text, sizeof(ip_text)) || inet_pton(AF_INET6, ip_text, &ip_bytes) != 1)
+	if (!span_copy(ip, ip_text, sizeof(ip_text)) || inet_pton(AF_INET6, ip_text, &ip_bytes) != 1) {
 		return refuse(why, -EINVAL, clause);
+	}
 	if (percent != NULL) {
 		struct span zone = {percent + 1, host.size - ip.size - 1};
 
-		if (zone.size == 0 || !span_only(zone, zone_bytes))
+		if (zone.size == 0 || !span_only(zone, zone_bytes)) {
 			return refuse(why, -EINVAL, "what follows the % is not the name of an interface");
+		}
 	}
-	if (!span_copy(host, place->host, sizeof(place->host)))
+	if (!span_copy(host, place->host, sizeof(place->host))) {
 		return refuse(why, -EINVAL, clause);
-	if (close[1] == '\0')
+	}
+	if (close[1] == '\0') {
 		return refuse(why, -EINVAL, "the port is missing, as in [::1]:5000");
-	if (close[1] != ':')
+	}
+	if (close[1] != ':') {
 		return refuse(why, -EINVAL, "the closing bracket is not followed by a colon and a port");
+	}
 	place->kind = MTSI_PLACE_NAME;
 	return parse_port(close + 2, &place->port, why);
 }
@@ -150,13 +166,17 @@ static bool looks_numeric(struct span host)
 {
 	struct span label = host;
 
-	for (size_t i = 0; i + 1 < host.size; i++)
-		if (host.at[i] == '.')
+	for (size_t i = 0; i + 1 < host.size; i++) {
+		if (host.at[i] == '.') {
 			label = (struct span){host.at + i + 1, host.size - i - 1};
-	if (label.size > 1 && label.at[label.size - 1] == '.')
+		}
+	}
+	if (label.size > 1 && label.at[label.size - 1] == '.') {
 		label.size--;
-	if (span_only(label, digits))
+	}
+	if (span_only(label, digits)) {
 		return true;
+	}
 	return label.size >= 2 && strncasecmp(label.at, "0x", 2) == 0
 		&& span_only((struct span){label.at + 2, label.size - 2}, hex_digits);
 }
@@ -165,22 +185,27 @@ static int parse_name(struct span host, struct mtsi_place *place, const char **w
 {
 	struct in_addr ip;
 
-	if (!span_only(host, name_bytes))
+	if (!span_only(host, name_bytes)) {
 		return refuse(why, -EINVAL, "the host contains a character that no host name has");
-	if (!span_copy(host, place->host, sizeof(place->host)))
+	}
+	if (!span_copy(host, place->host, sizeof(place->host))) {
 		return refuse(why, -EINVAL, "the host is longer than any host name");
-	if (looks_numeric(host) && inet_pton(AF_INET, place->host, &ip) != 1)
+	}
+	if (looks_numeric(host) && inet_pton(AF_INET, place->host, &ip) != 1) {
 		return refuse(why, -EINVAL, "the host is not an IPv4 address of four decimal numbers");
+	}
 	place->kind = MTSI_PLACE_NAME;
 	return 0;
 }
 
 static int parse_host(struct span host, struct mtsi_place *place, const char **why)
 {
-	if (host.size == 0)
+	if (host.size == 0) {
 		return refuse(why, -EINVAL, "the host is missing; every address is written *:5000");
-	if (memchr(host.at, ':', host.size) != NULL)
+	}
+	if (memchr(host.at, ':', host.size) != NULL) {
 		return refuse(why, -EINVAL, "an IPv6 address is written in brackets, as in [::1]:5000");
+	}
 	if (span_is(host, "*")) {
 		place->kind = MTSI_PLACE_ANY;
 		return 0;
@@ -196,18 +221,22 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 {
 	*place = (struct mtsi_place){.kind = MTSI_PLACE_ANY};
 	*why = "";
-	if (text == NULL || *text == '\0')
+	if (text == NULL || *text == '\0') {
 		return refuse(why, -EINVAL, "the address is empty");
-	if (strncmp(text, "unix:", 5) == 0)
+	}
+	if (strncmp(text, "unix:", 5) == 0) {
 		return parse_unix(text + 5, place, why);
-	if (text[0] == '[')
+	}
+	if (text[0] == '[') {
 		return parse_brackets(text, place, why);
+	}
 
 	const char *colon = strrchr(text, ':');
 
 	if (colon == NULL) {
-		if (span_only((struct span){text, strlen(text)}, digits))
+		if (span_only((struct span){text, strlen(text)}, digits)) {
 			return parse_port(text, &place->port, why);
+		}
 		return refuse(why, -EINVAL, "the port is missing, as in localhost:5000");
 	}
 
@@ -219,8 +248,9 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 /* Whether an inet address came out whole; half of one would name another machine. */
 static int fitted(int length, char *out, size_t size)
 {
-	if (length >= 0 && (size_t)length < size)
+	if (length >= 0 && (size_t)length < size) {
 		return length;
+	}
 	out[0] = '\0';
 	return -EINVAL;
 }
@@ -239,11 +269,13 @@ static int format_inet6(const struct sockaddr_in6 *address, char *out, size_t si
 	uint16_t port = ntohs(address->sin6_port);
 	unsigned scope = address->sin6_scope_id;
 
-	if (IN6_IS_ADDR_V4MAPPED(&address->sin6_addr))
+	if (IN6_IS_ADDR_V4MAPPED(&address->sin6_addr)) {
 		return format_inet(address->sin6_addr.s6_addr + 12, port, out, size);
+	}
 	inet_ntop(AF_INET6, &address->sin6_addr, text, sizeof(text));
-	if (scope != 0)
+	if (scope != 0) {
 		return fitted(snprintf(out, size, "[%s%%%u]:%u", text, scope, (unsigned)port), out, size);
+	}
 	return fitted(snprintf(out, size, "[%s]:%u", text, (unsigned)port), out, size);
 }
 
@@ -255,8 +287,9 @@ static int format_unix(const char *name, size_t count, char *out, size_t size)
 {
 	const char *kind = "unix:";
 
-	if (count > PATH_SIZE)
+	if (count > PATH_SIZE) {
 		count = PATH_SIZE;
+	}
 
 	if (count > 0 && name[0] == '\0') {
 		kind = "unix:@";
@@ -264,14 +297,16 @@ static int format_unix(const char *name, size_t count, char *out, size_t size)
 		count--;
 	} else {
 		count = strnlen(name, count);
-		if (count == 0)
+		if (count == 0) {
 			kind = "unix";
+		}
 	}
 
 	size_t length = strlen(kind);
 
-	if (length >= size)
+	if (length >= size) {
 		return fitted(-1, out, size);
+	}
 	memcpy(out, kind, length);
 	return (int)(length + mtsi_escape(out + length, size - length, name, count));
 }
@@ -281,11 +316,13 @@ int mtsi_address_format(const struct sockaddr *address, socklen_t length, char *
 	struct sockaddr_storage copy = {0}; /* the caller's may be of any alignment */
 	sa_family_t family;
 
-	if (size == 0)
+	if (size == 0) {
 		return -EINVAL;
+	}
 	out[0] = '\0';
-	if (address == NULL || length < sizeof(family) || length > sizeof(copy))
+	if (address == NULL || length < sizeof(family) || length > sizeof(copy)) {
 		return -EINVAL;
+	}
 	memcpy(&copy, address, length);
 	family = copy.ss_family;
 
@@ -299,8 +336,9 @@ int mtsi_address_format(const struct sockaddr *address, socklen_t length, char *
 		memcpy(&in6, &copy, sizeof(in6));
 		return format_inet6(&in6, out, size);
 	}
-	if (family == AF_UNIX)
+	if (family == AF_UNIX) {
 		return format_unix((const char *)&copy + PATH_OFFSET, length - PATH_OFFSET, out, size);
+	}
 	return -EINVAL;
 }
 
@@ -311,8 +349,9 @@ void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, sock
 	sa_family_t family = AF_UNSPEC;
 
 	*peer = (struct mtsi_peer){.family = AF_UNSPEC};
-	if (address != NULL && length >= sizeof(family))
+	if (address != NULL && length >= sizeof(family)) {
 		memcpy(&family, address, sizeof(family));
+	}
 
 	if (family == AF_INET && length >= sizeof(in)) {
 		memcpy(&in, address, sizeof(in));

@@ -40,15 +40,17 @@ size_t mtsi_escape(char *out, size_t size, const char *bytes, size_t count)
 {
 	size_t written = 0;
 
-	if (size == 0)
+	if (size == 0) {
 		return 0;
+	}
 	for (size_t i = 0; i < count; i++) {
 		char text[LONGEST];
 		size_t length = spell(text, (unsigned char)bytes[i]);
 
 		/* One byte of out is the NUL's. */
-		if (length >= size - written)
+		if (length >= size - written) {
 			break;
+		}
 		memcpy(out + written, text, length);
 		written += length;
 	}

@@ -57,8 +57,9 @@ static int next_line(const struct mtsi_framing *framing, const char *data, size_
 
 	if (newline == NULL) {
 		*scanned = window;
-		if (window <= limit)
+		if (window <= limit) {
 			return 0;
+		}
 		/* One byte above the limit may be the CR of a line that just fits. */
 		return window == limit + 1 && data[limit] == '\r' ? 0 : -EMSGSIZE;
 	}
@@ -80,8 +81,9 @@ static int next_delimited(const struct mtsi_framing *framing, const char *data, 
 	const unsigned char *delimiter = framing->delimiter;
 	size_t length = framing->delimiter_size;
 
-	if (length == 0)
+	if (length == 0) {
 		return -EPROTO;
+	}
 
 	size_t window = smaller(size, mtsi_frame_room(framing));
 	size_t from = smaller(*scanned, window);
@@ -91,20 +93,24 @@ static int next_delimited(const struct mtsi_framing *framing, const char *data, 
 		size_t at = (size_t)(hit - data);
 		return found(frame, 0, at, at + length);
 	}
-	if (window - from >= length)
+	if (window - from >= length) {
 		from = window - length + 1;
-	while (from < window && memcmp(data + from, delimiter, window - from) != 0)
+	}
+	while (from < window && memcmp(data + from, delimiter, window - from) != 0) {
 		from++;
+	}
 	*scanned = from;
 	return from > framing->limit ? -EMSGSIZE : 0;
 }
 
 static int next_fixed(const struct mtsi_framing *framing, size_t size, struct mtsi_frame *frame)
 {
-	if (framing->fixed == 0)
+	if (framing->fixed == 0) {
 		return -EPROTO;
-	if (framing->fixed > framing->limit)
+	}
+	if (framing->fixed > framing->limit) {
 		return -EMSGSIZE;
+	}
 	return size < framing->fixed ? 0 : found(frame, 0, framing->fixed, framing->fixed);
 }
 
@@ -124,8 +130,9 @@ static size_t prefixed_total(const struct mtsi_framing *framing, const char *dat
 {
 	uint64_t value = prefix_value(framing, data);
 
-	if (value > framing->limit || value > SIZE_MAX - framing->prefix)
+	if (value > framing->limit || value > SIZE_MAX - framing->prefix) {
 		return 0;
+	}
 	return framing->prefix + (size_t)value;
 }
 
@@ -134,15 +141,18 @@ static int next_prefixed(
 {
 	size_t prefix = framing->prefix;
 
-	if (prefix == 0 || prefix > 8)
+	if (prefix == 0 || prefix > 8) {
 		return -EPROTO;
-	if (size < prefix)
+	}
+	if (size < prefix) {
 		return 0;
+	}
 
 	size_t total = prefixed_total(framing, data);
 
-	if (total == 0)
+	if (total == 0) {
 		return -EMSGSIZE;
+	}
 	return size < total ? 0 : found(frame, prefix, total - prefix, total);
 }
 
@@ -152,17 +162,18 @@ static int next_custom(const struct mtsi_framing *framing, const char *data, siz
 	size_t window = smaller(size, framing->limit);
 	size_t from = smaller(*scanned, window);
 
-	if (window == 0)
+	if (window == 0) {
 		return -EMSGSIZE;
+	}
 
 	ssize_t answer = framing->framer(data, window, from, framing->user);
 
-	if (answer < 0 || (size_t)answer > size)
+	if (answer < 0 || (size_t)answer > window) {
 		return -EPROTO;
-	if ((size_t)answer > framing->limit)
-		return -EMSGSIZE;
-	if (answer > 0)
+	}
+	if (answer > 0) {
 		return found(frame, 0, (size_t)answer, (size_t)answer);
+	}
 	*scanned = window;
 	return window == framing->limit ? -EMSGSIZE : 0;
 }
@@ -190,13 +201,15 @@ static int next_of_kind(const struct mtsi_framing *framing, const char *data, si
 int mtsi_frame_next(const struct mtsi_framing *framing, const char *data, size_t size,
 	size_t *scanned, struct mtsi_frame *frame)
 {
-	if (size == 0)
+	if (size == 0) {
 		return 0;
+	}
 
 	int result = next_of_kind(framing, data, size, scanned, frame);
 
-	if (result == 1)
+	if (result == 1) {
 		*scanned = 0;
+	}
 	return result;
 }
 
@@ -205,12 +218,15 @@ int mtsi_frame_last(const struct mtsi_framing *framing, const char *data, size_t
 {
 	(void)data; /* a last line is all that is left, whatever it holds */
 	*scanned = 0;
-	if (size == 0)
+	if (size == 0) {
 		return 0;
-	if (framing->kind != MTSI_FRAME_LINES)
+	}
+	if (framing->kind != MTSI_FRAME_LINES) {
 		return -EPROTO;
-	if (size > framing->limit)
+	}
+	if (size > framing->limit) {
 		return -EMSGSIZE;
+	}
 	return found(frame, 0, size, size);
 }
 
@@ -218,8 +234,9 @@ static size_t prefixed_room(const struct mtsi_framing *framing)
 {
 	size_t limit = framing->limit;
 
-	if (framing->prefix < sizeof(size_t))
+	if (framing->prefix < sizeof(size_t)) {
 		limit = smaller(limit, ((size_t)1 << 8 * framing->prefix) - 1);
+	}
 	return add_saturating(limit, framing->prefix);
 }
 
@@ -228,14 +245,15 @@ size_t mtsi_frame_room(const struct mtsi_framing *framing)
 {
 	size_t room = framing->limit;
 
-	if (framing->kind == MTSI_FRAME_LINES)
+	if (framing->kind == MTSI_FRAME_LINES) {
 		room = add_saturating(room, 2);
-	else if (framing->kind == MTSI_FRAME_DELIMITED)
+	} else if (framing->kind == MTSI_FRAME_DELIMITED) {
 		room = add_saturating(room, framing->delimiter_size);
-	else if (framing->kind == MTSI_FRAME_FIXED)
+	} else if (framing->kind == MTSI_FRAME_FIXED) {
 		room = smaller(room, framing->fixed);
-	else if (framing->kind == MTSI_FRAME_PREFIXED)
+	} else if (framing->kind == MTSI_FRAME_PREFIXED) {
 		room = prefixed_room(framing);
+	}
 	return room == 0 ? 1 : room;
 }
 
@@ -243,11 +261,13 @@ size_t mtsi_frame_need(const struct mtsi_framing *framing, const char *data, siz
 {
 	size_t need = 0;
 
-	if (framing->kind == MTSI_FRAME_FIXED)
+	if (framing->kind == MTSI_FRAME_FIXED) {
 		need = framing->fixed;
-	else if (framing->kind == MTSI_FRAME_PREFIXED)
+	} else if (framing->kind == MTSI_FRAME_PREFIXED) {
 		need = size < framing->prefix ? framing->prefix : prefixed_total(framing, data);
-	if (need <= size)
+	}
+	if (need <= size) {
 		need = add_saturating(size, 1);
+	}
 	return smaller(need, mtsi_frame_room(framing));
 }

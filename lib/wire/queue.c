@@ -50,17 +50,21 @@ static int grow(struct mtsi_queue *queue, size_t needed)
 	size_t waiting = mtsi_queue_size(queue);
 	size_t capacity = queue->capacity + queue->capacity / 2;
 
-	if (capacity < needed)
+	if (capacity < needed) {
 		capacity = needed;
-	if (capacity < SMALLEST)
+	}
+	if (capacity < SMALLEST) {
 		capacity = SMALLEST;
+	}
 
 	char *data = malloc(capacity);
 
-	if (data == NULL)
+	if (data == NULL) {
 		return -ENOMEM;
-	if (waiting > 0)
+	}
+	if (waiting > 0) {
 		memcpy(data, queue->data + queue->start, waiting);
+	}
 	free(queue->data);
 	*queue = (struct mtsi_queue){.data = data, .end = waiting, .capacity = capacity};
 	return 0;
@@ -72,25 +76,30 @@ static int make_room(struct mtsi_queue *queue, size_t size)
 	size_t waiting = mtsi_queue_size(queue);
 
 	/* No object is larger than PTRDIFF_MAX, so after this no sum below can overflow. */
-	if (size > (size_t)PTRDIFF_MAX - waiting)
+	if (size > (size_t)PTRDIFF_MAX - waiting) {
 		return -ENOMEM;
-	if (size <= queue->capacity - queue->end)
+	}
+	if (size <= queue->capacity - queue->end) {
 		return 0;
-	if (queue->start < waiting || waiting + size > queue->capacity)
+	}
+	if (queue->start < waiting || waiting + size > queue->capacity) {
 		return grow(queue, waiting + size);
+	}
 	slide(queue);
 	return 0;
 }
 
 int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
 {
-	if (size == 0)
+	if (size == 0) {
 		return 0;
+	}
 
 	int error = make_room(queue, size);
 
-	if (error != 0)
+	if (error != 0) {
 		return error;
+	}
 	memcpy(queue->data + queue->end, data, size);
 	queue->end += size;
 	return 0;
@@ -98,10 +107,11 @@ int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
 
 void mtsi_queue_consume(struct mtsi_queue *queue, size_t count)
 {
-	if (count >= mtsi_queue_size(queue))
+	if (count >= mtsi_queue_size(queue)) {
 		mtsi_queue_clear(queue);
-	else
+	} else {
 		queue->start += count;
+	}
 }
 
 void mtsi_queue_clear(struct mtsi_queue *queue)

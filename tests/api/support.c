@@ -225,6 +225,57 @@ int count_threads(void)
 	return count_entries("/proc/self/task") - 2; /* without . and .. */
 }
 
+void endings_note(mts_client *client, int reason, void *user)
+{
+	struct endings *endings = user;
+	(void)client;
+	ck_assert_msg(reason >= 0 && reason <= MTS_CLOSED_STOP, "%d is no reason", reason);
+	endings->reasons[reason]++;
+	gate_add(&endings->all);
+}
+
+void endings_expect(struct endings *endings, int reason, int count)
+{
+	gate_wait(&endings->all, count);
+	ck_assert_int_eq(gate_count(&endings->all), count);
+	ck_assert_msg(endings->reasons[reason] == count, "%d of %d were closed %s",
+		endings->reasons[reason], count, mts_closed_name(reason));
+}
+
+void pattern_fill(void *bytes, size_t size, uint64_t position)
+{
+	unsigned char *byte = bytes;
+	for (size_t i = 0; i < size; i++, position++) {
+		byte[i] = (unsigned char)(position * 31 + position / 251 + position / 65521);
+	}
+}
+
+void peer_expect_pattern(int peer, size_t size, uint64_t position)
+{
+	unsigned char expected[16384];
+	while (size > 0) {
+		const size_t step = size < sizeof(expected) ? size : sizeof(expected);
+		pattern_fill(expected, step, position);
+		peer_expect(peer, expected, step);
+		position += step;
+		size -= step;
+	}
+}
+
+void small_buffers(int fd)
+{
+	const int least = 1; /* the kernel takes its own minimum */
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
+}
+
+uint64_t cpu_ms(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
 int run_suite(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);

@@ -62,6 +62,25 @@ int count_threads(void);
 
 uint64_t now_ms(void);
 
+/* Counts clients that ended, by reason: mts_server_on_close(server, endings_note, &endings). */
+struct endings {
+	struct gate all;
+	_Atomic int reasons[MTS_CLOSED_STOP + 1];
+};
+
+void endings_note(mts_client *client, int reason, void *endings);
+void endings_expect(struct endings *endings, int reason, int count); /* waits for it */
+
+/* A stream whose every byte follows from its position, so that what arrives can be checked. */
+void pattern_fill(void *bytes, size_t size, uint64_t position);
+void peer_expect_pattern(int peer, size_t size, uint64_t position);
+
+/* Kernel buffers as small as they can be, so that a reader who does not read is felt soon. */
+void small_buffers(int fd);
+
+/* CPU time that this process has used, in milliseconds. */
+uint64_t cpu_ms(void);
+
 /* Runs one suite; the exit status of main. */
 int run_suite(Suite *suite);
 

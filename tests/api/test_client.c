@@ -20,30 +20,20 @@ enum { LONG_TEXT = 200000 };
 /* What tests and callbacks tell each other; one test runs in a process at a time. */
 static struct gate entered;
 static struct gate leave;
-static struct gate closed;
-static int close_reason;
-
-static void note_close(mts_client *client, int reason, void *user)
-{
-	(void)client;
-	(void)user;
-	close_reason = reason;
-	gate_add(&closed);
-}
+static struct endings endings;
 
 static void setup(void)
 {
 	entered = (struct gate)GATE;
 	leave = (struct gate)GATE;
-	closed = (struct gate)GATE;
-	close_reason = -1;
+	endings = (struct endings){.all = GATE};
 }
 
 static mts_server *lines_server(mts_handler handler)
 {
 	mts_server *server = server_new(handler, NULL);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, note_close, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	return server;
 }
 
@@ -201,15 +191,8 @@ static int converse(mts_client *client, const void *request, size_t size, void *
 static mts_server *conversation(int *expected)
 {
 	mts_server *server = server_new(converse, expected);
-	ck_assert_int_eq(mts_server_on_close(server, note_close, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	return server;
-}
-
-static void expect_reason(int reason)
-{
-	gate_wait(&closed, 1);
-	ck_assert_msg(close_reason == reason, "closed %s instead of %s", mts_closed_name(close_reason),
-		mts_closed_name(reason));
 }
 
 START_TEST(next_converses_to_the_last_line)
@@ -227,7 +210,7 @@ START_TEST(next_converses_to_the_last_line)
 	peer_finish(peer);
 	peer_expect_text(peer, "three?four?bye");
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_BY_PEER);
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REQUESTS), 4);
 	close(peer);
 	server_end(server);
@@ -245,7 +228,7 @@ START_TEST(next_tells_of_a_request_too_large)
 	peer_puts(peer, "good\nlarge\n");
 	peer_expect_text(peer, "good?bye");
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_TOO_LARGE);
+	endings_expect(&endings, MTS_CLOSED_TOO_LARGE, 1);
 	close(peer);
 	server_end(server);
 }
@@ -262,7 +245,7 @@ START_TEST(next_tells_of_a_cut_request)
 	peer_finish(peer);
 	peer_expect_text(peer, "good?bye");
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_PROTOCOL);
+	endings_expect(&endings, MTS_CLOSED_PROTOCOL, 1);
 	close(peer);
 	server_end(server);
 }
@@ -290,7 +273,7 @@ START_TEST(next_and_read_end_with_a_stop)
 	mts_server_stop(server);
 	peer_expect_text(peer, "stopped");
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_STOP);
+	endings_expect(&endings, MTS_CLOSED_STOP, 1);
 	close(peer);
 	server_end(server);
 }
@@ -321,14 +304,14 @@ static void free_name(mts_client *client, int reason, void *user)
 {
 	ck_assert_str_eq(mts_client_data(client), "Ann");
 	free(mts_client_data(client));
-	note_close(client, reason, user);
+	endings_note(client, reason, user);
 }
 
 START_TEST(the_open_hook_may_converse)
 {
 	mts_server *server = lines_server(greet);
 	ck_assert_int_eq(mts_server_on_open(server, ask_name, NULL), 0);
-	ck_assert_int_eq(mts_server_on_close(server, free_name, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, free_name, &endings), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_expect_text(peer, "name? ");
@@ -336,7 +319,7 @@ START_TEST(the_open_hook_may_converse)
 	peer_expect_text(peer, "hello, Ann!");
 	peer_finish(peer);
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_BY_PEER);
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
 	close(peer);
 	server_end(server);
 }
@@ -375,7 +358,7 @@ START_TEST(read_takes_what_is_here_then_the_socket)
 	peer_expect_text(peer, "[1234567][\n\n]");
 	peer_finish(peer);
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_BY_PEER);
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
 	close(peer);
 	server_end(server);
 }
@@ -411,7 +394,7 @@ START_TEST(read_flushes_and_tells_the_end)
 	peer_finish(peer);
 	peer_expect_text(peer, ", read");
 	peer_expect_end(peer);
-	expect_reason(MTS_CLOSED_BY_PEER);
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
 	close(peer);
 	server_end(server);
 }
@@ -550,7 +533,7 @@ static void free_count(mts_client *client, int reason, void *user)
 	free(mts_client_data(client));
 	mts_client_set_data(client, NULL);
 	ck_assert_ptr_null(mts_client_data(client));
-	note_close(client, reason, user);
+	endings_note(client, reason, user);
 }
 
 START_TEST(data_belongs_to_one_client)
@@ -558,7 +541,7 @@ START_TEST(data_belongs_to_one_client)
 	mts_server *server;
 	server = server_new(keep_count, &server);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, free_count, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, free_count, &endings), 0);
 	server_start(server);
 	for (int round = 1; round <= 3; round++) { /* the slots are used again, the data is not */
 		const int one = peer_connect(server, 0);
@@ -571,7 +554,7 @@ START_TEST(data_belongs_to_one_client)
 		peer_expect_text(one, "3,");
 		close(one);
 		close(two);
-		gate_wait(&closed, 2 * round);
+		gate_wait(&endings.all, 2 * round);
 	}
 	server_end(server);
 }
@@ -644,7 +627,7 @@ static int report_gone(mts_client *client, const void *request, size_t size, voi
 static mts_server *gone_server(int *expected, int *peer)
 {
 	mts_server *server = server_new(report_gone, expected);
-	ck_assert_int_eq(mts_server_on_close(server, note_close, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	server_start(server);
 	*peer = peer_connect(server, 0);
 	peer_puts(*peer, "go");
@@ -677,7 +660,7 @@ START_TEST(gone_by_reset)
 	mts_server_stop(server);
 	gate_add(&leave);
 	server_end(server);
-	ck_assert_int_eq(gate_count(&closed), 1);
+	ck_assert_int_eq(gate_count(&endings.all), 1);
 }
 END_TEST
 
@@ -691,7 +674,7 @@ START_TEST(gone_by_stop)
 	peer_reset(peer);
 	gate_add(&leave);
 	server_end(server);
-	ck_assert_int_eq(gate_count(&closed), 1);
+	ck_assert_int_eq(gate_count(&endings.all), 1);
 }
 END_TEST
 
@@ -726,13 +709,13 @@ static void call_all(mts_client *client, int reason, void *user)
 	ck_assert_uint_ne(mts_client_id(client), 0);
 	ck_assert_ptr_nonnull(mts_client_server(client));
 	ck_assert_int_ge(mts_client_fd(client), 0);
-	note_close(client, reason, user);
+	endings_note(client, reason, user);
 }
 
 START_TEST(calls_in_the_close_hook)
 {
 	mts_server *server = lines_server(just_close);
-	ck_assert_int_eq(mts_server_on_close(server, call_all, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, call_all, &endings), 0);
 	server_start(server);
 	const int by_handler = peer_connect(server, 0);
 	peer_puts(by_handler, "go\nmore\n");
@@ -741,7 +724,7 @@ START_TEST(calls_in_the_close_hook)
 	peer_puts(by_peer, "");
 	peer_finish(by_peer);
 	peer_expect_end(by_peer);
-	gate_wait(&closed, 2);
+	gate_wait(&endings.all, 2);
 	close(by_handler);
 	close(by_peer);
 	server_end(server);

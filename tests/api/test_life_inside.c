@@ -9,9 +9,11 @@
  * else. It only notes the answers; the test's thread judges them.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "watch.h"
@@ -166,7 +168,7 @@ START_TEST(stop_from_inside)
 		mts_server_stop(server);
 	}
 	ck_assert_int_eq(mts_server_join(server), 0);
-	ck_assert_int_eq(gate_count(&probe.done), _i == THREAD_END && gate_count(&watch.opened) == 0 ? 0 : 1);
+	ck_assert_int_eq(gate_count(&probe.done), 1);
 	const int reason = _i == CLOSE ? MTS_CLOSED_BY_PEER : MTS_CLOSED_STOP;
 	watch_expect(&watch, reason, gate_count(&watch.opened));
 	if (_i == HANDLER || _i == FRAMER) {
@@ -293,19 +295,30 @@ START_TEST(several_servers)
 }
 END_TEST
 
-/* A handler may make a process, which inherits nothing of the server. */
+/* A handler may make a process and wait for it. */
 static int fork_and_exec(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)request;
 	(void)size;
 	(void)user;
-	const int status = system("exit 7");
+	int status = -1;
+	const pid_t child = fork();
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", "exit 7", (char *)NULL);
+		_exit(127);
+	}
+	(void)waitpid(child, &status, 0);
 	mts_client_printf(client, "%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 	return MTS_CLOSE;
 }
 
 START_TEST(exec_from_a_handler)
 {
+	/* The child's end is news for this thread otherwise, and interrupts what it waits for. */
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &child, NULL), 0);
 	mts_server *server = server_new(fork_and_exec, NULL);
 	server_start(server);
 	for (int i = 0; i < 10; i++) {

@@ -92,6 +92,12 @@ int scene_hold(mts_client *client, const void *request, size_t size, void *user)
 	return result;
 }
 
+int scene_close(mts_client *client)
+{
+	(void)client;
+	return MTS_CLOSE;
+}
+
 void scene_ask(int peer, const char *line)
 {
 	peer_puts(peer, line);
@@ -104,5 +110,19 @@ int scene_visit(struct scene *scene)
 {
 	const int peer = peer_connect(scene->server, 0);
 	scene_ask(peer, "are you there?");
+	return peer;
+}
+
+int scene_linger(struct scene *scene)
+{
+	const uint64_t before = mts_server_stat(scene->server, MTS_STAT_LINGERING);
+	const int entered = gate_count(&scene->entered);
+	const int peer = peer_connect(scene->server, 0);
+	peer_puts(peer, "one\n");
+	gate_wait(&scene->entered, entered + 1);
+	peer_puts(peer, "unread\n");
+	gate_add(&scene->release);
+	peer_expect_text(peer, "one\n");
+	server_wait_stat(scene->server, MTS_STAT_LINGERING, before + 1);
 	return peer;
 }

@@ -33,10 +33,16 @@ int scene_echo(mts_client *client, const void *request, size_t size, void *user)
 int scene_echo_once(mts_client *client, const void *request, size_t size, void *user);
 int scene_hold(mts_client *client, const void *request, size_t size, void *user);
 
+/* For held: ends the client. */
+int scene_close(mts_client *client);
+
 /* Sends a line and waits for its echo. */
 void scene_ask(int peer, const char *line);
 
 /* A new peer that asks once, and stays. */
 int scene_visit(struct scene *scene);
+
+/* A new peer that lingers: it has its reply, but not all that it sent was read. For scene_hold(). */
+int scene_linger(struct scene *scene);
 
 #endif

@@ -59,7 +59,7 @@ START_TEST(pauses_are_bounded)
 	mtsi_door_pause(scene.server, 0);
 	ck_assert_uint_eq(door->short_until, 10 * MTSI_MILLISECOND);
 	ck_assert_uint_eq(mtsi_door_resume(scene.server, 10 * MTSI_MILLISECOND), MTSI_NEVER);
-	scene_end(&scene);
+	ck_assert_int_eq(mts_server_destroy(scene.server), 0);
 }
 END_TEST
 
@@ -89,16 +89,17 @@ END_TEST
 START_TEST(a_lingerer_is_evicted_first)
 {
 	struct scene scene;
-	scene_make(&scene, scene_echo_once);
+	scene_make(&scene, scene_hold);
+	scene.held = scene_close;
 	scene_start(&scene);
-	const int first = peer_connect(scene.server, 0);
-	peer_puts(first, "and more that nobody reads\nunread");
-	peer_expect_text(first, "and more that nobody reads\n");
-	server_wait_stat(scene.server, MTS_STAT_LINGERING, 1);
+	const int first = scene_linger(&scene);
 	fault_clock_stop(true);
 	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
 	const int second = peer_connect(scene.server, 0);
-	scene_ask(second, "room at once");
+	peer_puts(second, "room at once\n");
+	gate_add(&scene.release);
+	peer_expect_text(second, "room at once\n");
+	peer_expect_end(second);
 	ck_assert_uint_eq(fault_hits(FAULT_ACCEPT), 1);
 	ck_assert_uint_eq(mtsi_door_resume(scene.server, 0), MTSI_NEVER);
 	fault_clock_stop(false);
