@@ -113,7 +113,6 @@ START_TEST(never_started)
 	ck_assert_int_eq(mts_server_listen(server, "localhost:0"), 0);
 	ck_assert_int_eq(count_threads(), threads_before);
 	ck_assert_int_eq(mts_server_join(server), -EINVAL);
-	ck_assert_str_eq(mts_server_error(server), "cannot join: the server was never started");
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 	ck_assert_int_eq(mts_server_destroy(NULL), 0);
 }
@@ -143,7 +142,6 @@ START_TEST(served_when_start_returns)
 	server_start(server);
 	talk_once(server);
 	ck_assert_int_eq(mts_server_start(server), -EALREADY);
-	ck_assert_str_ne(mts_server_error(server), "");
 	ck_assert_int_eq(mts_server_run(server), -EALREADY);
 	talk_once(server);
 	mts_server_stop(server);

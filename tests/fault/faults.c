@@ -38,6 +38,8 @@ struct plan {
 static struct plan plans[FAULT_CALLS];
 static _Atomic uint32_t watch_only;
 static _Atomic size_t most_bytes;
+static _Atomic bool event_waits;
+static struct epoll_event late_event; /* written before event_waits is set */
 static _Atomic int64_t ahead;
 static _Atomic int64_t stopped_at; /* 0: the clock goes */
 static _Thread_local bool counts;
@@ -118,6 +120,14 @@ void fault_short(size_t most)
 	atomic_store(&most_bytes, most);
 }
 
+void fault_event(uint64_t tag, uint32_t events)
+{
+	ck_assert(!atomic_load(&event_waits));
+	late_event.data.u64 = tag;
+	late_event.events = events;
+	atomic_store(&event_waits, true);
+}
+
 /* Counts a call; whether it is to fail, and then errno says how. */
 static bool fails(enum fault_call call)
 {
@@ -182,7 +192,15 @@ WRAPPED(int, epoll_ctl, int epoll, int operation, int fd, struct epoll_event *ev
 
 WRAPPED(int, epoll_wait, int epoll, struct epoll_event *events, int room, int timeout)
 {
-	return fails(FAULT_EPOLL_WAIT) ? -1 : __real_epoll_wait(epoll, events, room, timeout);
+	if (fails(FAULT_EPOLL_WAIT)) {
+		return -1;
+	}
+	if (atomic_load(&event_waits)) {
+		events[0] = late_event;
+		atomic_store(&event_waits, false);
+		return 1;
+	}
+	return __real_epoll_wait(epoll, events, room, timeout);
 }
 
 WRAPPED(int, eventfd, unsigned start, int flags)

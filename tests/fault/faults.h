@@ -59,6 +59,9 @@ void fault_hook(enum fault_call call, void (*hook)(void));
 /* Only epoll_ctl calls that ask for exactly these of EPOLLIN, EPOLLOUT and EPOLLRDHUP count; 0: all. */
 void fault_watch_only(uint32_t events);
 
+/* The next epoll_wait says this, at once and nothing else, as if it had been on its way for long. */
+void fault_event(uint64_t tag, uint32_t events);
+
 /* A send or a receive takes at most so many bytes; 0: as many as it likes. */
 void fault_short(size_t most);
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pthread_create fails: once, for a while, for ever. Clients wait, are served by the threads there are,
+ * or as soon as one can be made; it is counted, and logged at a bounded rate.
+ */
+#include "scene.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "engine/server.h"
+
+static const int errors[] = {EAGAIN, ENOMEM, EPERM};
+enum { ERRORS = sizeof(errors) / sizeof(errors[0]), MANY = 8 };
+
+/* Tried again until it works, and no client is forgotten. */
+START_TEST(for_a_while)
+{
+	struct scene scene;
+	int peers[MANY];
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_fail(FAULT_THREAD, errors[_i / 3], 0, (uint32_t)_i % 3 + 1);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+		peer_puts(peers[i], "patience\n");
+	}
+	for (int i = 0; i < MANY; i++) {
+		peer_expect_text(peers[i], "patience\n");
+	}
+	ck_assert_uint_eq(fault_hits(FAULT_THREAD), (uint32_t)_i % 3 + 1);
+	ck_assert_uint_ge(mts_server_stat(scene.server, MTS_STAT_THREAD_WAITS), 1);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), MANY);
+	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_WARNING]), 1);
+	for (int i = 0; i < MANY; i++) {
+		close(peers[i]);
+	}
+	scene_end(&scene);
+}
+END_TEST
+
+/* Ten attempts at least 100 ms apart, however many wait; the log says it once a second. */
+START_TEST(attempts_are_paced)
+{
+	struct scene scene;
+	int peers[MANY];
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_clear(FAULT_EPOLL_WAIT);
+	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
+	const uint64_t start = now_ms();
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+	}
+	fault_wait_hits(FAULT_THREAD, 11);
+	const uint64_t took = now_ms() - start;
+	ck_assert_uint_ge(took, 1000);
+	ck_assert_uint_le(fault_count(FAULT_EPOLL_WAIT), 2 * fault_hits(FAULT_THREAD) + MANY + 4);
+	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_WARNING]), 1);
+	ck_assert_int_le(gate_count(&scene.logs[MTS_LOG_WARNING]), (int)(took / 1000) + 2);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), 0);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS_PEAK), 0);
+	fault_clear(FAULT_THREAD);
+	for (int i = 0; i < MANY; i++) {
+		scene_ask(peers[i], "at last");
+		close(peers[i]);
+	}
+	scene_end(&scene);
+}
+END_TEST
+
+/* With the clock stopped nobody tries again: whoever waits gets the threads that become free. */
+START_TEST(threads_there_are_serve_them)
+{
+	struct scene scene;
+	int peers[MANY];
+	scene_make(&scene, scene_echo_once);
+	scene_start(&scene);
+	peers[0] = peer_connect(scene.server, 0);
+	server_wait_stat(scene.server, MTS_STAT_OPEN, 1);
+	fault_clock_stop(true);
+	fault_fail(FAULT_THREAD, errors[_i], 0, FAULT_FOREVER);
+	for (int i = 1; i < MANY; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+		peer_puts(peers[i], "in line\n");
+	}
+	server_wait_stat(scene.server, MTS_STAT_THREAD_WAITS, MANY - 1);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), 1);
+	peer_puts(peers[0], "in line\n");
+	for (int i = 0; i < MANY; i++) {
+		peer_expect_text(peers[i], "in line\n");
+		peer_expect_end(peers[i]);
+		close(peers[i]);
+	}
+	ck_assert_uint_eq(fault_hits(FAULT_THREAD), 1);
+	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
+/* No thread at all, and a stop: those who wait were never opened, and are turned away at the end. */
+START_TEST(none_at_all)
+{
+	struct scene scene;
+	int peers[MANY];
+	scene_make(&scene, scene_echo);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	fault_fail(FAULT_THREAD, errors[_i], 0, FAULT_FOREVER);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+		peer_puts(peers[i], "hello\n");
+	}
+	while (mtsi_door_clients(scene.server) < MANY) {
+		fault_wait_count(FAULT_THREAD, fault_count(FAULT_THREAD) + 1);
+	}
+	mts_server_stop(scene.server);
+	ck_assert_int_eq(mts_server_join(scene.server), 0);
+	ck_assert_int_eq(gate_count(&scene.opened), 0);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_REFUSED), MANY);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 0);
+	for (int i = 0; i < MANY; i++) {
+		peer_expect_gone(peers[i]);
+		close(peers[i]);
+	}
+	scene_end(&scene);
+}
+END_TEST
+
+/* A thread can be made again after the stop has begun: then they get their last turn. */
+START_TEST(in_time_for_the_stop)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
+	const int peer = peer_connect(scene.server, 0);
+	peer_puts(peer, "hello\n");
+	fault_wait_hits(FAULT_THREAD, 1);
+	mts_server_stop(scene.server);
+	fault_wait_hits(FAULT_THREAD, 3);
+	fault_clear(FAULT_THREAD);
+	peer_expect_text(peer, "hello\n");
+	peer_expect_gone(peer);
+	close(peer);
+	scene_end(&scene);
+	ck_assert_int_eq(gate_count(&scene.opened), 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("threads");
+	TCase *cases = tcase_create("threads");
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, for_a_while, 0, 3 * ERRORS);
+	tcase_add_test(cases, attempts_are_paced);
+	tcase_add_loop_test(cases, threads_there_are_serve_them, 0, ERRORS);
+	tcase_add_loop_test(cases, none_at_all, 0, ERRORS);
+	tcase_add_test(cases, in_time_for_the_stop);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

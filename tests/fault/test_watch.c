@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * epoll_ctl fails: for output that waits, for a socket that lingers, for listeners that are to be
+ * watched again. Nothing but that one step may suffer.
+ */
+#include "scene.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/server.h"
+#include "os/clock.h"
+
+static const int errors[] = {ENOMEM, ENOSPC};
+enum { ERRORS = sizeof(errors) / sizeof(errors[0]), LARGE = 200000 };
+
+static int small_buffer(mts_client *client, void *user)
+{
+	const int size = 4096;
+	(void)user;
+	return setsockopt(mts_client_fd(client), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
+/* Output that cannot be left to epoll is sent by its writer, who waits; nobody else does. */
+START_TEST(for_queued_output)
+{
+	struct scene scene;
+	scene_make(&scene, scene_pour);
+	ck_assert_int_eq(mts_server_on_open(scene.server, small_buffer, NULL), 0);
+	server_start(scene.server);
+	fault_watch_only(EPOLLOUT);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
+	const int slow = peer_connect(scene.server, 0);
+	peer_puts(slow, "200000\n");
+	fault_wait_hits(FAULT_EPOLL_CTL, 1);
+	const int other = peer_connect(scene.server, 0);
+	peer_puts(other, "10\n");
+	scene_expect_pour(other, 10);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_BUSY), 1);
+	scene_expect_pour(slow, LARGE);
+	peer_puts(slow, "100\n");
+	scene_expect_pour(slow, 100);
+	close(slow);
+	close(other);
+	server_end(scene.server);
+	ck_assert_int_eq(gate_count(&scene.closed), 2);
+}
+END_TEST
+
+/* One failure in the middle, where a part is queued already and the watch is only to change. */
+START_TEST(for_queued_output_once)
+{
+	struct scene scene;
+	scene_make(&scene, scene_pour);
+	ck_assert_int_eq(mts_server_on_open(scene.server, small_buffer, NULL), 0);
+	server_start(scene.server);
+	const int peer = peer_connect(scene.server, 0);
+	fault_watch_only(EPOLLOUT);
+	for (uint32_t skip = 0; skip < 4; skip++) {
+		fault_fail(FAULT_EPOLL_CTL, errors[_i], skip, 1);
+		peer_puts(peer, "200000\n");
+		scene_expect_pour(peer, LARGE);
+	}
+	close(peer);
+	server_end(scene.server);
+}
+END_TEST
+
+/* A socket that lingers unwatched is closed when it is due. */
+START_TEST(for_a_lingerer)
+{
+	struct scene scene;
+	scene_make(&scene, scene_hold);
+	scene.held = scene_close;
+	scene_start(&scene);
+	fault_watch_only(EPOLLIN | EPOLLRDHUP);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
+	const int peer = scene_linger(&scene);
+	fault_wait_hits(FAULT_EPOLL_CTL, 1);
+	fault_clock_ahead(10 * MTSI_SECOND);
+	mtsi_keeper_wake(scene.server);
+	server_wait_stat(scene.server, MTS_STAT_LINGERING, 0);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 1);
+	peer_expect_gone(peer);
+	close(peer);
+	scene_end(&scene);
+}
+END_TEST
+
+/* The same, and stopped meanwhile. */
+START_TEST(for_a_lingerer_at_the_stop)
+{
+	struct scene scene;
+	scene_make(&scene, scene_hold);
+	scene.held = scene_close;
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	fault_watch_only(EPOLLIN | EPOLLRDHUP);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
+	const int peer = scene_linger(&scene);
+	scene_end(&scene);
+	peer_expect_gone(peer);
+	close(peer);
+}
+END_TEST
+
+/* The only client leaves and the listeners cannot be watched: they must be tried again. */
+START_TEST(for_listeners_when_there_is_room_again)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	ck_assert_int_eq(mts_server_listen(scene.server, "127.0.0.1:0"), 0);
+	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 1), 0);
+	scene_start(&scene);
+	const int first = scene_visit(&scene);
+	const int second = peer_connect(scene.server, 0);
+	const int third = peer_connect(scene.server, 1);
+	fault_watch_only(EPOLLIN);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i % ERRORS], (uint32_t)_i / ERRORS, 3);
+	close(first);
+	gate_wait(&scene.closed, 1);
+	scene_ask(second, "in at last");
+	ck_assert_uint_ge(fault_hits(FAULT_EPOLL_CTL), 1);
+	close(second);
+	scene_ask(third, "me too");
+	close(third);
+	scene_end(&scene);
+}
+END_TEST
+
+/* The same at the end of a pause of accept, and by a limit that is raised. */
+START_TEST(for_listeners_after_a_pause)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_watch_only(EPOLLIN);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, 3);
+	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
+	const int peer = scene_visit(&scene);
+	ck_assert_uint_eq(fault_hits(FAULT_EPOLL_CTL), 3);
+	close(peer);
+	scene_end(&scene);
+}
+END_TEST
+
+START_TEST(for_listeners_when_the_limit_is_raised)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 1), 0);
+	scene_start(&scene);
+	const int first = scene_visit(&scene);
+	const int second = peer_connect(scene.server, 0);
+	fault_watch_only(EPOLLIN);
+	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, 3);
+	fault_inside(true);
+	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 2), 0);
+	fault_inside(false);
+	scene_ask(second, "in at last");
+	close(first);
+	close(second);
+	scene_end(&scene);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("watch");
+	TCase *cases = tcase_create("watch");
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, for_queued_output, 0, ERRORS);
+	tcase_add_loop_test(cases, for_queued_output_once, 0, ERRORS);
+	tcase_add_loop_test(cases, for_a_lingerer, 0, ERRORS);
+	tcase_add_loop_test(cases, for_a_lingerer_at_the_stop, 0, ERRORS);
+	tcase_add_loop_test(cases, for_listeners_when_there_is_room_again, 0, 2 * ERRORS);
+	tcase_add_loop_test(cases, for_listeners_after_a_pause, 0, ERRORS);
+	tcase_add_loop_test(cases, for_listeners_when_the_limit_is_raised, 0, ERRORS);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
