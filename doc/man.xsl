@@ -50,7 +50,18 @@
 	<xsl:value-of select="concat(name, ' \- ')"/>
 	<xsl:call-template name="summary"/>
 
+	<xsl:variable name="this" select="."/>
+	<xsl:variable name="callbacks">
+		<xsl:apply-templates select="param/type/ref[not(. = ../../preceding-sibling::param/type/ref)]"
+			mode="callback"/>
+	</xsl:variable>
+	<xsl:variable name="callback" select="exsl:node-set($callbacks)/memberdef"/>
+
 	<xsl:text>.SH SYNOPSIS&#10;.nf&#10;.B #include &lt;mtserver.h&gt;&#10;.PP&#10;</xsl:text>
+	<xsl:for-each select="$callback">
+		<xsl:call-template name="callback-type"/>
+		<xsl:text>.PP&#10;</xsl:text>
+	</xsl:for-each>
 	<xsl:call-template name="prototype"/>
 	<xsl:text>.fi&#10;</xsl:text>
 
@@ -73,6 +84,28 @@
 	<xsl:if test="not($return) and not($codes)">
 		<xsl:text>None.&#10;</xsl:text>
 	</xsl:if>
+
+	<xsl:for-each select="$callback">
+		<xsl:text>.SH "THE CALLBACK"&#10;</xsl:text>
+		<xsl:apply-templates select="briefdescription/para" mode="block"/>
+		<xsl:apply-templates select="detaileddescription/para" mode="block"/>
+		<xsl:apply-templates select="detaileddescription/para/parameterlist[
+			@kind = 'param']/parameteritem" mode="item"/>
+		<xsl:variable name="returns" select="detaileddescription/para/simplesect[
+			@kind = 'return']/para | detaileddescription/para/parameterlist[@kind = 'retval']"/>
+		<xsl:if test="$returns">
+			<xsl:text>.PP&#10;It returns:&#10;</xsl:text>
+			<xsl:apply-templates select="$returns[self::para]" mode="block"/>
+			<xsl:apply-templates select="$returns/parameteritem" mode="item"/>
+		</xsl:if>
+		<xsl:apply-templates select="detaileddescription/para/simplesect[@kind = 'par']/para"
+			mode="block"/>
+	</xsl:for-each>
+
+	<xsl:for-each select="(briefdescription | detaileddescription)//ref[
+			not(. = preceding::ref[ancestor::memberdef/@id = $this/@id])]">
+		<xsl:apply-templates select="." mode="constants"/>
+	</xsl:for-each>
 
 	<xsl:for-each select="$details/simplesect[@kind = 'par']">
 		<xsl:text>.SH </xsl:text>
@@ -117,6 +150,50 @@
 		</xsl:otherwise>
 	</xsl:choose>
 	<xsl:value-of select="$newline"/>
+</xsl:template>
+
+<!-- What a reference refers to: the description is in the file of its group. -->
+
+<xsl:template match="ref" mode="callback">
+	<xsl:variable name="id" select="@refid"/>
+	<xsl:copy-of select="document(concat(substring-before($id, '_1g'), '.xml'), /)//memberdef[
+		@id = $id and @kind = 'typedef' and contains(type, '(*')]"/>
+</xsl:template>
+
+<xsl:template match="ref" mode="constants">
+	<xsl:variable name="id" select="@refid"/>
+	<xsl:variable name="group" select="substring-before($id, '_1g')"/>
+	<xsl:if test="$group">
+		<xsl:for-each select="document(concat($group, '.xml'), /)//memberdef[
+				@id = $id and @kind = 'enum']">
+			<xsl:value-of select="concat('.SH CONSTANTS', $newline, '.PP', $newline,
+				'.B enum ', name, $newline)"/>
+			<xsl:for-each select="enumvalue">
+				<xsl:variable name="text">
+					<xsl:apply-templates select="briefdescription/para | detaileddescription/para"
+						mode="inline"/>
+				</xsl:variable>
+				<xsl:value-of select="concat('.TP', $newline, '.B ', name, $newline)"/>
+				<xsl:call-template name="line">
+					<xsl:with-param name="text" select="$text"/>
+				</xsl:call-template>
+			</xsl:for-each>
+		</xsl:for-each>
+	</xsl:if>
+</xsl:template>
+
+<xsl:template name="callback-type">
+	<xsl:variable name="head"
+		select="concat('typedef ', normalize-space(substring-before(type, '(*')), ' (*', name, ')(')"/>
+	<xsl:variable name="rest" select="substring-after(argsstring, ')(')"/>
+	<xsl:variable name="between">
+		<xsl:text>, </xsl:text>
+		<xsl:if test="string-length($head) + string-length($rest) &gt; 68">
+			<xsl:value-of select="concat('&quot;', $newline, '.B &quot;    ')"/>
+		</xsl:if>
+	</xsl:variable>
+	<xsl:value-of select="concat('.B &quot;', $head, str:replace($rest, ', ', $between), ';&quot;',
+		$newline)"/>
 </xsl:template>
 
 <!-- Each parameter on a line of its own, indented to the opening bracket where that fits. -->

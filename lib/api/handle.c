@@ -83,10 +83,13 @@ int mts_server_start(mts_server *server)
 
 int mts_server_join(mts_server *server)
 {
-	if (server == NULL || atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+	if (server == NULL) {
 		return -EINVAL;
 	}
-	return mtsi_life_inside(server) ? -EDEADLK : mtsi_life_join(server);
+	if (mtsi_life_inside(server)) {
+		return -EDEADLK;
+	}
+	return atomic_load(&server->life.state) == MTSI_LIFE_NEW ? -EINVAL : mtsi_life_join(server);
 }
 
 void mts_server_stop(mts_server *server)

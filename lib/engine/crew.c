@@ -4,22 +4,27 @@
  * have rested for a second; one always stays. The latest to rest is the first to be woken, so its
  * stack is warm and the others can go.
  *
- * A client that comes is appended to the ready list, and for each client there some worker is on
- * its way: woken, or being made. That is the rule everything here keeps, under the lock:
+ * A client that comes is appended to the ready list. As long as anybody is there, somebody is on the
+ * way: a worker that was woken, or that is being made. That is the rule everything here keeps,
+ * under the lock:
  *
- *     ready_count <= waking, unless no worker may be had
+ *     ready is empty, or waking > 0, or no worker may be had
  *
- * Whoever becomes ready raises the left side, and relieve_locked() then the right one. A worker on
- * its way lowers both by one when it takes a client, or only the right one when the list is empty;
- * a worker that has finished with a client looks at the list before it rests, and only lowers the
- * left one. So no client is ever left lying while a thread rests, and none is woken that finds
- * nothing to do unless another was quicker.
+ * Only one at a time needs to be on the way. The one that arrives takes a client, and in the same
+ * critical section sends for the next if there are more; then it may block as long as it likes. A
+ * worker that has finished with a client looks at the list before it rests. So clients whose
+ * handlers block get a thread each, one wake-up after the other, while clients that are done before
+ * the next worker has arrived are served by the one that is here, with no wake-up at all.
  *
- * Where no worker may be had, at the limit or because a thread cannot be made, the client stays in
+ * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the list: every worker that finishes looks there, and the keeper tries to make one again after
  * 100 ms. A worker that decides to leave does so under the lock with the list empty, but its end
  * hook runs outside of it and it counts as a thread until afterwards; what came meanwhile is looked
  * at again then.
+ *
+ * Waking is done with the lock released, since it is a system call. By then the worker may have
+ * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept for
+ * the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
  *
  * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server
  * for the last time when it releases the lock, unless it still has to make others: they count
@@ -28,7 +33,9 @@
  */
 #include "engine/crew.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/server.h"
@@ -57,6 +64,12 @@ void mtsi_crew_init(struct mtsi_crew *crew)
 void mtsi_crew_free(struct mtsi_crew *crew)
 {
 	mtsi_must(crew->threads == 0 && crew->ready == NULL);
+	while (crew->seats != NULL) {
+		struct mtsi_seat *seat = crew->seats;
+		crew->seats = seat->next;
+		mtsi_signal_destroy(&seat->signal);
+		free(seat);
+	}
 	mtsi_signal_destroy(&crew->gone);
 	mtsi_lock_destroy(&crew->lock);
 }
@@ -73,16 +86,6 @@ static void unlink_idle_locked(struct mtsi_crew *crew, struct mtsi_worker *worke
 	}
 }
 
-static void wake_one_locked(struct mtsi_crew *crew)
-{
-	struct mtsi_worker *worker = crew->idle;
-	unlink_idle_locked(crew, worker);
-	worker->woken = true;
-	crew->waking++;
-	/* Under the lock: once it is released the worker may serve, leave, and be no more. */
-	mtsi_signal_one(&worker->wake);
-}
-
 static bool may_make_locked(const struct mts_server *server)
 {
 	const unsigned limit = server->options.max_threads;
@@ -90,58 +93,107 @@ static bool may_make_locked(const struct mts_server *server)
 	return crew->short_until == 0 && (limit == 0 || crew->threads < limit);
 }
 
-/*
- * Sees to it that a worker is on its way to each ready client, as far as that can be. How many
- * threads the caller must make, after it has released the lock; they count already.
- */
-static size_t relieve_locked(struct mts_server *server)
+/* What is still to be done, once the lock is released, so that a worker comes. */
+struct relief {
+	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
+	bool make; /* make a worker; it counts already */
+};
+
+/* Sees to it that a worker is on its way if anybody is ready, as far as that can be. */
+static struct relief relieve_locked(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
-	size_t make = 0;
+	struct relief relief = {NULL, false};
 	mtsi_lock_assert_held(&crew->lock);
-	while (crew->ready_count > crew->waking) {
-		if (crew->idle != NULL) {
-			wake_one_locked(crew);
-		} else if (may_make_locked(server)) {
-			crew->threads++;
-			crew->waking++;
-			make++;
-		} else {
-			break;
+	if (crew->ready == NULL || crew->waking > 0) {
+		return relief;
+	}
+	struct mtsi_worker *worker = crew->idle;
+	if (worker != NULL) {
+		unlink_idle_locked(crew, worker);
+		worker->woken = true;
+		relief.wake = worker->seat;
+		crew->waking++;
+	} else if (may_make_locked(server)) {
+		relief.make = true;
+		crew->waking++;
+		crew->threads++;
+		if (crew->threads > crew->threads_peak) {
+			crew->threads_peak = crew->threads;
 		}
 	}
-	if (crew->threads > crew->threads_peak) {
-		crew->threads_peak = crew->threads;
-	}
-	return make;
+	return relief;
 }
 
-static void could_not_make(struct mts_server *server, size_t count, int result)
+static void could_not_make(struct mts_server *server, int result)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	crew->threads -= count;
-	crew->waking -= count;
+	crew->threads--;
+	crew->waking--;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
+	const size_t waiting = crew->ready_count;
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, count);
-	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; clients wait", strerror(-result));
+	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
+	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; %zu clients wait",
+		strerror(-result), waiting);
 	mtsi_keeper_wake(server);
 }
 
-static void make_workers(struct mts_server *server, size_t count)
+static struct mtsi_seat *take_seat(struct mts_server *server)
 {
-	const size_t stack = server->options.stack_size + OWN_STACK;
-	for (; count > 0; count--) {
-		pthread_t thread;
-		const int result = mtsi_thread_start(&thread, stack, worker_body, server);
-		if (result != 0) {
-			could_not_make(server, count, result);
-			return;
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	struct mtsi_seat *seat = crew->seats;
+	if (seat != NULL) {
+		crew->seats = seat->next;
+	}
+	mtsi_lock_release(&crew->lock);
+	if (seat == NULL) {
+		seat = malloc(sizeof(*seat));
+		if (seat != NULL) {
+			seat->server = server;
+			mtsi_signal_init(&seat->signal);
 		}
+	}
+	return seat;
+}
+
+static void give_seat_locked(struct mtsi_crew *crew, struct mtsi_seat *seat)
+{
+	seat->next = crew->seats;
+	crew->seats = seat;
+}
+
+static void make_worker(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &server->crew;
+	pthread_t thread;
+	struct mtsi_seat *seat = take_seat(server);
+	if (seat == NULL) {
+		could_not_make(server, -ENOMEM);
+		return;
+	}
+	const size_t stack = server->options.stack_size + OWN_STACK;
+	const int result = mtsi_thread_start(&thread, stack, worker_body, seat);
+	if (result != 0) {
+		mtsi_lock_take(&crew->lock);
+		give_seat_locked(crew, seat);
+		mtsi_lock_release(&crew->lock);
+		could_not_make(server, result);
+	}
+}
+
+static void send_relief(struct mts_server *server, struct relief relief)
+{
+	if (relief.wake != NULL) {
+		mtsi_signal_one(&relief.wake->signal);
+	}
+	if (relief.make) {
+		make_worker(server);
 	}
 }
 
@@ -156,31 +208,29 @@ void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t
 	*crew->ready_end = first;
 	crew->ready_end = &last->next;
 	crew->ready_count += count;
-	const size_t make = relieve_locked(server);
-	const size_t short_of = crew->ready_count > crew->waking ? crew->ready_count - crew->waking : 0;
+	const struct relief relief = relieve_locked(server);
+	const bool nobody = crew->waking == 0;
 	mtsi_lock_release(&crew->lock);
-	make_workers(server, make);
-	if (short_of > 0) {
-		mtsi_count_shared(
-			&server->stats, MTS_STAT_THREAD_WAITS, short_of < count ? short_of : count);
-		mtsi_log(server, MTSI_LOG_THREAD, "all threads are taken; clients wait");
+	send_relief(server, relief);
+	if (nobody) {
+		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, count);
+		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
 	}
 }
 
 uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &server->crew;
-	size_t make = 0;
+	struct relief relief = {NULL, false};
 	mtsi_lock_take(&crew->lock);
 	if (crew->short_until != 0 && crew->short_until <= now) {
 		crew->short_until = 0;
-		make = relieve_locked(server);
+		relief = relieve_locked(server);
 	}
-	mtsi_lock_release(&crew->lock);
-	make_workers(server, make);
-	mtsi_lock_take(&crew->lock);
 	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
 	mtsi_lock_release(&crew->lock);
+	/* If that fails, the keeper is woken, and so comes here again. */
+	send_relief(server, relief);
 	return due;
 }
 
@@ -218,7 +268,7 @@ static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 	}
 	crew->idle = worker;
 	while (!worker->woken) {
-		const bool in_time = mtsi_signal_wait(&worker->wake, &crew->lock, until);
+		const bool in_time = mtsi_signal_wait(&worker->seat->signal, &crew->lock, until);
 		if (worker->woken) {
 			break;
 		}
@@ -236,11 +286,14 @@ static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 
 static void work_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 {
+	struct mts_server *server = worker->server;
 	do {
 		struct mts_client *client;
 		while ((client = take_locked(crew)) != NULL) {
+			const struct relief relief = relieve_locked(server);
 			worker->client = client;
 			mtsi_lock_release(&crew->lock);
+			send_relief(server, relief);
 			mtsi_turn(worker, client);
 			mtsi_lock_take(&crew->lock);
 			worker->client = NULL;
@@ -293,12 +346,13 @@ static void leave(struct mtsi_worker *worker)
 	crew->somebody_left = true;
 	crew->threads--;
 	crew->leaving_now--;
-	const size_t make = relieve_locked(server);
+	give_seat_locked(crew, worker->seat);
+	const struct relief relief = relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	make_workers(server, make);
+	send_relief(server, relief);
 	if (another) {
 		mtsi_thread_join(before);
 	}
@@ -306,12 +360,13 @@ static void leave(struct mtsi_worker *worker)
 
 static void *worker_body(void *argument)
 {
-	struct mts_server *server = argument;
+	struct mtsi_seat *seat = argument;
+	struct mts_server *server = seat->server;
 	const struct mtsi_options *options = &server->options;
 	struct mtsi_worker worker;
 	memset(&worker, 0, offsetof(struct mtsi_worker, small));
 	worker.server = server;
-	mtsi_signal_init(&worker.wake);
+	worker.seat = seat;
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
 	if (options->on_thread_start != NULL) {
@@ -325,7 +380,6 @@ static void *worker_body(void *argument)
 		mtsi_pages_give(worker.large, MTSI_LARGE);
 	}
 	leave(&worker);
-	mtsi_signal_destroy(&worker.wake);
 	return NULL;
 }
 
@@ -343,7 +397,7 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
 	mtsi_lock_take(&crew->lock);
 	crew->dismissed = true;
 	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
-		mtsi_signal_one(&worker->wake);
+		mtsi_signal_one(&worker->seat->signal);
 	}
 	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}

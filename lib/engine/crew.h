@@ -14,6 +14,13 @@ struct mts_client;
 struct mts_server;
 struct mtsi_worker;
 
+/* Where a worker rests. Seats outlive workers, and are used again. */
+struct mtsi_seat {
+	struct mts_server *server; /* constant */
+	struct mtsi_signal signal;
+	struct mtsi_seat *next; /* among the free ones; the crew's lock */
+};
+
 /* The threads that serve, and the clients that wait for one. */
 struct mtsi_crew {
 	struct mtsi_lock lock; /* guards the rest */
@@ -22,6 +29,7 @@ struct mtsi_crew {
 	size_t ready_count;
 	struct mtsi_worker *workers; /* all that run */
 	struct mtsi_worker *idle; /* those that rest, the latest first */
+	struct mtsi_seat *seats; /* those that no worker has */
 	size_t threads; /* workers that run, begin or end */
 	size_t threads_peak;
 	size_t leaving_now; /* of these, those that have decided to end */

@@ -114,6 +114,9 @@ static void *keeper_body(void *argument)
 	struct mts_server *server = argument;
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-keeper");
+	/* Not before the start is over: callbacks must find a server that runs. */
+	mtsi_lock_take(&server->life.lock);
+	mtsi_lock_release(&server->life.lock);
 	const int result = mtsi_keeper(server);
 	mtsi_lock_take(&server->life.lock);
 	server->life.result = result;

@@ -45,7 +45,7 @@ struct mtsi_worker {
 	bool woken; /* taken from the stack of idle ones, to look for work */
 	struct mts_client
 		*client; /* written by this thread under the lock, so it may read it without */
-	struct mtsi_signal wake;
+	struct mtsi_seat *seat; /* where it rests */
 
 	_Atomic uint64_t since; /* when its client's last bytes came; others read it */
 	struct mtsi_stats stats;

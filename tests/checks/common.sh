@@ -69,14 +69,11 @@ public_functions()
 		tr '\n' ' ' | grep -oE '\bmts_[a-z0-9_]+ *\(' | tr -d ' (' | LC_ALL=C sort -u
 }
 
-# The program that the README shows: the indented lines from its #include on.
+# The program that the README shows.
 readme_program()
 {
-	awk '
-		/^(\t|    )#include <mtserver.h>/ { inside = 1 }
-		inside && /^[^ \t]/ { exit }
-		inside { sub(/^(\t|    )/, ""); print }
-	' "$srcdir/README"
+	awk '/^```/ { inside = !done && $0 == "```c"; done = done || inside; next } inside' \
+		"$srcdir/README"
 }
 
 # wait_until SENTENCE COMMAND...: waits up to 30 seconds for the command to succeed.

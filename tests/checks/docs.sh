@@ -14,7 +14,7 @@ inside { comment = comment "\n" $0 }
 	sub(/.*[^a-z0-9_]/, "", name)
 	if (comment == "")
 		print name ": a comment"
-	if (comment !~ /@par Threads/)
+	if (comment !~ /@par Threads\n/)
 		print name ": @par Threads"
 	if (comment !~ /@since [0-9]/)
 		print name ": @since"

@@ -68,6 +68,9 @@ static int connect_tcp(const char *address)
 		end--;
 	}
 	snprintf(host, sizeof(host), "%.*s", (int)(end - start), start);
+	/* The library knows this name without a resolver, and so must its tests. */
+	if (strcmp(host, "localhost") == 0)
+		strcpy(host, "127.0.0.1");
 
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;

@@ -85,6 +85,34 @@ START_TEST(a_closing_client_ends_the_pause)
 }
 END_TEST
 
+static struct scene *stage;
+static int leaving;
+
+static void leave_meanwhile(void)
+{
+	close(leaving);
+	while (mtsi_door_clients(stage->server) > 0) {
+	}
+}
+
+/* The descriptor becomes free after accept has failed and before there is a pause: no pause is due. */
+START_TEST(a_client_that_closes_meanwhile)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	stage = &scene;
+	leaving = scene_visit(&scene);
+	fault_clock_stop(true);
+	fault_hook(FAULT_ACCEPT, leave_meanwhile);
+	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
+	const int peer = scene_visit(&scene);
+	close(peer);
+	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
 /* A lingering socket gives up its descriptor, and there is no pause at all. */
 START_TEST(a_lingerer_is_evicted_first)
 {
@@ -194,6 +222,7 @@ int main(void)
 	tcase_add_loop_test(cases, a_shortage_backs_off, 0, SHORTAGES);
 	tcase_add_test(cases, pauses_are_bounded);
 	tcase_add_test(cases, a_closing_client_ends_the_pause);
+	tcase_add_test(cases, a_client_that_closes_meanwhile);
 	tcase_add_test(cases, a_lingerer_is_evicted_first);
 	tcase_add_loop_test(cases, a_connections_trouble_is_passed_over, 0, TROUBLES);
 	tcase_add_test(cases, a_signal_is_passed_over);

@@ -106,6 +106,17 @@ START_TEST(for_a_lingerer_at_the_stop)
 }
 END_TEST
 
+/* Until the listeners are out of epoll, since there is no room. */
+static void wait_until_listeners_rest(mts_server *server)
+{
+	bool watched = true;
+	while (watched) {
+		mtsi_lock_take(&server->door.lock);
+		watched = server->door.watched;
+		mtsi_lock_release(&server->door.lock);
+	}
+}
+
 /* The only client leaves and the listeners cannot be watched: they must be tried again. */
 START_TEST(for_listeners_when_there_is_room_again)
 {
@@ -117,6 +128,7 @@ START_TEST(for_listeners_when_there_is_room_again)
 	const int first = scene_visit(&scene);
 	const int second = peer_connect(scene.server, 0);
 	const int third = peer_connect(scene.server, 1);
+	wait_until_listeners_rest(scene.server);
 	fault_watch_only(EPOLLIN);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i % ERRORS], (uint32_t)_i / ERRORS, 3);
 	close(first);
@@ -154,6 +166,7 @@ START_TEST(for_listeners_when_the_limit_is_raised)
 	scene_start(&scene);
 	const int first = scene_visit(&scene);
 	const int second = peer_connect(scene.server, 0);
+	wait_until_listeners_rest(scene.server);
 	fault_watch_only(EPOLLIN);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, 3);
 	fault_inside(true);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Listening on sockets that the program made itself. On success they are the server's, to the close; on
+ * failure they stay the caller's, just as they were.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static mts_server *bare_server(void)
+{
+	mts_server *server = mts_server_create(echo, NULL);
+	ck_assert_ptr_nonnull(server);
+	return server;
+}
+
+static int inet_socket(int type, bool listening)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int fd = socket(AF_INET, type, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert(!listening || listen(fd, 5) == 0);
+	return fd;
+}
+
+static void talk(const mts_server *server, size_t index)
+{
+	const int peer = peer_connect(server, index);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "hello");
+	close(peer);
+}
+
+static bool open_still(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+START_TEST(adopted)
+{
+	const int fd = inet_socket(SOCK_STREAM, true);
+	mts_server *server = server_new(echo, NULL);
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	ck_assert_int_eq(strncmp(mts_server_address(server, 1), "127.0.0.1:", 10), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	server_start(server);
+	talk(server, 0);
+	talk(server, 1);
+	server_end(server);
+	ck_assert(!open_still(fd));
+}
+END_TEST
+
+START_TEST(adopted_and_never_run)
+{
+	const int fd = inet_socket(SOCK_STREAM, true);
+	mts_server *server = bare_server();
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert(!open_still(fd));
+}
+END_TEST
+
+/* The file is the business of whoever made it. */
+START_TEST(adopted_unix)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct stat status;
+	snprintf(name.sun_path, sizeof(name.sun_path), "/tmp/mts-adopted-%d", (int)getpid());
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	mts_server *server = bare_server();
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	ck_assert_str_eq(mts_server_address(server, 0) + 5, name.sun_path);
+	server_start(server);
+	talk(server, 0);
+	server_end(server);
+	ck_assert(!open_still(fd));
+	ck_assert_int_eq(stat(name.sun_path, &status), 0);
+	ck_assert_int_eq(unlink(name.sun_path), 0);
+}
+END_TEST
+
+static void refuse(mts_server *server, int fd, int result)
+{
+	const int flags = fcntl(fd, F_GETFD);
+	const int status = fcntl(fd, F_GETFL);
+	char start[64];
+	snprintf(start, sizeof(start), "cannot listen on descriptor %d: ", fd);
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), result);
+	const char *sentence = mts_server_error(server);
+	ck_assert_msg(strncmp(sentence, start, strlen(start)) == 0, "%s", sentence);
+	ck_assert_ptr_null(mts_server_address(server, 0));
+	ck_assert_int_eq(fcntl(fd, F_GETFD), flags);
+	ck_assert_int_eq(fcntl(fd, F_GETFL), status);
+}
+
+START_TEST(refused)
+{
+	int pipes[2];
+	int pair[2];
+	mts_server *server = bare_server();
+	const int silent = inet_socket(SOCK_STREAM, false);
+	const int datagram = inet_socket(SOCK_DGRAM, false);
+	const int file = open("/dev/null", O_RDWR);
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	refuse(server, silent, -EINVAL);
+	refuse(server, datagram, -EINVAL);
+	refuse(server, pair[0], -EINVAL);
+	refuse(server, file, -ENOTSOCK);
+	refuse(server, pipes[0], -ENOTSOCK);
+	refuse(server, -1, -EBADF);
+	ck_assert_str_eq(mts_server_error(server), "cannot listen on descriptor -1: Bad file descriptor");
+	refuse(server, 1000000, -EBADF);
+	const int all[] = {silent, datagram, file, pipes[0], pipes[1], pair[0], pair[1]};
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		ck_assert_int_eq(close(all[i]), 0);
+	}
+}
+END_TEST
+
+/* A socket with boundaries between messages listens too, but is no stream. */
+START_TEST(not_a_stream)
+{
+	const int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+	mts_server *server = bare_server();
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	refuse(server, fd, -EINVAL);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+/* What is the server's already it cannot get again: it would close it twice. */
+START_TEST(given_twice)
+{
+	const int fd = inet_socket(SOCK_STREAM, true);
+	mts_server *server = bare_server();
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	ck_assert_int_lt(mts_server_listen_fd(server, fd), 0);
+	ck_assert_str_ne(mts_server_error(server), "");
+	ck_assert_ptr_null(mts_server_address(server, 1));
+	server_start(server);
+	talk(server, 0);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(too_late)
+{
+	const int fd = inet_socket(SOCK_STREAM, true);
+	mts_server *server = server_new(echo, NULL);
+	server_start(server);
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), -EBUSY);
+	server_end(server);
+	ck_assert_int_eq(mts_server_listen_fd(NULL, fd), -EINVAL);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("listen, adopted sockets");
+	TCase *cases = tcase_create("adopted");
+	tcase_set_timeout(cases, 120);
+	tcase_add_test(cases, adopted);
+	tcase_add_test(cases, adopted_and_never_run);
+	tcase_add_test(cases, adopted_unix);
+	tcase_add_test(cases, refused);
+	tcase_add_test(cases, not_a_stream);
+	tcase_add_test(cases, given_twice);
+	tcase_add_test(cases, too_late);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Listening on Unix sockets.
+ *
+ * A path is a file that outlives its server, so most of this is about files: a stale one is replaced, one
+ * that somebody answers on is not, what is no socket is never touched, and at the end only the file that
+ * the server made is removed. Each test works in a folder of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static char folder[64];
+static char path[80]; /* in it */
+static char address[96]; /* of it */
+static int descriptors;
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/mts-listen-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	snprintf(address, sizeof(address), "unix:%s", path);
+	descriptors = count_descriptors();
+}
+
+static void remove_folder(void)
+{
+	ck_assert_int_eq(count_descriptors(), descriptors);
+	(void)unlink(path);
+	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
+}
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static mts_server *bare_server(void)
+{
+	mts_server *server = mts_server_create(echo, NULL);
+	ck_assert_ptr_nonnull(server);
+	return server;
+}
+
+static void expect_listen(mts_server *server, const char *where, int result)
+{
+	const int got = mts_server_listen(server, where);
+	ck_assert_msg(got == result, "listen on %s: %d instead of %d: %s", where, got, result,
+		mts_server_error(server));
+}
+
+static void destroy(mts_server *server)
+{
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+
+static void talk(const mts_server *server, size_t index)
+{
+	const int peer = peer_connect(server, index);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "hello");
+	close(peer);
+}
+
+static bool exists(const char *file)
+{
+	struct stat status;
+	return lstat(file, &status) == 0;
+}
+
+static void write_file(const char *file)
+{
+	const int fd = open(file, O_CREAT | O_WRONLY | O_EXCL | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+}
+
+static int unix_socket(int type, bool listening)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	strcpy(name.sun_path, path);
+	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	ck_assert(!listening || listen(fd, 0) == 0);
+	return fd;
+}
+
+START_TEST(path_socket)
+{
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	ck_assert_str_eq(mts_server_address(server, 0), address);
+	ck_assert(exists(path));
+	server_start(server);
+	talk(server, 0);
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), 0);
+	ck_assert(!exists(path));
+	ck_assert_str_eq(mts_server_address(server, 0), address);
+	destroy(server);
+}
+END_TEST
+
+/* It goes away with a server that never ran, too. */
+START_TEST(path_never_run)
+{
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	destroy(server);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(stale_file_is_replaced)
+{
+	close(unix_socket(SOCK_STREAM, true));
+	ck_assert(exists(path));
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	server_start(server);
+	talk(server, 0);
+	server_end(server);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+static void expect_in_use(void)
+{
+	char sentence[160];
+	mts_server *server = bare_server();
+	snprintf(sentence, sizeof(sentence), "cannot listen on %s: Address already in use", address);
+	expect_listen(server, address, -EADDRINUSE);
+	ck_assert_str_eq(mts_server_error(server), sentence);
+	destroy(server);
+	ck_assert(exists(path));
+}
+
+START_TEST(live_socket_is_refused)
+{
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	expect_in_use();
+	expect_listen(server, address, -EADDRINUSE);
+	server_start(server);
+	expect_in_use();
+	talk(server, 0);
+	server_end(server);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+/* Its queue is full, so it cannot even be asked: somebody is there all the same. */
+START_TEST(busy_socket_is_refused)
+{
+	const int fd = unix_socket(SOCK_STREAM, true);
+	int peers[2];
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	strcpy(name.sun_path, path);
+	for (int i = 0; i < 2; i++) {
+		peers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(peers[i], (struct sockaddr *)&name, sizeof(name));
+	}
+	expect_in_use();
+	close(peers[0]);
+	close(peers[1]);
+	close(fd);
+}
+END_TEST
+
+START_TEST(other_kinds_of_sockets_are_refused)
+{
+	const int fd = unix_socket(SOCK_DGRAM, false);
+	expect_in_use();
+	close(fd);
+}
+END_TEST
+
+START_TEST(other_files_are_left_alone)
+{
+	char target[96];
+	write_file(path);
+	expect_in_use();
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	expect_in_use();
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	expect_in_use();
+	ck_assert_int_eq(unlink(path), 0);
+	snprintf(target, sizeof(target), "%s-nowhere", path);
+	ck_assert_int_eq(symlink(target, path), 0);
+	expect_in_use();
+	ck_assert(!exists(target));
+}
+END_TEST
+
+/* At the end there is another file where ours was: a regular one, or the socket of a successor. */
+START_TEST(replaced_file_stays)
+{
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	write_file(path);
+	server_start(server);
+	server_end(server);
+	ck_assert(exists(path));
+	ck_assert_int_eq(unlink(path), 0);
+	server = bare_server();
+	expect_listen(server, address, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	mts_server *successor = bare_server();
+	expect_listen(successor, address, 0);
+	destroy(server);
+	server_start(successor);
+	talk(successor, 0);
+	server_end(successor);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+/* Removed by somebody else meanwhile: that is no failure. */
+START_TEST(file_is_gone)
+{
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	server_start(server);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(folder_that_is_not_there)
+{
+	char where[160];
+	char sentence[256];
+	mts_server *server = bare_server();
+	snprintf(where, sizeof(where), "unix:%s/nowhere/socket", folder);
+	snprintf(sentence, sizeof(sentence), "cannot listen on %s: No such file or directory", where);
+	expect_listen(server, where, -ENOENT);
+	ck_assert_str_eq(mts_server_error(server), sentence);
+	destroy(server);
+}
+END_TEST
+
+/* The longest path, and one byte more. */
+START_TEST(long_paths)
+{
+	char where[200];
+	mts_server *server = bare_server();
+	memset(where, 'x', sizeof(where));
+	const int start = snprintf(where, sizeof(where), "unix:%s/", folder);
+	memset(where + start, 'x', sizeof(where) - (size_t)start);
+	where[5 + 108] = '\0';
+	expect_listen(server, where, -ENAMETOOLONG);
+	where[5 + 107] = '\0';
+	expect_listen(server, where, 0);
+	ck_assert_str_eq(mts_server_address(server, 0), where);
+	ck_assert(exists(where + 5));
+	destroy(server);
+	ck_assert(!exists(where + 5));
+}
+END_TEST
+
+START_TEST(abstract_socket)
+{
+	char where[64];
+	snprintf(where, sizeof(where), "unix:@mts-listen-%d", (int)getpid());
+	mts_server *server = bare_server();
+	mts_server *other = bare_server();
+	expect_listen(server, where, 0);
+	ck_assert_str_eq(mts_server_address(server, 0), where);
+	expect_listen(other, where, -EADDRINUSE);
+	server_start(server);
+	talk(server, 0);
+	server_end(server);
+	expect_listen(other, where, 0);
+	destroy(other);
+}
+END_TEST
+
+/* All kinds at once. */
+START_TEST(side_by_side)
+{
+	char where[64];
+	snprintf(where, sizeof(where), "unix:@mts-both-%d", (int)getpid());
+	mts_server *server = bare_server();
+	expect_listen(server, address, 0);
+	expect_listen(server, where, 0);
+	expect_listen(server, "127.0.0.1:0", 0);
+	server_start(server);
+	for (size_t i = 0; i < 3; i++) {
+		talk(server, i);
+	}
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("listen, Unix sockets");
+	TCase *cases = tcase_create("unix");
+	tcase_set_timeout(cases, 120);
+	tcase_add_checked_fixture(cases, make_folder, remove_folder);
+	tcase_add_test(cases, path_socket);
+	tcase_add_test(cases, path_never_run);
+	tcase_add_test(cases, stale_file_is_replaced);
+	tcase_add_test(cases, live_socket_is_refused);
+	tcase_add_test(cases, busy_socket_is_refused);
+	tcase_add_test(cases, other_kinds_of_sockets_are_refused);
+	tcase_add_test(cases, other_files_are_left_alone);
+	tcase_add_test(cases, replaced_file_stays);
+	tcase_add_test(cases, file_is_gone);
+	tcase_add_test(cases, folder_that_is_not_there);
+	tcase_add_test(cases, long_paths);
+	tcase_add_test(cases, abstract_socket);
+	tcase_add_test(cases, side_by_side);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
