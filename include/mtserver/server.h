@@ -61,7 +61,7 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * @retval -ENAMETOOLONG the path of a Unix socket is too long
  * @retval -EBUSY the server runs or ran
  * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
- * @retval -ENOENT the name does not resolve
+ * @retval -ENOENT the name does not resolve, or the folder of the path does not exist
  * @retval -EAGAIN the name does not resolve at the moment
  * @retval -ENOMEM memory is short
  * @retval "another negative errno" what socket(2), bind(2) or listen(2) said. On failure nothing of
@@ -81,7 +81,8 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  *        It is made non-blocking and close-on-exec. The file of a Unix socket is left alone at the
  *        end.
  * @retval 0 taken
- * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket
+ * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket, or the server has
+ *         it already
  * @retval -EBADF @p fd is no open descriptor
  * @retval -ENOTSOCK @p fd is no socket
  * @retval -EBUSY the server runs or ran

@@ -129,9 +129,10 @@ const char *mts_client_local(mts_client *client)
 	if (text[0] == '\0') {
 		struct mtsi_target bound;
 		struct mtsi_peer local;
-		mtsi_bound_address(client->fd, &bound);
-		mtsi_peer_from(&local, (const struct sockaddr *)&bound.address, bound.size);
-		(void)mtsi_peer_format(&local, text, MTSI_ADDRESS_SPACE);
+		if (mtsi_bound_address(client->fd, &bound) == 0) {
+			mtsi_peer_from(&local, (const struct sockaddr *)&bound.address, bound.size);
+			(void)mtsi_peer_format(&local, text, MTSI_ADDRESS_SPACE);
+		}
 	}
 	return text;
 }

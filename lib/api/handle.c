@@ -37,6 +37,10 @@ int mts_server_listen_fd(mts_server *server, int fd)
 		return result;
 	}
 	result = mtsi_listeners_adopt(server, fd);
+	if (result == -EALREADY) {
+		return mtsi_fail(
+			server, -EINVAL, "cannot listen on descriptor %d: the server has it already", fd);
+	}
 	if (result == -EINVAL) {
 		return mtsi_fail(server, result,
 			"cannot listen on descriptor %d: it is not a listening stream socket", fd);

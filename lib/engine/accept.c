@@ -44,7 +44,7 @@ static bool about_the_connection(int result)
 	}
 }
 
-static void failed(struct mts_server *server, int result)
+static void failed(struct mts_server *server, int result, uint64_t freed)
 {
 	mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
 	if (about_the_connection(result)) {
@@ -52,7 +52,7 @@ static void failed(struct mts_server *server, int result)
 	}
 	mtsi_log(server, MTSI_LOG_ACCEPT, "cannot accept: %s", strerror(-result));
 	if (!mtsi_linger_evict(server)) {
-		mtsi_door_pause(server, mtsi_clock_now());
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
 	}
 }
 
@@ -82,7 +82,8 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 	struct mts_client *first = NULL;
 	struct mts_client **end = &first;
 	size_t count = 0;
-	size_t room = mtsi_door_room(server);
+	uint64_t freed;
+	const size_t room = mtsi_door_room(server, &freed);
 	int result = 0;
 	for (int tries = 0; tries < BATCH && count < room; tries++) {
 		struct mts_client *client = accept_one(server, listener, &result);
@@ -94,7 +95,7 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 		} else if (!about_the_connection(result)) {
 			break;
 		} else {
-			failed(server, result);
+			failed(server, result, freed);
 		}
 	}
 	if (count > 0) {
@@ -102,6 +103,6 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 		mtsi_crew_offer(server, first, count);
 	}
 	if (result != 0 && result != -EAGAIN && !about_the_connection(result)) {
-		failed(server, result);
+		failed(server, result, freed);
 	}
 }

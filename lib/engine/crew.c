@@ -11,7 +11,8 @@
  *     ready is empty, or waking > 0, or no worker may be had
  *
  * Only one at a time needs to be on the way. The one that arrives takes a client, and in the same
- * critical section sends for the next if there are more; then it may block as long as it likes. A
+ * critical section sends for the next if there are more; then it may block as long as it likes, in
+ * the program's hook for new threads too. A
  * worker that has finished with a client looks at the list before it rests. So clients whose
  * handlers block get a thread each, one wake-up after the other, while clients that are done before
  * the next worker has arrived are served by the one that is here, with no wake-up at all.
@@ -118,9 +119,6 @@ static struct relief relieve_locked(struct mts_server *server)
 		relief.make = true;
 		crew->waking++;
 		crew->threads++;
-		if (crew->threads > crew->threads_peak) {
-			crew->threads_peak = crew->threads;
-		}
 	}
 	return relief;
 }
@@ -133,10 +131,15 @@ static void could_not_make(struct mts_server *server, int result)
 	crew->waking--;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
 	const size_t waiting = crew->ready_count;
+	/* Somebody may have gone to rest meanwhile; none can be made now, so this only wakes. */
+	const struct relief relief = relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
+	if (relief.wake != NULL) {
+		mtsi_signal_one(&relief.wake->signal);
+	}
 	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
 	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; %zu clients wait",
 		strerror(-result), waiting);
@@ -284,36 +287,88 @@ static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 	return true;
 }
 
-static void work_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+static void link_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 {
-	struct mts_server *server = worker->server;
-	do {
-		struct mts_client *client;
-		while ((client = take_locked(crew)) != NULL) {
-			const struct relief relief = relieve_locked(server);
-			worker->client = client;
-			mtsi_lock_release(&crew->lock);
-			send_relief(server, relief);
-			mtsi_turn(worker, client);
-			mtsi_lock_take(&crew->lock);
-			worker->client = NULL;
-		}
-	} while (!crew->dismissed && rest_locked(crew, worker));
-	crew->leaving_now++;
-}
-
-static void enlist(struct mtsi_worker *worker)
-{
-	struct mtsi_crew *crew = &worker->server->crew;
-	mtsi_lock_take(&crew->lock);
+	mtsi_lock_assert_held(&crew->lock);
 	crew->waking--;
+	crew->enlisted++;
+	if (crew->enlisted > crew->threads_peak) {
+		crew->threads_peak = crew->enlisted;
+	}
 	worker->next = crew->workers;
 	if (crew->workers != NULL) {
 		crew->workers->previous = worker;
 	}
 	crew->workers = worker;
-	work_locked(crew, worker);
+}
+
+/*
+ * Takes a client for this worker, and sends for the next one: true, with the lock released. False
+ * when there is none, and the lock is still held.
+ */
+static bool take_turn(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_assert_held(&crew->lock);
+	worker->client = take_locked(crew);
+	if (worker->client == NULL) {
+		return false;
+	}
+	const struct relief relief = relieve_locked(server);
 	mtsi_lock_release(&crew->lock);
+	send_relief(server, relief);
+	return true;
+}
+
+static void run_start_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &worker->server->options;
+	if (options->on_thread_start != NULL) {
+		options->on_thread_start(options->on_thread_user);
+	}
+}
+
+static void run_end_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &worker->server->options;
+	if (options->on_thread_end != NULL) {
+		options->on_thread_end(options->on_thread_user);
+	}
+}
+
+/* Serves the client that was taken, and forgets it. Returns with the lock held. */
+static void finish_turn(struct mtsi_worker *worker)
+{
+	mtsi_turn(worker, worker->client);
+	mtsi_lock_take(&worker->server->crew.lock);
+	worker->client = NULL;
+}
+
+/* A new worker reports, with its first client, and goes on until it may leave. */
+static void work(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	mtsi_lock_take(&crew->lock);
+	link_locked(crew, worker);
+	const bool taken = take_turn(worker);
+	if (!taken) {
+		mtsi_lock_release(&crew->lock);
+	}
+	run_start_hook(worker);
+	if (taken) {
+		finish_turn(worker);
+	} else {
+		mtsi_lock_take(&crew->lock);
+	}
+	do {
+		while (take_turn(worker)) {
+			finish_turn(worker);
+		}
+	} while (!crew->dismissed && rest_locked(crew, worker));
+	crew->leaving_now++;
+	mtsi_lock_release(&crew->lock);
+	run_end_hook(worker);
 }
 
 static void unlink_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
@@ -345,6 +400,7 @@ static void leave(struct mtsi_worker *worker)
 	crew->last = pthread_self();
 	crew->somebody_left = true;
 	crew->threads--;
+	crew->enlisted--;
 	crew->leaving_now--;
 	give_seat_locked(crew, worker->seat);
 	const struct relief relief = relieve_locked(server);
@@ -362,20 +418,13 @@ static void *worker_body(void *argument)
 {
 	struct mtsi_seat *seat = argument;
 	struct mts_server *server = seat->server;
-	const struct mtsi_options *options = &server->options;
 	struct mtsi_worker worker;
 	memset(&worker, 0, offsetof(struct mtsi_worker, small));
 	worker.server = server;
 	worker.seat = seat;
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
-	if (options->on_thread_start != NULL) {
-		options->on_thread_start(options->on_thread_user);
-	}
-	enlist(&worker);
-	if (options->on_thread_end != NULL) {
-		options->on_thread_end(options->on_thread_user);
-	}
+	work(&worker);
 	if (worker.large != NULL) {
 		mtsi_pages_give(worker.large, MTSI_LARGE);
 	}
@@ -421,7 +470,7 @@ bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *s
 	mtsi_lock_take(&crew->lock);
 	for (const struct mtsi_worker *w = crew->workers; w != NULL && !found; w = w->next) {
 		if (w->client != NULL && n-- == 0) {
-			/* As long as the worker names it, its slot is not given to another. */
+			/* Its slot is not given to another: this is asked after the last accept. */
 			served->id = w->client->id;
 			served->peer = w->client->peer;
 			served->since = atomic_load_explicit(&w->since, memory_order_relaxed);

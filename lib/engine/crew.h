@@ -31,7 +31,8 @@ struct mtsi_crew {
 	struct mtsi_worker *idle; /* those that rest, the latest first */
 	struct mtsi_seat *seats; /* those that no worker has */
 	size_t threads; /* workers that run, begin or end */
-	size_t threads_peak;
+	size_t enlisted; /* of these, those that have begun */
+	size_t threads_peak; /* the most that were enlisted at once */
 	size_t leaving_now; /* of these, those that have decided to end */
 	size_t waking; /* workers on their way to the ready list: woken, or being made */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */

@@ -33,6 +33,7 @@ void mtsi_door_init(struct mtsi_door *door)
 	door->armed = false;
 	door->open = false;
 	door->short_until = 0;
+	door->freed = 0;
 	door->short_for = 0;
 	atomic_init(&door->max_clients, 0);
 }
@@ -102,11 +103,12 @@ void mtsi_door_shut(struct mts_server *server)
 	mtsi_lock_release(&server->door.lock);
 }
 
-size_t mtsi_door_room(struct mts_server *server)
+size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
 	look_locked(server);
+	*freed = door->freed;
 	const size_t room = has_room(door) ? atomic_load(&door->max_clients) - door->clients : 0;
 	mtsi_lock_release(&door->lock);
 	return room;
@@ -136,6 +138,7 @@ void mtsi_door_freed(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
+	door->freed++;
 	if (door->short_until != 0) {
 		door->short_until = 0;
 		look_locked(server);
@@ -143,16 +146,18 @@ void mtsi_door_freed(struct mts_server *server)
 	mtsi_lock_release(&door->lock);
 }
 
-void mtsi_door_pause(struct mts_server *server, uint64_t now)
+void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
-	door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
-	if (door->short_for > longest_pause) {
-		door->short_for = longest_pause;
+	if (door->freed == freed) {
+		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
+		if (door->short_for > longest_pause) {
+			door->short_for = longest_pause;
+		}
+		door->short_until = mtsi_clock_after(now, door->short_for);
+		look_locked(server);
 	}
-	door->short_until = mtsi_clock_after(now, door->short_for);
-	look_locked(server);
 	mtsi_lock_release(&door->lock);
 }
 

@@ -18,6 +18,7 @@ struct mtsi_door {
 	bool armed; /* the listeners are watched */
 	bool open; /* the server runs and takes clients */
 	uint64_t short_until; /* descriptors or memory are short: no accept before; 0: they are not */
+	uint64_t freed; /* how many descriptors have become free so far */
 	uint64_t short_for; /* how long the last pause was meant to be */
 	_Atomic size_t max_clients; /* live; 0: not set yet */
 };
@@ -37,8 +38,9 @@ void mtsi_door_shut(struct mts_server *server);
 
 /*
  * How many clients may come in; when none, the listeners rest until one may. The one who accepts.
+ * `*freed` is for mtsi_door_pause().
  */
-size_t mtsi_door_room(struct mts_server *server);
+size_t mtsi_door_room(struct mts_server *server, uint64_t *freed);
 void mtsi_door_enter(struct mts_server *server);
 
 /* A client's last callback is over. Any thread. */
@@ -47,8 +49,11 @@ void mtsi_door_leave(struct mts_server *server);
 /* A descriptor has become free. Any thread. */
 void mtsi_door_freed(struct mts_server *server);
 
-/* accept has run short of something: the listeners rest, each time in a row longer. */
-void mtsi_door_pause(struct mts_server *server, uint64_t now);
+/*
+ * accept has run short of something: the listeners rest, each time in a row longer; unless a
+ * descriptor has become free since `freed` was read.
+ */
+void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed);
 
 /* accept works. */
 void mtsi_door_well(struct mts_server *server);

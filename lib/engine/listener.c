@@ -58,14 +58,16 @@ static void unwind(struct mtsi_listeners *listeners, size_t count)
 	}
 }
 
-/* Keeps a listening socket: 0, or -ENOMEM and it stays the caller's. */
-static int keep(struct mtsi_listeners *listeners, int fd)
+/* Keeps a listening socket: 0, or an error and it stays the caller's. */
+static int keep(struct mtsi_listeners *listeners, int fd, struct mtsi_target *bound)
 {
-	struct mtsi_target bound;
 	char text[MTSI_ADDRESS_TEXT];
-	mtsi_bound_address(fd, &bound);
-	if (mtsi_address_format((const struct sockaddr *)&bound.address, bound.size, text, sizeof(text))
-		< 0) {
+	const int result = mtsi_bound_address(fd, bound);
+	if (result != 0) {
+		return result;
+	}
+	const struct sockaddr *address = (const struct sockaddr *)&bound->address;
+	if (mtsi_address_format(address, bound->size, text, sizeof(text)) < 0) {
 		(void)snprintf(text, sizeof(text), "fd:%d", fd);
 	}
 	char *copy = strdup(text);
@@ -78,13 +80,15 @@ static int keep(struct mtsi_listeners *listeners, int fd)
 	return 0;
 }
 
-static int bind_one(struct mts_server *server, const struct mtsi_target *target)
+/* Binds one address: 0, with the address that it got in `*bound`, or a negative errno value. */
+static int bind_one(
+	struct mts_server *server, const struct mtsi_target *target, struct mtsi_target *bound)
 {
 	const int fd = mtsi_listen(target, server->options.backlog);
 	if (fd < 0) {
 		return fd;
 	}
-	const int result = keep(&server->listeners, fd);
+	const int result = keep(&server->listeners, fd, bound);
 	if (result != 0) {
 		mtsi_unlisten(fd, target);
 	}
@@ -132,21 +136,18 @@ static int bind_all(
 	const size_t before = listeners->count;
 	int missing = 0;
 	for (int i = 0; i < count; i++) {
-		const int result = bind_one(server, &targets[i]);
-		if (result != 0 && !(family_missing(result) && (count > 1))) {
-			unwind(listeners, before);
-			name_target(&targets[i], why, size);
-			return result;
-		}
+		struct mtsi_target bound;
+		const int result = bind_one(server, &targets[i], &bound);
 		if (result != 0) {
 			name_target(&targets[i], why, size);
 			missing = result;
-		} else if (port_of(&targets[i]) == 0) {
-			struct mtsi_target bound;
-			mtsi_bound_address(listeners->list[listeners->count - 1].fd, &bound);
-			for (int j = i + 1; j < count; j++) {
-				set_port(&targets[j], port_of(&bound));
-			}
+		}
+		if (result != 0 && !(family_missing(result) && count > 1)) {
+			unwind(listeners, before);
+			return result;
+		}
+		for (int j = i + 1; j < count && result == 0; j++) {
+			set_port(&targets[j], port_of(&bound));
 		}
 	}
 	return listeners->count > before ? 0 : missing;
@@ -173,10 +174,11 @@ static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
 	if (result != 0) {
 		return result;
 	}
+	struct mtsi_target bound;
 	struct mtsi_target target = {.size = place->path_size};
 	memcpy(&target.address, &place->path, place->path_size);
 	char *path = file ? strdup(place->path.sun_path) : NULL;
-	result = file && path == NULL ? -ENOMEM : bind_one(server, &target);
+	result = file && path == NULL ? -ENOMEM : bind_one(server, &target, &bound);
 	if (result != 0) {
 		free(path);
 		return result;
@@ -229,15 +231,21 @@ int mtsi_listeners_add(struct mts_server *server, const char *address, char *why
 			result = bind_inet(server, targets, result, where, sizeof(where));
 		}
 	}
-	(void)snprintf(
-		why, size, "%s: %s", where, result == -ENOENT ? "no such name" : strerror(-result));
+	const bool name = result == -ENOENT && place.kind == MTSI_PLACE_NAME;
+	(void)snprintf(why, size, "%s: %s", where, name ? "no such name" : strerror(-result));
 	return result;
 }
 
 int mtsi_listeners_adopt(struct mts_server *server, int fd)
 {
+	struct mtsi_target bound;
+	for (size_t i = 0; i < server->listeners.count; i++) {
+		if (server->listeners.list[i].fd == fd) {
+			return -EALREADY;
+		}
+	}
 	const int result = mtsi_listen_adopt(fd);
-	return result != 0 ? result : keep(&server->listeners, fd);
+	return result != 0 ? result : keep(&server->listeners, fd, &bound);
 }
 
 static int prepare(struct mts_server *server, size_t index)

@@ -29,7 +29,7 @@ struct mtsi_listeners {
 /* Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. */
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
 
-/* Takes over a socket: 0 or a negative errno value. */
+/* Takes over a socket: 0 or a negative errno value; -EALREADY when it has it. */
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
 /*

@@ -31,7 +31,7 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 		break;
 	}
 	case MTS_STAT_THREADS:
-		value = crew->threads;
+		value = crew->enlisted;
 		break;
 	case MTS_STAT_THREADS_PEAK:
 		value = crew->threads_peak;

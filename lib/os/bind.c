@@ -159,14 +159,11 @@ int mtsi_listen_adopt(int fd)
 	return 0;
 }
 
-void mtsi_bound_address(int fd, struct mtsi_target *target)
+int mtsi_bound_address(int fd, struct mtsi_target *target)
 {
 	memset(target, 0, sizeof(*target));
 	target->size = sizeof(target->address);
-	if (getsockname(fd, (struct sockaddr *)&target->address, &target->size) != 0) {
-		target->address.ss_family = AF_UNSPEC;
-		target->size = sizeof(target->address.ss_family);
-	}
+	return getsockname(fd, (struct sockaddr *)&target->address, &target->size) == 0 ? 0 : -errno;
 }
 
 bool mtsi_can_defer_accept(void)

@@ -38,10 +38,8 @@ void mtsi_unlisten(int fd, const struct mtsi_target *target);
  */
 int mtsi_listen_adopt(int fd);
 
-/*
- * The address that a socket is bound to; an empty one of family AF_UNSPEC when it cannot be told.
- */
-void mtsi_bound_address(int fd, struct mtsi_target *target);
+/* The address that a socket is bound to: 0 or a negative errno value. */
+int mtsi_bound_address(int fd, struct mtsi_target *target);
 
 /* Holds connections back until they have sent something; 0 or a negative errno value. */
 bool mtsi_can_defer_accept(void);

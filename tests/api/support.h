@@ -75,7 +75,7 @@ void endings_expect(struct endings *endings, int reason, int count); /* waits fo
 void pattern_fill(void *bytes, size_t size, uint64_t position);
 void peer_expect_pattern(int peer, size_t size, uint64_t position);
 
-/* Kernel buffers as small as they can be, so that a reader who does not read is felt soon. */
+/* Small kernel buffers, so that a reader who does not read is felt soon. */
 void small_buffers(int fd);
 
 /* CPU time that this process has used, in milliseconds. */

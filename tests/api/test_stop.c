@@ -9,20 +9,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "watch.h"
 
 static struct watch watch;
 static struct gate busy;
-static struct gate stopping;
 static struct gate go;
 
 static void reset(void)
 {
 	busy = (struct gate)GATE;
-	stopping = (struct gate)GATE;
 	go = (struct gate)GATE;
 }
 
@@ -40,22 +37,9 @@ static int wait_and_echo(mts_client *client, const void *request, size_t size, v
 	return echo(client, request, size, user);
 }
 
-static void on_log(int level, const char *message, void *user)
-{
-	(void)level;
-	(void)user;
-	if (strncmp(message, "stopping", 8) == 0) {
-		gate_add(&stopping);
-	}
-}
-
 static mts_server *watched_server(mts_handler handler, unsigned timeout)
 {
-	mts_server *server = server_new(handler, NULL);
-	watch_install(&watch, server);
-	ck_assert_int_eq(mts_server_on_log(server, on_log, MTS_LOG_INFO, NULL), 0);
-	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, timeout), 0);
-	return server;
+	return watch_server(&watch, handler, timeout, 0);
 }
 
 static int connect_and_talk(const mts_server *server)
@@ -106,7 +90,7 @@ START_TEST(from_many_threads)
 	for (int i = 0; i < STOPPERS; i++) {
 		ck_assert_int_eq(pthread_join(stoppers[i], NULL), 0);
 	}
-	ck_assert_int_eq(gate_count(&stopping), 1);
+	ck_assert_int_eq(gate_count(&watch.stopping), 1);
 	peer_expect_end(peer);
 	close(peer);
 	watch_destroy(server);
@@ -120,6 +104,7 @@ static _Atomic int errno_changed;
 
 static void stop_on_signal(int number)
 {
+	const int before = errno;
 	(void)number;
 	for (int value = 1; value < 200; value++) {
 		errno = value;
@@ -129,6 +114,7 @@ static void stop_on_signal(int number)
 		}
 	}
 	atomic_fetch_add(&signals_handled, 1);
+	errno = before;
 }
 
 /* Kills the thread that is in run, once that serves. */
@@ -186,7 +172,7 @@ START_TEST(no_new_clients)
 	gate_wait(&busy, 1);
 	const int late = peer_connect(server, 0);
 	mts_server_stop(server);
-	gate_wait(&stopping, 1);
+	gate_wait(&watch.stopping, 1);
 	peer_expect_gone(late);
 	ck_assert_int_eq(gate_count(&go), 0);
 	gate_add(&go);
@@ -209,7 +195,7 @@ START_TEST(timeout_of_zero)
 	peer_puts(peer, "hello");
 	gate_wait(&busy, 1);
 	mts_server_stop(server);
-	gate_wait(&stopping, 1);
+	gate_wait(&watch.stopping, 1);
 	struct pollfd idle = {.fd = peer, .events = POLLIN};
 	ck_assert_int_eq(poll(&idle, 1, 300), 0); /* nothing is cut meanwhile */
 	gate_add(&go);
@@ -250,7 +236,7 @@ START_TEST(timeout_set_meanwhile)
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 200), 0);
 	const uint64_t start = now_ms();
 	mts_server_stop(server);
-	gate_wait(&stopping, 1);
+	gate_wait(&watch.stopping, 1);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 100000), 0);
 	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	ck_assert_uint_lt(now_ms() - start, 100000);

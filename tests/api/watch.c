@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -51,14 +52,38 @@ void watch_close(mts_client *client, int reason, void *user)
 	gate_add(&watch->closed);
 }
 
+static void note_log(int level, const char *message, void *user)
+{
+	struct watch *watch = user;
+	if (level == MTS_LOG_INFO && strncmp(message, "stopping", 8) == 0) {
+		gate_add(&watch->stopping);
+	}
+}
+
 void watch_install(struct watch *watch, mts_server *server)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->opened = (struct gate)GATE;
 	watch->closed = (struct gate)GATE;
+	watch->stopping = (struct gate)GATE;
 	pthread_mutex_init(&watch->mutex, NULL);
 	ck_assert_int_eq(mts_server_on_open(server, watch_open, watch), 0);
 	ck_assert_int_eq(mts_server_on_close(server, watch_close, watch), 0);
+	ck_assert_int_eq(mts_server_on_log(server, note_log, MTS_LOG_INFO, watch), 0);
+}
+
+mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned timeout, int family)
+{
+	char address[64] = "127.0.0.1:0";
+	if (family == 1) {
+		snprintf(address, sizeof(address), "unix:@mts-watch-%d", (int)getpid());
+	}
+	mts_server *server = mts_server_create(handler, NULL);
+	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, timeout), 0);
+	watch_install(watch, server);
+	return server;
 }
 
 void watch_expect_some(struct watch *watch, int reason, int count)
@@ -121,6 +146,20 @@ uint64_t watch_stop(mts_server *server, unsigned timeout, int result)
 		"it took %llu us to stop, with %u ms allowed (the machine was %llu us late)",
 		(unsigned long long)took, timeout, (unsigned long long)late);
 	return took / 1000;
+}
+
+void watch_stop_well(mts_server *server, unsigned timeout)
+{
+	const uint64_t took = watch_stop(server, timeout, 0);
+	ck_assert_msg(took < timeout, "it took %llu ms", (unsigned long long)took);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_CUT_OFF), 0);
+}
+
+void watch_stop_by_cut(mts_server *server, unsigned timeout, unsigned count)
+{
+	const uint64_t took = watch_stop(server, timeout, 0);
+	ck_assert_msg(took >= timeout, "it took %llu ms", (unsigned long long)took);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_CUT_OFF), count);
 }
 
 void watch_destroy(mts_server *server)

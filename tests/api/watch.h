@@ -14,6 +14,7 @@ enum { WATCH_CLIENTS = 4096, WATCH_REASONS = 16 };
 struct watch {
 	struct gate opened;
 	struct gate closed;
+	struct gate stopping; /* the log has said that a stop has begun */
 	pthread_mutex_t mutex; /* guards the rest */
 	int reasons[WATCH_REASONS]; /* how many were closed for each */
 	int faults; /* closed twice, never opened, or for no known reason */
@@ -24,8 +25,11 @@ struct watch {
 	} entries[WATCH_CLIENTS];
 };
 
-/* Sets the open and close hooks of a server that does not run yet. */
+/* Sets the open, close and log hooks of a server that does not run yet. */
 void watch_install(struct watch *watch, mts_server *server);
+
+/* A watched server with a stop timeout in milliseconds, on TCP (family 0) or a Unix socket (1). */
+mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned timeout, int family);
 
 /* What it installs, for hooks that do more. */
 int watch_open(mts_client *client, void *watch);
@@ -44,7 +48,11 @@ void watch_expect_some(struct watch *watch, int reason, int count);
  */
 uint64_t watch_stop(mts_server *server, unsigned timeout, int result);
 
-/* Ends what watch_stop() has stopped. */
+/* The same for a stop that works, and needs no cut; or whose deadline cuts off so many clients. */
+void watch_stop_well(mts_server *server, unsigned timeout);
+void watch_stop_by_cut(mts_server *server, unsigned timeout, unsigned count);
+
+/* Ends what was stopped. */
 void watch_destroy(mts_server *server);
 
 /* Waits until the process has so many threads: one that was joined is listed for a moment longer. */

@@ -24,6 +24,7 @@
 #include <check.h>
 
 enum { PATIENCE_MS = 60000, SECOND = 1000000000 };
+static const int64_t hour = INT64_C(3600) * SECOND;
 
 struct plan {
 	_Atomic int error; /* 0: switched off */
@@ -183,7 +184,7 @@ WRAPPED(int, epoll_ctl, int epoll, int operation, int fd, struct epoll_event *ev
 {
 	const uint32_t only = atomic_load(&watch_only);
 	const uint32_t kinds = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
-	if (operation != EPOLL_CTL_DEL && (only == 0 || (event->events & kinds) == only)
+	if (operation == EPOLL_CTL_ADD && (only == 0 || (event->events & kinds) == only)
 		&& fails(FAULT_EPOLL_CTL)) {
 		return -1;
 	}
@@ -334,13 +335,14 @@ void fault_clock_stop(bool stop)
 	}
 }
 
-/* The kernel knows the real clock only. */
+/* The kernel knows the real clock only. A wait that begins while the clock stands does not end. */
 WRAPPED(int, pthread_cond_timedwait, pthread_cond_t *condition, pthread_mutex_t *mutex,
 	const struct timespec *until)
 {
 	struct timespec real = *until;
 	if (counts) {
-		const int64_t offset = atomic_load(&ahead);
+		const int64_t pause = atomic_load(&stopped_at) != 0 ? hour : 0;
+		const int64_t offset = atomic_load(&ahead) - pause;
 		const int64_t shown = (int64_t)until->tv_sec * SECOND + until->tv_nsec;
 		const int64_t wanted = shown > offset ? shown - offset : 0;
 		real.tv_sec = (time_t)(wanted / SECOND);

@@ -16,7 +16,7 @@ enum fault_call {
 	FAULT_ACCEPT,
 	FAULT_BIND,
 	FAULT_EPOLL_CREATE,
-	FAULT_EPOLL_CTL, /* adding and changing; taking out is left alone */
+	FAULT_EPOLL_CTL, /* adding: changing and taking out need no memory, and cannot fail */
 	FAULT_EPOLL_WAIT,
 	FAULT_EVENTFD,
 	FAULT_GETSOCKNAME,

@@ -148,6 +148,71 @@ START_TEST(in_time_for_the_stop)
 }
 END_TEST
 
+static struct scene *stage;
+static struct gate both_here = GATE;
+
+static void wait_for_both(void)
+{
+	gate_wait(&both_here, 1);
+}
+
+/* Waits until the crew has a worker that rests, or a client that waits. */
+static void wait_for_crew(bool rests, bool waits)
+{
+	struct mtsi_crew *crew = &stage->server->crew;
+	bool seen = false;
+	while (!seen) {
+		mtsi_lock_take(&crew->lock);
+		seen = (rests && crew->idle != NULL) || (waits && crew->ready != NULL);
+		mtsi_lock_release(&crew->lock);
+	}
+}
+
+/*
+ * While a worker makes a thread in vain, another one ends its client, serves the one that the thread was
+ * for, and rests; and then somebody comes, who sees that a thread is on its way.
+ */
+static void come_meanwhile(void)
+{
+	gate_add(&stage->release);
+	gate_add(&stage->release);
+	wait_for_crew(true, false);
+	peer_puts(peer_connect(stage->server, 0), "last\n");
+	wait_for_crew(false, true);
+}
+
+/* So the one who rests must be woken for it: with the clock stopped nobody tries again. */
+START_TEST(a_resting_thread_is_not_forgotten)
+{
+	struct scene scene;
+	stage = &scene;
+	scene_make(&scene, scene_hold);
+	scene.held = scene_close;
+	scene_start(&scene);
+	const int first = peer_connect(scene.server, 0);
+	peer_puts(first, "first\n");
+	gate_wait(&scene.entered, 1);
+	fault_clock_stop(true);
+	fault_hook(FAULT_ACCEPT, wait_for_both);
+	fault_fail(FAULT_ACCEPT, EINTR, 0, 1);
+	fault_hook(FAULT_THREAD, come_meanwhile);
+	fault_fail(FAULT_THREAD, EAGAIN, 1, FAULT_FOREVER);
+	const int second = peer_connect(scene.server, 0);
+	const int third = peer_connect(scene.server, 0);
+	peer_puts(second, "second\n");
+	peer_puts(third, "third\n");
+	gate_add(&both_here);
+	fault_wait_hits(FAULT_THREAD, 1);
+	fault_hook(FAULT_THREAD, NULL);
+	gate_wait(&scene.entered, 4);
+	gate_add(&scene.release);
+	gate_add(&scene.release);
+	gate_wait(&scene.closed, 4);
+	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads");
@@ -158,6 +223,7 @@ int main(void)
 	tcase_add_loop_test(cases, threads_there_are_serve_them, 0, ERRORS);
 	tcase_add_loop_test(cases, none_at_all, 0, ERRORS);
 	tcase_add_test(cases, in_time_for_the_stop);
+	tcase_add_test(cases, a_resting_thread_is_not_forgotten);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
