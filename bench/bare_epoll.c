@@ -34,8 +34,9 @@ static void welcome(int epoll, int listener)
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
-			if (watch(epoll, fd) != 0)
+			if (watch(epoll, fd) != 0) {
 				close(fd);
+			}
 		} else if (errno == EMFILE || errno == ENFILE) {
 			fprintf(stderr, "bare_epoll: out of descriptors\n");
 			(void)poll(NULL, 0, 10);
@@ -51,11 +52,13 @@ static void serve(int fd)
 	char buffer[BUFFER_SIZE];
 	ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return;
+	}
 	if (got > 0 && !contract.hello) {
-		if (contract_send_all(fd, buffer, (size_t)got) == 0)
+		if (contract_send_all(fd, buffer, (size_t)got) == 0) {
 			return;
+		}
 	} else if (got > 0) {
 		(void)contract_send_all(fd, CONTRACT_HELLO, sizeof(CONTRACT_HELLO) - 1);
 	}
@@ -70,13 +73,15 @@ static int loop(int epoll, int listener)
 		int count = epoll_wait(epoll, events, BATCH, -1);
 		int i;
 
-		if (count < 0 && errno != EINTR)
+		if (count < 0 && errno != EINTR) {
 			return 1;
+		}
 		for (i = 0; i < count; i++) {
-			if (events[i].data.fd == listener)
+			if (events[i].data.fd == listener) {
 				welcome(epoll, listener);
-			else
+			} else {
 				serve(events[i].data.fd);
+			}
 		}
 	}
 }
@@ -87,9 +92,11 @@ int main(int argc, char **argv)
 	int epoll;
 	int i;
 
-	for (i = 1; i < argc; i++)
-		if (!contract_option(&contract, argc, argv, &i))
+	for (i = 1; i < argc; i++) {
+		if (!contract_option(&contract, argc, argv, &i)) {
 			contract_usage(argv[0], argv[i]);
+		}
+	}
 	listener = contract_listen(&contract, SOCK_NONBLOCK);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll < 0 || watch(epoll, listener) != 0) {

@@ -27,9 +27,9 @@ static ssize_t receive(int fd, void *buffer, size_t size)
 {
 	ssize_t got;
 
-	do
+	do {
 		got = recv(fd, buffer, size, 0);
-	while (got < 0 && errno == EINTR);
+	} while (got < 0 && errno == EINTR);
 	return got;
 }
 
@@ -44,8 +44,9 @@ static void *serve(void *argument)
 			(void)contract_send_all(fd, CONTRACT_HELLO, sizeof(CONTRACT_HELLO) - 1);
 			break;
 		}
-		if (contract_send_all(fd, buffer, (size_t)got) != 0)
+		if (contract_send_all(fd, buffer, (size_t)got) != 0) {
 			break;
+		}
 	}
 	close(fd);
 	return NULL;
@@ -61,8 +62,9 @@ static void accept_for_ever(int listener, const pthread_attr_t *attributes)
 
 		if (fd < 0) {
 			/* Out of descriptors or memory: spinning would make it worse. */
-			if (errno != EINTR && errno != ECONNABORTED)
+			if (errno != EINTR && errno != ECONNABORTED) {
 				nanosleep(&pause, NULL);
+			}
 			continue;
 		}
 		if (pthread_create(&thread, attributes, serve, (void *)(intptr_t)fd) != 0) {
@@ -78,13 +80,16 @@ int main(int argc, char **argv)
 	int listener;
 	int i;
 
-	for (i = 1; i < argc; i++)
-		if (!contract_option(&contract, argc, argv, &i))
+	for (i = 1; i < argc; i++) {
+		if (!contract_option(&contract, argc, argv, &i)) {
 			contract_usage(argv[0], argv[i]);
+		}
+	}
 	if (pthread_attr_init(&attributes) != 0
 		|| pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) != 0
-		|| pthread_attr_setstacksize(&attributes, STACK_SIZE) != 0)
+		|| pthread_attr_setstacksize(&attributes, STACK_SIZE) != 0) {
 		return 1;
+	}
 	listener = contract_listen(&contract, 0);
 	contract_announce(contract_port(listener));
 	accept_for_ever(listener, &attributes);

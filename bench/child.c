@@ -30,8 +30,9 @@ static _Noreturn void become(char **command, pid_t parent, int output, int cpu)
 	cpu_set_t one;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent) /* it died before it could take us along */
+	if (getppid() != parent) { /* it died before it could take us along */
 		_exit(127);
+	}
 	CPU_ZERO(&one);
 	if (cpu >= 0) {
 		CPU_SET((unsigned)cpu, &one);
@@ -40,8 +41,9 @@ static _Noreturn void become(char **command, pid_t parent, int output, int cpu)
 			_exit(127);
 		}
 	}
-	if (dup2(output, STDOUT_FILENO) >= 0)
+	if (dup2(output, STDOUT_FILENO) >= 0) {
 		execvp(command[0], command);
+	}
 	fprintf(stderr, "%s: %s\n", command[0], strerror(errno));
 	_exit(127);
 }
@@ -53,8 +55,9 @@ static void read_line(int fd, char *line, size_t size)
 	size_t used = 0;
 
 	while (used + 1 < size && poll(&readable, 1, START_MS) == 1) {
-		if (read(fd, line + used, 1) != 1 || line[used] == '\n')
+		if (read(fd, line + used, 1) != 1 || line[used] == '\n') {
 			break;
+		}
 		used++;
 	}
 	line[used] = '\0';
@@ -71,8 +74,9 @@ int child_start(struct child *child, char **command, int cpu)
 		return -1;
 	}
 	child->pid = fork();
-	if (child->pid == 0)
+	if (child->pid == 0) {
 		become(command, parent, ends[1], cpu);
+	}
 	close(ends[1]);
 	if (child->pid < 0) {
 		perror("fork");
@@ -94,8 +98,9 @@ static int ended(pid_t pid, int *status, int wait_ms)
 	static const struct timespec pause = {.tv_nsec = LOOK_MS * 1000 * 1000};
 
 	for (; wait_ms > 0; wait_ms -= LOOK_MS) {
-		if (waitpid(pid, status, WNOHANG) == pid)
+		if (waitpid(pid, status, WNOHANG) == pid) {
 			return 1;
+		}
 		nanosleep(&pause, NULL);
 	}
 	return 0;
@@ -113,13 +118,16 @@ int child_stop(struct child *child)
 		waitpid(child->pid, &status, 0);
 		return -1;
 	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		return 0;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
+	}
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) {
 		return 0;
-	if (WIFEXITED(status))
+	}
+	if (WIFEXITED(status)) {
 		fprintf(stderr, "the server ended with status %d\n", WEXITSTATUS(status));
-	else
+	} else {
 		fprintf(stderr, "the server was ended by signal %d\n", WTERMSIG(status));
+	}
 	return -1;
 }

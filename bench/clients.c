@@ -44,11 +44,13 @@ static int prepare_lane(struct lane *lane, struct clients *all, unsigned index)
 	lane->reply = all->load.shape == SHAPE_CONNECT ? CONTRACT_HELLO : lane->request;
 	lane->reply_size = all->load.shape == SHAPE_CONNECT ? sizeof(CONTRACT_HELLO) - 1
 														: all->load.size;
-	for (i = 0; i < CLIENTS_MAX_SIZE; i++)
+	for (i = 0; i < CLIENTS_MAX_SIZE; i++) {
 		lane->request[i] = (char)('a' + i % 26);
+	}
 	if (!lane->slots || lane->epoll < 0 || lane->bell < 0
-		|| epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->bell, &event) != 0)
+		|| epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->bell, &event) != 0) {
 		return -1;
+	}
 	for (i = 0; i < lane->count; i++) {
 		lane->slots[i].fd = -1;
 		lane->slots[i].number = (uint64_t)i * all->load.threads + index;
@@ -61,8 +63,9 @@ struct clients *clients_start(const struct load *load)
 	struct clients *all = calloc(1, sizeof(*all));
 	unsigned i;
 
-	if (!all)
+	if (!all) {
 		return NULL;
+	}
 	all->load = *load;
 	atomic_store(&all->recording, load->shape == SHAPE_IDLE);
 	all->lanes = calloc(load->threads, sizeof(*all->lanes));
@@ -85,12 +88,14 @@ int clients_ready(struct clients *clients, unsigned seconds)
 		unsigned settled = 0;
 		unsigned i;
 
-		for (i = 0; i < clients->load.threads; i++)
+		for (i = 0; i < clients->load.threads; i++) {
 			settled += atomic_load(&clients->lanes[i].settled);
+		}
 		if (settled == clients->load.clients) {
 			atomic_store(&clients->go, 1);
-			for (i = 0; i < clients->load.threads; i++)
+			for (i = 0; i < clients->load.threads; i++) {
 				(void)eventfd_write(clients->lanes[i].bell, 1);
+			}
 			return 0;
 		}
 		nanosleep(&pause, NULL);
@@ -100,8 +105,9 @@ int clients_ready(struct clients *clients, unsigned seconds)
 
 void clients_record(struct clients *clients, int on)
 {
-	if (clients->load.shape != SHAPE_IDLE)
+	if (clients->load.shape != SHAPE_IDLE) {
 		atomic_store(&clients->recording, on);
+	}
 }
 
 uint64_t clients_completed(const struct clients *clients)
@@ -109,8 +115,9 @@ uint64_t clients_completed(const struct clients *clients)
 	uint64_t sum = 0;
 	unsigned i;
 
-	for (i = 0; i < clients->load.threads; i++)
+	for (i = 0; i < clients->load.threads; i++) {
 		sum += atomic_load_explicit(&clients->lanes[i].completed, memory_order_relaxed);
+	}
 	return sum;
 }
 
@@ -126,8 +133,9 @@ void clients_finish(struct clients *clients, struct hist *hist, uint64_t *errors
 		(void)eventfd_write(lane->bell, 1);
 		pthread_join(lane->thread, NULL);
 		hist_merge(hist, &lane->hist);
-		for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++)
+		for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
 			errors[kind] += lane->errors[kind];
+		}
 		close(lane->epoll);
 		close(lane->bell);
 		free(lane->slots);

@@ -34,8 +34,9 @@ void contract_usage(const char *program, const char *option)
 
 const char *contract_value(int argc, char **argv, int *index)
 {
-	if (*index + 1 >= argc)
+	if (*index + 1 >= argc) {
 		contract_usage(argv[0], argv[*index]);
+	}
 	return argv[++*index];
 }
 
@@ -47,8 +48,9 @@ unsigned long contract_number(int argc, char **argv, int *index, unsigned long m
 
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || *text == '-' || number > max)
+	if (errno != 0 || end == text || *end != '\0' || *text == '-' || number > max) {
 		contract_usage(argv[0], text);
+	}
 	return number;
 }
 
@@ -58,8 +60,9 @@ int contract_option(struct contract *contract, int argc, char **argv, int *index
 		const char *mode = contract_value(argc, argv, index);
 
 		contract->hello = strcmp(mode, "hello") == 0;
-		if (!contract->hello && strcmp(mode, "echo") != 0)
+		if (!contract->hello && strcmp(mode, "echo") != 0) {
 			contract_usage(argv[0], mode);
+		}
 		return 1;
 	}
 	if (strcmp(argv[*index], "--port") == 0) {
@@ -77,23 +80,28 @@ int contract_listen(const struct contract *contract, int flags)
 
 	address.sin_port = htons((uint16_t)contract->port);
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0)
+	if (fd < 0) {
 		fail("socket");
+	}
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0
-		|| setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) != 0)
+		|| setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) != 0) {
 		fail("setsockopt");
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+	}
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		fail("bind");
-	if (listen(fd, SOMAXCONN) != 0)
+	}
+	if (listen(fd, SOMAXCONN) != 0) {
 		fail("listen");
+	}
 	return fd;
 }
 
 void contract_announce(unsigned port)
 {
 	printf("port %u\n", port);
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0) {
 		fail("standard output");
+	}
 }
 
 unsigned contract_port(int listener)
@@ -101,8 +109,9 @@ unsigned contract_port(int listener)
 	struct sockaddr_in address;
 	socklen_t size = sizeof(address);
 
-	if (getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+	if (getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
 		fail("getsockname");
+	}
 	return ntohs(address.sin_port);
 }
 

@@ -16,8 +16,9 @@ static unsigned cell_of(uint64_t value)
 {
 	unsigned shift;
 
-	if (value < HIST_SUB)
+	if (value < HIST_SUB) {
 		return (unsigned)value;
+	}
 	shift = 63u - (unsigned)__builtin_clzll(value) - HIST_SUB_BITS;
 	return shift * HIST_SUB + (unsigned)(value >> shift);
 }
@@ -26,8 +27,9 @@ static uint64_t middle_of(unsigned cell)
 {
 	unsigned shift;
 
-	if (cell < 2 * HIST_SUB)
+	if (cell < 2 * HIST_SUB) {
 		return cell;
+	}
 	shift = cell / HIST_SUB - 1;
 	return ((uint64_t)(HIST_SUB + cell % HIST_SUB) << shift) + (UINT64_C(1) << shift) / 2;
 }
@@ -36,19 +38,22 @@ void hist_add(struct hist *hist, uint64_t value)
 {
 	hist->cells[cell_of(value)]++;
 	hist->count++;
-	if (value > hist->max)
+	if (value > hist->max) {
 		hist->max = value;
+	}
 }
 
 void hist_merge(struct hist *into, const struct hist *from)
 {
 	unsigned cell;
 
-	for (cell = 0; cell < HIST_CELLS; cell++)
+	for (cell = 0; cell < HIST_CELLS; cell++) {
 		into->cells[cell] += from->cells[cell];
+	}
 	into->count += from->count;
-	if (from->max > into->max)
+	if (from->max > into->max) {
 		into->max = from->max;
+	}
 }
 
 uint64_t hist_quantile(const struct hist *hist, uint64_t ppm)
@@ -59,8 +64,9 @@ uint64_t hist_quantile(const struct hist *hist, uint64_t ppm)
 
 	for (cell = 0; cell < HIST_CELLS; cell++) {
 		seen += hist->cells[cell];
-		if (seen >= rank && seen > 0)
+		if (seen >= rank && seen > 0) {
 			return middle_of(cell) < hist->max ? middle_of(cell) : hist->max;
+		}
 	}
 	return 0;
 }

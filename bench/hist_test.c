@@ -33,8 +33,9 @@ static void compare(const char *name, uint64_t *values, size_t count)
 	size_t i;
 
 	memset(&hist, 0, sizeof(hist));
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		hist_add(&hist, values[i]);
+	}
 	qsort(values, count, sizeof(*values), ascending);
 	for (i = 0; i < sizeof(ppms) / sizeof(*ppms); i++) {
 		size_t rank = (size_t)((count * ppms[i] + 999999) / 1000000);
@@ -63,8 +64,9 @@ static void merged_is_sum(void)
 	static struct hist one, two;
 	uint64_t value;
 
-	for (value = 1; value <= 1000; value++)
+	for (value = 1; value <= 1000; value++) {
 		hist_add(value % 2 ? &one : &two, value * 1000);
+	}
 	hist_merge(&one, &two);
 	if (one.count != 1000 || one.max != 1000000
 		|| llabs((long long)hist_quantile(&one, 500000) - 500000) > 500000 / 128) {
@@ -84,17 +86,21 @@ int main(void)
 		fprintf(stderr, "hist_test: an empty histogram has a median\n");
 		failures++;
 	}
-	for (i = 0; i < VALUES; i++)
+	for (i = 0; i < VALUES; i++) {
 		values[i] = 2000000;
+	}
 	compare("all equal", values, VALUES);
-	for (i = 0; i < VALUES; i++)
+	for (i = 0; i < VALUES; i++) {
 		values[i] = i % 100 ? 2000000 + i : 20000000 + i;
+	}
 	compare("one in a hundred slow", values, VALUES);
-	for (i = 0; i < VALUES; i++)
+	for (i = 0; i < VALUES; i++) {
 		values[i] = next_random(&state) >> (i % 64);
+	}
 	compare("every magnitude", values, VALUES);
-	for (i = 0; i < 64 * 3; i++)
+	for (i = 0; i < 64 * 3; i++) {
 		values[i] = (UINT64_C(1) << (i / 3)) + i % 3 - 1;
+	}
 	compare("around powers of two", values, 64 * 3);
 	values[0] = 0;
 	values[1] = UINT64_MAX;

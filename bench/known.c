@@ -48,16 +48,18 @@ static void sleep_until(uint64_t when)
 	struct timespec time = {
 		.tv_sec = (time_t)(when / 1000000000u), .tv_nsec = (long)(when % 1000000000u)};
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) {
 		continue;
+	}
 }
 
 static void burn(void)
 {
 	uint64_t end = now(CLOCK_THREAD_CPUTIME_ID) + burn_us * MICROSECOND;
 
-	while (now(CLOCK_THREAD_CPUTIME_ID) < end)
+	while (now(CLOCK_THREAD_CPUTIME_ID) < end) {
 		continue;
+	}
 }
 
 static int due(unsigned long number, unsigned long every)
@@ -72,14 +74,18 @@ static int reply(int fd, char *data, size_t size)
 	unsigned long number = atomic_fetch_add(&replies, 1) + 1;
 	unsigned long delay = due(number, slow_every) ? slow_us : delay_us;
 
-	if (burn_us > 0)
+	if (burn_us > 0) {
 		burn();
-	if (delay > 0)
+	}
+	if (delay > 0) {
 		sleep_until(arrived + delay * MICROSECOND);
-	if (due(number, silent_every))
+	}
+	if (due(number, silent_every)) {
 		return 0;
-	if (due(number, wrong_every))
+	}
+	if (due(number, wrong_every)) {
 		data[size - 1] ^= 1;
+	}
 	if (due(number, short_every)) {
 		(void)contract_send_all(fd, data, size / 2);
 		return -1;
@@ -101,8 +107,9 @@ static void *serve(void *argument)
 			size = sizeof(CONTRACT_HELLO) - 1;
 			memcpy(buffer, CONTRACT_HELLO, size);
 		}
-		if (reply(fd, buffer, size) != 0 || contract.hello)
+		if (reply(fd, buffer, size) != 0 || contract.hello) {
 			break;
+		}
 	}
 	close(fd);
 	return NULL;
@@ -127,17 +134,21 @@ static void parse(int argc, char **argv)
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		if (contract_option(&contract, argc, argv, &i))
+		if (contract_option(&contract, argc, argv, &i)) {
 			continue;
+		}
 		if (strcmp(argv[i], "--refuse") == 0) {
 			refuse = 1;
 			continue;
 		}
-		for (option = 0; option < known; option++)
-			if (strcmp(argv[i], options[option].name) == 0)
+		for (option = 0; option < known; option++) {
+			if (strcmp(argv[i], options[option].name) == 0) {
 				break;
-		if (option == known)
+			}
+		}
+		if (option == known) {
 			contract_usage(argv[0], argv[i]);
+		}
 		*options[option].value = contract_number(argc, argv, &i, 1000000000);
 	}
 }
@@ -151,22 +162,26 @@ int main(int argc, char **argv)
 	listener = contract_listen(&contract, 0);
 	port = contract_port(listener);
 	/* Closed first: a connection that is already queued would be reset, not refused. */
-	if (refuse)
+	if (refuse) {
 		close(listener);
+	}
 	contract_announce(port);
 	if (refuse) {
-		for (;;)
+		for (;;) {
 			pause();
+		}
 	}
 	for (;;) {
 		pthread_t thread;
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
 			continue;
-		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) != 0)
+		}
+		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) != 0) {
 			close(fd);
-		else
+		} else {
 			pthread_detach(thread);
+		}
 	}
 }

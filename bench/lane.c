@@ -41,8 +41,9 @@ static uint64_t now(void)
 
 static void settle(struct lane *lane, struct slot *slot)
 {
-	if (!slot->settled)
+	if (!slot->settled) {
 		atomic_fetch_add(&lane->settled, 1);
+	}
 	slot->settled = 1;
 }
 
@@ -55,12 +56,14 @@ static void retire(struct lane *lane, struct slot *slot, enum client_error error
 	};
 	int code = errno;
 
-	if (lane->errors[error]++ == 0)
+	if (lane->errors[error]++ == 0) {
 		fprintf(stderr, "load: client %llu, request %llu: %s%s%s\n",
 			(unsigned long long)slot->number, (unsigned long long)slot->sequence, texts[error],
 			error <= CLIENT_RESET ? ": " : "", error <= CLIENT_RESET ? strerror(code) : "");
-	if (slot->fd >= 0)
+	}
+	if (slot->fd >= 0) {
 		close(slot->fd);
+	}
 	slot->fd = -1;
 	lane->live--;
 	lane->waiting -= slot->waiting ? 1 : 0;
@@ -74,8 +77,9 @@ static int new_socket(struct lane *lane)
 	int yes = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || lane->all->load.shape != SHAPE_CONNECT)
+	if (fd < 0 || lane->all->load.shape != SHAPE_CONNECT) {
 		return fd;
+	}
 	source.sin_addr.s_addr = htonl(0x7f000101u + lane->connections++ % SOURCES);
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
 	(void)bind(fd, (struct sockaddr *)&source, sizeof(source));
@@ -98,11 +102,14 @@ static int start_connect(struct lane *lane, struct slot *slot)
 	server.sin_port = htons((uint16_t)lane->all->load.port);
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	slot->fd = new_socket(lane);
-	if (slot->fd < 0)
+	if (slot->fd < 0) {
 		return -1;
+	}
 	(void)setsockopt(slot->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-	if (connect(slot->fd, (struct sockaddr *)&server, sizeof(server)) != 0 && errno != EINPROGRESS)
+	if (connect(slot->fd, (struct sockaddr *)&server, sizeof(server)) != 0
+		&& errno != EINPROGRESS) {
 		return -1;
+	}
 	return 0;
 }
 
@@ -112,8 +119,9 @@ static int connect_result(int fd)
 	int error = 0;
 	socklen_t size = sizeof(error);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
 		error = errno;
+	}
 	errno = error;
 	return error;
 }
@@ -132,8 +140,9 @@ static int send_request(struct lane *lane, struct slot *slot)
 
 	compose(lane, slot);
 	sent = send(slot->fd, lane->request, size, MSG_NOSIGNAL);
-	if (sent >= 0 && (size_t)sent < size)
+	if (sent >= 0 && (size_t)sent < size) {
 		errno = EMSGSIZE;
+	}
 	return sent == (ssize_t)size ? 0 : -1;
 }
 
@@ -149,8 +158,9 @@ static void begin(struct lane *lane, struct slot *slot, uint64_t time)
 static void ask(struct lane *lane, struct slot *slot, uint64_t time)
 {
 	begin(lane, slot, time);
-	if (send_request(lane, slot) != 0)
+	if (send_request(lane, slot) != 0) {
 		retire(lane, slot, CLIENT_RESET);
+	}
 }
 
 /* On loopback the handshake is nearly always over when connect returns, so sending is tried at
@@ -173,17 +183,19 @@ static void connect_and_ask(struct lane *lane, struct slot *slot, uint64_t time)
 		slot->connecting = 1;
 		events = EPOLLOUT;
 	}
-	if (watch(lane, slot, EPOLL_CTL_ADD, events) != 0)
+	if (watch(lane, slot, EPOLL_CTL_ADD, events) != 0) {
 		retire(lane, slot, CLIENT_RESET);
+	}
 }
 
 static void connected(struct lane *lane, struct slot *slot)
 {
 	slot->connecting = 0;
-	if (connect_result(slot->fd) != 0)
+	if (connect_result(slot->fd) != 0) {
 		retire(lane, slot, CLIENT_REFUSED);
-	else if (send_request(lane, slot) != 0 || watch(lane, slot, EPOLL_CTL_MOD, EPOLLIN) != 0)
+	} else if (send_request(lane, slot) != 0 || watch(lane, slot, EPOLL_CTL_MOD, EPOLLIN) != 0) {
 		retire(lane, slot, CLIENT_RESET);
+	}
 }
 
 /* Connects and waits for it: many at once would overflow the server's queue of connections. */
@@ -200,8 +212,9 @@ static void open_slot(struct lane *lane, struct slot *slot)
 	done = poll(&writable, 1, CONNECT_MS);
 	errno = ETIMEDOUT;
 	if (done != 1 || connect_result(slot->fd) != 0
-		|| watch(lane, slot, EPOLL_CTL_ADD, EPOLLIN) != 0)
+		|| watch(lane, slot, EPOLL_CTL_ADD, EPOLLIN) != 0) {
 		retire(lane, slot, CLIENT_REFUSED);
+	}
 }
 
 static void complete(struct lane *lane, struct slot *slot)
@@ -209,8 +222,9 @@ static void complete(struct lane *lane, struct slot *slot)
 	struct clients *all = lane->all;
 	uint64_t time = now();
 
-	if (atomic_load_explicit(&all->recording, memory_order_relaxed))
+	if (atomic_load_explicit(&all->recording, memory_order_relaxed)) {
 		hist_add(&lane->hist, time - slot->started);
+	}
 	slot->waiting = 0;
 	lane->waiting--;
 	atomic_store_explicit(&lane->completed,
@@ -220,12 +234,14 @@ static void complete(struct lane *lane, struct slot *slot)
 		close(slot->fd);
 		slot->fd = -1;
 	}
-	if (atomic_load_explicit(&all->stop, memory_order_relaxed))
+	if (atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		return;
-	if (all->load.shape == SHAPE_KEEP && lane->going)
+	}
+	if (all->load.shape == SHAPE_KEEP && lane->going) {
 		ask(lane, slot, time);
-	else if (all->load.shape == SHAPE_CONNECT)
+	} else if (all->load.shape == SHAPE_CONNECT) {
 		connect_and_ask(lane, slot, time);
+	}
 }
 
 static void readable(struct lane *lane, struct slot *slot)
@@ -233,26 +249,30 @@ static void readable(struct lane *lane, struct slot *slot)
 	int until_end = lane->all->load.shape == SHAPE_CONNECT;
 	ssize_t got = recv(slot->fd, lane->buffer, sizeof(lane->buffer), 0);
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return;
+	}
 	if (got < 0) {
 		retire(lane, slot, CLIENT_RESET);
 	} else if (got == 0) {
-		if (until_end && slot->got == lane->reply_size)
+		if (until_end && slot->got == lane->reply_size) {
 			complete(lane, slot);
-		else
+		} else {
 			retire(lane, slot, CLIENT_SHORT);
+		}
 	} else {
-		if (!until_end)
+		if (!until_end) {
 			compose(lane, slot);
+		}
 		if (!slot->waiting || slot->got + (size_t)got > lane->reply_size
 			|| memcmp(lane->reply + slot->got, lane->buffer, (size_t)got) != 0) {
 			retire(lane, slot, CLIENT_WRONG);
 			return;
 		}
 		slot->got += (size_t)got;
-		if (!until_end && slot->got == lane->reply_size)
+		if (!until_end && slot->got == lane->reply_size) {
 			complete(lane, slot);
+		}
 	}
 }
 
@@ -261,15 +281,19 @@ static void begin_all(struct lane *lane)
 	unsigned i;
 
 	if (lane->all->load.shape == SHAPE_CONNECT) {
-		for (i = 0; i < lane->count; i++)
+		for (i = 0; i < lane->count; i++) {
 			connect_and_ask(lane, &lane->slots[i], now());
+		}
 		return;
 	}
-	for (i = 0; i < lane->count; i++)
+	for (i = 0; i < lane->count; i++) {
 		open_slot(lane, &lane->slots[i]);
-	for (i = 0; i < lane->count; i++)
-		if (lane->slots[i].fd >= 0)
+	}
+	for (i = 0; i < lane->count; i++) {
+		if (lane->slots[i].fd >= 0) {
 			ask(lane, &lane->slots[i], now());
+		}
+	}
 }
 
 static void serve_events(struct lane *lane, int timeout)
@@ -282,12 +306,13 @@ static void serve_events(struct lane *lane, int timeout)
 	for (i = 0; i < count; i++) {
 		struct slot *slot = events[i].data.ptr;
 
-		if (!slot)
+		if (!slot) {
 			(void)eventfd_read(lane->bell, &rings);
-		else if (slot->connecting)
+		} else if (slot->connecting) {
 			connected(lane, slot);
-		else
+		} else {
 			readable(lane, slot);
+		}
 	}
 }
 
@@ -298,12 +323,15 @@ static void go_on(struct lane *lane)
 	struct clients *all = lane->all;
 	unsigned i;
 
-	if (lane->going || !atomic_load(&all->go) || atomic_load(&all->stop))
+	if (lane->going || !atomic_load(&all->go) || atomic_load(&all->stop)) {
 		return;
+	}
 	lane->going = 1;
-	for (i = 0; all->load.shape == SHAPE_KEEP && i < lane->count; i++)
-		if (lane->slots[i].fd >= 0)
+	for (i = 0; all->load.shape == SHAPE_KEEP && i < lane->count; i++) {
+		if (lane->slots[i].fd >= 0) {
 			ask(lane, &lane->slots[i], now());
+		}
+	}
 }
 
 void *lane_run(void *argument)
@@ -318,13 +346,15 @@ void *lane_run(void *argument)
 		go_on(lane);
 	}
 	end = now() + (uint64_t)(lane->all->load.patience * 1e9);
-	while (lane->waiting > 0 && now() < end)
+	while (lane->waiting > 0 && now() < end) {
 		serve_events(lane, 10);
+	}
 	for (i = 0; i < lane->count; i++) {
-		if (lane->slots[i].waiting)
+		if (lane->slots[i].waiting) {
 			retire(lane, &lane->slots[i], CLIENT_LOST);
-		else if (lane->slots[i].fd >= 0)
+		} else if (lane->slots[i].fd >= 0) {
 			close(lane->slots[i].fd);
+		}
 	}
 	return NULL;
 }

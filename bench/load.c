@@ -73,8 +73,9 @@ static void pause_for(double seconds)
 	struct timespec time = {
 		.tv_sec = (time_t)(when / 1000000000u), .tv_nsec = (long)(when % 1000000000u)};
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) {
 		continue;
+	}
 }
 
 /* What must be read together, is: when the generator was held up in between, it is read again.
@@ -83,14 +84,16 @@ static int read_all(pid_t pid, const struct clients *clients, struct reading *re
 {
 	int tries = READING_TRIES;
 
-	if (meter_ticks(pid, &reading->user, &reading->system) != 0)
+	if (meter_ticks(pid, &reading->user, &reading->system) != 0) {
 		return -1;
+	}
 	do {
 		reading->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 		reading->time = read_clock(CLOCK_MONOTONIC);
 		reading->requests = clients_completed(clients);
-		if (meter_cpu(pid, &reading->server_cpu) != 0)
+		if (meter_cpu(pid, &reading->server_cpu) != 0) {
 			return -1;
+		}
 	} while (read_clock(CLOCK_MONOTONIC) - reading->time > READING_NS && --tries > 0);
 	return 0;
 }
@@ -115,8 +118,9 @@ static int measure(
 	figures->switches = meter_switches(&before, &after, figures->switch_requests);
 	meter_free(&before);
 	meter_free(&after);
-	if (failed)
+	if (failed) {
 		fprintf(stderr, "load: the server's accounting cannot be read\n");
+	}
 	return failed;
 }
 
@@ -126,8 +130,9 @@ static int run(const struct options *options, struct figures *figures)
 	struct clients *clients;
 	struct child child;
 
-	if (child_start(&child, options->command, options->pin ? 0 : -1) != 0)
+	if (child_start(&child, options->command, options->pin ? 0 : -1) != 0) {
 		return -1;
+	}
 	if (options->pin) {
 		cpu_set_t one;
 
@@ -147,22 +152,25 @@ static int run(const struct options *options, struct figures *figures)
 	}
 	if (clients_ready(clients, READY_SECONDS) == 0) {
 		pause_for(options->warmup);
-		if (measure(options, child.pid, clients, figures) != 0)
+		if (measure(options, child.pid, clients, figures) != 0) {
 			figures->server_errors++;
+		}
 	}
 	clients_finish(clients, &figures->hist, figures->errors);
-	if (child_stop(&child) != 0)
+	if (child_stop(&child) != 0) {
 		figures->server_errors++;
+	}
 	return 0;
 }
 
 /* A ratio as text, or "na". */
 static void print_ratio(const char *name, double above, double below, double factor)
 {
-	if (below > 0)
+	if (below > 0) {
 		printf(" %s=%.3f", name, above / below * factor);
-	else
+	} else {
 		printf(" %s=na", name);
+	}
 }
 
 static void print_latency(const char *name, const struct hist *hist, uint64_t ppm)
@@ -181,15 +189,18 @@ static uint64_t print_errors(const struct options *options, const struct figures
 	uint64_t all = figures->server_errors;
 	int kind;
 
-	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++)
+	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
 		all += figures->errors[kind];
+	}
 	/* Silence is an error too, however it came about. */
 	if (figures->end.requests == figures->begin.requests && options->load.shape != SHAPE_IDLE
-		&& all == 0)
+		&& all == 0) {
 		all = 1;
+	}
 	printf(" errors=%" PRIu64, all);
-	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++)
+	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
 		printf(" %s=%" PRIu64, names[kind], figures->errors[kind]);
+	}
 	printf(" server_failed=%" PRIu64 "\n", figures->server_errors);
 	return all;
 }
@@ -212,9 +223,9 @@ static uint64_t print(const struct options *options, const struct figures *figur
 	print_latency("p50_us", &figures->hist, 500000);
 	print_latency("p99_us", &figures->hist, 990000);
 	print_latency("p999_us", &figures->hist, 999000);
-	if (figures->switches < 0)
+	if (figures->switches < 0) {
 		printf(" switches_per_request=na switches=na");
-	else {
+	} else {
 		print_ratio(
 			"switches_per_request", (double)figures->switches, (double)figures->switch_requests, 1);
 		printf(" switches=%" PRId64, figures->switches);
@@ -234,8 +245,9 @@ static double seconds_value(int argc, char **argv, int *index)
 	char *end;
 	double value = strtod(text, &end);
 
-	if (end == text || *end != '\0' || !isfinite(value) || value < 0 || value > 3600)
+	if (end == text || *end != '\0' || !isfinite(value) || value < 0 || value > 3600) {
 		contract_usage(argv[0], text);
+	}
 	return value;
 }
 
@@ -245,9 +257,11 @@ static enum shape shape_value(int argc, char **argv, int *index)
 	const char *text = contract_value(argc, argv, index);
 	int shape;
 
-	for (shape = 0; shape < 3; shape++)
-		if (strcmp(text, names[shape]) == 0)
+	for (shape = 0; shape < 3; shape++) {
+		if (strcmp(text, names[shape]) == 0) {
 			return (enum shape)shape;
+		}
+	}
 	contract_usage(argv[0], text);
 }
 
@@ -257,29 +271,32 @@ static void parse(struct options *options, int argc, char **argv)
 	int i;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--shape") == 0)
+		if (strcmp(argv[i], "--shape") == 0) {
 			load->shape = shape_value(argc, argv, &i);
-		else if (strcmp(argv[i], "--clients") == 0)
+		} else if (strcmp(argv[i], "--clients") == 0) {
 			load->clients = (unsigned)contract_number(argc, argv, &i, 1000000);
-		else if (strcmp(argv[i], "--threads") == 0)
+		} else if (strcmp(argv[i], "--threads") == 0) {
 			load->threads = (unsigned)contract_number(argc, argv, &i, 64);
-		else if (strcmp(argv[i], "--size") == 0)
+		} else if (strcmp(argv[i], "--size") == 0) {
 			load->size = contract_number(argc, argv, &i, CLIENTS_MAX_SIZE);
-		else if (strcmp(argv[i], "--warmup") == 0)
+		} else if (strcmp(argv[i], "--warmup") == 0) {
 			options->warmup = seconds_value(argc, argv, &i);
-		else if (strcmp(argv[i], "--seconds") == 0)
+		} else if (strcmp(argv[i], "--seconds") == 0) {
 			options->seconds = seconds_value(argc, argv, &i);
-		else if (strcmp(argv[i], "--patience") == 0)
+		} else if (strcmp(argv[i], "--patience") == 0) {
 			load->patience = seconds_value(argc, argv, &i);
-		else if (strcmp(argv[i], "--pin") == 0)
+		} else if (strcmp(argv[i], "--pin") == 0) {
 			options->pin = 1;
-		else
+		} else {
 			contract_usage(argv[0], argv[i]);
+		}
 	}
-	if (i + 1 >= argc)
+	if (i + 1 >= argc) {
 		contract_usage(argv[0], "no server: -- COMMAND is missing");
-	if (load->clients == 0 || load->threads == 0 || load->size < CLIENTS_MIN_SIZE)
+	}
+	if (load->clients == 0 || load->threads == 0 || load->size < CLIENTS_MIN_SIZE) {
 		contract_usage(argv[0], "a number is too small");
+	}
 	options->command = argv + i + 1;
 }
 
@@ -299,7 +316,8 @@ int main(int argc, char **argv)
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (run(&options, &figures) != 0)
+	if (run(&options, &figures) != 0) {
 		return 1;
+	}
 	return print(&options, &figures) == 0 ? 0 : 1;
 }

@@ -27,8 +27,9 @@ int meter_cpu(pid_t pid, uint64_t *nanoseconds)
 	struct timespec time;
 	clockid_t clock;
 
-	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0)
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) {
 		return -1;
+	}
 	*nanoseconds = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 	return 0;
 }
@@ -43,8 +44,9 @@ int meter_ticks(pid_t pid, uint64_t *user, uint64_t *system)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = fopen(path, "re");
-	if (!file)
+	if (!file) {
 		return -1;
+	}
 	fields = fgets(line, sizeof(line), file);
 	fclose(file);
 	/* The name, in parentheses, may hold anything, so count from its end. */
@@ -52,8 +54,9 @@ int meter_ticks(pid_t pid, uint64_t *user, uint64_t *system)
 	if (!fields
 		|| sscanf(
 			   fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime, &stime)
-			!= 2)
+			!= 2) {
 		return -1;
+	}
 	*user = utime;
 	*system = stime;
 	return 0;
@@ -66,8 +69,9 @@ static int sum_fields(const char *path, const char *const *names, uint64_t *sums
 	int found = 0;
 	FILE *file = fopen(path, "re");
 
-	if (!file)
+	if (!file) {
 		return 0;
+	}
 	while (fgets(line, sizeof(line), file)) {
 		size_t i;
 
@@ -91,8 +95,9 @@ static int task_switches(pid_t pid, const char *tid, uint64_t *switches)
 	char path[320];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, tid);
-	if (sum_fields(path, names, sums, 2) != 2)
+	if (sum_fields(path, names, sums, 2) != 2) {
 		return -1;
+	}
 	*switches = sums[0] + sums[1];
 	return 0;
 }
@@ -111,8 +116,9 @@ static int append(struct meter_tasks *tasks, size_t *room, struct meter_task tas
 		size_t larger = *room ? *room * 2 : 64;
 		struct meter_task *grown = realloc(tasks->tasks, larger * sizeof(*grown));
 
-		if (!grown)
+		if (!grown) {
 			return -1;
+		}
 		tasks->tasks = grown;
 		*room = larger;
 	}
@@ -131,16 +137,19 @@ int meter_tasks(pid_t pid, struct meter_tasks *tasks)
 	memset(tasks, 0, sizeof(*tasks));
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	folder = opendir(path);
-	if (!folder)
+	if (!folder) {
 		return -1;
+	}
 	while ((entry = readdir(folder)) != NULL) {
 		struct meter_task task = {.tid = atoi(entry->d_name)};
 
 		/* A thread that ends between the two calls is simply not there. */
-		if (task.tid == 0 || task_switches(pid, entry->d_name, &task.switches) != 0)
+		if (task.tid == 0 || task_switches(pid, entry->d_name, &task.switches) != 0) {
 			continue;
-		if (append(tasks, &room, task) != 0)
+		}
+		if (append(tasks, &room, task) != 0) {
 			break;
+		}
 	}
 	closedir(folder);
 	qsort(tasks->tasks, tasks->count, sizeof(*tasks->tasks), by_tid);
@@ -166,17 +175,20 @@ int64_t meter_switches(
 		const struct meter_task *task = &after->tasks[i];
 
 		sum += (int64_t)task->switches;
-		if (old < before->count && before->tasks[old].tid == task->tid)
+		if (old < before->count && before->tasks[old].tid == task->tid) {
 			sum -= (int64_t)before->tasks[old++].switches;
-		else
+		} else {
 			fresh++;
+		}
 	}
-	if (old < before->count)
+	if (old < before->count) {
 		return -1;
+	}
 	/* Others on the machine make processes too; only one in ten requests is a pattern, and
 	 * without requests there is nothing to compare with. */
-	if (requests > 0 && created > fresh + requests / 10 + 100)
+	if (requests > 0 && created > fresh + requests / 10 + 100) {
 		return -1;
+	}
 	return sum;
 }
 
@@ -189,8 +201,9 @@ int meter_memory(pid_t pid, struct meter_memory *memory)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if (sum_fields(path, coarse, sums, 3) != 3)
+	if (sum_fields(path, coarse, sums, 3) != 3) {
 		return -1;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
 	sum_fields(path, exact, pages, 2);
 	memory->rss_kib = sums[0];

@@ -51,8 +51,9 @@ static void stop(int signal_number)
 
 static void check(const char *what, int code)
 {
-	if (code >= 0)
+	if (code >= 0) {
 		return;
+	}
 	fprintf(stderr, "ours: %s: %s (%s)\n", what, mts_strerror(code), mts_server_error(server));
 	exit(1);
 }
@@ -61,10 +62,12 @@ static int thread_model(int argc, char **argv, int *index)
 {
 	const char *name = contract_value(argc, argv, index);
 
-	if (strcmp(name, "per-client") == 0)
+	if (strcmp(name, "per-client") == 0) {
 		return MTS_THREAD_PER_CLIENT;
-	if (strcmp(name, "on-demand") == 0)
+	}
+	if (strcmp(name, "on-demand") == 0) {
 		return MTS_THREAD_ON_DEMAND;
+	}
 	contract_usage(argv[0], name);
 }
 
@@ -73,8 +76,9 @@ static void announce(void)
 	const char *address = mts_server_address(server, 0);
 	const char *colon = address ? strrchr(address, ':') : NULL;
 
-	if (!colon)
+	if (!colon) {
 		check("address", -1);
+	}
 	contract_announce((unsigned)strtoul(colon + 1, NULL, 10));
 }
 
@@ -88,24 +92,28 @@ int main(int argc, char **argv)
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		if (contract_option(&contract, argc, argv, &i))
+		if (contract_option(&contract, argc, argv, &i)) {
 			continue;
-		if (strcmp(argv[i], "--threads") == 0)
+		}
+		if (strcmp(argv[i], "--threads") == 0) {
 			model = thread_model(argc, argv, &i);
-		else if (strcmp(argv[i], "--defer-accept") == 0)
+		} else if (strcmp(argv[i], "--defer-accept") == 0) {
 			defer = (unsigned)contract_number(argc, argv, &i, 3600);
-		else
+		} else {
 			contract_usage(argv[0], argv[i]);
+		}
 	}
 	server = mts_server_create(contract.hello ? hello : echo, NULL);
-	if (!server)
+	if (!server) {
 		return 1;
+	}
 	snprintf(address, sizeof(address), "127.0.0.1:%u", contract.port);
 	check("log", mts_server_on_log(server, show, MTS_LOG_WARNING, NULL));
 	check("threads", mts_server_set_threads(server, model));
 	check("framing", mts_server_frame_raw(server));
-	if (defer > 0)
+	if (defer > 0) {
 		check("defer accept", mts_server_set_defer_accept(server, defer));
+	}
 	check("listen", mts_server_listen(server, address));
 	sigaction(SIGTERM, &on_term, NULL);
 	announce();

@@ -95,7 +95,7 @@ static ssize_t find_bar(const void *data, size_t size, size_t scanned, void *use
 	const char *bytes = data;
 	(void)user;
 	ck_assert_uint_ge(size, 1);
-	ck_assert_uint_lt(scanned, size);
+	ck_assert_uint_le(scanned, size);
 	for (size_t i = scanned; i < size; i++) {
 		switch (bytes[i]) {
 		case '|':
@@ -204,7 +204,9 @@ static void play(mts_server *server, const struct stream *stream, size_t first, 
 	const uint64_t before = mts_server_stat(server, MTS_STAT_BYTES_IN);
 	const int peer = peer_connect(server, 0);
 	const int ended = gate_count(&endings.all);
+	const int on = 1;
 	size_t end = first;
+	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 	for (size_t at = 0; at < stream->size; at = end, end += step) {
 		end = end < stream->size ? end : stream->size;
 		if (send(peer, stream->bytes + at, end - at, MSG_NOSIGNAL) < 0) {

@@ -34,8 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 static void require(int holds)
 {
-	if (!holds)
+	if (!holds) {
 		abort();
+	}
 }
 
 /* The low bits of the first byte say how many bytes follow it; all of them set is an error. */
@@ -45,8 +46,9 @@ static ssize_t framer(const void *data, size_t size, size_t scanned, void *user)
 
 	(void)user;
 	require(scanned < size);
-	if (total == 16)
+	if (total == 16) {
 		return -1;
+	}
 	return size < total ? 0 : (ssize_t)total;
 }
 
@@ -76,8 +78,9 @@ static void run_piece(const struct mtsi_framing *framing, const uint8_t *stream,
 		size_t at = outcome->used - base;
 
 		outcome->result = mtsi_frame_next(framing, data + at, count - at, scanned, &frame);
-		if (outcome->result != 1)
+		if (outcome->result != 1) {
 			break;
+		}
 		require(frame.consumed <= count - at && *scanned == 0);
 		add_request(outcome, framing, &frame);
 	}
@@ -107,12 +110,14 @@ static void run(const struct mtsi_framing *framing, const uint8_t *stream, size_
 		there += piece < size - there ? piece : size - there;
 		run_piece(framing, stream, there, &scanned, outcome);
 	}
-	if (outcome->result != 0)
+	if (outcome->result != 0) {
 		return;
+	}
 	outcome->result = mtsi_frame_last(
 		framing, (const char *)stream + outcome->used, size - outcome->used, &scanned, &frame);
-	if (outcome->result == 1)
+	if (outcome->result == 1) {
 		add_request(outcome, framing, &frame);
+	}
 }
 
 static void require_same(const struct mtsi_framing *framing, size_t size,
@@ -135,8 +140,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	static struct outcome pieces;
 	unsigned char delimiter[3];
 
-	if (size < HEAD || size - HEAD > MOST)
+	if (size < HEAD || size - HEAD > MOST) {
 		return 0;
+	}
 
 	struct mtsi_framing framing = {.kind = (enum mtsi_frame_kind)(input[0] % 6),
 		.limit = input[1] == 255 ? SIZE_MAX - input[2] : input[1],

@@ -297,10 +297,11 @@ START_TEST(accepted_unix)
 		ck_assert_int_gt(mtsi_address_format((const struct sockaddr *)&place.path, place.path_size,
 							 text, sizeof(text)),
 			0);
-		if (strchr(cases[i].text, '\n') == NULL)
+		if (strchr(cases[i].text, '\n') == NULL) {
 			ck_assert_str_eq(text, cases[i].text);
-		else
+		} else {
 			ck_assert_str_eq(text, "unix:/a\\nb");
+		}
 	}
 }
 END_TEST

@@ -48,16 +48,17 @@ START_TEST(every_byte)
 		char out[MTSI_ESCAPE_SIZE(1)];
 		char expected[8];
 
-		if (value == '\\' || value == '\n' || value == '\r' || value == '\t')
+		if (value == '\\' || value == '\n' || value == '\r' || value == '\t') {
 			snprintf(expected, sizeof(expected), "\\%c",
 				value == '\n'       ? 'n'
 					: value == '\r' ? 'r'
 					: value == '\t' ? 't'
 									: '\\');
-		else if (value >= 0x20 && value <= 0x7e)
+		} else if (value >= 0x20 && value <= 0x7e) {
 			snprintf(expected, sizeof(expected), "%c", byte);
-		else
+		} else {
 			snprintf(expected, sizeof(expected), "\\x%02x", value);
+		}
 		ck_assert_uint_eq(mtsi_escape(out, sizeof(out), &byte, 1), strlen(expected));
 		ck_assert_str_eq(out, expected);
 	}
@@ -70,9 +71,11 @@ static bool is_boundary(size_t at)
 	/* a \ x 0 0 \ n b \ \ \ x f f c */
 	static const size_t boundaries[] = {0, 1, 5, 7, 8, 10, 14, 15};
 
-	for (size_t i = 0; i < sizeof(boundaries) / sizeof(*boundaries); i++)
-		if (boundaries[i] == at)
+	for (size_t i = 0; i < sizeof(boundaries) / sizeof(*boundaries); i++) {
+		if (boundaries[i] == at) {
 			return true;
+		}
+	}
 	return false;
 }
 
@@ -88,8 +91,9 @@ START_TEST(every_size)
 
 		ck_assert_ptr_nonnull(out);
 		written = mtsi_escape(out, size, bytes, sizeof(bytes));
-		while (!is_boundary(expected))
+		while (!is_boundary(expected)) {
 			expected--;
+		}
 		ck_assert_uint_eq(written, expected);
 		ck_assert_uint_eq(strlen(out), written);
 		ck_assert_mem_eq(out, whole, written);

@@ -111,14 +111,16 @@ static void feed_piece(struct feed *feed, const char *bytes, size_t size)
 {
 	struct mtsi_frame frame;
 
-	if (feed->result < 0)
+	if (feed->result < 0) {
 		return;
+	}
 
 	char *joined = malloc(feed->size + size + 1);
 
 	REQUIRE(joined != NULL);
-	if (feed->size > 0)
+	if (feed->size > 0) {
 		memcpy(joined, feed->left, feed->size);
+	}
 	memcpy(joined + feed->size, bytes, size);
 	replace_left(feed, joined, feed->size + size);
 	free(joined);
@@ -126,12 +128,14 @@ static void feed_piece(struct feed *feed, const char *bytes, size_t size)
 	for (;;) {
 		feed->result = mtsi_frame_next(
 			feed->framing, feed->left, feed->size, &feed->scanned, &frame);
-		if (feed->result != 1)
+		if (feed->result != 1) {
 			break;
+		}
 		take_request(feed, &frame);
 	}
-	if (feed->result == 0)
+	if (feed->result == 0) {
 		check_unfinished(feed);
+	}
 }
 
 static void feed_end(struct feed *feed)
@@ -193,8 +197,9 @@ static ssize_t short_framer(const void *data, size_t size, size_t scanned, void 
 
 	(void)scanned;
 	(void)user;
-	if (total == 8)
+	if (total == 8) {
 		return -EBADMSG;
+	}
 	return size < total ? 0 : (ssize_t)total;
 }
 
@@ -237,8 +242,9 @@ struct stream_case {
 static void check_cases(
 	const struct mtsi_framing *framing, const struct stream_case *cases, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		check_every_cut(framing, cases[i].bytes, cases[i].size, cases[i].expected);
+	}
 }
 
 #define CHECK_CASES(framing, cases) check_cases(&framing, cases, sizeof(cases) / sizeof(*cases))
@@ -388,8 +394,9 @@ END_TEST
 
 static void put_prefix(char *out, unsigned width, bool little, uint64_t value)
 {
-	for (unsigned i = 0; i < width; i++)
+	for (unsigned i = 0; i < width; i++) {
 		out[little ? i : width - 1 - i] = (char)(value >> 8 * i & 255);
+	}
 }
 
 static void check_prefix_value(unsigned width, bool little, size_t limit, uint64_t value)
@@ -399,8 +406,9 @@ static void check_prefix_value(unsigned width, bool little, size_t limit, uint64
 	size_t scanned = 0;
 	char data[8];
 
-	if (width < 8 && value >> 8 * width != 0)
+	if (width < 8 && value >> 8 * width != 0) {
 		return;
+	}
 	put_prefix(data, width, little, value);
 
 	/* Only the prefix may be looked at, so the body may be claimed without being there. */
@@ -437,13 +445,15 @@ START_TEST(prefix_values)
 		UINT64_MAX - 8, UINT64_MAX - 7, UINT64_MAX};
 	static const unsigned widths[] = {1, 2, 4, 8};
 
-	for (size_t l = 0; l < sizeof(limits) / sizeof(*limits); l++)
+	for (size_t l = 0; l < sizeof(limits) / sizeof(*limits); l++) {
 		for (size_t w = 0; w < 8; w++) {
-			for (size_t v = 0; v < sizeof(values) / sizeof(*values); v++)
+			for (size_t v = 0; v < sizeof(values) / sizeof(*values); v++) {
 				check_prefix_value(widths[w / 2], w % 2, limits[l], values[v]);
+			}
 			check_prefix_value(widths[w / 2], w % 2, limits[l], limits[l]);
 			check_prefix_value(widths[w / 2], w % 2, limits[l], (uint64_t)limits[l] + 1);
 		}
+	}
 }
 END_TEST
 
@@ -618,9 +628,10 @@ START_TEST(room_and_need)
 		const char *data = framing->prefix == 2 ? "\0\3" : "\3\0";
 
 		ck_assert_msg(mtsi_frame_room(framing) == cases[i].room, "room of case %zu", i);
-		for (size_t size = 0; size < 3; size++)
+		for (size_t size = 0; size < 3; size++) {
 			ck_assert_msg(mtsi_frame_need(framing, data, size) == cases[i].need[size],
 				"need of case %zu with %zu bytes", i, size);
+		}
 	}
 }
 END_TEST
@@ -670,8 +681,9 @@ static void check_no_second_look(const struct mtsi_framing *framing, const char 
 		ck_assert_int_eq(mtsi_frame_next(framing, data, i + 1, &scanned, &frame), 0);
 		ck_assert_uint_le(scanned, i + 1);
 		ck_assert_uint_ge(scanned + slack, i + 1);
-		if (scanned >= strlen(trap))
+		if (scanned >= strlen(trap)) {
 			memcpy(data + scanned - strlen(trap), trap, strlen(trap));
+		}
 	}
 	free(data);
 }
@@ -702,13 +714,14 @@ static ssize_t tallying_framer(const void *data, size_t size, size_t scanned, vo
 	ck_assert_uint_gt(size, scanned);
 	tally->fresh += size - scanned;
 	tally->shown = size;
-	for (size_t i = scanned; i < size; i++)
+	for (size_t i = scanned; i < size; i++) {
 		if (bytes[i] == ';') {
 			/* What follows in data is shown again, as part of the next request. */
 			tally->fresh -= size - i - 1;
 			tally->shown = 0;
 			return (ssize_t)i + 1;
 		}
+	}
 	return 0;
 }
 
@@ -739,11 +752,13 @@ static int plain_line(size_t limit, const char *s, size_t size, struct mtsi_fram
 {
 	size_t at = 0;
 
-	while (at < size && s[at] != '\n')
+	while (at < size && s[at] != '\n') {
 		at++;
+	}
 	*frame = (struct mtsi_frame){0, at, at < size ? at + 1 : at};
-	if (at < size && at > 0 && s[at - 1] == '\r')
+	if (at < size && at > 0 && s[at - 1] == '\r') {
 		frame->size--;
+	}
 	return frame->size > limit ? -EMSGSIZE : 1;
 }
 
@@ -756,11 +771,13 @@ static int plain_delimited(
 	for (size_t at = 0; at <= size && at <= framing->limit; at++) {
 		size_t there = size - at < length ? size - at : length;
 
-		if (memcmp(s + at, framing->delimiter, there) != 0)
+		if (memcmp(s + at, framing->delimiter, there) != 0) {
 			continue;
+		}
 		*frame = (struct mtsi_frame){0, at, at + length};
-		if (there == length)
+		if (there == length) {
 			return 1;
+		}
 		open = true;
 	}
 	return open ? -EPROTO : -EMSGSIZE;
@@ -772,12 +789,15 @@ static int plain_prefixed(
 	unsigned width = framing->prefix;
 	uint64_t value = 0;
 
-	if (size < width)
+	if (size < width) {
 		return -EPROTO;
-	for (unsigned i = 0; i < width; i++)
+	}
+	for (unsigned i = 0; i < width; i++) {
 		value |= (uint64_t)(unsigned char)s[i] << 8 * (framing->little ? i : width - 1 - i);
-	if (value > framing->limit)
+	}
+	if (value > framing->limit) {
 		return -EMSGSIZE;
+	}
 	*frame = (struct mtsi_frame){width, (size_t)value, width + (size_t)value};
 	return size < frame->consumed ? -EPROTO : 1;
 }
@@ -786,27 +806,34 @@ static int plain_custom(size_t limit, const char *s, size_t size, struct mtsi_fr
 {
 	size_t total = 1 + ((unsigned char)s[0] & 7u);
 
-	if (limit == 0)
+	if (limit == 0) {
 		return -EMSGSIZE;
-	if (total == 8)
+	}
+	if (total == 8) {
 		return -EPROTO;
+	}
 	*frame = (struct mtsi_frame){0, total, total};
-	if (total <= limit && total <= size)
+	if (total <= limit && total <= size) {
 		return 1;
+	}
 	return size >= limit ? -EMSGSIZE : -EPROTO;
 }
 
 static int plain_next(
 	const struct mtsi_framing *framing, const char *s, size_t size, struct mtsi_frame *frame)
 {
-	if (framing->kind == MTSI_FRAME_LINES)
+	if (framing->kind == MTSI_FRAME_LINES) {
 		return plain_line(framing->limit, s, size, frame);
-	if (framing->kind == MTSI_FRAME_DELIMITED)
+	}
+	if (framing->kind == MTSI_FRAME_DELIMITED) {
 		return plain_delimited(framing, s, size, frame);
-	if (framing->kind == MTSI_FRAME_PREFIXED)
+	}
+	if (framing->kind == MTSI_FRAME_PREFIXED) {
 		return plain_prefixed(framing, s, size, frame);
-	if (framing->kind == MTSI_FRAME_CUSTOM)
+	}
+	if (framing->kind == MTSI_FRAME_CUSTOM) {
 		return plain_custom(framing->limit, s, size, frame);
+	}
 	*frame = (struct mtsi_frame){0, framing->fixed, framing->fixed};
 	return framing->fixed > framing->limit ? -EMSGSIZE : size < framing->fixed ? -EPROTO : 1;
 }
@@ -821,8 +848,9 @@ static void run_plain(
 		struct mtsi_frame frame;
 
 		result = plain_next(framing, stream, size, &frame);
-		if (result != 1)
+		if (result != 1) {
 			break;
+		}
 		note_request(outcome, stream + frame.offset, frame.size);
 		stream += frame.consumed;
 		size -= frame.consumed;
@@ -850,8 +878,9 @@ static struct mtsi_framing draw_framing(uint64_t *state, unsigned char delimiter
 		.delimiter_size = 1 + draw(state, 4),
 		.framer = short_framer};
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 4; i++) {
 		delimiter[i] = (unsigned char)("ab"[draw(state, 2)]);
+	}
 	return framing;
 }
 
@@ -869,8 +898,9 @@ static size_t draw_stream(uint64_t *state, const struct mtsi_framing *framing, c
 	};
 	size_t size = draw(state, 64);
 
-	for (size_t i = 0; i < size; i++)
+	for (size_t i = 0; i < size; i++) {
 		stream[i] = alphabets[framing->kind].bytes[draw(state, alphabets[framing->kind].count)];
+	}
 	return size;
 }
 
@@ -897,8 +927,9 @@ START_TEST(random_streams)
 					: way == 1 ? 1
 							   : piece,
 				&outcome);
-			if (strcmp(outcome.text, expected.text) == 0)
+			if (strcmp(outcome.text, expected.text) == 0) {
 				continue;
+			}
 			ck_abort_msg(
 				"seed %llu: kind %d, limit %zu, cut %zu, piece %zu, way %zu: %s, expected %s",
 				(unsigned long long)(seed + round), (int)framing.kind, framing.limit, cut, piece,

@@ -66,8 +66,9 @@ static void check_all_bytes(const struct model *model)
 {
 	const char *bytes = mtsi_queue_bytes(&model->queue);
 
-	for (size_t i = 0; i < model->appended - model->consumed; i++)
+	for (size_t i = 0; i < model->appended - model->consumed; i++) {
 		REQUIRE(bytes[i] == byte_number(model->consumed + i));
+	}
 }
 
 static void append(struct model *model, size_t size)
@@ -76,13 +77,15 @@ static void append(struct model *model, size_t size)
 	char *bytes = malloc(size == 0 ? 1 : size);
 
 	REQUIRE(bytes != NULL);
-	for (size_t i = 0; i < size; i++)
+	for (size_t i = 0; i < size; i++) {
 		bytes[i] = byte_number(model->appended + i);
+	}
 	REQUIRE(mtsi_queue_append(&model->queue, bytes, size) == 0);
 	free(bytes);
 	model->appended += size;
-	if (model->queue.capacity != before.capacity || model->queue.start != before.start)
+	if (model->queue.capacity != before.capacity || model->queue.start != before.start) {
 		model->moved += before.end - before.start;
+	}
 	check_model(model);
 }
 
@@ -221,8 +224,9 @@ START_TEST(constant_work_per_byte)
 		append(&model, patterns[i].first);
 		for (size_t round = 0; round < patterns[i].rounds; round++) {
 			append(&model, patterns[i].in);
-			if (mtsi_queue_size(&model.queue) > most)
+			if (mtsi_queue_size(&model.queue) > most) {
 				most = mtsi_queue_size(&model.queue);
+			}
 			consume(&model, patterns[i].out);
 			REQUIRE(model.queue.capacity <= 3 * most + SMALLEST);
 		}
@@ -250,12 +254,14 @@ START_TEST(random_use)
 		size_t scale = draw(&state, 8) == 0 ? 6000 : 60;
 		size_t waiting = mtsi_queue_size(&model.queue);
 
-		if (draw(&state, 2) == 0)
+		if (draw(&state, 2) == 0) {
 			append(&model, draw(&state, scale));
-		else
+		} else {
 			consume(&model, draw(&state, waiting < scale ? waiting + 1 : scale));
-		if (round % 16 == 0)
+		}
+		if (round % 16 == 0) {
 			check_all_bytes(&model);
+		}
 	}
 	ck_assert_msg(model.moved <= 3 * model.appended + SMALLEST, "seed %llu: %zu bytes moved",
 		(unsigned long long)seed, model.moved);
