@@ -123,6 +123,17 @@ static struct relief relieve_locked(struct mts_server *server)
 	return relief;
 }
 
+/* Clients from `first` on have to wait: how many of them had not before. */
+static size_t note_waiting_locked(struct mts_client *first)
+{
+	size_t count = 0;
+	for (struct mts_client *client = first; client != NULL; client = client->next) {
+		count += client->waited ? 0 : 1;
+		client->waited = true;
+	}
+	return count;
+}
+
 static void could_not_make(struct mts_server *server, int result)
 {
 	struct mtsi_crew *crew = &server->crew;
@@ -130,7 +141,7 @@ static void could_not_make(struct mts_server *server, int result)
 	crew->threads--;
 	crew->waking--;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
-	const size_t waiting = crew->ready_count;
+	const size_t waiting = note_waiting_locked(crew->ready);
 	/* Somebody may have gone to rest meanwhile; none can be made now, so this only wakes. */
 	const struct relief relief = relieve_locked(server);
 	if (crew->threads == 0) {
@@ -141,8 +152,7 @@ static void could_not_make(struct mts_server *server, int result)
 		mtsi_signal_one(&relief.wake->signal);
 	}
 	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
-	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; %zu clients wait",
-		strerror(-result), waiting);
+	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; clients wait", strerror(-result));
 	mtsi_keeper_wake(server);
 }
 
@@ -200,7 +210,7 @@ static void send_relief(struct mts_server *server, struct relief relief)
 	}
 }
 
-void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count)
+void mtsi_crew_offer(struct mts_server *server, struct mts_client *first)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mts_client *last = first;
@@ -210,13 +220,12 @@ void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t
 	mtsi_lock_take(&crew->lock);
 	*crew->ready_end = first;
 	crew->ready_end = &last->next;
-	crew->ready_count += count;
 	const struct relief relief = relieve_locked(server);
-	const bool nobody = crew->waking == 0;
+	const size_t waiting = crew->waking == 0 ? note_waiting_locked(first) : 0;
 	mtsi_lock_release(&crew->lock);
 	send_relief(server, relief);
-	if (nobody) {
-		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, count);
+	if (waiting > 0) {
+		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
 		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
 	}
 }
@@ -243,7 +252,6 @@ static struct mts_client *take_locked(struct mtsi_crew *crew)
 	mtsi_lock_assert_held(&crew->lock);
 	if (client != NULL) {
 		crew->ready = client->next;
-		crew->ready_count--;
 		if (crew->ready == NULL) {
 			crew->ready_end = &crew->ready;
 		}

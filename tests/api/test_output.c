@@ -328,7 +328,7 @@ END_TEST
 static void hold_keeper(int level, const char *message, void *user)
 {
 	(void)user;
-	if (level == MTS_LOG_WARNING && strstr(message, "threads") != NULL) {
+	if (level == MTS_LOG_WARNING && strstr(message, "clients wait") != NULL) {
 		gate_add(&entered);
 		gate_wait(&leave, 1);
 	}

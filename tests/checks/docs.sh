@@ -36,6 +36,16 @@ cat "$work"/seen.* | LC_ALL=C sort -u >"$work/seen"
 same "the public functions (-) and those whose comments were read (+) differ" \
 	"$work/functions" "$work/seen"
 
+for header in $(public_headers); do
+	case $header in
+	mtserver.h | mtserver/export.h) ;;
+	*)
+		grep -qE '^ \* @defgroup [a-z]+ [A-Z][a-z]+$' "$srcdir/include/$header" ||
+			fail "<$header> is not a group of the documentation with a title of one word"
+		;;
+	esac
+done
+
 for source in "$srcdir"/examples/*.c; do
 	grep -q "^\\\\include ${source##*/}\$" "$srcdir/doc/mainpage.md" ||
 		fail "doc/mainpage.md does not show ${source##*/}"

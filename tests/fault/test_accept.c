@@ -50,13 +50,13 @@ START_TEST(pauses_are_bounded)
 	struct mtsi_door *door = &scene.server->door;
 	uint64_t longest = 0;
 	for (int i = 0; i < 100; i++) {
-		mtsi_door_pause(scene.server, 0);
+		mtsi_door_pause(scene.server, 0, door->freed);
 		ck_assert_uint_ge(door->short_until, longest);
 		longest = door->short_until;
 	}
 	ck_assert_uint_eq(longest, MTSI_SECOND);
 	mtsi_door_well(scene.server);
-	mtsi_door_pause(scene.server, 0);
+	mtsi_door_pause(scene.server, 0, door->freed);
 	ck_assert_uint_eq(door->short_until, 10 * MTSI_MILLISECOND);
 	ck_assert_uint_eq(mtsi_door_resume(scene.server, 10 * MTSI_MILLISECOND), MTSI_NEVER);
 	ck_assert_int_eq(mts_server_destroy(scene.server), 0);

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The callbacks beside the handler: when they come, how often, with what.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static struct gate entered;
+static struct gate leave;
+static struct endings endings;
+
+static void setup(void)
+{
+	entered = (struct gate)GATE;
+	leave = (struct gate)GATE;
+	endings = (struct endings){.all = GATE};
+}
+
+/* Does what the line says. */
+static int obey(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)size;
+	(void)user;
+	if (strcmp(request, "close") == 0) {
+		return MTS_CLOSE;
+	}
+	if (strcmp(request, "fail") == 0) {
+		return -EIO;
+	}
+	if (strcmp(request, "wait") == 0) {
+		gate_add(&entered);
+		gate_wait(&leave, 1);
+	}
+	return mts_client_printf(client, "%s!", (const char *)request) == 0 ? MTS_KEEP : MTS_CLOSE;
+}
+
+static mts_server *obeying_server(void)
+{
+	mts_server *server = server_new(obey, NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_set_max_request(server, 10), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	return server;
+}
+
+static int refuse_every_other(mts_client *client, void *user)
+{
+	_Atomic int *count = user;
+	const int number = (*count)++;
+	ck_assert_int_eq(mts_client_printf(client, "number %d\n", number), 0);
+	return number % 2 == 0 ? 0 : -number;
+}
+
+START_TEST(a_refused_client_gets_what_was_written)
+{
+	_Atomic int count = 0;
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_on_open(server, refuse_every_other, (void *)&count), 0);
+	server_start(server);
+	for (int i = 0; i < 20; i++) {
+		char text[32];
+		const int peer = peer_connect(server, 0);
+		peer_puts(peer, "hello\n");
+		(void)snprintf(text, sizeof(text), "number %d\n", i);
+		peer_expect_text(peer, text);
+		if (i % 2 == 0) {
+			peer_expect_text(peer, "hello!");
+			peer_finish(peer);
+		}
+		peer_expect_end(peer);
+		close(peer);
+	}
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 10);
+	server_wait_stat(server, MTS_STAT_OPEN, 0);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_ACCEPTED), 10);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), 10);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_CLOSED), 10);
+	server_end(server);
+	ck_assert_int_eq(gate_count(&endings.all), 10);
+}
+END_TEST
+
+static int refuse_after_talk(mts_client *client, void *user)
+{
+	const void *request;
+	size_t size;
+	(void)user;
+	ck_assert_int_eq(mts_client_next(client, &request, &size), 1);
+	ck_assert_int_eq(mts_client_printf(client, "no, %s", (const char *)request), 0);
+	return 1;
+}
+
+START_TEST(a_refusal_may_follow_a_talk)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_on_open(server, refuse_after_talk, NULL), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "Bob\nand more that nobody reads\n");
+	peer_expect_text(peer, "no, Bob");
+	peer_expect_end(peer);
+	close(peer);
+	server_end(server);
+	ck_assert_int_eq(gate_count(&endings.all), 0);
+}
+END_TEST
+
+/* What a peer does, and why its client must end. */
+static const struct {
+	const char *text;
+	int reason;
+	int finish;
+} ends[] = {
+	{"", MTS_CLOSED_BY_PEER, 1},
+	{"a\n", MTS_CLOSED_BY_PEER, 1},
+	{"a\nb", MTS_CLOSED_BY_PEER, 1},
+	{"a\nclose\n", MTS_CLOSED_BY_HANDLER, 0},
+	{"close\nclose\n", MTS_CLOSED_BY_HANDLER, 0},
+	{"close\n", MTS_CLOSED_BY_HANDLER, 1},
+	{"a\nfail\n", MTS_CLOSED_ERROR, 0},
+	{"a\n12345678901\n", MTS_CLOSED_TOO_LARGE, 0},
+	{"a\n123456789012345", MTS_CLOSED_TOO_LARGE, 1},
+};
+
+START_TEST(every_client_is_closed_once_with_its_reason)
+{
+	mts_server *server = obeying_server();
+	server_start(server);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		setup();
+		const int peer = peer_connect(server, 0);
+		peer_puts(peer, ends[i].text);
+		if (ends[i].finish) {
+			(void)shutdown(peer, SHUT_WR); /* the server may have closed already */
+		}
+		peer_expect_gone(peer);
+		endings_expect(&endings, ends[i].reason, 1);
+		close(peer);
+	}
+	setup();
+	peer_reset(peer_connect(server, 0));
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
+	setup();
+	const int busy = peer_connect(server, 0);
+	const int idle = peer_connect(server, 0);
+	peer_puts(busy, "wait\n");
+	gate_wait(&entered, 1);
+	server_wait_stat(server, MTS_STAT_OPEN, 2);
+	mts_server_stop(server);
+	gate_add(&leave);
+	server_end(server);
+	endings_expect(&endings, MTS_CLOSED_STOP, 2);
+	close(busy);
+	close(idle);
+}
+END_TEST
+
+START_TEST(a_cut_request_breaks_the_protocol)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_frame_fixed(server, 5), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "close1"); /* not closed: the request is "close" with a NUL, and it is */
+	peer_expect_gone(peer);
+	endings_expect(&endings, MTS_CLOSED_BY_HANDLER, 1);
+	close(peer);
+	setup();
+	const int another = peer_connect(server, 0);
+	peer_puts(another, "12345678");
+	peer_finish(another);
+	peer_expect_text(another, "12345!");
+	peer_expect_end(another);
+	endings_expect(&endings, MTS_CLOSED_PROTOCOL, 1);
+	close(another);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(the_deadline_of_a_stop_cuts_with_its_own_reason)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 50), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "wait\n");
+	gate_wait(&entered, 1);
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), -EBUSY);
+	ck_assert_int_eq(gate_count(&endings.all), 0); /* it comes when the handler returns */
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_CUT_OFF), 1);
+	gate_add(&leave);
+	endings_expect(&endings, MTS_CLOSED_STOP, 1);
+	while (mts_server_destroy(server) == -EBUSY) {
+		poll(NULL, 0, 1);
+	}
+	close(peer);
+}
+END_TEST
+
+/* Threads: what begins ends, on the same thread, and callbacks run in between. */
+static _Thread_local int began;
+static _Atomic int begun;
+static _Atomic int done;
+
+static void thread_begins(void *user)
+{
+	ck_assert_ptr_eq(user, &begun);
+	ck_assert_int_eq(began, 0);
+	began = 1;
+	begun++;
+}
+
+static void thread_ends(void *user)
+{
+	ck_assert_ptr_eq(user, &begun);
+	ck_assert_int_eq(began, 1);
+	began = 2;
+	done++;
+}
+
+static int open_on_thread(mts_client *client, void *user)
+{
+	(void)client;
+	(void)user;
+	ck_assert_int_eq(began, 1);
+	return 0;
+}
+
+static int handle_on_thread(mts_client *client, const void *request, size_t size, void *user)
+{
+	ck_assert_int_eq(began, 1);
+	return obey(client, request, size, user);
+}
+
+static void close_on_thread(mts_client *client, int reason, void *user)
+{
+	ck_assert_int_eq(began, 1);
+	endings_note(client, reason, user);
+}
+
+START_TEST(thread_hooks_pair_up)
+{
+	enum { PEERS = 10 };
+	int peers[PEERS];
+	mts_server *server = server_new(handle_on_thread, NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_on_thread, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, close_on_thread, &endings), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, (void *)&begun), 0);
+	server_start(server);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "wait\n");
+	}
+	gate_wait(&entered, PEERS);
+	ck_assert_int_eq(begun, PEERS);
+	ck_assert_int_eq(done, 0);
+	gate_add(&leave);
+	for (int i = 0; i < PEERS; i++) {
+		peer_expect_text(peers[i], "wait!");
+		close(peers[i]);
+	}
+	server_end(server);
+	ck_assert_int_eq(begun, PEERS);
+	ck_assert_int_eq(done, PEERS);
+	ck_assert_int_eq(gate_count(&endings.all), PEERS);
+}
+END_TEST
+
+/* The log: how many messages of each level, the last one with a text, and that all of them are lines. */
+struct journal {
+	pthread_mutex_t mutex;
+	int levels[8];
+	int suppressed; /* messages that tell of others left out */
+	char last[8][512];
+};
+
+static void keep_journal(int level, const char *message, void *user)
+{
+	struct journal *journal = user;
+	ck_assert_int_ge(level, 0);
+	ck_assert_int_lt(level, 8);
+	ck_assert_str_ne(message, "");
+	for (const char *c = message; *c != '\0'; c++) {
+		ck_assert(isprint((unsigned char)*c));
+	}
+	pthread_mutex_lock(&journal->mutex);
+	journal->levels[level]++;
+	journal->suppressed += strstr(message, "left out") != NULL;
+	(void)snprintf(journal->last[level], sizeof(journal->last[level]), "%s", message);
+	pthread_mutex_unlock(&journal->mutex);
+	gate_add(&entered);
+}
+
+static void end_with(mts_server *server, const char *text, int reason)
+{
+	const int before = endings.reasons[reason];
+	const int all = gate_count(&endings.all);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, text);
+	peer_expect_gone(peer);
+	gate_wait(&endings.all, all + 1);
+	ck_assert_int_eq(endings.reasons[reason], before + 1);
+	close(peer);
+}
+
+static mts_server *logging_server(struct journal *journal, int max_level)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_on_log(server, keep_journal, max_level, journal), 0);
+	server_start(server);
+	return server;
+}
+
+START_TEST(the_log_has_levels)
+{
+	static const int expected[8][8] = {
+		[MTS_LOG_ERR] = {0},
+		[MTS_LOG_WARNING] = {[MTS_LOG_WARNING] = 1},
+		[MTS_LOG_NOTICE] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1},
+		[MTS_LOG_INFO] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1, [MTS_LOG_INFO] = 3},
+		[MTS_LOG_DEBUG] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1, [MTS_LOG_INFO] = 3},
+	};
+	for (int level = MTS_LOG_ERR; level <= MTS_LOG_DEBUG; level++) {
+		struct journal journal = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+		mts_server *server = logging_server(&journal, level);
+		end_with(server, "fail\n", MTS_CLOSED_ERROR);
+		end_with(server, "12345678901\n", MTS_CLOSED_TOO_LARGE);
+		server_end(server);
+		for (int i = 0; i < 7; i++) {
+			ck_assert_msg(journal.levels[i] == expected[level][i], "%d of level %d up to %d: %s",
+				journal.levels[i], i, level, journal.last[i]);
+		}
+		if (level >= MTS_LOG_NOTICE) {
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_NOTICE], "127.0.0.1:"));
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_NOTICE], "10 bytes"));
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_WARNING], strerror(EIO)));
+		}
+	}
+}
+END_TEST
+
+/* Seconds that have begun since a moment: a rate counts by whole ones. */
+START_TEST(the_log_is_bounded)
+{
+	enum { FAILURES = 300 };
+	struct journal journal = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+	mts_server *server = logging_server(&journal, MTS_LOG_WARNING);
+	const uint64_t start = now_ms();
+	for (int i = 0; i < FAILURES; i++) {
+		end_with(server, "fail\n", MTS_CLOSED_ERROR);
+	}
+	const uint64_t seconds = (now_ms() - start) / 1000 + 2;
+	pthread_mutex_lock(&journal.mutex);
+	const int shown = journal.levels[MTS_LOG_WARNING];
+	pthread_mutex_unlock(&journal.mutex);
+	ck_assert_int_ge(shown, 1);
+	ck_assert_uint_le((uint64_t)shown, 10 * seconds);
+	const int before = journal.suppressed;
+	if (shown < FAILURES) { /* what was left out is told as soon as one is shown again */
+		const uint64_t again = now_ms();
+		while (journal.suppressed == before && now_ms() - again < PATIENCE * 1000) {
+			end_with(server, "fail\n", MTS_CLOSED_ERROR);
+			poll(NULL, 0, 20);
+		}
+		ck_assert_int_gt(journal.suppressed, before);
+	}
+	server_end(server);
+}
+END_TEST
+
+START_TEST(no_hooks_at_all)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_on_open(server, NULL, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, NULL, NULL), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, NULL, NULL, NULL), 0);
+	ck_assert_int_eq(mts_server_on_log(server, NULL, MTS_LOG_DEBUG, NULL), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "a\nfail\n");
+	peer_expect_text(peer, "a!");
+	peer_expect_gone(peer);
+	server_wait_stat(server, MTS_STAT_CLOSED, 1);
+	close(peer);
+	server_end(server);
+	ck_assert_int_eq(gate_count(&endings.all), 0);
+}
+END_TEST
+
+START_TEST(half_of_the_thread_hooks)
+{
+	mts_server *server = obeying_server();
+	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, NULL, (void *)&begun), 0);
+	server_start(server);
+	end_with(server, "close\n", MTS_CLOSED_BY_HANDLER);
+	server_end(server);
+	ck_assert_int_eq(begun, 1);
+}
+END_TEST
+
+START_TEST(reasons_have_names)
+{
+	int count = 0;
+	while (mts_closed_name(count) != NULL) {
+		ck_assert_str_ne(mts_closed_name(count), "");
+		for (int i = 0; i < count; i++) {
+			ck_assert_str_ne(mts_closed_name(i), mts_closed_name(count));
+		}
+		count++;
+	}
+	ck_assert_int_eq(count, MTS_CLOSED_STOP + 1);
+	ck_assert_str_eq(mts_closed_name(MTS_CLOSED_BY_PEER), "by peer");
+	ck_assert_ptr_null(mts_closed_name(-1));
+	ck_assert_ptr_null(mts_closed_name(1000));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("hooks");
+	TCase *tcase = tcase_create("hooks");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, a_refused_client_gets_what_was_written);
+	tcase_add_test(tcase, a_refusal_may_follow_a_talk);
+	tcase_add_test(tcase, every_client_is_closed_once_with_its_reason);
+	tcase_add_test(tcase, a_cut_request_breaks_the_protocol);
+	tcase_add_test(tcase, the_deadline_of_a_stop_cuts_with_its_own_reason);
+	tcase_add_test(tcase, thread_hooks_pair_up);
+	tcase_add_test(tcase, the_log_has_levels);
+	tcase_add_test(tcase, the_log_is_bounded);
+	tcase_add_test(tcase, no_hooks_at_all);
+	tcase_add_test(tcase, half_of_the_thread_hooks);
+	tcase_add_test(tcase, reasons_have_names);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}

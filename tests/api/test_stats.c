@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The numbers, each compared with what the test knows to have happened.
+ */
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static struct gate entered;
+static struct gate leave;
+
+static void setup(void)
+{
+	entered = (struct gate)GATE;
+	leave = (struct gate)GATE;
+}
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	if (strcmp(request, "wait") == 0) {
+		gate_add(&entered);
+		gate_wait(&leave, 1);
+	}
+	return mts_client_printf(client, "%.*s\n", (int)size, (const char *)request) == 0 ? MTS_KEEP
+																				: MTS_CLOSE;
+}
+
+static mts_server *echo_server(void)
+{
+	mts_server *server = server_new(echo, NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	return server;
+}
+
+static uint64_t stat_of(const mts_server *server, int which)
+{
+	return mts_server_stat(server, which);
+}
+
+START_TEST(every_number_has_a_name)
+{
+	int count = 0;
+	mts_server *server = echo_server();
+	for (const char *name; (name = mts_stat_name(count)) != NULL; count++) {
+		ck_assert_str_ne(name, "");
+		ck_assert_uint_eq(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
+		for (int i = 0; i < count; i++) {
+			ck_assert_str_ne(mts_stat_name(i), name);
+		}
+		ck_assert_uint_eq(stat_of(server, count), 0);
+	}
+	ck_assert_int_eq(count, MTS_STAT_THREAD_WAITS + 1);
+	ck_assert_str_eq(mts_stat_name(MTS_STAT_ACCEPTED), "accepted");
+	ck_assert_str_eq(mts_stat_name(MTS_STAT_LINGERING), "lingering");
+	ck_assert_ptr_null(mts_stat_name(-1));
+	ck_assert_uint_eq(stat_of(server, -1), 0);
+	ck_assert_uint_eq(stat_of(server, count), 0);
+	ck_assert_uint_eq(mts_server_stat(NULL, MTS_STAT_OPEN), 0);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+END_TEST
+
+static void expect_clients(const mts_server *server, uint64_t open, uint64_t closed)
+{
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_OPEN), open);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_CLOSED), closed);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_ACCEPTED), open + closed);
+}
+
+START_TEST(clients_are_counted)
+{
+	enum { PEERS = 12 };
+	int peers[PEERS];
+	mts_server *server = echo_server();
+	server_start(server);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(server, 0);
+		server_wait_stat(server, MTS_STAT_ACCEPTED, (uint64_t)i + 1);
+		expect_clients(server, (uint64_t)i + 1, 0);
+	}
+	for (int i = 0; i < PEERS; i++) {
+		close(peers[i]);
+		server_wait_stat(server, MTS_STAT_CLOSED, (uint64_t)i + 1);
+		expect_clients(server, (uint64_t)(PEERS - 1 - i), (uint64_t)i + 1);
+	}
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_REFUSED), 0);
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), 0);
+	expect_clients(server, 0, PEERS); /* they outlive the threads that counted */
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS), 0);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+END_TEST
+
+START_TEST(bytes_and_requests_are_exact)
+{
+	static char line[100001];
+	mts_server *server = echo_server();
+	ck_assert_int_eq(mts_server_set_max_request(server, sizeof(line)), 0);
+	server_start(server);
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "one\ntwo\r\n\n");
+	peer_expect_text(peer, "one\ntwo\n\n");
+	peer_send(peer, line, sizeof(line));
+	peer_expect(peer, line, sizeof(line));
+	server_wait_stat(server, MTS_STAT_BYTES_OUT, 9 + sizeof(line));
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_BYTES_IN), 10 + sizeof(line));
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_REQUESTS), 4);
+	const int another = peer_connect(server, 0);
+	peer_puts(another, "and the last");
+	peer_finish(another);
+	peer_expect_text(another, "and the last\n");
+	peer_expect_end(another);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_BYTES_IN), 22 + sizeof(line));
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_BYTES_OUT), 22 + sizeof(line));
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_REQUESTS), 5);
+	close(peer);
+	close(another);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(busy_and_threads)
+{
+	enum { PEERS = 9 };
+	int peers[PEERS];
+	mts_server *server = echo_server();
+	server_start(server);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "wait\n");
+		gate_wait(&entered, i + 1);
+		ck_assert_uint_eq(stat_of(server, MTS_STAT_BUSY), (uint64_t)i + 1);
+		ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS), (uint64_t)i + 1);
+		ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS_PEAK), (uint64_t)i + 1);
+	}
+	gate_add(&leave);
+	server_wait_stat(server, MTS_STAT_BUSY, 0);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_OPEN), PEERS);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS), PEERS); /* idle clients have theirs */
+	for (int i = 0; i < PEERS; i++) {
+		close(peers[i]);
+	}
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS_PEAK), PEERS);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_REQUESTS), PEERS);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREAD_WAITS), 0);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_STALLS), 0);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(waiting_for_a_thread_is_counted)
+{
+	int peers[3];
+	mts_server *server = echo_server();
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	peers[0] = peer_connect(server, 0);
+	peer_puts(peers[0], "wait\n");
+	gate_wait(&entered, 1);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREAD_WAITS), 0);
+	for (int i = 1; i < 3; i++) {
+		peers[i] = peer_connect(server, 0);
+		server_wait_stat(server, MTS_STAT_THREAD_WAITS, (uint64_t)i);
+	}
+	expect_clients(server, 1, 0);
+	gate_add(&leave);
+	for (int i = 0; i < 3; i++) {
+		peer_puts(peers[i], "served\n");
+		peer_expect_text(peers[i], i == 0 ? "wait\nserved\n" : "served\n");
+		close(peers[i]);
+	}
+	server_wait_stat(server, MTS_STAT_CLOSED, 3);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREADS_PEAK), 1);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(a_cut_at_the_stop_is_counted)
+{
+	mts_server *server = echo_server();
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 50), 0);
+	server_start(server);
+	const int busy = peer_connect(server, 0);
+	const int idle = peer_connect(server, 0);
+	peer_puts(busy, "wait\n");
+	gate_wait(&entered, 1);
+	server_wait_stat(server, MTS_STAT_OPEN, 2);
+	mts_server_stop(server);
+	peer_expect_end(idle); /* an idle one just ends */
+	(void)mts_server_join(server);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_CUT_OFF), 1);
+	gate_add(&leave);
+	peer_expect_gone(busy);
+	close(busy);
+	close(idle);
+	server_wait_stat(server, MTS_STAT_CLOSED, 2);
+	while (mts_server_destroy(server) != 0) {
+		poll(NULL, 0, 1);
+	}
+}
+END_TEST
+
+/* One descriptor more, all others taken: the peer has it, and accept has none. */
+START_TEST(accept_errors_are_counted)
+{
+	const struct rlimit none = {3, 3};
+	struct rlimit before;
+	mts_server *server = echo_server();
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	server_wait_stat(server, MTS_STAT_OPEN, 1);
+	const int another = peer_connect(server, 0);
+	server_wait_stat(server, MTS_STAT_OPEN, 2);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_ACCEPT_ERRORS), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	const struct rlimit few = {none.rlim_cur, before.rlim_max};
+	/* The peer's socket is made first, and connects when the limit is down. */
+	const int late = peer_socket();
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	peer_connect_socket(late, server, 0);
+	const uint64_t start = now_ms();
+	while (stat_of(server, MTS_STAT_ACCEPT_ERRORS) == 0) {
+		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+		poll(NULL, 0, 1);
+	}
+	expect_clients(server, 2, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	peer_puts(late, "here\n");
+	peer_expect_text(late, "here\n");
+	expect_clients(server, 3, 0);
+	close(late);
+	close(another);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("stats");
+	TCase *tcase = tcase_create("stats");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, every_number_has_a_name);
+	tcase_add_test(tcase, clients_are_counted);
+	tcase_add_test(tcase, bytes_and_requests_are_exact);
+	tcase_add_test(tcase, busy_and_threads);
+	tcase_add_test(tcase, waiting_for_a_thread_is_counted);
+	tcase_add_test(tcase, a_cut_at_the_stop_is_counted);
+	tcase_add_test(tcase, accept_errors_are_counted);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
