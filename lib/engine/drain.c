@@ -45,9 +45,10 @@ static void cut(struct mts_client *client)
 	}
 	if (!atomic_load(&client->lost)) {
 		atomic_store(&client->cut, true);
-		mtsi_client_lose_locked(client);
 		mtsi_count_shared(&client->server->stats, MTS_STAT_CUT_OFF, 1);
 	}
+	/* Also when it is lost already: its close hook may hang, and the peer wait for the end. */
+	mtsi_client_lose_locked(client);
 }
 
 static uint64_t stop_deadline(const struct mts_server *server)

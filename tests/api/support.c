@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -126,15 +128,38 @@ static int connect_inet(const char *text)
 	return peer;
 }
 
+static void be_patient(int peer)
+{
+	const struct timeval patience = {.tv_sec = PATIENCE};
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+}
+
 int peer_connect(const mts_server *server, size_t index)
 {
 	const char *text = mts_server_address(server, index);
 	ck_assert_ptr_nonnull(text);
 	const int peer = strncmp(text, "unix:", 5) == 0 ? connect_unix(text + 5) : connect_inet(text);
-	const struct timeval patience = {.tv_sec = PATIENCE};
-	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+	be_patient(peer);
 	return peer;
+}
+
+int peer_socket(void)
+{
+	const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(peer, 0);
+	be_patient(peer);
+	return peer;
+}
+
+void peer_connect_socket(int peer, const mts_server *server)
+{
+	const char *colon = strrchr(mts_server_address(server, 0), ':');
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	ck_assert_msg(connect(peer, (const struct sockaddr *)&address, sizeof(address)) == 0,
+		"connect: %s", strerror(errno));
 }
 
 void peer_send(int peer, const void *data, size_t size)
@@ -268,6 +293,27 @@ void small_buffers(int fd)
 	const int size = 128 * 1024;
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+}
+
+void starve_descriptors(bool starve)
+{
+	static rlim_t before;
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (starve) {
+		before = limit.rlim_cur;
+	}
+	limit.rlim_cur = starve ? 3 : before;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+size_t most_descriptors(void)
+{
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return limit.rlim_cur;
 }
 
 uint64_t cpu_ms(void)

@@ -45,6 +45,10 @@ void server_wait_stat(mts_server *server, int which, uint64_t value);
 
 /* Connects to the server's index-th address: a blocking socket whose calls fail after PATIENCE. */
 int peer_connect(const mts_server *server, size_t index);
+/* The same in two steps, for when no descriptor can be had any more; to 127.0.0.1 only. */
+int peer_socket(void);
+void peer_connect_socket(int peer, const mts_server *server);
+
 void peer_send(int peer, const void *data, size_t size);
 void peer_puts(int peer, const char *text);
 
@@ -77,6 +81,12 @@ void peer_expect_pattern(int peer, size_t size, uint64_t position);
 
 /* Small kernel buffers, so that a reader who does not read is felt soon. */
 void small_buffers(int fd);
+
+/* Lets this process open no further descriptor; until it is called with false. */
+void starve_descriptors(bool starve);
+
+/* Raises the limit of open files as far as it goes; what it is now. */
+size_t most_descriptors(void);
 
 /* CPU time that this process has used, in milliseconds. */
 uint64_t cpu_ms(void);
