@@ -2,9 +2,9 @@
  * @file mtserver/hooks.h
  * SPDX-License-Identifier: MIT
  *
- * @defgroup hooks Hooks Callbacks beside the handler: a client opens, a client closes, a thread
- * begins and ends, a message for the log. They run on threads of the library, with no lock of the
- * library held.
+ * @defgroup hooks Hooks
+ * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a
+ * message for the log. They run on threads of the library, with no lock of the library held.
  * @{
  */
 #ifndef MTSERVER_HOOKS_H

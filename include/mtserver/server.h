@@ -178,8 +178,9 @@ MTS_API void mts_server_stop(mts_server *server);
  * @retval -EDEADLK called from a callback of this server; nothing was done
  * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again
  *         once they have returned, or exit.
- * @par Threads Any but the server's own. Nobody may use the server at the same time, save for
- * threads that wait in mts_server_run() or mts_server_join(): they are let go first.
+ * @par Threads
+ * Any but the server's own. Nobody may use the server at the same time, save for threads that wait
+ * in mts_server_run() or mts_server_join(): they are let go first.
  * @since 0.1
  */
 MTS_API int mts_server_destroy(mts_server *server);

@@ -54,22 +54,35 @@ static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
 
 static void *worker_body(void *argument);
 
-void mtsi_crew_init(struct mtsi_crew *crew)
+static void init_seat(struct mtsi_seat *seat, struct mts_server *server)
 {
+	seat->server = server;
+	mtsi_signal_init(&seat->signal);
+	seat->next = NULL;
+}
+
+void mtsi_crew_init(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &server->crew;
 	memset(crew, 0, sizeof(*crew));
 	mtsi_lock_init(&crew->lock);
 	mtsi_signal_init(&crew->gone);
 	crew->ready_end = &crew->ready;
+	init_seat(&crew->first_seat, server);
+	crew->seats = &crew->first_seat;
 }
 
-void mtsi_crew_free(struct mtsi_crew *crew)
+void mtsi_crew_free(struct mts_server *server)
 {
+	struct mtsi_crew *crew = &server->crew;
 	mtsi_must(crew->threads == 0 && crew->ready == NULL);
 	while (crew->seats != NULL) {
 		struct mtsi_seat *seat = crew->seats;
 		crew->seats = seat->next;
 		mtsi_signal_destroy(&seat->signal);
-		free(seat);
+		if (seat != &crew->first_seat) {
+			free(seat);
+		}
 	}
 	mtsi_signal_destroy(&crew->gone);
 	mtsi_lock_destroy(&crew->lock);
@@ -168,8 +181,7 @@ static struct mtsi_seat *take_seat(struct mts_server *server)
 	if (seat == NULL) {
 		seat = malloc(sizeof(*seat));
 		if (seat != NULL) {
-			seat->server = server;
-			mtsi_signal_init(&seat->signal);
+			init_seat(seat, server);
 		}
 	}
 	return seat;

@@ -29,6 +29,7 @@ struct mtsi_crew {
 	struct mtsi_worker *workers; /* all that run */
 	struct mtsi_worker *idle; /* those that rest, the latest first */
 	struct mtsi_seat *seats; /* those that no worker has */
+	struct mtsi_seat first_seat; /* so that one worker can be had when memory is short */
 	size_t threads; /* workers that run, begin or end */
 	size_t enlisted; /* of these, those that have begun */
 	size_t threads_peak; /* the most that were enlisted at once */
@@ -41,8 +42,8 @@ struct mtsi_crew {
 	bool somebody_left;
 };
 
-void mtsi_crew_init(struct mtsi_crew *crew);
-void mtsi_crew_free(struct mtsi_crew *crew);
+void mtsi_crew_init(struct mts_server *server);
+void mtsi_crew_free(struct mts_server *server);
 
 /* Gives it clients, linked by next. The one who accepts. */
 void mtsi_crew_offer(struct mts_server *server, struct mts_client *first);

@@ -57,7 +57,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	}
 	mtsi_options_init(&server->options, handler, user);
 	mtsi_clients_init(&server->clients);
-	mtsi_crew_init(&server->crew);
+	mtsi_crew_init(server);
 	mtsi_door_init(&server->door);
 	mtsi_linger_init(&server->linger);
 	mtsi_log_init(&server->log);
@@ -79,7 +79,7 @@ static void free_server(struct mts_server *server)
 		mtsi_socket_close(wake);
 	}
 	mtsi_clients_free(&server->clients);
-	mtsi_crew_free(&server->crew);
+	mtsi_crew_free(server);
 	mtsi_door_free(&server->door);
 	mtsi_linger_free(&server->linger);
 	mtsi_log_free(&server->log);

@@ -301,9 +301,15 @@ void starve_descriptors(bool starve)
 	struct rlimit limit;
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	if (starve) {
+		/* All numbers below the lowest free one are taken. */
+		const int lowest = dup(STDERR_FILENO);
+		ck_assert_int_ge(lowest, 0);
+		close(lowest);
 		before = limit.rlim_cur;
+		limit.rlim_cur = (rlim_t)lowest;
+	} else {
+		limit.rlim_cur = before;
 	}
-	limit.rlim_cur = starve ? 3 : before;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 

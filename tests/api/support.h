@@ -82,7 +82,7 @@ void peer_expect_pattern(int peer, size_t size, uint64_t position);
 /* Small kernel buffers, so that a reader who does not read is felt soon. */
 void small_buffers(int fd);
 
-/* Lets this process open no further descriptor; until it is called with false. */
+/* Lets this process open no more descriptors than it has, until called with false. */
 void starve_descriptors(bool starve);
 
 /* Raises the limit of open files as far as it goes; what it is now. */

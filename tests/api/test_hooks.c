@@ -50,19 +50,23 @@ static mts_server *obeying_server(void)
 	return server;
 }
 
+struct counter {
+	_Atomic int next;
+};
+
 static int refuse_every_other(mts_client *client, void *user)
 {
-	_Atomic int *count = user;
-	const int number = (*count)++;
+	struct counter *counter = user;
+	const int number = counter->next++;
 	ck_assert_int_eq(mts_client_printf(client, "number %d\n", number), 0);
 	return number % 2 == 0 ? 0 : -number;
 }
 
 START_TEST(a_refused_client_gets_what_was_written)
 {
-	_Atomic int count = 0;
+	struct counter counter = {0};
 	mts_server *server = obeying_server();
-	ck_assert_int_eq(mts_server_on_open(server, refuse_every_other, (void *)&count), 0);
+	ck_assert_int_eq(mts_server_on_open(server, refuse_every_other, &counter), 0);
 	server_start(server);
 	for (int i = 0; i < 20; i++) {
 		char text[32];
@@ -207,23 +211,25 @@ END_TEST
 
 /* Threads: what begins ends, on the same thread, and callbacks run in between. */
 static _Thread_local int began;
-static _Atomic int begun;
-static _Atomic int done;
+static struct {
+	_Atomic int begun;
+	_Atomic int done;
+} threads;
 
 static void thread_begins(void *user)
 {
-	ck_assert_ptr_eq(user, &begun);
+	ck_assert_ptr_eq(user, &threads);
 	ck_assert_int_eq(began, 0);
 	began = 1;
-	begun++;
+	threads.begun++;
 }
 
 static void thread_ends(void *user)
 {
-	ck_assert_ptr_eq(user, &begun);
+	ck_assert_ptr_eq(user, &threads);
 	ck_assert_int_eq(began, 1);
 	began = 2;
-	done++;
+	threads.done++;
 }
 
 static int open_on_thread(mts_client *client, void *user)
@@ -254,23 +260,23 @@ START_TEST(thread_hooks_pair_up)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_on_open(server, open_on_thread, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, close_on_thread, &endings), 0);
-	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, (void *)&begun), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, &threads), 0);
 	server_start(server);
 	for (int i = 0; i < PEERS; i++) {
 		peers[i] = peer_connect(server, 0);
 		peer_puts(peers[i], "wait\n");
 	}
 	gate_wait(&entered, PEERS);
-	ck_assert_int_eq(begun, PEERS);
-	ck_assert_int_eq(done, 0);
+	ck_assert_int_eq(threads.begun, PEERS);
+	ck_assert_int_eq(threads.done, 0);
 	gate_add(&leave);
 	for (int i = 0; i < PEERS; i++) {
 		peer_expect_text(peers[i], "wait!");
 		close(peers[i]);
 	}
 	server_end(server);
-	ck_assert_int_eq(begun, PEERS);
-	ck_assert_int_eq(done, PEERS);
+	ck_assert_int_eq(threads.begun, PEERS);
+	ck_assert_int_eq(threads.done, PEERS);
 	ck_assert_int_eq(gate_count(&endings.all), PEERS);
 }
 END_TEST
@@ -348,7 +354,6 @@ START_TEST(the_log_has_levels)
 }
 END_TEST
 
-/* Seconds that have begun since a moment: a rate counts by whole ones. */
 START_TEST(the_log_is_bounded)
 {
 	enum { FAILURES = 300 };
@@ -399,11 +404,11 @@ END_TEST
 START_TEST(half_of_the_thread_hooks)
 {
 	mts_server *server = obeying_server();
-	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, NULL, (void *)&begun), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, NULL, &threads), 0);
 	server_start(server);
 	end_with(server, "close\n", MTS_CLOSED_BY_HANDLER);
 	server_end(server);
-	ck_assert_int_eq(begun, 1);
+	ck_assert_int_eq(threads.begun, 1);
 }
 END_TEST
 

@@ -57,7 +57,7 @@ check_hello()
 port_in_use()
 {
 	# shellcheck disable=SC2086
-	$RUNNER "./examples/$1" "$2" ${3+"$3"} >"$work/second.out" 2>"$work/second.err"
+	timeout 60 $RUNNER "./examples/$1" "$2" ${3+"$3"} >"$work/second.out" 2>"$work/second.err"
 	status=$?
 	[ "$status" = 1 ] || fail "$1 on a port in use ended with status $status, not 1"
 	if [ "$(wc -l <"$work/second.err")" != 1 ] || ! grep -q 'in use' "$work/second.err"; then

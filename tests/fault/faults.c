@@ -295,7 +295,9 @@ WRAPPED(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes
 		return errno;
 	}
 	struct beginning *beginning = __real_malloc(sizeof(*beginning));
-	ck_assert_ptr_nonnull(beginning);
+	if (beginning == NULL) {
+		return EAGAIN;
+	}
 	*beginning = (struct beginning){body, argument};
 	const int result = __real_pthread_create(thread, attributes, marked, beginning);
 	if (result != 0) {

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every public function, used wrongly: NULL where that means nothing, values out of range, calls in the
+ * wrong place. Each answers with the code that its header names, and those that configure leave a
+ * sentence. What is wrong only because of when it is called is in test_misuse_states.c.
+ *
+ * The functions stand in a table, and a test compares that with the list of what the library exports: a
+ * function that nobody thought of here is a failure.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define GIB ((size_t)1024 * 1024 * 1024)
+
+static int keep(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	return MTS_KEEP;
+}
+
+/* A call on a fresh `server` that gives `code`, and a sentence when that is a failure. */
+#define ANSWERS(code, call) \
+	do { \
+		mts_server *server = mts_server_create(keep, NULL); \
+		const int result = (call); \
+		ck_assert_msg(result == (code), "%s: %d instead of %d", #call, result, (code)); \
+		ck_assert_msg((result < 0) == (*mts_server_error(server) != '\0'), "%s: \"%s\"", #call, \
+			mts_server_error(server)); \
+		ck_assert_int_eq(mts_server_destroy(server), 0); \
+	} while (0)
+
+/* Without a server there is nowhere to leave a sentence. */
+#define REFUSES(call) ck_assert_msg((call) == -EINVAL, "%s: %d", #call, (int)(call))
+
+static void create(void)
+{
+	ck_assert_ptr_null(mts_server_create(NULL, NULL));
+	ck_assert_ptr_null(mts_server_create(NULL, &(int){0}));
+}
+
+static void listen_on(void)
+{
+	REFUSES(mts_server_listen(NULL, "127.0.0.1:0"));
+	REFUSES(mts_server_listen(NULL, NULL));
+	ANSWERS(-EINVAL, mts_server_listen(server, NULL));
+	ANSWERS(-EINVAL, mts_server_listen(server, ""));
+}
+
+static void listen_fd(void)
+{
+	REFUSES(mts_server_listen_fd(NULL, 0));
+	ANSWERS(-EBADF, mts_server_listen_fd(server, -1));
+	ANSWERS(-EBADF, mts_server_listen_fd(server, INT_MAX));
+	ANSWERS(-EBADF, mts_server_listen_fd(server, INT_MIN));
+}
+
+static void address(void)
+{
+	ck_assert_ptr_null(mts_server_address(NULL, 0));
+	ANSWERS(1, mts_server_address(server, 0) == NULL);
+	ANSWERS(1, mts_server_address(server, SIZE_MAX) == NULL);
+}
+
+static void run(void)
+{
+	REFUSES(mts_server_run(NULL));
+	ANSWERS(-EINVAL, mts_server_run(server));
+}
+
+static void start(void)
+{
+	REFUSES(mts_server_start(NULL));
+	ANSWERS(-EINVAL, mts_server_start(server));
+}
+
+static void join(void)
+{
+	REFUSES(mts_server_join(NULL));
+	mts_server *server = mts_server_create(keep, NULL);
+	ck_assert_int_eq(mts_server_join(server), -EINVAL);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+
+static void stop(void)
+{
+	mts_server_stop(NULL);
+}
+
+static void destroy(void)
+{
+	ck_assert_int_eq(mts_server_destroy(NULL), 0);
+}
+
+static void error(void)
+{
+	ck_assert_str_eq(mts_server_error(NULL), "");
+	ANSWERS(1, mts_server_error(server) != NULL);
+}
+
+/* What it says about these is in test_serve.c. */
+static void serve(void)
+{
+	ck_assert_int_eq(mts_serve(NULL, NULL, NULL), EXIT_FAILURE);
+	ck_assert_int_eq(mts_serve(NULL, keep, NULL), EXIT_FAILURE);
+	ck_assert_int_eq(mts_serve("", keep, NULL), EXIT_FAILURE);
+}
+
+static void name_error(void)
+{
+	static const int codes[] = {0, -1, -EINVAL, -EDEADLK, EINVAL, 4095, -4095, INT_MAX, INT_MIN};
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		const char *text = mts_strerror(codes[i]);
+		ck_assert_ptr_nonnull(text);
+		ck_assert_str_ne(text, "");
+	}
+	ck_assert_str_eq(mts_strerror(-EADDRINUSE), strerror(EADDRINUSE));
+}
+
+static void frame_raw(void)
+{
+	REFUSES(mts_server_frame_raw(NULL));
+}
+
+static void frame_lines(void)
+{
+	REFUSES(mts_server_frame_lines(NULL));
+}
+
+static void frame_delimited(void)
+{
+	static const char many[257];
+	REFUSES(mts_server_frame_delimited(NULL, "x", 1));
+	ANSWERS(-EINVAL, mts_server_frame_delimited(server, NULL, 1));
+	ANSWERS(-EINVAL, mts_server_frame_delimited(server, NULL, 0));
+	ANSWERS(-EINVAL, mts_server_frame_delimited(server, "x", 0));
+	ANSWERS(-EINVAL, mts_server_frame_delimited(server, many, sizeof(many)));
+	ANSWERS(-EINVAL, mts_server_frame_delimited(server, many, SIZE_MAX));
+	ANSWERS(0, mts_server_frame_delimited(server, many, 256));
+}
+
+static void frame_fixed(void)
+{
+	REFUSES(mts_server_frame_fixed(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_frame_fixed(server, 0));
+	ANSWERS(-EINVAL, mts_server_frame_fixed(server, GIB + 1));
+	ANSWERS(-EINVAL, mts_server_frame_fixed(server, SIZE_MAX));
+	ANSWERS(0, mts_server_frame_fixed(server, GIB));
+}
+
+static void frame_prefixed(void)
+{
+	static const unsigned widths[] = {0, 3, 5, 6, 7, 9, 16, UINT_MAX};
+	REFUSES(mts_server_frame_prefixed(NULL, 4, MTS_BIG_ENDIAN));
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		ANSWERS(-EINVAL, mts_server_frame_prefixed(server, widths[i], MTS_BIG_ENDIAN));
+	}
+	ANSWERS(-EINVAL, mts_server_frame_prefixed(server, 4, -1));
+	ANSWERS(-EINVAL, mts_server_frame_prefixed(server, 4, 2));
+	ANSWERS(-EINVAL, mts_server_frame_prefixed(server, 4, INT_MIN));
+	ANSWERS(0, mts_server_frame_prefixed(server, 8, MTS_LITTLE_ENDIAN));
+}
+
+static void frame_custom(void)
+{
+	REFUSES(mts_server_frame_custom(NULL, NULL, NULL));
+	ANSWERS(-EINVAL, mts_server_frame_custom(server, NULL, NULL));
+}
+
+static void max_request(void)
+{
+	REFUSES(mts_server_set_max_request(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_max_request(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_max_request(server, GIB + 1));
+	ANSWERS(-EINVAL, mts_server_set_max_request(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_max_request(server, GIB));
+}
+
+static void on_open(void)
+{
+	REFUSES(mts_server_on_open(NULL, NULL, NULL));
+	ANSWERS(0, mts_server_on_open(server, NULL, NULL));
+}
+
+static void on_close(void)
+{
+	REFUSES(mts_server_on_close(NULL, NULL, NULL));
+	ANSWERS(0, mts_server_on_close(server, NULL, NULL));
+}
+
+static void on_thread(void)
+{
+	REFUSES(mts_server_on_thread(NULL, NULL, NULL, NULL));
+	ANSWERS(0, mts_server_on_thread(server, NULL, NULL, NULL));
+}
+
+static void on_log(void)
+{
+	static const int levels[] = {-1, 8, 1000, INT_MAX, INT_MIN};
+	REFUSES(mts_server_on_log(NULL, NULL, MTS_LOG_ERR, NULL));
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		ANSWERS(-EINVAL, mts_server_on_log(server, NULL, levels[i], NULL));
+	}
+	ANSWERS(0, mts_server_on_log(server, NULL, 0, NULL));
+	ANSWERS(0, mts_server_on_log(server, NULL, 7, NULL));
+}
+
+static void threads(void)
+{
+	REFUSES(mts_server_set_threads(NULL, MTS_THREAD_PER_CLIENT));
+	ANSWERS(-EINVAL, mts_server_set_threads(server, -1));
+	ANSWERS(-EINVAL, mts_server_set_threads(server, 2));
+	ANSWERS(-EINVAL, mts_server_set_threads(server, INT_MAX));
+	ANSWERS(-EINVAL, mts_server_set_threads(server, INT_MIN));
+	ANSWERS(-ENOTSUP, mts_server_set_threads(server, MTS_THREAD_ON_DEMAND));
+	ANSWERS(0, mts_server_set_threads(server, MTS_THREAD_PER_CLIENT));
+}
+
+static void max_threads(void)
+{
+	REFUSES(mts_server_set_max_threads(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_max_threads(server, 1000001));
+	ANSWERS(-EINVAL, mts_server_set_max_threads(server, UINT_MAX));
+	ANSWERS(0, mts_server_set_max_threads(server, 0));
+	ANSWERS(0, mts_server_set_max_threads(server, 1000000));
+}
+
+static void stack_size(void)
+{
+	REFUSES(mts_server_set_stack_size(NULL, 65536));
+	ANSWERS(-EINVAL, mts_server_set_stack_size(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_stack_size(server, 16383));
+	ANSWERS(-EINVAL, mts_server_set_stack_size(server, GIB + 1));
+	ANSWERS(-EINVAL, mts_server_set_stack_size(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_stack_size(server, GIB));
+}
+
+static void max_clients(void)
+{
+	REFUSES(mts_server_set_max_clients(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_max_clients(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_max_clients(server, 16000001));
+	ANSWERS(-EINVAL, mts_server_set_max_clients(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_max_clients(server, 16000000));
+}
+
+static void max_output(void)
+{
+	REFUSES(mts_server_set_max_output(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_max_output(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_max_output(server, GIB + 1));
+	ANSWERS(-EINVAL, mts_server_set_max_output(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_max_output(server, GIB));
+}
+
+static void backlog(void)
+{
+	REFUSES(mts_server_set_backlog(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_backlog(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_backlog(server, -1));
+	ANSWERS(-EINVAL, mts_server_set_backlog(server, INT_MIN));
+	ANSWERS(0, mts_server_set_backlog(server, INT_MAX));
+	ANSWERS(-EBUSY, mts_server_listen(server, "127.0.0.1:0") + mts_server_set_backlog(server, 5));
+}
+
+static void defer_accept(void)
+{
+	REFUSES(mts_server_set_defer_accept(NULL, 0));
+	ANSWERS(-EINVAL, mts_server_set_defer_accept(server, 3601));
+	ANSWERS(-EINVAL, mts_server_set_defer_accept(server, UINT_MAX));
+	ANSWERS(0, mts_server_set_defer_accept(server, 3600));
+}
+
+static void timeout(void)
+{
+	static const int none[] = {-1, MTS_TIMEOUT_STOP + 1, 1000, INT_MAX, INT_MIN};
+	REFUSES(mts_server_set_timeout(NULL, MTS_TIMEOUT_STOP, 1));
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		ANSWERS(-EINVAL, mts_server_set_timeout(server, none[i], 1));
+	}
+	for (int which = MTS_TIMEOUT_IDLE; which < MTS_TIMEOUT_STOP; which++) {
+		ANSWERS(-ENOTSUP, mts_server_set_timeout(server, which, 1));
+	}
+	ANSWERS(0, mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 0));
+	ANSWERS(0, mts_server_set_timeout(server, MTS_TIMEOUT_STOP, UINT_MAX));
+}
+
+static void stat(void)
+{
+	static const int none[] = {-1, 1000, INT_MAX, INT_MIN};
+	ck_assert_uint_eq(mts_server_stat(NULL, MTS_STAT_ACCEPTED), 0);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		ANSWERS(0, (int)mts_server_stat(server, none[i]));
+	}
+}
+
+/* Names from 0 up, each another one, and NULL everywhere else. */
+static void check_names(const char *(*name)(int), int last)
+{
+	for (int i = 0; i <= last; i++) {
+		ck_assert_ptr_nonnull(name(i));
+		for (int j = 0; j < i; j++) {
+			ck_assert_str_ne(name(i), name(j));
+		}
+	}
+	ck_assert_ptr_null(name(last + 1));
+	ck_assert_ptr_null(name(-1));
+	ck_assert_ptr_null(name(INT_MAX));
+	ck_assert_ptr_null(name(INT_MIN));
+}
+
+static void stat_name(void)
+{
+	check_names(mts_stat_name, MTS_STAT_THREAD_WAITS);
+}
+
+static void closed_name(void)
+{
+	check_names(mts_closed_name, MTS_CLOSED_STOP);
+}
+
+static void version(void)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%d.%d.%d", MTS_VERSION_MAJOR, MTS_VERSION_MINOR, MTS_VERSION_PATCH);
+	ck_assert_str_eq(mts_version(), text);
+}

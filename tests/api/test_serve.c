@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * mts_serve(), in processes of their own, as it is used: it ends by a signal with the status of a clean
+ * exit, puts back what handled those signals before, and says on standard error why it could not serve.
+ *
+ * Each process listens on an abstract socket named after it, so no port has to be found out. It is ready
+ * for signals when a request has been answered.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { CHANGED = 40, MISJUDGED = 41 }; /* exit statuses of processes that found something wrong */
+
+static struct gate go;
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static void name_of(pid_t process, char *name, size_t size)
+{
+	snprintf(name, size, "unix:@mts-serve-%d", (int)process);
+}
+
+static int serve_here(mts_handler handler)
+{
+	char name[64];
+	name_of(getpid(), name, sizeof(name));
+	return mts_serve(name, handler, NULL);
+}
+
+/* A process that leaves with what `body` returns. Its standard error comes out of *errors. */
+struct process {
+	pid_t number;
+	int errors;
+};
+
+static struct process start(int (*body)(void))
+{
+	int pipes[2];
+	struct process process;
+	ck_assert_int_eq(pipe(pipes), 0);
+	process.number = fork();
+	ck_assert_int_ge(process.number, 0);
+	if (process.number == 0) {
+		dup2(pipes[1], STDERR_FILENO);
+		close(pipes[0]);
+		close(pipes[1]);
+		exit(body());
+	}
+	close(pipes[1]);
+	process.errors = pipes[0];
+	return process;
+}
+
+/* Connects as soon as it listens. */
+static int reach(const struct process *process)
+{
+	char name[64];
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const uint64_t since = now_ms();
+	const struct timeval patience = {.tv_sec = PATIENCE};
+	name_of(process->number, name, sizeof(name));
+	memcpy(address.sun_path, name + 5, strlen(name + 5));
+	address.sun_path[0] = '\0';
+	const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name + 5));
+	const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	while (connect(peer, (struct sockaddr *)&address, size) != 0) {
+		ck_assert_uint_lt(now_ms() - since, PATIENCE * 1000);
+		poll(NULL, 0, 1);
+	}
+	return peer;
+}
+
+static int reach_and_talk(const struct process *process)
+{
+	const int peer = reach(process);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "hello");
+	return peer;
+}
+
+/* Waits for its end: its status must be this one, and so must be what it said. */
+static void expect_exit(const struct process *process, int code, const char *said)
+{
+	char text[1024];
+	size_t have = 0;
+	ssize_t count;
+	while ((count = read(process->errors, text + have, sizeof(text) - 1 - have)) > 0) {
+		have += (size_t)count;
+	}
+	text[have] = '\0';
+	close(process->errors);
+	int status = -1;
+	ck_assert_int_eq(waitpid(process->number, &status, 0), process->number);
+	ck_assert_str_eq(text, said);
+	ck_assert_msg(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
+	ck_assert_int_eq(WEXITSTATUS(status), code);
+}
+
+static int just_serve(void)
+{
+	return serve_here(echo);
+}
+
+static const int signals[] = {SIGINT, SIGTERM};
+
+START_TEST(ends_by_signal)
+{
+	const struct process process = start(just_serve);
+	const int peer = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, signals[_i]), 0);
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+/* Both at once: they wait while it is halted, and come together when it goes on. */
+START_TEST(ends_by_both_signals)
+{
+	const struct process process = start(just_serve);
+	const int peer = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, SIGSTOP), 0);
+	ck_assert_int_eq(kill(process.number, SIGINT), 0);
+	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
+	ck_assert_int_eq(kill(process.number, SIGCONT), 0);
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+static int wait_and_echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	const int before = mts_client_gone(client);
+	mts_client_puts(client, "begun ");
+	mts_client_flush(client);
+	while (before == 0 && mts_client_gone(client) != MTS_GONE_STOP) {
+		poll(NULL, 0, 1);
+	}
+	return echo(client, request, size, user);
+}
+
+static int serve_waiting(void)
+{
+	return serve_here(wait_and_echo);
+}
+
+/* What is being done is finished first. */
+START_TEST(ends_after_the_handler)
+{
+	const struct process process = start(serve_waiting);
+	const int peer = reach(&process);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "begun ");
+	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
+	peer_expect_text(peer, "hello");
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+static void handle(int number)
+{
+	(void)number;
+}
+
+/* Three kinds of handling: the default, ignored, and a function with flags and a mask. */
+static int check_signals(void)
+{
+	struct sigaction own = {.sa_handler = handle, .sa_flags = SA_NODEFER};
+	const struct sigaction ignored = {.sa_handler = SIG_IGN};
+	struct sigaction interrupt;
+	struct sigaction terminate;
+	sigemptyset(&own.sa_mask);
+	sigaddset(&own.sa_mask, SIGUSR2);
+	sigaction(SIGINT, &own, NULL);
+	sigaction(SIGTERM, &ignored, NULL);
+	if (serve_here(echo) != EXIT_SUCCESS) {
+		return MISJUDGED;
+	}
+	sigaction(SIGINT, NULL, &interrupt);
+	sigaction(SIGTERM, NULL, &terminate);
+	const bool same = interrupt.sa_handler == handle && (interrupt.sa_flags & SA_NODEFER) != 0
+		&& sigismember(&interrupt.sa_mask, SIGUSR2) == 1 && terminate.sa_handler == SIG_IGN;
+	return same ? EXIT_SUCCESS : CHANGED;
+}
+
+START_TEST(puts_signals_back)
+{
+	const struct process process = start(check_signals);
+	const int peer = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, signals[_i]), 0);
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+static int fail_and_check_signals(void)
+{
+	const struct sigaction own = {.sa_handler = handle};
+	struct sigaction now;
+	sigaction(SIGINT, &own, NULL);
+	const int status = mts_serve("nonsense", echo, NULL);
+	sigaction(SIGINT, NULL, &now);
+	return now.sa_handler == handle ? status : CHANGED;
+}
+
+START_TEST(bad_address)
+{
+	const struct process process = start(fail_and_check_signals);
+	expect_exit(&process, EXIT_FAILURE,
+		"cannot listen on nonsense: the port is missing, as in localhost:5000\n");
+}
+END_TEST
+
+static char taken[64];
+
+static int serve_taken(void)
+{
+	return mts_serve(taken, echo, NULL);
+}
+
+START_TEST(port_in_use)
+{
+	char sentence[128];
+	mts_server *server = server_new(echo, NULL);
+	snprintf(taken, sizeof(taken), "%s", mts_server_address(server, 0));
+	snprintf(sentence, sizeof(sentence), "cannot listen on %s: Address already in use\n", taken);
+	const struct process process = start(serve_taken);
+	expect_exit(&process, EXIT_FAILURE, sentence);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+END_TEST
+
+static int serve_nobody(void)
+{
+	return mts_serve("127.0.0.1:0", NULL, NULL);
+}
+
+static int serve_nowhere(void)
+{
+	return mts_serve(NULL, echo, NULL);
+}
+
+START_TEST(without_arguments)
+{
+	struct process process = start(serve_nobody);
+	expect_exit(&process, EXIT_FAILURE, "cannot serve: no handler\n");
+	process = start(serve_nowhere);
+	expect_exit(&process, EXIT_FAILURE, "cannot listen: the address is NULL\n");
+}
+END_TEST
+
+static int serve_inside(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	mts_client_printf(client, "%d", mts_serve("127.0.0.1:0", echo, NULL));
+	return MTS_KEEP;
+}
+
+static int serve_twice(void)
+{
+	return serve_here(serve_inside);
+}
+
+/* While one is served another is refused, and the first does not notice. */
+START_TEST(one_at_a_time)
+{
+	char status[8];
+	snprintf(status, sizeof(status), "%d", EXIT_FAILURE);
+	const struct process process = start(serve_twice);
+	const int peer = reach(&process);
+	for (int i = 0; i < 2; i++) {
+		peer_puts(peer, "again");
+		peer_expect_text(peer, status);
+	}
+	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS,
+		"cannot serve: one server is being served in this process already\n"
+		"cannot serve: one server is being served in this process already\n");
+}
+END_TEST
+
+static int serve_again(void)
+{
+	(void)fail_and_check_signals();
+	return just_serve() == EXIT_SUCCESS ? just_serve() : MISJUDGED;
+}
+
+/* One after the other is fine, also after a failure. */
+START_TEST(one_after_the_other)
+{
+	const struct process process = start(serve_again);
+	for (int i = 0; i < 2; i++) {
+		const int peer = reach_and_talk(&process);
+		ck_assert_int_eq(kill(process.number, SIGTERM), 0);
+		peer_expect_end(peer);
+		close(peer);
+	}
+	expect_exit(&process, EXIT_SUCCESS,
+		"cannot listen on nonsense: the port is missing, as in localhost:5000\n");
+}
+END_TEST
+
+static int hang(mts_client *client, const void *request, size_t size, void *user)
+{
+	mts_server_set_timeout(mts_client_server(client), MTS_TIMEOUT_STOP, 100);
+	(void)echo(client, request, size, user);
+	mts_client_flush(client);
+	gate_wait(&go, 1);
+	return MTS_KEEP;
+}
+
+static int serve_hanging(void)
+{
+	return serve_here(hang);
+}
+
+/* A handler that hangs does not keep the program from ending. */
+START_TEST(hung_handler)
+{
+	const struct process process = start(serve_hanging);
+	const int peer = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, SIGINT), 0);
+	peer_expect_gone(peer);
+	close(peer);
+	expect_exit(&process, EXIT_FAILURE, "stopped while a callback was still running\n");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("serve");
+	TCase *cases = tcase_create("serve");
+	tcase_set_timeout(cases, 120);
+	go = (struct gate)GATE;
+	tcase_add_loop_test(cases, ends_by_signal, 0, 2);
+	tcase_add_test(cases, ends_by_both_signals);
+	tcase_add_test(cases, ends_after_the_handler);
+	tcase_add_loop_test(cases, puts_signals_back, 0, 2);
+	tcase_add_test(cases, bad_address);
+	tcase_add_test(cases, port_in_use);
+	tcase_add_test(cases, without_arguments);
+	tcase_add_test(cases, one_at_a_time);
+	tcase_add_test(cases, one_after_the_other);
+	tcase_add_test(cases, hung_handler);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

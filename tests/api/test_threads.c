@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A thread for each client, as many as are needed, no more than are allowed, and used again.
+ *
+ * Handlers stand at a gate until as many of them run at once as the test wants, so that "at the same
+ * time" is a fact and not a guess.
+ */
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { MANY = 1000, OWN_DESCRIPTORS = 40 };
+
+static struct gate entered;
+static struct gate leave;
+static struct endings endings;
+
+static void setup(void)
+{
+	entered = (struct gate)GATE;
+	leave = (struct gate)GATE;
+	endings = (struct endings){.all = GATE};
+}
+
+static int stand_at_the_gate(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	gate_add(&entered);
+	gate_wait(&leave, 1);
+	return mts_client_write(client, request, size) == 0 ? MTS_KEEP : MTS_CLOSE;
+}
+
+static mts_server *gate_server(void)
+{
+	mts_server *server = server_new(stand_at_the_gate, NULL);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	return server;
+}
+
+static void all_at_once(mts_server *server, int count)
+{
+	int *peers = calloc((size_t)count, sizeof(*peers));
+	ck_assert_ptr_nonnull(peers);
+	for (int i = 0; i < count; i++) {
+		peers[i] = peer_connect(server, 0);
+	}
+	server_wait_stat(server, MTS_STAT_OPEN, (uint64_t)count); /* a thread each, also when idle */
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), (uint64_t)count);
+	for (int i = 0; i < count; i++) {
+		peer_send(peers[i], &i, sizeof(i));
+	}
+	gate_wait(&entered, count);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BUSY), (uint64_t)count);
+	gate_add(&leave);
+	for (int i = 0; i < count; i++) {
+		peer_expect(peers[i], &i, sizeof(i));
+		close(peers[i]);
+	}
+	free(peers);
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, count);
+}
+
+START_TEST(a_thousand_handlers_at_once)
+{
+	const size_t most = most_descriptors();
+	const int count = most > 2 * MANY + OWN_DESCRIPTORS ? MANY : (int)(most - OWN_DESCRIPTORS) / 2;
+	mts_server *server = gate_server();
+	server_start(server);
+	all_at_once(server, count);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(as_many_as_the_usual_limit_of_files_allows)
+{
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max < 1024 ? limit.rlim_max : 1024;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	mts_server *server = gate_server();
+	server_start(server);
+	all_at_once(server, (int)(limit.rlim_cur - OWN_DESCRIPTORS) / 2);
+	server_end(server);
+}
+END_TEST
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	return mts_client_write(client, request, size) == 0 ? MTS_CLOSE : MTS_KEEP;
+}
+
+START_TEST(threads_are_used_again)
+{
+	mts_server *server = server_new(echo, NULL);
+	server_start(server);
+	for (uint64_t i = 1; i <= 2000; i++) {
+		const int peer = peer_connect(server, 0);
+		peer_send(peer, &i, sizeof(i));
+		peer_expect(peer, &i, sizeof(i));
+		peer_expect_end(peer);
+		peer_reset(peer);
+	}
+	ck_assert_uint_le(mts_server_stat(server, MTS_STAT_THREADS_PEAK), 10);
+	server_wait_stat(server, MTS_STAT_CLOSED, 2000);
+	server_end(server);
+}
+END_TEST
+
+static struct {
+	_Atomic int now;
+	_Atomic int most;
+	_Atomic int ended;
+} threads;
+
+static void thread_begins(void *user)
+{
+	(void)user;
+	const int now = ++threads.now;
+	int most = threads.most;
+	while (now > most && !atomic_compare_exchange_weak(&threads.most, &most, now)) {
+	}
+}
+
+static void thread_ends(void *user)
+{
+	(void)user;
+	threads.now--;
+}
+
+START_TEST(the_limit_of_threads_is_kept)
+{
+	enum { LIMIT = 4, PEERS = 100 };
+	int peers[PEERS];
+	mts_server *server = server_new(echo, NULL);
+	ck_assert_int_eq(mts_server_set_max_threads(server, LIMIT), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, NULL), 0);
+	server_start(server);
+	for (int round = 1; round <= 10; round++) {
+		for (int i = 0; i < PEERS; i++) {
+			peers[i] = peer_connect(server, 0);
+		}
+		for (int i = PEERS - 1; i >= 0; i--) { /* the last ones wait longest for a thread */
+			peer_send(peers[i], &i, sizeof(i));
+		}
+		for (int i = 0; i < PEERS; i++) {
+			peer_expect(peers[i], &i, sizeof(i));
+			peer_expect_end(peers[i]);
+			close(peers[i]);
+		}
+	}
+	server_wait_stat(server, MTS_STAT_CLOSED, 10 * PEERS);
+	ck_assert_uint_le(mts_server_stat(server, MTS_STAT_THREADS_PEAK), LIMIT);
+	server_end(server);
+	ck_assert_int_eq(threads.most, LIMIT);
+	ck_assert_int_eq(threads.now, 0);
+}
+END_TEST
+
+START_TEST(clients_beyond_the_threads_are_served_in_the_end)
+{
+	enum { PEERS = 20 };
+	int peers[PEERS];
+	mts_server *server = gate_server();
+	ck_assert_int_eq(mts_server_set_max_threads(server, 3), 0);
+	server_start(server);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_send(peers[i], &i, sizeof(i));
+	}
+	gate_wait(&entered, 3);
+	server_wait_stat(server, MTS_STAT_THREAD_WAITS, PEERS - 3);
+	ck_assert_int_eq(gate_count(&entered), 3);
+	gate_add(&leave);
+	for (int i = 0; i < PEERS; i++) { /* in their order: each thread's client must end first */
+		peer_expect(peers[i], &i, sizeof(i));
+		close(peers[i]);
+	}
+	endings_expect(&endings, MTS_CLOSED_BY_PEER, PEERS);
+	server_end(server);
+}
+END_TEST
+
+/* Lets `count` clients be served at once, and go; the threads rest then. */
+static void employ(mts_server *server, int count)
+{
+	int peers[64];
+	for (int i = 0; i < count; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_send(peers[i], &i, sizeof(i));
+	}
+	gate_wait(&entered, count);
+	gate_add(&leave);
+	for (int i = 0; i < count; i++) {
+		peer_expect(peers[i], &i, sizeof(i));
+		close(peers[i]);
+	}
+	gate_wait(&endings.all, count);
+}
+
+START_TEST(spare_threads_leave_after_a_second)
+{
+	mts_server *server = gate_server();
+	server_start(server);
+	const uint64_t start = now_ms();
+	employ(server, 20);
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	ck_assert_uint_ge(now_ms() - start, 900);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS_PEAK), 20);
+	poll(NULL, 0, 1300);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), 1);
+	setup();
+	employ(server, 1); /* and it still serves */
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), 1);
+	server_end(server);
+}
+END_TEST
+
+/* The first one to leave takes its time. */
+static void leave_slowly(void *user)
+{
+	(void)user;
+	threads.ended++;
+	gate_add(&entered);
+	gate_wait(&leave, 2);
+}
+
+START_TEST(one_thread_stays)
+{
+	mts_server *server = gate_server();
+	ck_assert_int_eq(mts_server_on_thread(server, NULL, leave_slowly, NULL), 0);
+	server_start(server);
+	employ(server, 5);
+	gate_wait(&entered, 5 + 4);
+	poll(NULL, 0, 1300); /* longer than a thread rests */
+	ck_assert_int_eq(threads.ended, 4);
+	gate_add(&leave);
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	poll(NULL, 0, 1300);
+	ck_assert_int_eq(threads.ended, 4);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), 1);
+	server_end(server);
+	ck_assert_int_eq(threads.ended, 5);
+}
+END_TEST
+
+/* Goes down the stack in frames of a few hundred bytes, touching all of it. */
+static size_t descend(const char *top, size_t depth)
+{
+	volatile char frame[256];
+	const char *here = __builtin_frame_address(0);
+	for (size_t i = 0; i < sizeof(frame); i++) {
+		frame[i] = (char)i;
+	}
+	if ((size_t)(top - here) >= depth) {
+		return (size_t)frame[7];
+	}
+	return descend(top, depth) + (size_t)frame[5] - 5;
+}
+
+static int use_the_stack(mts_client *client, const void *request, size_t size, void *user)
+{
+	const size_t *stack = user;
+	(void)request;
+	(void)size;
+	ck_assert_uint_eq(descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
+	return mts_client_puts(client, "survived") == 0 ? MTS_CLOSE : MTS_KEEP;
+}
+
+START_TEST(the_stack_is_as_large_as_was_asked_for)
+{
+	static const size_t sizes[] = {16 * 1024, 100001, 1024 * 1024, 8 * 1024 * 1024};
+	size_t stack = sizes[_i];
+	mts_server *server = server_new(use_the_stack, &stack);
+	ck_assert_int_eq(mts_server_set_stack_size(server, stack), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go");
+	peer_expect_text(peer, "survived");
+	peer_expect_end(peer);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("threads");
+	TCase *tcase = tcase_create("threads");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, a_thousand_handlers_at_once);
+	tcase_add_test(tcase, as_many_as_the_usual_limit_of_files_allows);
+	tcase_add_test(tcase, threads_are_used_again);
+	tcase_add_test(tcase, the_limit_of_threads_is_kept);
+	tcase_add_test(tcase, clients_beyond_the_threads_are_served_in_the_end);
+	tcase_add_test(tcase, spare_threads_leave_after_a_second);
+	tcase_add_test(tcase, one_thread_stays);
+	tcase_add_loop_test(tcase, the_stack_is_as_large_as_was_asked_for, 0, 4);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
