@@ -78,13 +78,11 @@ static int serve(const char *address, mts_handler handler, void *user)
 		result = run_until_signal(server);
 	}
 	if (result == -EBUSY) {
-		/* A handler hangs: nothing can be freed, and the program is about to end anyway. */
 		(void)fprintf(stderr, "stopped while a callback was still running\n");
-		return EXIT_FAILURE;
-	}
-	if (result != 0) {
+	} else if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_server_error(server));
 	}
+	/* With a callback that hangs nothing is freed; the program is about to end anyway. */
 	(void)mts_server_destroy(server);
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -15,6 +15,8 @@
 #define TEXT(value) #value
 #define VERSION(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
+enum { LAST_ERRNO = 4095 }; /* the kernel's MAX_ERRNO */
+
 const char *mts_version(void)
 {
 	return VERSION(MTS_VERSION_MAJOR, MTS_VERSION_MINOR, MTS_VERSION_PATCH);
@@ -22,7 +24,7 @@ const char *mts_version(void)
 
 const char *mts_strerror(int code)
 {
-	return strerror(code < 0 ? -code : code);
+	return code <= 0 && code >= -LAST_ERRNO ? strerror(-code) : "Unknown error";
 }
 
 uint64_t mts_server_stat(const mts_server *server, int which)

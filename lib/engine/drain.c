@@ -92,10 +92,14 @@ static void report_hung(struct mts_server *server)
 {
 	struct mtsi_served served;
 	const uint64_t now = mtsi_clock_now();
-	for (size_t n = 0; mtsi_crew_served(server, n, &served); n++) {
+	size_t n;
+	for (n = 0; mtsi_crew_served(server, n, &served); n++) {
 		const uint64_t age = now > served.since ? (now - served.since) / MTSI_MILLISECOND : 0;
 		mtsi_log_client(server, MTSI_LOG_HUNG, served.id, &served.peer,
 			"a callback still runs, since %" PRIu64 " ms", age);
+	}
+	if (n == 0) {
+		mtsi_log(server, MTSI_LOG_HUNG, "a thread hook still runs");
 	}
 }
 

@@ -26,9 +26,9 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 }
 
 /* Asynchronous signals all, and those that a fault raises, which stay open. */
-static const int asynchronous[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2,
-	SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH,
-	SIGIO, SIGPWR};
+static const int asynchronous[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1,
+	SIGUSR2, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM,
+	SIGPROF, SIGWINCH, SIGIO, SIGPWR};
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 enum { ASYNCHRONOUS = sizeof(asynchronous) / sizeof(int), FAULTS = sizeof(faults) / sizeof(int) };
 
@@ -159,7 +159,8 @@ static void check_mask(const char *task)
 	ck_assert_ptr_nonnull(text);
 	const unsigned long long mask = strtoull(text, NULL, 16);
 	for (int i = 0; i < ASYNCHRONOUS; i++) {
-		ck_assert_msg((mask >> (asynchronous[i] - 1) & 1) == 1, "signal %d is open", asynchronous[i]);
+		ck_assert_msg(
+			(mask >> (asynchronous[i] - 1) & 1) == 1, "signal %d is open", asynchronous[i]);
 	}
 }
 

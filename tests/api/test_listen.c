@@ -45,9 +45,8 @@ static int open_inet(int family, const void *address, socklen_t size)
 
 static int taken_ipv4(uint16_t port)
 {
-	const struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	return open_inet(AF_INET, &address, sizeof(address));
 }
 
@@ -94,7 +93,8 @@ static void expect_host(const mts_server *server, size_t index, const char *host
 	const char *text = mts_server_address(server, index);
 	ck_assert_ptr_nonnull(text);
 	const size_t size = strlen(host);
-	ck_assert_msg(strncmp(text, host, size) == 0 && text[size] == ':', "%s is not on %s", text, host);
+	ck_assert_msg(
+		strncmp(text, host, size) == 0 && text[size] == ':', "%s is not on %s", text, host);
 	ck_assert_int_gt(port_in(text), 0);
 }
 
@@ -343,8 +343,8 @@ START_TEST(address_of_others)
 {
 	mts_server *server = bare_server();
 	expect_listen(server, "192.0.2.1:0", -EADDRNOTAVAIL);
-	ck_assert_str_eq(mts_server_error(server),
-		"cannot listen on 192.0.2.1:0: Cannot assign requested address");
+	ck_assert_str_eq(
+		mts_server_error(server), "cannot listen on 192.0.2.1:0: Cannot assign requested address");
 	ck_assert_ptr_null(mts_server_address(server, 0));
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }

@@ -130,7 +130,8 @@ START_TEST(refused)
 	refuse(server, file, -ENOTSOCK);
 	refuse(server, pipes[0], -ENOTSOCK);
 	refuse(server, -1, -EBADF);
-	ck_assert_str_eq(mts_server_error(server), "cannot listen on descriptor -1: Bad file descriptor");
+	ck_assert_str_eq(
+		mts_server_error(server), "cannot listen on descriptor -1: Bad file descriptor");
 	refuse(server, 1000000, -EBADF);
 	const int all[] = {silent, datagram, file, pipes[0], pipes[1], pair[0], pair[1]};
 	ck_assert_int_eq(mts_server_destroy(server), 0);

@@ -51,13 +51,14 @@ START_TEST(name_of_nobody)
 END_TEST
 
 /* What cannot be understood: -EINVAL and a sentence, and nothing is bound. */
-static const char *const hostile[] = {"", ":", ":0", ":5000", "localhost", "localhost:", "localhost:x",
-	"localhost:-1", "localhost:+1", "localhost: 1", "localhost:1 ", "localhost:65536",
-	"localhost:99999999999999999999", "localhost:0x10", "*", "*:", "**:0", "*.*:0", "65536", "-1", " 0",
-	"0 ", "[::1]", "[::1]:", "[::1]0", "[::1:0", "::1:0", "[]:0", "[::g]:0", "[127.0.0.1]:0",
-	"[::1%]:0", "[::1]]:0", "[[::1]]:0", "127.1:0", "127.0.0.256:0", "0x7f000001:0", "2130706433:0",
-	"127.0.0.1.:0", "127.0.0.1:0:0", "unix:", "unix:@", "local host:0", "localhost\n:0",
-	"localhost:0\n", "\xff\xfe:0", "%s%s%s%n:0", "../../etc/passwd:0", "a/b:0"};
+static const char *const hostile[] = {"", ":", ":0", ":5000", "localhost",
+	"localhost:", "localhost:x", "localhost:-1", "localhost:+1", "localhost: 1", "localhost:1 ",
+	"localhost:65536", "localhost:99999999999999999999", "localhost:0x10", "*", "*:", "**:0",
+	"*.*:0", "65536", "-1", " 0", "0 ", "[::1]", "[::1]:", "[::1]0", "[::1:0", "::1:0", "[]:0",
+	"[::g]:0", "[127.0.0.1]:0", "[::1%]:0", "[::1]]:0", "[[::1]]:0", "127.1:0", "127.0.0.256:0",
+	"0x7f000001:0", "2130706433:0", "127.0.0.1.:0", "127.0.0.1:0:0", "unix:", "unix:@",
+	"local host:0", "localhost\n:0", "localhost:0\n", "\xff\xfe:0", "%s%s%s%n:0",
+	"../../etc/passwd:0", "a/b:0"};
 
 START_TEST(hostile_strings)
 {

@@ -2,21 +2,20 @@
  *
  * Every public function, used wrongly: NULL where that means nothing, values out of range, calls in the
  * wrong place. Each answers with the code that its header names, and those that configure leave a
- * sentence. What is wrong only because of when it is called is in test_misuse_states.c.
+ * sentence. What is wrong only because of when it is called is in test_misuse_states.c, what concerns
+ * clients in test_misuse_client.c.
  *
  * The functions stand in a table, and a test compares that with the list of what the library exports: a
  * function that nobody thought of here is a failure.
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "support.h"
+#include "misuse.h"
 
 #define GIB ((size_t)1024 * 1024 * 1024)
 
@@ -332,6 +331,69 @@ static void closed_name(void)
 static void version(void)
 {
 	char text[32];
-	snprintf(text, sizeof(text), "%d.%d.%d", MTS_VERSION_MAJOR, MTS_VERSION_MINOR, MTS_VERSION_PATCH);
+	snprintf(
+		text, sizeof(text), "%d.%d.%d", MTS_VERSION_MAJOR, MTS_VERSION_MINOR, MTS_VERSION_PATCH);
 	ck_assert_str_eq(mts_version(), text);
+}
+
+static const struct misuse functions[] = {
+	{"mts_server_create", create},
+	{"mts_server_listen", listen_on},
+	{"mts_server_listen_fd", listen_fd},
+	{"mts_server_address", address},
+	{"mts_server_run", run},
+	{"mts_server_start", start},
+	{"mts_server_join", join},
+	{"mts_server_stop", stop},
+	{"mts_server_destroy", destroy},
+	{"mts_server_error", error},
+	{"mts_serve", serve},
+	{"mts_strerror", name_error},
+	{"mts_server_frame_raw", frame_raw},
+	{"mts_server_frame_lines", frame_lines},
+	{"mts_server_frame_delimited", frame_delimited},
+	{"mts_server_frame_fixed", frame_fixed},
+	{"mts_server_frame_prefixed", frame_prefixed},
+	{"mts_server_frame_custom", frame_custom},
+	{"mts_server_set_max_request", max_request},
+	{"mts_server_on_open", on_open},
+	{"mts_server_on_close", on_close},
+	{"mts_server_on_thread", on_thread},
+	{"mts_server_on_log", on_log},
+	{"mts_server_set_threads", threads},
+	{"mts_server_set_max_threads", max_threads},
+	{"mts_server_set_stack_size", stack_size},
+	{"mts_server_set_max_clients", max_clients},
+	{"mts_server_set_max_output", max_output},
+	{"mts_server_set_backlog", backlog},
+	{"mts_server_set_defer_accept", defer_accept},
+	{"mts_server_set_timeout", timeout},
+	{"mts_server_stat", stat},
+	{"mts_stat_name", stat_name},
+	{"mts_closed_name", closed_name},
+	{"mts_version", version},
+};
+enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
+
+START_TEST(misused)
+{
+	functions[_i].test();
+}
+END_TEST
+
+START_TEST(complete)
+{
+	misuse_complete(functions, FUNCTIONS, "mts_client_", true);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("misuse");
+	TCase *cases = tcase_create("misuse");
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, misused, 0, FUNCTIONS);
+	tcase_add_test(cases, complete);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
 }

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -176,13 +175,13 @@ END_TEST
 START_TEST(received_but_unread)
 {
 	enum { LINES = 3000 };
-	char *text = malloc(LINES * 10 + 5);
+	char text[LINES * 10 + 10];
 	prepare(_i);
 	server_start(server);
 	const int peer = connect_with("wait\n");
 	gate_wait(&waiting, 1);
 	for (int i = 0; i < LINES; i++) {
-		snprintf(text + 10 * i, 11, "line %04d\n", i);
+		snprintf(text + 10 * i, 20, "line %04d\n", i);
 	}
 	peer_send(peer, text, LINES * 10);
 	peer_puts(peer, "half");
@@ -192,7 +191,6 @@ START_TEST(received_but_unread)
 	peer_expect(peer, text, LINES * 10);
 	peer_expect_end(peer);
 	close(peer);
-	free(text);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REQUESTS), 1 + LINES);
 	watch_destroy(server);
 	watch_expect(&watch, MTS_CLOSED_STOP, 1);
