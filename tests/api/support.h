@@ -48,6 +48,7 @@ int peer_connect(const mts_server *server, size_t index);
 /* The same in two steps, for when no descriptor can be had any more; to 127.0.0.1 only. */
 int peer_socket(void);
 void peer_connect_socket(int peer, const mts_server *server);
+bool peer_try_connect(int peer, const mts_server *server); /* false: refused */
 
 void peer_send(int peer, const void *data, size_t size);
 void peer_puts(int peer, const char *text);

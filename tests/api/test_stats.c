@@ -182,6 +182,35 @@ START_TEST(waiting_for_a_thread_is_counted)
 }
 END_TEST
 
+START_TEST(waiting_in_a_burst_is_counted)
+{
+	enum { PEERS = 20, THREADS = 3 };
+	int peers[PEERS];
+	mts_server *server = echo_server();
+	ck_assert_int_eq(mts_server_set_max_threads(server, THREADS), 0);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(server, 0); /* the kernel holds them until the start */
+		peer_puts(peers[i], "wait\n");
+	}
+	server_start(server);
+	gate_wait(&entered, THREADS);
+	const uint64_t start = now_ms();
+	while (stat_of(server, MTS_STAT_THREAD_WAITS) != PEERS - THREADS) {
+		ck_assert_msg(now_ms() - start < 5000, "%llu of %d that wait were counted",
+			(unsigned long long)stat_of(server, MTS_STAT_THREAD_WAITS), PEERS - THREADS);
+		poll(NULL, 0, 1);
+	}
+	gate_add(&leave);
+	for (int i = 0; i < PEERS; i++) {
+		peer_expect_text(peers[i], "wait\n");
+		close(peers[i]);
+	}
+	server_wait_stat(server, MTS_STAT_CLOSED, PEERS);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREAD_WAITS), PEERS - THREADS);
+	server_end(server);
+}
+END_TEST
+
 START_TEST(a_cut_at_the_stop_is_counted)
 {
 	mts_server *server = echo_server();
@@ -247,6 +276,7 @@ int main(void)
 	tcase_add_test(tcase, bytes_and_requests_are_exact);
 	tcase_add_test(tcase, busy_and_threads);
 	tcase_add_test(tcase, waiting_for_a_thread_is_counted);
+	tcase_add_test(tcase, waiting_in_a_burst_is_counted);
 	tcase_add_test(tcase, a_cut_at_the_stop_is_counted);
 	tcase_add_test(tcase, accept_errors_are_counted);
 	suite_add_tcase(suite, tcase);
