@@ -100,7 +100,7 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 	}
 	if (count > 0) {
 		mtsi_door_well(server);
-		mtsi_crew_offer(server, first);
+		mtsi_crew_offer(server, first, count);
 	}
 	if (result != 0 && result != -EAGAIN && !about_the_connection(result)) {
 		failed(server, result, freed);

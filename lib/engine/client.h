@@ -48,7 +48,6 @@ struct mts_client {
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic bool cut; /* set under the lock, with lost: the server did that */
 	unsigned char stage; /* lock */
-	bool waited; /* crew's lock: no thread could be had when it came */
 	bool opened; /* owner: the open hook has agreed */
 	uint32_t drained; /* owner: bytes thrown away while lingering */
 	struct mtsi_peer peer; /* owner */

@@ -120,7 +120,6 @@ struct mts_client *mtsi_clients_open(
 	client->stage = MTSI_CLIENT_WAITING;
 	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
 	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
-	client->waited = false;
 	client->opened = false;
 	client->drained = 0;
 	client->data = NULL;

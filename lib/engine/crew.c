@@ -107,17 +107,18 @@ static bool may_make_locked(const struct mts_server *server)
 	return crew->short_until == 0 && (limit == 0 || crew->threads < limit);
 }
 
-/* What is still to be done, once the lock is released, so that a worker comes. */
+/* What is still to be done, once the lock is released. */
 struct relief {
 	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
 	bool make; /* make a worker; it counts already */
+	size_t waiting; /* so many clients more have to wait, since no worker may be had */
 };
 
 /* Sees to it that a worker is on its way if anybody is ready, as far as that can be. */
 static struct relief relieve_locked(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
-	struct relief relief = {NULL, false};
+	struct relief relief = {NULL, false, 0};
 	mtsi_lock_assert_held(&crew->lock);
 	if (crew->ready == NULL || crew->waking > 0) {
 		return relief;
@@ -132,19 +133,27 @@ static struct relief relieve_locked(struct mts_server *server)
 		relief.make = true;
 		crew->waking++;
 		crew->threads++;
+	} else {
+		relief.waiting = crew->ready_count - crew->waiting;
+		crew->waiting = crew->ready_count;
 	}
 	return relief;
 }
 
-/* Clients from `first` on have to wait: how many of them had not before. */
-static size_t note_waiting_locked(struct mts_client *first)
+static void make_worker(struct mts_server *server);
+
+static void send_relief(struct mts_server *server, struct relief relief)
 {
-	size_t count = 0;
-	for (struct mts_client *client = first; client != NULL; client = client->next) {
-		count += client->waited ? 0 : 1;
-		client->waited = true;
+	if (relief.wake != NULL) {
+		mtsi_signal_one(&relief.wake->signal);
 	}
-	return count;
+	if (relief.make) {
+		make_worker(server);
+	}
+	if (relief.waiting > 0) {
+		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, relief.waiting);
+		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
+	}
 }
 
 static void could_not_make(struct mts_server *server, int result)
@@ -154,18 +163,14 @@ static void could_not_make(struct mts_server *server, int result)
 	crew->threads--;
 	crew->waking--;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
-	const size_t waiting = note_waiting_locked(crew->ready);
-	/* Somebody may have gone to rest meanwhile; none can be made now, so this only wakes. */
+	/* Somebody may have gone to rest meanwhile; none can be made now, so this makes none. */
 	const struct relief relief = relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	if (relief.wake != NULL) {
-		mtsi_signal_one(&relief.wake->signal);
-	}
-	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
-	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s; clients wait", strerror(-result));
+	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s", strerror(-result));
+	send_relief(server, relief);
 	mtsi_keeper_wake(server);
 }
 
@@ -212,17 +217,7 @@ static void make_worker(struct mts_server *server)
 	}
 }
 
-static void send_relief(struct mts_server *server, struct relief relief)
-{
-	if (relief.wake != NULL) {
-		mtsi_signal_one(&relief.wake->signal);
-	}
-	if (relief.make) {
-		make_worker(server);
-	}
-}
-
-void mtsi_crew_offer(struct mts_server *server, struct mts_client *first)
+void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mts_client *last = first;
@@ -232,20 +227,16 @@ void mtsi_crew_offer(struct mts_server *server, struct mts_client *first)
 	mtsi_lock_take(&crew->lock);
 	*crew->ready_end = first;
 	crew->ready_end = &last->next;
+	crew->ready_count += count;
 	const struct relief relief = relieve_locked(server);
-	const size_t waiting = crew->waking == 0 ? note_waiting_locked(first) : 0;
 	mtsi_lock_release(&crew->lock);
 	send_relief(server, relief);
-	if (waiting > 0) {
-		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, waiting);
-		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
-	}
 }
 
 uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &server->crew;
-	struct relief relief = {NULL, false};
+	struct relief relief = {NULL, false, 0};
 	mtsi_lock_take(&crew->lock);
 	if (crew->short_until != 0 && crew->short_until <= now) {
 		crew->short_until = 0;
@@ -264,6 +255,8 @@ static struct mts_client *take_locked(struct mtsi_crew *crew)
 	mtsi_lock_assert_held(&crew->lock);
 	if (client != NULL) {
 		crew->ready = client->next;
+		crew->ready_count--;
+		crew->waiting -= crew->waiting > 0 ? 1 : 0;
 		if (crew->ready == NULL) {
 			crew->ready_end = &crew->ready;
 		}

@@ -26,6 +26,8 @@ struct mtsi_crew {
 	struct mtsi_lock lock; /* guards the rest */
 	struct mts_client *ready; /* clients that want a thread, in order of arrival */
 	struct mts_client **ready_end;
+	size_t ready_count;
+	size_t waiting; /* of these, the first ones, for whom no worker could be had when asked */
 	struct mtsi_worker *workers; /* all that run */
 	struct mtsi_worker *idle; /* those that rest, the latest first */
 	struct mtsi_seat *seats; /* those that no worker has */
@@ -45,8 +47,8 @@ struct mtsi_crew {
 void mtsi_crew_init(struct mts_server *server);
 void mtsi_crew_free(struct mts_server *server);
 
-/* Gives it clients, linked by next. The one who accepts. */
-void mtsi_crew_offer(struct mts_server *server, struct mts_client *first);
+/* Gives it `count` clients, linked by next. The one who accepts. */
+void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count);
 
 /* Tries again to make the threads that could not be made; when to come again. The keeper. */
 uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now);

@@ -83,8 +83,8 @@ static int write_pattern(mts_client *client, const void *request, size_t size, v
 
 START_TEST(ten_megabytes_to_a_slow_reader)
 {
-	static const char *const lines[] = {"10485760 10485760\n", "10485760 70000\n", "3145728 1777\n",
-		"262144 1\n"};
+	static const char *const lines[] = {
+		"10485760 10485760\n", "10485760 70000\n", "3145728 1777\n", "262144 1\n"};
 	static const size_t sizes[] = {10485760, 10485760, 3145728, 262144};
 	mts_server *server = lines_server(write_pattern, NULL);
 	server_start(server);
@@ -97,8 +97,8 @@ START_TEST(ten_megabytes_to_a_slow_reader)
 	peer_finish(peer);
 	peer_expect_end(peer);
 	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
-	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BYTES_OUT),
-		10485760 + 10485760 + 3145728 + 262144);
+	ck_assert_uint_eq(
+		mts_server_stat(server, MTS_STAT_BYTES_OUT), 10485760 + 10485760 + 3145728 + 262144);
 	close(peer);
 	server_end(server);
 }

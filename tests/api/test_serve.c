@@ -30,15 +30,17 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 	return MTS_KEEP;
 }
 
-static void name_of(pid_t process, char *name, size_t size)
+/* The number-th server of a process. */
+static void name_of(pid_t process, int number, char *name, size_t size)
 {
-	snprintf(name, size, "unix:@mts-serve-%d", (int)process);
+	snprintf(name, size, "unix:@mts-serve-%d-%d", (int)process, number);
 }
 
 static int serve_here(mts_handler handler)
 {
+	static int number;
 	char name[64];
-	name_of(getpid(), name, sizeof(name));
+	name_of(getpid(), number++, name, sizeof(name));
 	return mts_serve(name, handler, NULL);
 }
 
@@ -46,6 +48,7 @@ static int serve_here(mts_handler handler)
 struct process {
 	pid_t number;
 	int errors;
+	int server; /* which of its servers is meant */
 };
 
 static struct process start(int (*body)(void))
@@ -63,6 +66,7 @@ static struct process start(int (*body)(void))
 	}
 	close(pipes[1]);
 	process.errors = pipes[0];
+	process.server = 0;
 	return process;
 }
 
@@ -73,7 +77,7 @@ static int reach(const struct process *process)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const uint64_t since = now_ms();
 	const struct timeval patience = {.tv_sec = PATIENCE};
-	name_of(process->number, name, sizeof(name));
+	name_of(process->number, process->server, name, sizeof(name));
 	memcpy(address.sun_path, name + 5, strlen(name + 5));
 	address.sun_path[0] = '\0';
 	const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name + 5));
@@ -312,8 +316,8 @@ static int serve_again(void)
 /* One after the other is fine, also after a failure. */
 START_TEST(one_after_the_other)
 {
-	const struct process process = start(serve_again);
-	for (int i = 0; i < 2; i++) {
+	struct process process = start(serve_again);
+	for (process.server = 0; process.server < 2; process.server++) {
 		const int peer = reach_and_talk(&process);
 		ck_assert_int_eq(kill(process.number, SIGTERM), 0);
 		peer_expect_end(peer);

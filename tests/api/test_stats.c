@@ -25,7 +25,7 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 		gate_wait(&leave, 1);
 	}
 	return mts_client_printf(client, "%.*s\n", (int)size, (const char *)request) == 0 ? MTS_KEEP
-																				: MTS_CLOSE;
+																					  : MTS_CLOSE;
 }
 
 static mts_server *echo_server(void)

@@ -235,8 +235,7 @@ static mts_server *random_server(struct round *round, uint64_t *random)
 	ck_assert_int_eq(mts_server_on_close(server, close_one, round), 0);
 	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, round), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1 + below(random, 2 * VISITORS)), 0);
-	ck_assert_int_eq(
-		mts_server_set_max_threads(server, (unsigned)below(random, 2 * VISITORS)), 0);
+	ck_assert_int_eq(mts_server_set_max_threads(server, (unsigned)below(random, 2 * VISITORS)), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 1 + below(random, 100000)), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1 + below(random, 5000)), 0);
 	if (below(random, 3) == 0) {

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the library tells the program: at which level, how often at most, and always one clean line.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static struct endings endings;
+
+static void setup(void)
+{
+	endings = (struct endings){.all = GATE};
+}
+
+static int answer_error(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	return -EIO;
+}
+
+/* The log: how many messages of each level, the last one with a text, and that all of them are lines. */
+struct journal {
+	pthread_mutex_t mutex;
+	int levels[8];
+	int suppressed; /* messages that tell of others left out */
+	char last[8][512];
+};
+
+static void keep_journal(int level, const char *message, void *user)
+{
+	struct journal *journal = user;
+	ck_assert_int_ge(level, 0);
+	ck_assert_int_lt(level, 8);
+	ck_assert_str_ne(message, "");
+	for (const char *c = message; *c != '\0'; c++) {
+		ck_assert(isprint((unsigned char)*c));
+	}
+	pthread_mutex_lock(&journal->mutex);
+	journal->levels[level]++;
+	journal->suppressed += strstr(message, "left out") != NULL;
+	(void)snprintf(journal->last[level], sizeof(journal->last[level]), "%s", message);
+	pthread_mutex_unlock(&journal->mutex);
+}
+
+static void end_with(mts_server *server, const char *text, int reason)
+{
+	const int before = endings.reasons[reason];
+	const int all = gate_count(&endings.all);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, text);
+	peer_expect_gone(peer);
+	gate_wait(&endings.all, all + 1);
+	ck_assert_int_eq(endings.reasons[reason], before + 1);
+	close(peer);
+}
+
+static mts_server *logging_server(struct journal *journal, int max_level)
+{
+	mts_server *server = server_new(answer_error, NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_set_max_request(server, 10), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	ck_assert_int_eq(mts_server_on_log(server, keep_journal, max_level, journal), 0);
+	server_start(server);
+	return server;
+}
+
+START_TEST(the_log_has_levels)
+{
+	static const int expected[8][8] = {
+		[MTS_LOG_ERR] = {0},
+		[MTS_LOG_WARNING] = {[MTS_LOG_WARNING] = 1},
+		[MTS_LOG_NOTICE] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1},
+		[MTS_LOG_INFO] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1, [MTS_LOG_INFO] = 3},
+		[MTS_LOG_DEBUG] = {[MTS_LOG_WARNING] = 1, [MTS_LOG_NOTICE] = 1, [MTS_LOG_INFO] = 3},
+	};
+	for (int level = MTS_LOG_ERR; level <= MTS_LOG_DEBUG; level++) {
+		struct journal journal = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+		mts_server *server = logging_server(&journal, level);
+		end_with(server, "fail\n", MTS_CLOSED_ERROR);
+		end_with(server, "12345678901\n", MTS_CLOSED_TOO_LARGE);
+		server_end(server);
+		for (int i = 0; i < 7; i++) {
+			ck_assert_msg(journal.levels[i] == expected[level][i], "%d of level %d up to %d: %s",
+				journal.levels[i], i, level, journal.last[i]);
+		}
+		if (level >= MTS_LOG_NOTICE) {
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_NOTICE], "127.0.0.1:"));
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_NOTICE], "10 bytes"));
+			ck_assert_ptr_nonnull(strstr(journal.last[MTS_LOG_WARNING], strerror(EIO)));
+		}
+	}
+}
+END_TEST
+
+START_TEST(the_log_is_bounded)
+{
+	enum { FAILURES = 300 };
+	struct journal journal = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+	mts_server *server = logging_server(&journal, MTS_LOG_WARNING);
+	const uint64_t start = now_ms();
+	for (int i = 0; i < FAILURES; i++) {
+		end_with(server, "fail\n", MTS_CLOSED_ERROR);
+	}
+	const uint64_t seconds = (now_ms() - start) / 1000 + 2;
+	pthread_mutex_lock(&journal.mutex);
+	const int shown = journal.levels[MTS_LOG_WARNING];
+	pthread_mutex_unlock(&journal.mutex);
+	ck_assert_int_ge(shown, 1);
+	ck_assert_uint_le((uint64_t)shown, 10 * seconds);
+	const int before = journal.suppressed;
+	if (shown < FAILURES) { /* what was left out is told as soon as one is shown again */
+		const uint64_t again = now_ms();
+		while (journal.suppressed == before && now_ms() - again < PATIENCE * 1000) {
+			end_with(server, "fail\n", MTS_CLOSED_ERROR);
+			poll(NULL, 0, 20);
+		}
+		ck_assert_int_gt(journal.suppressed, before);
+	}
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *tcase = tcase_create("log");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, the_log_has_levels);
+	tcase_add_test(tcase, the_log_is_bounded);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
