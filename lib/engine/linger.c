@@ -113,6 +113,13 @@ static bool nothing_to_lose(int fd)
 	return mtsi_socket_unread(fd) == 0 && mtsi_socket_unsent(fd) <= FIRST_FLIGHT;
 }
 
+/* Whether more linger than should. */
+static bool crowded(struct mts_server *server)
+{
+	const size_t share = mtsi_door_max_clients(server) / 8;
+	return atomic_load(&server->linger.count) > (share > FEW ? share : FEW);
+}
+
 /* Hands the client to the keeper, in one step for whoever takes its lock; false: nobody lingers. */
 static bool hand_over(struct mts_client *client)
 {
@@ -128,7 +135,7 @@ static bool hand_over(struct mts_client *client)
 		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
 	}
 	mtsi_lock_release(&client->lock);
-	if (first || (handed && mtsi_linger_crowded(server))) {
+	if (first || (handed && crowded(server))) {
 		mtsi_keeper_wake(server);
 	}
 	return handed;
@@ -141,12 +148,6 @@ void mtsi_linger_or_close(struct mts_client *client, bool at_once)
 		mtsi_client_close(client);
 	}
 	mtsi_door_leave(server);
-}
-
-bool mtsi_linger_crowded(struct mts_server *server)
-{
-	const size_t share = mtsi_door_max_clients(server) / 8;
-	return atomic_load(&server->linger.count) > (share > FEW ? share : FEW);
 }
 
 /* Throws away what has come; whether the socket may be closed. */
@@ -182,7 +183,7 @@ void mtsi_linger_event(struct mts_client *client)
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_linger *linger = &server->linger;
-	while (mtsi_linger_crowded(server) && mtsi_linger_evict(server)) {
+	while (crowded(server) && mtsi_linger_evict(server)) {
 	}
 	for (;;) {
 		mtsi_lock_take(&linger->lock);

@@ -32,9 +32,6 @@ void mtsi_linger_free(struct mtsi_linger *linger);
  */
 void mtsi_linger_or_close(struct mts_client *client, bool at_once);
 
-/* Whether more linger than should. Any thread. */
-bool mtsi_linger_crowded(struct mts_server *server);
-
 /* The rest is the keeper's. */
 
 /* Something happened on a lingering client's socket. */

@@ -49,7 +49,7 @@ static size_t gather(
 {
 	size_t count = 0;
 	if (mtsi_queue_size(queue) > 0) {
-		parts[count].iov_base = queue->data + queue->start;
+		parts[count].iov_base = (void *)(uintptr_t)mtsi_queue_bytes(queue);
 		parts[count++].iov_len = mtsi_queue_size(queue);
 	}
 	for (int i = 0; i < 2; i++) {

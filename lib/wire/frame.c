@@ -256,18 +256,3 @@ size_t mtsi_frame_room(const struct mtsi_framing *framing)
 	}
 	return room == 0 ? 1 : room;
 }
-
-size_t mtsi_frame_need(const struct mtsi_framing *framing, const char *data, size_t size)
-{
-	size_t need = 0;
-
-	if (framing->kind == MTSI_FRAME_FIXED) {
-		need = framing->fixed;
-	} else if (framing->kind == MTSI_FRAME_PREFIXED) {
-		need = size < framing->prefix ? framing->prefix : prefixed_total(framing, data);
-	}
-	if (need <= size) {
-		need = add_saturating(size, 1);
-	}
-	return smaller(need, mtsi_frame_room(framing));
-}

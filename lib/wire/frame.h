@@ -83,11 +83,4 @@ int mtsi_frame_last(const struct mtsi_framing *framing, const char *data, size_t
  */
 size_t mtsi_frame_room(const struct mtsi_framing *framing);
 
-/*
- * For data[0, size) of which mtsi_frame_next() wants more: how many bytes in all, counted from
- * data, the request will take at least.  Exact for fixed and, once the prefix is there, prefixed
- * requests; otherwise size + 1.  Never above mtsi_frame_room().
- */
-size_t mtsi_frame_need(const struct mtsi_framing *framing, const char *data, size_t size);
-
 #endif
