@@ -39,6 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/keeper.h"
 #include "engine/server.h"
 #include "engine/turn.h"
 #include "engine/worker.h"

@@ -14,6 +14,7 @@
  */
 #include "engine/door.h"
 
+#include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/bind.h"
 #include "os/clock.h"

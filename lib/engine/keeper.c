@@ -23,6 +23,14 @@
 
 enum { EVENTS = 64 };
 
+void mtsi_keeper_wake(const struct mts_server *server)
+{
+	const int wake = atomic_load(&server->wake);
+	if (wake >= 0) {
+		mtsi_wake_up(wake);
+	}
+}
+
 static void client_event(struct mts_server *server, uint64_t id)
 {
 	struct mts_client *client = mtsi_clients_lock(server, id);

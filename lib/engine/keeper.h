@@ -15,4 +15,7 @@ int mtsi_keeper(struct mts_server *server);
 /* One go: waits for events until `deadline` at the latest, and does all that is to be done now. */
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline);
 
+/* Wakes the keeper, which looks at everything again. Any thread; async-signal-safe. */
+void mtsi_keeper_wake(const struct mts_server *server);
+
 #endif

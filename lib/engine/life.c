@@ -202,14 +202,6 @@ void mtsi_life_stop(struct mts_server *server)
 	}
 }
 
-void mtsi_keeper_wake(const struct mts_server *server)
-{
-	const int wake = atomic_load(&server->wake);
-	if (wake >= 0) {
-		mtsi_wake_up(wake);
-	}
-}
-
 /* Waits until the run is over and nobody waits for it any more. */
 static void settle(struct mts_server *server)
 {

@@ -30,6 +30,7 @@
 #include <errno.h>
 
 #include "engine/client.h"
+#include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/must.h"

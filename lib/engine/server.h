@@ -49,7 +49,4 @@ static inline bool mtsi_stopping(const struct mts_server *server)
 	return atomic_load(&server->stopping);
 }
 
-/* Wakes the keeper, which looks at everything again. Any thread; async-signal-safe. */
-void mtsi_keeper_wake(const struct mts_server *server);
-
 #endif

@@ -5,18 +5,25 @@
  * open: blocking them would be undefined (pthread_sigmask(3p)), and the host's crash handler wants
  * them.
  *
- * The C library takes its own share out of the stack that it is asked for (thread-local data, and
- * on some the guard page), so it is asked for more than the caller wants.
+ * The C library takes its own share out of the stack that it is asked for: the thread's own data,
+ * and a copy of every thread-local variable of the program and its libraries, which may be large. So
+ * it is asked for more than the caller wants, by what the loaded modules declare (dl_iterate_phdr(3)).
+ * That is reckoned once, before the first thread: modules that are loaded later have theirs
+ * allocated elsewhere.
  */
 #include "os/thread.h"
 
+#include <link.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "os/must.h"
 
-enum { OWN_SHARE = 16384 };
+enum { OWN_DATA = 16384 };
+
+static pthread_once_t share_is_known = PTHREAD_ONCE_INIT;
+static size_t share = OWN_DATA;
 
 static void asynchronous_signals(sigset_t *set)
 {
@@ -26,6 +33,23 @@ static void asynchronous_signals(sigset_t *set)
 	for (size_t i = 0; i < sizeof(raised_by_faults) / sizeof(raised_by_faults[0]); i++) {
 		mtsi_must(sigdelset(set, raised_by_faults[i]) == 0);
 	}
+}
+
+static int add_thread_locals(struct dl_phdr_info *module, size_t size, void *user)
+{
+	(void)size;
+	(void)user;
+	for (size_t i = 0; i < module->dlpi_phnum; i++) {
+		if (module->dlpi_phdr[i].p_type == PT_TLS) {
+			share += module->dlpi_phdr[i].p_memsz + module->dlpi_phdr[i].p_align;
+		}
+	}
+	return 0;
+}
+
+static void reckon_share(void)
+{
+	(void)dl_iterate_phdr(add_thread_locals, NULL);
 }
 
 static size_t whole_pages(size_t bytes)
@@ -41,7 +65,8 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 	if (result != 0) {
 		return -result;
 	}
-	result = pthread_attr_setstacksize(&attributes, whole_pages(stack + OWN_SHARE));
+	mtsi_must(pthread_once(&share_is_known, reckon_share) == 0);
+	result = pthread_attr_setstacksize(&attributes, whole_pages(stack + share));
 	if (result == 0) {
 		sigset_t blocked;
 		sigset_t before;

@@ -296,7 +296,7 @@ void peer_expect_pattern(int peer, size_t size, uint64_t position)
 
 void small_buffers(int fd)
 {
-	/* Below a segment of the loopback device (64 KiB) TCP would crawl, from one timer to the next. */
+	/* Below a segment of the loopback device (64 KiB) TCP would crawl from timer to timer. */
 	const int size = 128 * 1024;
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);

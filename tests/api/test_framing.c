@@ -2,9 +2,10 @@
  *
  * The same stream gives the same requests, however the network cuts it.
  *
- * The handler answers each request with its size and its bytes, so that what the peer receives is a
- * record of what the server took for requests. A stream is sent whole, cut in two at every byte, and
- * byte by byte; each part is sent only when the server has received the one before, so the cuts are real.
+ * The handler answers each request with its size and its bytes, so that what the peer receives is
+ * a record of what the server took for requests. A stream is sent whole, cut in two at every byte,
+ * and byte by byte; each part is sent only when the server has received the one before, so the cuts
+ * are real.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -118,7 +119,7 @@ static int custom(mts_server *server)
 /* A literal without its NUL, and its size. */
 #define BYTES(literal) literal, sizeof(literal) - 1
 
-/* What is sent; what must be taken for requests: each in the text as "size:bytes"; how it must end. */
+/* What is sent; what must be taken for requests, each as "size:bytes"; how it must end. */
 struct stream {
 	int (*choose)(mts_server *server);
 	const char *bytes;
@@ -127,7 +128,7 @@ struct stream {
 	int reason;
 };
 
-/* The largest request is LIMIT bytes in all of these; requests before the end are answered always. */
+/* The largest request is LIMIT bytes in all of these. */
 static const struct stream streams[] = {
 	{mts_server_frame_lines, BYTES("one\n\ntwo\r\n\r\n\r\r\nfour"), "3:one0:3:two0:1:\r4:four",
 		MTS_CLOSED_BY_PEER},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How large requests may be, and what they cost: limits to the byte, memory that is given back, buffers
- * that are used at every offset.
+ * How large requests may be, and what they cost: limits to the byte, memory that is given back,
+ * buffers that are used at every offset.
  */
 #include <errno.h>
 #include <malloc.h>

@@ -44,7 +44,7 @@ static void expect_served(int peer)
 	peer_expect_text(peer, "hello");
 }
 
-/* As many as that are in, and stay in, for as long as something that is wrong would need to show. */
+/* As many as that are in, and nobody comes or goes for a moment. */
 static void expect_in(mts_server *server, uint64_t accepted, uint64_t open)
 {
 	server_wait_stat(server, MTS_STAT_ACCEPTED, accepted);

@@ -28,7 +28,7 @@ static int answer_error(mts_client *client, const void *request, size_t size, vo
 	return -EIO;
 }
 
-/* The log: how many messages of each level, the last one with a text, and that all of them are lines. */
+/* How many messages of each level came, and the text of the last one; each is a line. */
 struct journal {
 	pthread_mutex_t mutex;
 	int levels[8];

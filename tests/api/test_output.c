@@ -2,8 +2,8 @@
  *
  * From writes to the peer: every byte, in order, at the pace of the peer, and within the limit.
  *
- * The sockets' own buffers are made small where a test is about what waits in the library, so that a
- * few hundred kilobytes are more than the kernel takes.
+ * The sockets' own buffers are made small where a test is about what waits in the library, so that
+ * a megabyte is more than the kernel takes.
  */
 #include <errno.h>
 #include <poll.h>
@@ -104,7 +104,7 @@ START_TEST(ten_megabytes_to_a_slow_reader)
 }
 END_TEST
 
-/* Waits until bytes_out has stood still for a while; whatever blocks has blocked then, or never will. */
+/* Waits until bytes_out has stood still for a while: whatever blocks has blocked then. */
 static uint64_t settled_bytes(mts_server *server)
 {
 	uint64_t before;
@@ -260,7 +260,7 @@ START_TEST(a_peer_that_has_finished_gets_its_replies)
 }
 END_TEST
 
-/* "reply" is answered, "flush" at once, "bad" is written and then refused with what `user` names. */
+/* "reply" is answered, "flush" at once; "bad" is written, and refused with what `user` names. */
 static int refuse_bad(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)size;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything at once: peers that do random things, a server that is stopped at a random moment, and the
- * books checked afterwards.
+ * Everything at once: peers that do random things, a server that is stopped at a random moment, and
+ * the books checked afterwards.
  *
  * Each round has a server of its own with a random shape, and visitors on threads of their own that
- * connect again and again until the server is gone. A visitor knows what it sent, and the server echoes,
- * so whatever comes back must be a beginning of that; the whole of it, when the visitor was patient and
- * no stop has come. Rounds go on for MTS_TEST_SECONDS, 4 unless set. The seed is printed;
+ * connect again and again until the server is gone. A visitor knows what it sent, and the server
+ * echoes, so whatever comes back must be a beginning of that; the whole of it, when the visitor was
+ * patient and no stop has come. Rounds go on for MTS_TEST_SECONDS, 4 unless set. The seed is printed;
  * MTS_TEST_SEED sets it, which repeats the visitors' choices, though not the order of the threads.
  */
 #include <errno.h>

@@ -2,8 +2,8 @@
  *
  * A thread for each client, as many as are needed, no more than are allowed, and used again.
  *
- * Handlers stand at a gate until as many of them run at once as the test wants, so that "at the same
- * time" is a fact and not a guess.
+ * Handlers stand at a gate until as many of them run at once as the test wants, so that "at the
+ * same time" is a fact and not a guess.
  */
 #include <poll.h>
 #include <stdatomic.h>

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A program with much thread-local data. The C library takes the place for that out of each thread's
+ * stack, so the library must ask for more: what a callback may use is what was asked for, all the same.
+ * A program of its own, since the data is there in all threads of a program.
+ */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { KIB = 1024 };
+
+static _Thread_local volatile char much[600 * KIB];
+
+/* Goes down the stack in frames of a few hundred bytes, touching all of it. */
+static size_t descend(const char *top, size_t depth)
+{
+	volatile char frame[256];
+	const char *here = __builtin_frame_address(0);
+	for (size_t i = 0; i < sizeof(frame); i++) {
+		frame[i] = (char)i;
+	}
+	if ((size_t)(top - here) >= depth) {
+		return (size_t)frame[7];
+	}
+	return descend(top, depth) + (size_t)frame[5] - 5;
+}
+
+static int use_both(mts_client *client, const void *request, size_t size, void *user)
+{
+	const size_t *stack = user;
+	(void)request;
+	(void)size;
+	much[0]++;
+	much[sizeof(much) - 1]++;
+	ck_assert_uint_eq(descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
+	return mts_client_puts(client, "survived") == 0 ? MTS_CLOSE : MTS_KEEP;
+}
+
+START_TEST(thread_local_data_costs_no_stack)
+{
+	static const size_t sizes[] = {16 * KIB, 200 * KIB, 1024 * KIB};
+	size_t stack = sizes[_i];
+	mts_server *server = server_new(use_both, &stack);
+	ck_assert_int_eq(mts_server_set_stack_size(server, stack), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go");
+	peer_expect_text(peer, "survived");
+	peer_expect_end(peer);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("thread-local data");
+	TCase *tcase = tcase_create("thread-local data");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_loop_test(tcase, thread_local_data_costs_no_stack, 0, 3);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
