@@ -38,6 +38,7 @@ int mts_client_puts(mts_client *client, const char *text)
 }
 
 /* Writes text that was too long for the usual buffer. */
+MTS_PRINTF(3, 0)
 static int write_long(mts_client *client, size_t size, const char *format, va_list arguments)
 {
 	char *text = malloc(size + 1);

@@ -4,8 +4,8 @@
  * have rested for a second; one always stays. The latest to rest is the first to be woken, so its
  * stack is warm and the others can go.
  *
- * A client that comes is appended to the ready list. As long as anybody is there, somebody is on the
- * way: a worker that was woken, or that is being made. That is the rule everything here keeps,
+ * A client that comes is appended to the ready list. As long as anybody is there, somebody is on
+ * the way: a worker that was woken, or that is being made. That is the rule everything here keeps,
  * under the lock:
  *
  *     ready is empty, or waking > 0, or no worker may be had
@@ -24,8 +24,8 @@
  * at again then.
  *
  * Waking is done with the lock released, since it is a system call. By then the worker may have
- * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept for
- * the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
+ * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept
+ * for the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
  *
  * Leaving: a worker's structure lies on its own stack, so it unlinks itself, and touches the server
  * for the last time when it releases the lock, unless it still has to make others: they count
@@ -465,16 +465,18 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
 	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}
 	const bool all_gone = crew->threads == 0;
-	const bool join = all_gone && crew->somebody_left;
-	if (join) {
+	mtsi_lock_release(&crew->lock);
+	return all_gone;
+}
+
+bool mtsi_crew_join(struct mts_server *server, uint64_t deadline)
+{
+	/* No worker is left that could touch this. */
+	struct mtsi_crew *crew = &server->crew;
+	if (crew->somebody_left && mtsi_thread_join_until(crew->last, deadline)) {
 		crew->somebody_left = false;
 	}
-	const pthread_t last = crew->last;
-	mtsi_lock_release(&crew->lock);
-	if (join) {
-		mtsi_thread_join(last);
-	}
-	return all_gone;
+	return !crew->somebody_left;
 }
 
 bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *served)

@@ -59,6 +59,12 @@ struct mts_client *mtsi_crew_take(struct mts_server *server);
 /* Lets all workers go, and waits for that until `deadline`; false when some still run. */
 bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
 
+/*
+ * Joins those that have left, once all have: false when one still runs at `deadline`, in a
+ * destructor of the program's thread-specific data.
+ */
+bool mtsi_crew_join(struct mts_server *server, uint64_t deadline);
+
 /* A client that is being served, and when its last bytes came. */
 struct mtsi_served {
 	uint64_t id;

@@ -99,7 +99,7 @@ static void report_hung(struct mts_server *server)
 			"a callback still runs, since %" PRIu64 " ms", age);
 	}
 	if (n == 0) {
-		mtsi_log(server, MTSI_LOG_HUNG, "a thread hook still runs");
+		mtsi_log(server, MTSI_LOG_HUNG, "a hook or destructor of a thread still runs");
 	}
 }
 
@@ -114,7 +114,8 @@ int mtsi_drain(struct mts_server *server)
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();
-	if (!mtsi_crew_dismiss(server, mtsi_clock_after(deadline > now ? deadline : now, grace))) {
+	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
+	if (!mtsi_crew_dismiss(server, end) || !mtsi_crew_join(server, end)) {
 		report_hung(server);
 		return -EBUSY;
 	}

@@ -48,12 +48,16 @@ static void client_event(struct mts_server *server, uint64_t id)
 	}
 }
 
-static void dispatch(struct mts_server *server, uint64_t tag)
+static void dispatch(struct mts_server *server, const struct mtsi_poll_event *event)
 {
+	const uint64_t tag = event->tag;
 	if (tag == MTSI_WAKE_TAG) {
 		mtsi_wake_clear(atomic_load(&server->wake));
 	} else if (mtsi_listeners_tag(&server->listeners, tag)) {
 		mtsi_accept(server, tag);
+		if ((event->events & MTSI_POLL_HUP) != 0) {
+			mtsi_listeners_bury(server, tag);
+		}
 	} else {
 		client_event(server, tag);
 	}
@@ -78,7 +82,7 @@ void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 	const uint64_t due = earlier(reckon(server, mtsi_clock_now()), deadline);
 	const int count = mtsi_poll_wait(server->poll, events, EVENTS, due);
 	for (int i = 0; i < count; i++) {
-		dispatch(server, events[i].tag);
+		dispatch(server, &events[i]);
 	}
 }
 

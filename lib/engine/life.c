@@ -30,6 +30,9 @@
 
 enum { KEEPER_STACK = 256 * 1024 };
 
+/* What a worker that has left may take to end, when the server is freed. */
+static const uint64_t ending_time = MTSI_SECOND;
+
 static _Thread_local const struct mts_server *entered;
 
 void mtsi_life_enter(const struct mts_server *server)
@@ -225,7 +228,8 @@ int mtsi_life_destroy(struct mts_server *server)
 {
 	mtsi_life_stop(server);
 	settle(server);
-	if (!mtsi_crew_dismiss(server, 0)) {
+	if (!mtsi_crew_dismiss(server, 0)
+		|| !mtsi_crew_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time))) {
 		return -EBUSY;
 	}
 	free_server(server);

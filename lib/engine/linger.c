@@ -9,8 +9,8 @@
  * it.
  *
  * Nothing can be lost, and the socket closes at once, when the peer has finished already, or when
- * nothing is unread and what the peer has not acknowledged fits in a first flight (RFC 6928: 10
- * segments): that is on the wire before anything else could go wrong.
+ * nothing is unread and what the peer has not acknowledged is on the wire and fits in a first
+ * flight (RFC 6928: 10 segments).
  *
  * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well
  * the kernel would answer further input with a reset at once, so such a socket keeps its sending
@@ -111,7 +111,11 @@ static void end(struct mts_client *client)
 
 static bool nothing_to_lose(int fd)
 {
-	return mtsi_socket_unread(fd) == 0 && mtsi_socket_unsent(fd) <= FIRST_FLIGHT;
+	if (mtsi_socket_unread(fd) > 0) {
+		return false;
+	}
+	const size_t on_its_way = mtsi_socket_unacknowledged(fd);
+	return on_its_way == 0 || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) == 0);
 }
 
 /* Whether more linger than should. */
@@ -130,7 +134,7 @@ static bool hand_over(struct mts_client *client)
 	const bool handed = append(&server->linger, client, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
-		if (!mtsi_stopping(server) || mtsi_socket_unsent(client->fd) == 0) {
+		if (!mtsi_stopping(server) || mtsi_socket_unacknowledged(client->fd) == 0) {
 			mtsi_socket_shut_sending(client->fd);
 		}
 		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
@@ -162,7 +166,7 @@ static bool drained(struct mts_client *client)
 		}
 		if (count == 0) {
 			return mtsi_socket_peer(client->fd) != MTSI_PEER_SENDING
-				|| mtsi_socket_unsent(client->fd) == 0;
+				|| mtsi_socket_unacknowledged(client->fd) == 0;
 		}
 		if (count < 0) {
 			return true;

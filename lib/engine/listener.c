@@ -75,8 +75,10 @@ static int keep(struct mtsi_listeners *listeners, int fd, struct mtsi_target *bo
 		free(copy);
 		return -ENOMEM;
 	}
-	const struct mtsi_listener listener = {.fd = fd, .text = copy};
-	listeners->list[listeners->count++] = listener;
+	struct mtsi_listener *listener = &listeners->list[listeners->count++];
+	memset(listener, 0, sizeof(*listener));
+	listener->fd = fd;
+	listener->text = copy;
 	return 0;
 }
 
@@ -273,9 +275,20 @@ void mtsi_listeners_arm(struct mts_server *server, bool armed)
 {
 	const struct mtsi_listeners *listeners = &server->listeners;
 	for (size_t i = 0; i < listeners->count; i++) {
-		(void)mtsi_poll_change(
-			server->poll, listeners->list[i].fd, armed ? MTSI_POLL_IN : 0, i + 1);
+		const struct mtsi_listener *listener = &listeners->list[i];
+		if (!atomic_load(&listener->dead)) {
+			(void)mtsi_poll_change(server->poll, listener->fd, armed ? MTSI_POLL_IN : 0, i + 1);
+		}
 	}
+}
+
+void mtsi_listeners_bury(struct mts_server *server, uint64_t tag)
+{
+	struct mtsi_listener *listener = &server->listeners.list[tag - 1];
+	atomic_store(&listener->dead, true);
+	mtsi_poll_remove(server->poll, listener->fd);
+	mtsi_log(
+		server, MTSI_LOG_LISTENER, "somebody has shut down the listener on %s", listener->text);
 }
 
 void mtsi_listeners_close(struct mts_server *server)

@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_LISTENER_H
 #define MTSI_ENGINE_LISTENER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@ struct mts_server;
 /* One bound address. */
 struct mtsi_listener {
 	int fd; /* -1: closed */
+	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
 	char *text; /* for mts_server_address() */
 	char *path; /* of a Unix socket's file that is ours to remove; NULL: none */
 	struct mtsi_file file; /* which file that is */
@@ -43,6 +45,12 @@ int mtsi_listeners_prepare(struct mts_server *server);
  * lock.
  */
 void mtsi_listeners_arm(struct mts_server *server, bool armed);
+
+/*
+ * Somebody who shares that socket has shut it down: takes it out of epoll, which would go on
+ * reporting it, armed or not. The keeper.
+ */
+void mtsi_listeners_bury(struct mts_server *server, uint64_t tag);
 
 /* The tags of listeners in epoll: 1 and up, below those of clients. */
 static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, uint64_t tag)

@@ -44,10 +44,10 @@ static void advance(struct iovec *iov, size_t *count)
 }
 
 /* What is to be sent, in order: how many parts. */
-static size_t gather(
+static unsigned short gather(
 	const struct mtsi_queue *queue, const struct pieces *pieces, struct iovec *parts)
 {
-	size_t count = 0;
+	unsigned short count = 0;
 	if (mtsi_queue_size(queue) > 0) {
 		parts[count].iov_base = (void *)(uintptr_t)mtsi_queue_bytes(queue);
 		parts[count++].iov_len = mtsi_queue_size(queue);
@@ -75,7 +75,7 @@ static void consume(struct mtsi_queue *queue, struct pieces *pieces, size_t sent
 static int send_locked(struct mts_client *client, struct pieces *pieces, size_t *sent)
 {
 	struct iovec parts[3];
-	size_t count;
+	unsigned short count;
 	while ((count = gather(&client->output, pieces, parts)) > 0) {
 		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count);
 		if (result == -EAGAIN) {

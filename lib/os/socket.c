@@ -37,6 +37,10 @@ void mtsi_socket_close(int fd)
 	(void)close(fd);
 }
 
+#ifndef SIOCOUTQNSD
+#define SIOCOUTQNSD 0x894B /* a number of Linux's that only its own headers name */
+#endif
+
 static ssize_t receive(int fd, void *buffer, size_t size, int flags)
 {
 	for (;;) {
@@ -50,9 +54,24 @@ static ssize_t receive(int fd, void *buffer, size_t size, int flags)
 	}
 }
 
+static void wait_for(int fd, short events)
+{
+	struct pollfd wanted = {.fd = fd, .events = events};
+	while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+	}
+}
+
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
 {
-	return receive(fd, buffer, size, 0);
+	/*
+	 * It blocks, unless somebody who shares it has made it non-blocking or given it a timeout: a
+	 * child process that was handed the socket, say.
+	 */
+	ssize_t count;
+	while ((count = receive(fd, buffer, size, 0)) == -EAGAIN) {
+		wait_for(fd, POLLIN);
+	}
+	return count;
 }
 
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
@@ -60,7 +79,7 @@ ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
 	return receive(fd, buffer, size, MSG_DONTWAIT);
 }
 
-ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, size_t count)
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count)
 {
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
 	for (;;) {
@@ -78,9 +97,7 @@ ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, size_t count)
 
 void mtsi_socket_wait_writable(int fd)
 {
-	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
-	while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
-	}
+	wait_for(fd, POLLOUT);
 }
 
 void mtsi_socket_shut_receiving(int fd)
@@ -98,7 +115,8 @@ void mtsi_socket_shut(int fd)
 	(void)shutdown(fd, SHUT_RDWR);
 }
 
-static size_t queued(int fd, unsigned long which)
+/* C libraries differ in the type of ioctl's number; all of them hold this one. */
+static size_t queued(int fd, unsigned short which)
 {
 	int count = 0;
 	return ioctl(fd, which, &count) == 0 && count > 0 ? (size_t)count : 0;
@@ -109,9 +127,14 @@ size_t mtsi_socket_unread(int fd)
 	return queued(fd, FIONREAD);
 }
 
-size_t mtsi_socket_unsent(int fd)
+size_t mtsi_socket_unacknowledged(int fd)
 {
 	return queued(fd, TIOCOUTQ);
+}
+
+size_t mtsi_socket_unsent(int fd)
+{
+	return queued(fd, SIOCOUTQNSD);
 }
 
 /* The states of a TCP connection (RFC 9293, 3.3.2) in which the peer's FIN has not come yet. */

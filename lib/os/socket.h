@@ -29,7 +29,7 @@ ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
 /* Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. */
-ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, size_t count);
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count);
 
 /* Waits until it takes more, or is dead. */
 void mtsi_socket_wait_writable(int fd);
@@ -39,8 +39,12 @@ void mtsi_socket_shut_receiving(int fd);
 void mtsi_socket_shut_sending(int fd);
 void mtsi_socket_shut(int fd);
 
-/* How many bytes wait to be received, and how many the peer has not acknowledged; 0 if unknown. */
+/*
+ * How many bytes wait to be received; how many the peer has not acknowledged; and how many of these
+ * have not even been on the wire, its window being closed. 0 if unknown.
+ */
 size_t mtsi_socket_unread(int fd);
+size_t mtsi_socket_unacknowledged(int fd);
 size_t mtsi_socket_unsent(int fd);
 
 /*

@@ -6,18 +6,21 @@
  * them.
  *
  * The C library takes its own share out of the stack that it is asked for: the thread's own data,
- * and a copy of every thread-local variable of the program and its libraries, which may be large. So
- * it is asked for more than the caller wants, by what the loaded modules declare (dl_iterate_phdr(3)).
- * That is reckoned once, before the first thread: modules that are loaded later have theirs
- * allocated elsewhere.
+ * and a copy of every thread-local variable of the program and its libraries, which may be large.
+ * So it is asked for more than the caller wants, by what the loaded modules declare
+ * (dl_iterate_phdr(3)). That is reckoned once, before the first thread: modules that are loaded
+ * later have theirs allocated elsewhere.
  */
 #include "os/thread.h"
 
+#include <errno.h>
 #include <link.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "os/clock.h"
 #include "os/must.h"
 
 enum { OWN_DATA = 16384 };
@@ -82,6 +85,21 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 void mtsi_thread_join(pthread_t thread)
 {
 	mtsi_must(pthread_join(thread, NULL) == 0);
+}
+
+/*
+ * There is no wait for a thread on the monotonic clock everywhere, so it is looked at, first at
+ * once and then every millisecond; it is about to end, after all.
+ */
+bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline)
+{
+	const struct timespec pause = {.tv_nsec = (long)MTSI_MILLISECOND};
+	int result;
+	while ((result = pthread_tryjoin_np(thread, NULL)) == EBUSY && mtsi_clock_now() < deadline) {
+		(void)nanosleep(&pause, NULL);
+	}
+	mtsi_must(result == 0 || result == EBUSY);
+	return result == 0;
 }
 
 void mtsi_thread_yield(void)

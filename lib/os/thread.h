@@ -3,7 +3,9 @@
 #define MTSI_OS_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Starts a thread with all asynchronous signals blocked: the host's signals go to the host's
@@ -13,6 +15,9 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 
 /* Waits for its end; each started thread is joined exactly once. */
 void mtsi_thread_join(pthread_t thread);
+
+/* The same, but no longer than until `deadline`; false when it has not ended, and is not joined. */
+bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline);
 
 /* Lets others run: for waits that are as good as over. */
 void mtsi_thread_yield(void);

@@ -329,6 +329,12 @@ size_t most_descriptors(void)
 	return limit.rlim_cur;
 }
 
+bool under_valgrind(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+	return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 uint64_t cpu_ms(void)
 {
 	struct timespec used;

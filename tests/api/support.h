@@ -89,6 +89,12 @@ void starve_descriptors(bool starve);
 /* Raises the limit of open files as far as it goes; what it is now. */
 size_t most_descriptors(void);
 
+/*
+ * Whether valgrind runs this process. It tells of a descriptor too many only after the kernel has
+ * made it, and closes it then, so an accept that fails there has lost its connection.
+ */
+bool under_valgrind(void);
+
 /* CPU time that this process has used, in milliseconds. */
 uint64_t cpu_ms(void);
 

@@ -127,6 +127,7 @@ struct visit {
 	size_t sent;
 	size_t got;
 	bool lost; /* the connection has failed or ended */
+	int error; /* why: 0, it has ended */
 };
 
 static void take(struct visit *visit, int flags)
@@ -147,6 +148,7 @@ static void take(struct visit *visit, int flags)
 		if (count < 0 && errno == EAGAIN) {
 			ck_abort_msg("nothing came for %d seconds", PATIENCE);
 		}
+		visit->error = count < 0 ? errno : 0;
 		visit->lost = true;
 	}
 }
@@ -160,6 +162,7 @@ static void send_some(struct visit *visit)
 	if (sent > 0) {
 		visit->sent += (size_t)sent;
 	} else if (errno != EAGAIN) {
+		visit->error = errno;
 		visit->lost = true;
 	}
 }
@@ -198,7 +201,8 @@ static void go(struct visit *visit)
 		}
 		refused_or_stopped = visit->got == 0 || visit->round->stopping;
 		if (visit->got != visit->sent && !refused_or_stopped) {
-			ck_abort_msg("only %zu bytes came back of %zu", visit->got, visit->sent);
+			ck_abort_msg("only %zu bytes came back of %zu: %s", visit->got, visit->sent,
+				visit->error == 0 ? "end of stream" : strerror(visit->error));
 		}
 		peer_reset(visit->peer);
 	}
@@ -210,6 +214,7 @@ static bool arrive(struct visit *visit)
 	visit->sent = 0;
 	visit->got = 0;
 	visit->lost = false;
+	visit->error = 0;
 	if (!peer_try_connect(visit->peer, visit->round->server)) {
 		ck_assert(visit->round->stopping);
 		close(visit->peer);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/clock.h"
 
