@@ -168,30 +168,43 @@ static int bind_inet(
 	return result;
 }
 
-static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
+/* Makes room for the file, binds, and notes which file it is. */
+static int bind_path(struct mts_server *server, const struct mtsi_place *place)
 {
 	struct mtsi_listeners *listeners = &server->listeners;
-	const bool file = place->path.sun_path[0] != '\0';
-	int result = file ? mtsi_unix_make_room(&place->path, place->path_size) : 0;
-	if (result != 0) {
-		return result;
-	}
 	struct mtsi_target bound;
 	struct mtsi_target target = {.size = place->path_size};
-	memcpy(&target.address, &place->path, place->path_size);
-	char *path = file ? strdup(place->path.sun_path) : NULL;
-	result = file && path == NULL ? -ENOMEM : bind_one(server, &target, &bound);
+	char *path = strdup(place->path.sun_path);
+	int result = path == NULL ? -ENOMEM : mtsi_unix_make_room(&place->path, place->path_size);
+	if (result == 0) {
+		memcpy(&target.address, &place->path, place->path_size);
+		result = bind_one(server, &target, &bound);
+	}
 	if (result != 0) {
 		free(path);
 		return result;
 	}
 	struct mtsi_listener *listener = &listeners->list[listeners->count - 1];
-	if (file && mtsi_unix_file(path, &listener->file)) {
+	if (mtsi_unix_file(path, &listener->file)) {
 		listener->path = path;
 	} else {
 		free(path);
 	}
 	return 0;
+}
+
+static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
+{
+	if (place->path.sun_path[0] == '\0') {
+		struct mtsi_target bound;
+		struct mtsi_target target = {.size = place->path_size};
+		memcpy(&target.address, &place->path, place->path_size);
+		return bind_one(server, &target, &bound);
+	}
+	const int reservation = mtsi_unix_reserve(place->path.sun_path);
+	const int result = bind_path(server, place);
+	mtsi_unix_release(reservation);
+	return result;
 }
 
 static int numeric(const char *ipv4, const char *ipv6, uint16_t port, struct mtsi_target *targets)

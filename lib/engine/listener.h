@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "os/bind.h"
+#include "os/unix_path.h"
 
 struct mts_server;
 

@@ -4,10 +4,6 @@
  * old connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an
  * error that somebody sees; IPV6_V6ONLY is on, so that "every address" can be two sockets that do
  * not depend on the system's default (ipv6(7)).
- *
- * A Unix socket's file outlives its server. Whether it is stale can only be found out by
- * connecting: ECONNREFUSED means that nobody listens. Anything else that answers, or is no socket,
- * is left alone.
  */
 #include "os/bind.h"
 
@@ -19,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int resolver_errno(int result)
@@ -184,49 +180,6 @@ int mtsi_defer_accept(int fd, unsigned seconds)
 	(void)seconds;
 	return -ENOTSUP;
 #endif
-}
-
-static bool somebody_listens(const struct sockaddr_un *address, socklen_t size)
-{
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		return true;
-	}
-	const bool refused = connect(fd, (const struct sockaddr *)address, size) != 0
-		&& errno == ECONNREFUSED;
-	(void)close(fd);
-	return !refused;
-}
-
-int mtsi_unix_make_room(const struct sockaddr_un *address, socklen_t size)
-{
-	struct stat file;
-	if (lstat(address->sun_path, &file) != 0) {
-		return errno == ENOENT ? 0 : -errno;
-	}
-	if (!S_ISSOCK(file.st_mode) || somebody_listens(address, size)) {
-		return -EADDRINUSE;
-	}
-	return unlink(address->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
-}
-
-bool mtsi_unix_file(const char *path, struct mtsi_file *file)
-{
-	struct stat status;
-	if (lstat(path, &status) != 0) {
-		return false;
-	}
-	file->device = status.st_dev;
-	file->number = status.st_ino;
-	return true;
-}
-
-void mtsi_unix_remove(const char *path, const struct mtsi_file *file)
-{
-	struct mtsi_file now;
-	if (mtsi_unix_file(path, &now) && now.device == file->device && now.number == file->number) {
-		(void)unlink(path);
-	}
 }
 
 size_t mtsi_descriptor_limit(void)

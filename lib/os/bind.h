@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/un.h>
 
 /* Listening sockets and name resolution, at configuration time: these may block. */
 
@@ -45,23 +43,6 @@ int mtsi_bound_address(int fd, struct mtsi_target *target);
 /* Holds connections back until they have sent something; 0 or a negative errno value. */
 bool mtsi_can_defer_accept(void);
 int mtsi_defer_accept(int fd, unsigned seconds);
-
-/* Which file a path names, so that ours can be told from one that has taken its place. */
-struct mtsi_file {
-	dev_t device;
-	ino_t number;
-};
-
-/*
- * Makes room for a Unix socket at a path: removes the file there when it is a socket on which
- * nobody listens. 0, or -EADDRINUSE when somebody does or the file is no socket, or another errno
- * value.
- */
-int mtsi_unix_make_room(const struct sockaddr_un *address, socklen_t size);
-
-/* Notes which file the path names; removes the path if it still names that file. */
-bool mtsi_unix_file(const char *path, struct mtsi_file *file);
-void mtsi_unix_remove(const char *path, const struct mtsi_file *file);
 
 /* How many descriptors this process may have open. */
 size_t mtsi_descriptor_limit(void);

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -232,6 +233,12 @@ WRAPPED(void *, calloc, size_t count, size_t size)
 WRAPPED(void *, realloc, void *old, size_t size)
 {
 	return fails(FAULT_MEMORY) ? NULL : __real_realloc(old, size);
+}
+
+WRAPPED(void *, mmap, void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	return fails(FAULT_MEMORY) ? MAP_FAILED
+							   : __real_mmap(where, size, protection, flags, fd, offset);
 }
 
 WRAPPED(char *, strdup, const char *text)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Calls that can be made to fail. MEMORY is malloc, calloc, realloc and strdup; SEND is sendmsg too. */
+/* Calls that can be made to fail. MEMORY is malloc, calloc, realloc, strdup and mmap. */
 enum fault_call {
 	FAULT_ACCEPT,
 	FAULT_BIND,

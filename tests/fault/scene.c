@@ -18,7 +18,9 @@ static void init_gate(struct gate *gate)
 static int opened(mts_client *client, void *user)
 {
 	struct scene *scene = user;
-	(void)client;
+	if (scene->small) {
+		small_buffers(mts_client_fd(client));
+	}
 	gate_add(&scene->opened);
 	return 0;
 }
@@ -93,11 +95,6 @@ int scene_hold(mts_client *client, const void *request, size_t size, void *user)
 	return result;
 }
 
-static char byte_number(size_t n)
-{
-	return (char)((n * 31 + n / 251) & 255);
-}
-
 int scene_pour(mts_client *client, const void *request, size_t size, void *user)
 {
 	const size_t whole = strtoul(request, NULL, 10);
@@ -106,26 +103,13 @@ int scene_pour(mts_client *client, const void *request, size_t size, void *user)
 	(void)user;
 	for (size_t done = 0; done < whole;) {
 		const size_t step = whole - done < SCENE_PIECE ? whole - done : SCENE_PIECE;
-		for (size_t i = 0; i < step; i++) {
-			piece[i] = byte_number(done + i);
-		}
+		pattern_fill(piece, step, done);
 		if (mts_client_write(client, piece, step) != 0) {
 			break;
 		}
 		done += step;
 	}
 	return MTS_KEEP;
-}
-
-void scene_expect_pour(int peer, size_t size)
-{
-	char *expected = malloc(size);
-	ck_assert_ptr_nonnull(expected);
-	for (size_t i = 0; i < size; i++) {
-		expected[i] = byte_number(i);
-	}
-	peer_expect(peer, expected, size);
-	free(expected);
 }
 
 int scene_close(mts_client *client)

@@ -12,6 +12,7 @@ enum { SCENE_LEVELS = 8, SCENE_REASONS = 11 };
 
 struct scene {
 	mts_server *server;
+	bool small; /* clients get small kernel buffers */
 	struct gate opened;
 	struct gate closed;
 	struct gate entered; /* scene_hold() has begun */
@@ -33,11 +34,9 @@ int scene_echo(mts_client *client, const void *request, size_t size, void *user)
 int scene_echo_once(mts_client *client, const void *request, size_t size, void *user);
 int scene_hold(mts_client *client, const void *request, size_t size, void *user);
 
-/* A handler: the request is a number, and the reply so many bytes. What it writes at once is at most
- * SCENE_PIECE. And the peer who looks at what has come. */
+/* A handler: the request is a number, and the reply so many bytes of the pattern, in pieces. */
 enum { SCENE_PIECE = 50000 };
 int scene_pour(mts_client *client, const void *request, size_t size, void *user);
-void scene_expect_pour(int peer, size_t size);
 
 /* For held: ends the client. */
 int scene_close(mts_client *client);

@@ -14,11 +14,11 @@
 
 enum { LARGE_REQUEST = 60000, LARGE_REPLY = 150000, MOST_STEPS = 1000 };
 
-static int small_buffer(mts_client *client, void *user)
+static int small(mts_client *client, void *user)
 {
-	const int size = 4096;
 	(void)user;
-	return setsockopt(mts_client_fd(client), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	small_buffers(mts_client_fd(client));
+	return 0;
 }
 
 /* The first byte of a request says what to do with it. */
@@ -101,7 +101,7 @@ static mts_server *raise_server(void)
 	}
 	int result = mts_server_frame_delimited(server, "\n", 1);
 	if (result == 0) {
-		result = mts_server_on_open(server, small_buffer, NULL);
+		result = mts_server_on_open(server, small, NULL);
 	}
 	if (result == 0) {
 		result = mts_server_listen(server, "localhost:0");

@@ -7,9 +7,9 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/keeper.h"
 #include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/clock.h"
@@ -17,20 +17,13 @@
 static const int errors[] = {ENOMEM, ENOSPC};
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]), LARGE = 200000 };
 
-static int small_buffer(mts_client *client, void *user)
-{
-	const int size = 4096;
-	(void)user;
-	return setsockopt(mts_client_fd(client), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
 /* Output that cannot be left to epoll is sent by its writer, who waits; nobody else does. */
 START_TEST(for_queued_output)
 {
 	struct scene scene;
 	scene_make(&scene, scene_pour);
-	ck_assert_int_eq(mts_server_on_open(scene.server, small_buffer, NULL), 0);
-	server_start(scene.server);
+	scene.small = true;
+	scene_start(&scene);
 	fault_watch_only(EPOLLOUT);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
 	const int slow = peer_connect(scene.server, 0);
@@ -38,15 +31,14 @@ START_TEST(for_queued_output)
 	fault_wait_hits(FAULT_EPOLL_CTL, 1);
 	const int other = peer_connect(scene.server, 0);
 	peer_puts(other, "10\n");
-	scene_expect_pour(other, 10);
+	peer_expect_pattern(other, 10, 0);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_BUSY), 1);
-	scene_expect_pour(slow, LARGE);
+	peer_expect_pattern(slow, LARGE, 0);
 	peer_puts(slow, "100\n");
-	scene_expect_pour(slow, 100);
+	peer_expect_pattern(slow, 100, 0);
 	close(slow);
 	close(other);
-	server_end(scene.server);
-	ck_assert_int_eq(gate_count(&scene.closed), 2);
+	scene_end(&scene);
 }
 END_TEST
 
@@ -55,17 +47,17 @@ START_TEST(for_queued_output_once)
 {
 	struct scene scene;
 	scene_make(&scene, scene_pour);
-	ck_assert_int_eq(mts_server_on_open(scene.server, small_buffer, NULL), 0);
-	server_start(scene.server);
+	scene.small = true;
+	scene_start(&scene);
 	const int peer = peer_connect(scene.server, 0);
 	fault_watch_only(EPOLLOUT);
 	for (uint32_t skip = 0; skip < 4; skip++) {
 		fault_fail(FAULT_EPOLL_CTL, errors[_i], skip, 1);
 		peer_puts(peer, "200000\n");
-		scene_expect_pour(peer, LARGE);
+		peer_expect_pattern(peer, LARGE, 0);
 	}
 	close(peer);
-	server_end(scene.server);
+	scene_end(&scene);
 }
 END_TEST
 
