@@ -4,7 +4,9 @@
  *
  * @defgroup hooks Hooks
  * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a
- * message for the log. They run on threads of the library, with no lock of the library held.
+ * message for the log. They run on threads of the library, with no lock of the library held, on
+ * several of them at the same time. What is said of a handler's thread holds for them too
+ * (#mts_handler).
  * @{
  */
 #ifndef MTSERVER_HOOKS_H
@@ -62,7 +64,8 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
 typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
 
 /**
- * A thread that serves clients begins, or ends.
+ * A thread that serves clients begins, or ends. Messages for the log may come from that thread
+ * before and after, and from threads that serve no clients.
  *
  * @param user what mts_server_on_thread() was given
  */

@@ -52,7 +52,8 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * | `unix:@name` | a Unix socket in Linux's abstract name space (unix(7)) |
  *
  * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. An
- * address family that the machine lacks is skipped when another one could be bound.
+ * address that this machine does not have, for want of its family say, is skipped when another one
+ * could be bound.
  *
  * @param server the server
  * @param address a string as above; not kept
@@ -161,7 +162,7 @@ MTS_API int mts_server_join(mts_server *server);
  * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish and
  * their replies go out; at the deadline the sockets are cut. Callbacks that still run then are
- * reported in the log.
+ * reported in the log. Thousands of threads may take longer to end than that.
  *
  * @param server the server; NULL is fine
  * @par Threads

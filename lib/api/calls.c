@@ -63,7 +63,7 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 	const int size = vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	if (size < 0) {
-		return errno == EOVERFLOW ? -EOVERFLOW : -EINVAL;
+		return errno == EOVERFLOW || errno == ENOMEM ? -errno : -EINVAL;
 	}
 	if ((size_t)size < sizeof(text)) {
 		return mts_client_write(client, text, (size_t)size);

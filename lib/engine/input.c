@@ -178,7 +178,7 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 	}
 	if (worker->last_left == 0) {
 		const bool ended = mtsi_socket_unread(fd) == 0
-			&& mtsi_socket_peer(fd) == MTSI_PEER_FINISHED;
+			&& mtsi_socket_peer(fd) >= MTSI_PEER_FINISHED;
 		return ended ? 0 : -ECANCELED;
 	}
 	const ssize_t count = mtsi_socket_receive_now(

@@ -147,12 +147,14 @@ static int prepare(struct mts_server *server, const char **why)
 
 static int join_locked(struct mtsi_life *life)
 {
+	const int before = mtsi_thread_shield();
 	life->waiters++;
 	while (atomic_load(&life->state) != MTSI_LIFE_ENDED) {
 		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
 	}
 	life->waiters--;
 	mtsi_signal_all(&life->changed);
+	mtsi_thread_unshield(before);
 	return life->result;
 }
 

@@ -8,9 +8,11 @@
  * and 1 MiB. Meanwhile the socket is watched by epoll; it belongs to the keeper, which alone closes
  * it.
  *
- * Nothing can be lost, and the socket closes at once, when the peer has finished already, or when
- * nothing is unread and what the peer has not acknowledged is on the wire and fits in a first
- * flight (RFC 6928: 10 segments).
+ * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
+ * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments). More than that
+ * also waits when the peer has finished sending: the kernel would go on by itself, but it gives up
+ * sockets that nobody has open when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides
+ * are shut down and all is acknowledged, the connection is closed, and epoll says so.
  *
  * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well
  * the kernel would answer further input with a reset at once, so such a socket keeps its sending
@@ -115,7 +117,12 @@ static bool nothing_to_lose(int fd)
 		return false;
 	}
 	const size_t on_its_way = mtsi_socket_unacknowledged(fd);
-	return on_its_way == 0 || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) == 0);
+	if (on_its_way == 0 || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) == 0)) {
+		return true;
+	}
+	/* What a Unix socket has taken is with the peer already. */
+	const enum mtsi_socket_peer peer = mtsi_socket_peer(fd);
+	return peer == MTSI_PEER_UNKNOWN || peer == MTSI_PEER_CLOSED;
 }
 
 /* Whether more linger than should. */
@@ -146,10 +153,10 @@ static bool hand_over(struct mts_client *client)
 	return handed;
 }
 
-void mtsi_linger_or_close(struct mts_client *client, bool at_once)
+void mtsi_linger_or_close(struct mts_client *client, bool given_up)
 {
 	struct mts_server *server = client->server;
-	if (at_once || nothing_to_lose(client->fd) || !hand_over(client)) {
+	if (given_up || nothing_to_lose(client->fd) || !hand_over(client)) {
 		mtsi_client_close(client);
 	}
 	mtsi_door_leave(server);
@@ -165,8 +172,7 @@ static bool drained(struct mts_client *client)
 			return false;
 		}
 		if (count == 0) {
-			return mtsi_socket_peer(client->fd) != MTSI_PEER_SENDING
-				|| mtsi_socket_unacknowledged(client->fd) == 0;
+			return nothing_to_lose(client->fd);
 		}
 		if (count < 0) {
 			return true;

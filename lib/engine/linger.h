@@ -26,11 +26,11 @@ void mtsi_linger_init(struct mtsi_linger *linger);
 void mtsi_linger_free(struct mtsi_linger *linger);
 
 /*
- * Ends a client whose callbacks are over and whose output the kernel has, or that is given up:
- * closes it at once when told so or when nothing can be lost by that, else gives it to the keeper
- * to linger. By the owner, who loses it.
+ * Ends a client whose callbacks are over and whose output the kernel has: closes it at once when it
+ * is given up or nothing can be lost by that, else gives it to the keeper to linger. By the owner,
+ * who loses it.
  */
-void mtsi_linger_or_close(struct mts_client *client, bool at_once);
+void mtsi_linger_or_close(struct mts_client *client, bool given_up);
 
 /* The rest is the keeper's. */
 

@@ -13,7 +13,7 @@ static uint64_t sum_locked(const struct mts_server *server, int which)
 {
 	uint64_t sum = atomic_load_explicit(&server->stats.count[which], memory_order_relaxed);
 	for (const struct mtsi_worker *w = server->crew.workers; w != NULL; w = w->next) {
-		sum += atomic_load_explicit(&w->stats.count[which], memory_order_relaxed);
+		sum += atomic_load_explicit(&w->stats.count[which], memory_order_acquire);
 	}
 	return sum;
 }

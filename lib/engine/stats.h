@@ -20,11 +20,14 @@ struct mtsi_stats {
 	_Atomic uint64_t count[MTSI_STATS];
 };
 
-/* Counts in a set that only this thread writes. */
+/*
+ * Counts in a set that only this thread writes. Released, and acquired by readers, so that whoever
+ * sees a client closed also sees that it was accepted.
+ */
 static inline void mtsi_count(struct mtsi_stats *own, int which, uint64_t step)
 {
 	const uint64_t now = atomic_load_explicit(&own->count[which], memory_order_relaxed);
-	atomic_store_explicit(&own->count[which], now + step, memory_order_relaxed);
+	atomic_store_explicit(&own->count[which], now + step, memory_order_release);
 }
 
 /* Counts in the server's set. Any thread. */

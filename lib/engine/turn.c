@@ -23,6 +23,13 @@
 #include "engine/worker.h"
 #include "os/clock.h"
 
+static void lose(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	mtsi_client_lose_locked(client);
+	mtsi_lock_release(&client->lock);
+}
+
 int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
 {
 	int result = worker->failed;
@@ -38,6 +45,9 @@ int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *siz
 			const int filled = mtsi_input_fill(worker);
 			result = filled < 0 ? filled : 0;
 		}
+	}
+	if (result == -ENOMEM) {
+		lose(worker->client);
 	}
 	if (result < 0) {
 		worker->failed = result;
@@ -147,16 +157,13 @@ static int serve(struct mtsi_worker *worker)
 	}
 }
 
-/* From here on the program can write and read nothing more. */
-static void seal(struct mtsi_worker *worker)
+/* From here on the program can write and read nothing more; the kernel has all that was written. */
+static void seal(struct mts_client *client)
 {
-	struct mts_client *client = worker->client;
 	mtsi_lock_take(&client->lock);
 	(void)mtsi_client_watch_locked(client, 0);
-	mtsi_queue_clear(&client->output);
 	atomic_store(&client->lost, true);
 	mtsi_lock_release(&client->lock);
-	worker->failed = -EPIPE;
 }
 
 static void run_close_hook(struct mtsi_worker *worker, int reason)
@@ -178,10 +185,14 @@ void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	if (given_up && reason != MTS_CLOSED_ERROR) {
 		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR : loser(client);
 	}
-	seal(worker);
+	if (given_up) {
+		lose(client);
+	} else {
+		seal(client);
+	}
+	worker->failed = -EPIPE;
 	run_close_hook(worker, reason);
 	client->worker = NULL;
-	const bool ended = worker->input.ended;
 	mtsi_input_end(worker);
-	mtsi_linger_or_close(client, given_up || ended);
+	mtsi_linger_or_close(client, given_up);
 }

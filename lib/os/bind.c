@@ -4,6 +4,9 @@
  * old connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an
  * error that somebody sees; IPV6_V6ONLY is on, so that "every address" can be two sockets that do
  * not depend on the system's default (ipv6(7)).
+ *
+ * Urgent data stays in the stream (SO_OOBINLINE; RFC 6093, 6): otherwise a byte would vanish from
+ * it, and what stands behind would not be counted as received.
  */
 #include "os/bind.h"
 
@@ -85,6 +88,9 @@ static int configure(int fd, int family)
 		if (result == 0) {
 			result = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		}
+		if (result == 0) {
+			result = set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+		}
 	}
 	if (result == 0 && family == AF_INET6) {
 		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -152,6 +158,7 @@ int mtsi_listen_adopt(int fd)
 	}
 	/* Not every stream socket is TCP; where it is not, there is nothing to set. */
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	return 0;
 }
 

@@ -152,6 +152,9 @@ enum mtsi_socket_peer mtsi_socket_peer(int fd)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
 		return MTSI_PEER_UNKNOWN;
 	}
+	if (info.tcpi_state == TCP_CLOSE) {
+		return MTSI_PEER_CLOSED;
+	}
 	return peer_may_send(info.tcpi_state) ? MTSI_PEER_SENDING : MTSI_PEER_FINISHED;
 }
 

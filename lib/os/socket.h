@@ -51,7 +51,12 @@ size_t mtsi_socket_unsent(int fd);
  * Whether the peer's end of stream, or a reset, has arrived: however much is still unread, and also
  * after mtsi_socket_shut_receiving(). It cannot be told on sockets other than TCP.
  */
-enum mtsi_socket_peer { MTSI_PEER_UNKNOWN, MTSI_PEER_SENDING, MTSI_PEER_FINISHED };
+enum mtsi_socket_peer {
+	MTSI_PEER_UNKNOWN,
+	MTSI_PEER_SENDING,
+	MTSI_PEER_FINISHED,
+	MTSI_PEER_CLOSED /* and so have we, and nothing is on its way any more */
+};
 enum mtsi_socket_peer mtsi_socket_peer(int fd);
 
 /* How a connection looks from here. */

@@ -102,6 +102,18 @@ bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline)
 	return result == 0;
 }
 
+int mtsi_thread_shield(void)
+{
+	int before;
+	mtsi_must(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before) == 0);
+	return before;
+}
+
+void mtsi_thread_unshield(int before)
+{
+	mtsi_must(pthread_setcancelstate(before, NULL) == 0);
+}
+
 void mtsi_thread_yield(void)
 {
 	(void)sched_yield();

@@ -19,6 +19,13 @@ void mtsi_thread_join(pthread_t thread);
 /* The same, but no longer than until `deadline`; false when it has not ended, and is not joined. */
 bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline);
 
+/*
+ * Keeps the calling thread, the host's, from being cancelled while it holds or waits for what is
+ * ours; and lets it be again, as `before` says.
+ */
+int mtsi_thread_shield(void);
+void mtsi_thread_unshield(int before);
+
 /* Lets others run: for waits that are as good as over. */
 void mtsi_thread_yield(void);
 

@@ -37,11 +37,13 @@ struct plan {
 	void (*_Atomic hook)(void);
 };
 
+enum event_state { EVENT_NONE, EVENT_WAITS, EVENT_TOLD };
+
 static struct plan plans[FAULT_CALLS];
 static _Atomic uint32_t watch_only;
 static _Atomic size_t most_bytes;
-static _Atomic bool event_waits;
-static struct epoll_event late_event; /* written before event_waits is set */
+static _Atomic uint32_t event_state; /* of enum event_state */
+static struct epoll_event late_event; /* written while there is none */
 static _Atomic int64_t ahead;
 static _Atomic int64_t stopped_at; /* 0: the clock goes */
 static _Thread_local bool counts;
@@ -124,10 +126,18 @@ void fault_short(size_t most)
 
 void fault_event(uint64_t tag, uint32_t events)
 {
-	ck_assert(!atomic_load(&event_waits));
+	ck_assert_uint_eq(atomic_load(&event_state), EVENT_NONE);
 	late_event.data.u64 = tag;
 	late_event.events = events;
-	atomic_store(&event_waits, true);
+	atomic_store(&event_state, EVENT_WAITS);
+}
+
+void fault_wait_event(void)
+{
+	for (int waited = 0; atomic_load(&event_state) != EVENT_NONE; waited++) {
+		ck_assert_msg(waited < PATIENCE_MS, "the late event was not dealt with");
+		poll(NULL, 0, 1);
+	}
 }
 
 /* Counts a call; whether it is to fail, and then errno says how. */
@@ -197,9 +207,12 @@ WRAPPED(int, epoll_wait, int epoll, struct epoll_event *events, int room, int ti
 	if (fails(FAULT_EPOLL_WAIT)) {
 		return -1;
 	}
-	if (atomic_load(&event_waits)) {
+	if (atomic_load(&event_state) == EVENT_TOLD) {
+		atomic_store(&event_state, EVENT_NONE);
+	}
+	if (atomic_load(&event_state) == EVENT_WAITS) {
 		events[0] = late_event;
-		atomic_store(&event_waits, false);
+		atomic_store(&event_state, EVENT_TOLD);
 		return 1;
 	}
 	return __real_epoll_wait(epoll, events, room, timeout);

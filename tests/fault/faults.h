@@ -61,6 +61,7 @@ void fault_watch_only(uint32_t events);
 
 /* The next epoll_wait says this, at once and nothing else, as if it had been on its way for long. */
 void fault_event(uint64_t tag, uint32_t events);
+void fault_wait_event(void); /* until it has been dealt with */
 
 /* A send or a receive takes at most so many bytes; 0: as many as it likes. */
 void fault_short(size_t most);

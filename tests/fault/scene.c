@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void init_gate(struct gate *gate)
@@ -19,7 +20,8 @@ static int opened(mts_client *client, void *user)
 {
 	struct scene *scene = user;
 	if (scene->small) {
-		small_buffers(mts_client_fd(client));
+		const int size = 4096;
+		(void)setsockopt(mts_client_fd(client), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	}
 	gate_add(&scene->opened);
 	return 0;

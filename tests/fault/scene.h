@@ -12,7 +12,7 @@ enum { SCENE_LEVELS = 8, SCENE_REASONS = 11 };
 
 struct scene {
 	mts_server *server;
-	bool small; /* clients get small kernel buffers */
+	bool small; /* clients get a small send buffer, so that replies must be queued */
 	struct gate opened;
 	struct gate closed;
 	struct gate entered; /* scene_hold() has begun */

@@ -13,8 +13,8 @@
 #include "os/clock.h"
 
 static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL};
-static const int troubles[] = {ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
-	EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT};
+static const int troubles[] = {ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN,
+	ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT};
 
 enum { SHORTAGES = sizeof(shortages) / sizeof(shortages[0]) };
 enum { TROUBLES = sizeof(troubles) / sizeof(troubles[0]) };

@@ -6,7 +6,6 @@
 #include "scene.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -128,31 +127,6 @@ START_TEST(run_too)
 }
 END_TEST
 
-static int idle_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_KEEP;
-}
-
-/* mts_serve prints it, and says it in its exit status. */
-START_TEST(serve_too)
-{
-	fault_fail(steps[_i].call, steps[_i].error, 0, 1);
-	if (steps[_i].call == FAULT_SETSOCKOPT) {
-		return;
-	}
-	const int descriptors = count_descriptors();
-	fault_inside(true);
-	const int status = mts_serve("127.0.0.1:0", idle_handler, NULL);
-	fault_inside(false);
-	ck_assert_int_eq(status, EXIT_FAILURE);
-	ck_assert_int_eq(count_descriptors(), descriptors);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("start");
@@ -162,7 +136,6 @@ int main(void)
 	tcase_add_loop_test(cases, give_up, 0, STEPS);
 	tcase_add_loop_test(cases, stop_in_between, 0, STEPS);
 	tcase_add_loop_test(cases, run_too, 0, STEPS);
-	tcase_add_loop_test(cases, serve_too, 0, STEPS);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

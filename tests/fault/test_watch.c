@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "engine/keeper.h"
-#include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/clock.h"
 
