@@ -10,6 +10,7 @@
  * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory
  * is taken for the excess. A last request that the peer's end of stream cuts off is dropped
  * (#MTS_CLOSED_PROTOCOL), except a last line.
+ * A byte of urgent data (tcp(7)) stays at its place in the stream.
  * @{
  */
 #ifndef MTSERVER_FRAMING_H

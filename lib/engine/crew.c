@@ -479,20 +479,20 @@ bool mtsi_crew_join(struct mts_server *server, uint64_t deadline)
 	return !crew->somebody_left;
 }
 
-bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *served)
+size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room)
 {
 	struct mtsi_crew *crew = &server->crew;
-	bool found = false;
+	size_t count = 0;
 	mtsi_lock_take(&crew->lock);
-	for (const struct mtsi_worker *w = crew->workers; w != NULL && !found; w = w->next) {
-		if (w->client != NULL && n-- == 0) {
+	for (const struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
+		if (w->client != NULL && count++ < room) {
 			/* Its slot is not given to another: this is asked after the last accept. */
+			struct mtsi_served *served = &list[count - 1];
 			served->id = w->client->id;
 			served->peer = w->client->peer;
 			served->since = atomic_load_explicit(&w->since, memory_order_relaxed);
-			found = true;
 		}
 	}
 	mtsi_lock_release(&crew->lock);
-	return found;
+	return count;
 }

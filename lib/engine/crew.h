@@ -72,7 +72,7 @@ struct mtsi_served {
 	uint64_t since;
 };
 
-/* The n-th of them as things stand, from 0 up; false past the last. */
-bool mtsi_crew_served(struct mts_server *server, size_t n, struct mtsi_served *served);
+/* All of them as things stand, at most `room`; how many there are. */
+size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "engine/client.h"
 #include "engine/keeper.h"
@@ -90,17 +91,25 @@ static void cut_off(struct mts_server *server)
 
 static void report_hung(struct mts_server *server)
 {
-	struct mtsi_served served;
 	const uint64_t now = mtsi_clock_now();
-	size_t n;
-	for (n = 0; mtsi_crew_served(server, n, &served); n++) {
-		const uint64_t age = now > served.since ? (now - served.since) / MTSI_MILLISECOND : 0;
-		mtsi_log_client(server, MTSI_LOG_HUNG, served.id, &served.peer,
-			"a callback still runs, since %" PRIu64 " ms", age);
+	struct mtsi_served one;
+	size_t room = mtsi_crew_served(server, &one, 1);
+	struct mtsi_served *list = room > 0 ? calloc(room, sizeof(*list)) : NULL;
+	if (list == NULL) {
+		room = room > 0 ? 1 : 0;
 	}
-	if (n == 0) {
+	const struct mtsi_served *served = list != NULL ? list : &one;
+	const size_t count = list != NULL ? mtsi_crew_served(server, list, room) : room;
+	for (size_t i = 0; i < count && i < room; i++) {
+		const uint64_t since = served[i].since;
+		mtsi_log_client(server, MTSI_LOG_HUNG, served[i].id, &served[i].peer,
+			"a callback still runs, since %" PRIu64 " ms",
+			now > since ? (now - since) / MTSI_MILLISECOND : 0);
+	}
+	if (count == 0) {
 		mtsi_log(server, MTSI_LOG_HUNG, "a hook or destructor of a thread still runs");
 	}
+	free(list);
 }
 
 int mtsi_drain(struct mts_server *server)

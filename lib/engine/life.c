@@ -147,14 +147,12 @@ static int prepare(struct mts_server *server, const char **why)
 
 static int join_locked(struct mtsi_life *life)
 {
-	const int before = mtsi_thread_shield();
 	life->waiters++;
 	while (atomic_load(&life->state) != MTSI_LIFE_ENDED) {
 		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
 	}
 	life->waiters--;
 	mtsi_signal_all(&life->changed);
-	mtsi_thread_unshield(before);
 	return life->result;
 }
 
@@ -182,6 +180,7 @@ static int start_locked(struct mts_server *server, const char **why)
  */
 int mtsi_life_start(struct mts_server *server, bool wait, const char **why)
 {
+	const int before = mtsi_thread_shield();
 	mtsi_lock_take(&server->life.lock);
 	int result = start_locked(server, why);
 	if (result == 0 && wait) {
@@ -189,14 +188,17 @@ int mtsi_life_start(struct mts_server *server, bool wait, const char **why)
 		*why = NULL;
 	}
 	mtsi_lock_release(&server->life.lock);
+	mtsi_thread_unshield(before);
 	return result;
 }
 
 int mtsi_life_join(struct mts_server *server)
 {
+	const int before = mtsi_thread_shield();
 	mtsi_lock_take(&server->life.lock);
 	const int result = join_locked(&server->life);
 	mtsi_lock_release(&server->life.lock);
+	mtsi_thread_unshield(before);
 	return result;
 }
 
@@ -228,12 +230,14 @@ static void settle(struct mts_server *server)
 
 int mtsi_life_destroy(struct mts_server *server)
 {
+	const int before = mtsi_thread_shield();
 	mtsi_life_stop(server);
 	settle(server);
-	if (!mtsi_crew_dismiss(server, 0)
-		|| !mtsi_crew_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time))) {
-		return -EBUSY;
+	const bool all_gone = mtsi_crew_dismiss(server, 0)
+		&& mtsi_crew_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
+	if (all_gone) {
+		free_server(server);
 	}
-	free_server(server);
-	return 0;
+	mtsi_thread_unshield(before);
+	return all_gone ? 0 : -EBUSY;
 }

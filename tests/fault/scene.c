@@ -87,11 +87,18 @@ int scene_echo_once(mts_client *client, const void *request, size_t size, void *
 	return MTS_CLOSE;
 }
 
+void scene_wait(struct gate *gate, int count)
+{
+	fault_inside(false);
+	gate_wait(gate, count);
+	fault_inside(true);
+}
+
 int scene_hold(mts_client *client, const void *request, size_t size, void *user)
 {
 	struct scene *scene = user;
 	gate_add(&scene->entered);
-	gate_wait(&scene->release, gate_count(&scene->entered));
+	scene_wait(&scene->release, gate_count(&scene->entered));
 	const int result = scene->held != NULL ? scene->held(client) : MTS_KEEP;
 	(void)scene_echo(client, request, size, user);
 	return result;

@@ -41,6 +41,9 @@ int scene_pour(mts_client *client, const void *request, size_t size, void *user)
 /* For held: ends the client. */
 int scene_close(mts_client *client);
 
+/* gate_wait() for callbacks: the faults, and the clock, are for the library and not for them. */
+void scene_wait(struct gate *gate, int count);
+
 /* Sends a line and waits for its echo. */
 void scene_ask(int peer, const char *line);
 

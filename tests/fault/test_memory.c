@@ -7,6 +7,7 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -151,7 +152,10 @@ static void every_allocation(uint32_t times)
 		ck_assert_uint_lt(++skip, MOST_STEPS);
 	}
 	ck_assert_uint_ge(skip, 10);
-	ck_assert_int_eq(count_threads(), threads);
+	/* A thread that has been joined is still listed for a moment. */
+	while (count_threads() > threads) {
+		poll(NULL, 0, 1);
+	}
 }
 
 START_TEST(each_allocation_once)

@@ -62,6 +62,14 @@ START_TEST(for_a_client_that_is_gone)
 }
 END_TEST
 
+static uint64_t first_lingerer(mts_server *server)
+{
+	mtsi_lock_take(&server->linger.lock);
+	const uint64_t id = server->linger.first->id;
+	mtsi_lock_release(&server->linger.lock);
+	return id;
+}
+
 /* The slot of a lingering client is as safe: its own event ends it at most early, an old one does not. */
 START_TEST(for_a_lingerer_that_is_gone)
 {
@@ -70,14 +78,14 @@ START_TEST(for_a_lingerer_that_is_gone)
 	scene.held = scene_close;
 	scene_start(&scene);
 	const int first = scene_linger(&scene);
-	const uint64_t old = scene.server->linger.first->id;
+	const uint64_t old = first_lingerer(scene.server);
 	close(first);
 	server_wait_stat(scene.server, MTS_STAT_LINGERING, 0);
 	tell(&scene, old);
 	const int second = scene_linger(&scene);
 	tell(&scene, old);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_LINGERING), 1);
-	tell(&scene, scene.server->linger.first->id);
+	tell(&scene, first_lingerer(scene.server));
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_LINGERING), 1);
 	close(second);
 	scene_end(&scene);

@@ -201,7 +201,7 @@ static int lose_and_stay(mts_client *client, const void *request, size_t size, v
 	(void)size;
 	(void)write_until_lost(client);
 	gate_add(&scene->entered);
-	gate_wait(&scene->release, 1);
+	scene_wait(&scene->release, 1);
 	return MTS_KEEP;
 }
 

@@ -153,7 +153,7 @@ static struct gate both_here = GATE;
 
 static void wait_for_both(void)
 {
-	gate_wait(&both_here, 1);
+	scene_wait(&both_here, 1);
 }
 
 /* Waits until the crew has a worker that rests, or a client that waits. */

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sockets that others have as well, through dup(2), a child, or whoever handed a listener down. What they do
+ * to it the server finds done: a client's socket that does not block any more, or not for long, and a
+ * listener that is shut down. None of it may cost a client, or a CPU.
+ *
+ * That nothing happens to an idle client is no event. So it is left idle for a bounded time, in which its
+ * end would be seen, and the process's CPU time is taken: what others run meanwhile does not count.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "watch.h"
+
+enum { TCP, UNIX, FAMILIES };
+enum { BOTH_WAYS, RECEIVING, SHUTDOWNS };
+enum { BY_DUP, BY_CHILD, BY_TIMEOUT, INHERITED };
+enum { STOP_TIMEOUT = 30000, RECEIVE_TIMEOUT_MS = 10, IDLE_MS = 500, WATCHED_MS = 1000 };
+
+static struct watch watch;
+
+static const struct timeval receive_timeout = {.tv_usec = RECEIVE_TIMEOUT_MS * 1000};
+
+/* While nothing happens for so long, the process uses less than 2 % of a CPU. */
+static void expect_rest(int milliseconds)
+{
+	const uint64_t start = now_ms();
+	const uint64_t cpu = cpu_ms();
+	poll(NULL, 0, milliseconds);
+	const uint64_t used = cpu_ms() - cpu;
+	const uint64_t passed = now_ms() - start;
+	ck_assert_msg(used * 50 <= passed, "%llu ms of CPU in %llu ms", (unsigned long long)used,
+		(unsigned long long)passed);
+}
+
+static void stop_blocking(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+static void stop_blocking_by_dup(int fd)
+{
+	const int other = dup(fd);
+	ck_assert_int_ge(other, 0);
+	stop_blocking(other);
+	ck_assert_int_eq(close(other), 0);
+}
+
+static void stop_blocking_by_child(int fd)
+{
+	const pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		stop_blocking(fd);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+static void expect_receive_timeout(int fd)
+{
+	struct timeval now;
+	socklen_t size = sizeof(now);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &now, &size), 0);
+	ck_assert(now.tv_sec > 0 || now.tv_usec > 0);
+}
+
+/* Does to the client's socket what somebody else might. */
+static int on_open(mts_client *client, void *way)
+{
+	const int fd = mts_client_fd(client);
+	switch (*(const int *)way) {
+	case BY_DUP:
+		stop_blocking_by_dup(fd);
+		break;
+	case BY_CHILD:
+		stop_blocking_by_child(fd);
+		break;
+	case BY_TIMEOUT:
+		ck_assert_int_eq(
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive_timeout, sizeof(receive_timeout)), 0);
+		break;
+	default:
+		break;
+	}
+	if (*(const int *)way == BY_DUP || *(const int *)way == BY_CHILD) {
+		ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	} else {
+		expect_receive_timeout(fd);
+	}
+	return watch_open(client, &watch);
+}
+
+/* Echoes; after a "?" it waits for the answer inside, byte by byte. */
+static int handler(mts_client *client, const void *request, size_t size, void *user)
+{
+	char byte;
+	(void)user;
+	ck_assert_int_eq(mts_client_write(client, request, size), 0);
+	if (memchr(request, '?', size) != NULL) {
+		ck_assert_int_eq(mts_client_read(client, &byte, 1), 1);
+		ck_assert_int_eq(mts_client_write(client, &byte, 1), 0);
+	}
+	return MTS_KEEP;
+}
+
+static void talk(int peer, const char *text)
+{
+	peer_puts(peer, text);
+	peer_expect_text(peer, text);
+}
+
+/* A client that is idle, between requests and inside one, stays; and a stop finds it. */
+static void be_idle(mts_server *server, size_t index)
+{
+	const int peer = peer_connect(server, index);
+	gate_wait(&watch.opened, 1);
+	struct pollfd news = {.fd = peer, .events = POLLIN};
+	expect_rest(IDLE_MS);
+	ck_assert_int_eq(poll(&news, 1, 0), 0);
+	talk(peer, "hello");
+	talk(peer, "well?");
+	expect_rest(IDLE_MS);
+	ck_assert_int_eq(poll(&news, 1, 0), 0);
+	talk(peer, "!");
+	talk(peer, "hello");
+	watch_stop_well(server, STOP_TIMEOUT);
+	peer_expect_end(peer);
+	close(peer);
+	watch_destroy(server);
+	watch_expect(&watch, MTS_CLOSED_STOP, 1);
+}
+
+static mts_server *shared_server(int family, int *way)
+{
+	mts_server *server = watch_server(&watch, handler, STOP_TIMEOUT, family);
+	ck_assert_int_eq(mts_server_on_open(server, on_open, way), 0);
+	return server;
+}
+
+START_TEST(client_does_not_block)
+{
+	int way = _i % INHERITED;
+	mts_server *server = shared_server(_i / INHERITED, &way);
+	server_start(server);
+	be_idle(server, 0);
+}
+END_TEST
+
+static int listening_socket(int family)
+{
+	const struct sockaddr_in inet = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+	const int fd = socket(family == TCP ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	if (family == TCP) {
+		ck_assert_int_eq(bind(fd, (const struct sockaddr *)&inet, sizeof(inet)), 0);
+	} else {
+		/* The kernel finds an abstract name. */
+		ck_assert_int_eq(bind(fd, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)), 0);
+	}
+	ck_assert_int_eq(listen(fd, 5), 0);
+	return fd;
+}
+
+/* TCP sockets have it from the listener that accepted them. */
+START_TEST(receive_timeout_of_the_listener)
+{
+	int way = INHERITED;
+	const int listener = listening_socket(TCP);
+	ck_assert_int_eq(
+		setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &receive_timeout, sizeof(receive_timeout)),
+		0);
+	mts_server *server = shared_server(TCP, &way);
+	ck_assert_int_eq(mts_server_listen_fd(server, listener), 0);
+	server_start(server);
+	be_idle(server, 1);
+}
+END_TEST
+
+/* What the log said at level ERR. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static char report[8][256];
+static int reports;
+
+static void on_log(int level, const char *message, void *user)
+{
+	(void)user;
+	pthread_mutex_lock(&mutex);
+	if (level <= MTS_LOG_ERR && reports < 8) {
+		snprintf(report[reports++], sizeof(report[0]), "%s", message);
+	}
+	pthread_mutex_unlock(&mutex);
+}
+
+/* One line, which names the listener. */
+static void expect_report(const char *address)
+{
+	pthread_mutex_lock(&mutex);
+	ck_assert_msg(reports == 1, "%d lines: %s; %s", reports, report[0], report[1]);
+	ck_assert_msg(strstr(report[0], "shut down") != NULL, "%s", report[0]);
+	ck_assert_msg(strstr(report[0], address) != NULL, "%s", report[0]);
+	pthread_mutex_unlock(&mutex);
+}
+
+/* The first listener is the server's own, the second one, of the i-th kind, is shared. */
+static mts_server *server_of_two(int i, int *shared)
+{
+	const int fd = listening_socket(i % FAMILIES);
+	*shared = dup(fd);
+	ck_assert_int_ge(*shared, 0);
+	mts_server *server = watch_server(&watch, handler, STOP_TIMEOUT, 0);
+	ck_assert_int_eq(mts_server_on_log(server, on_log, MTS_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	return server;
+}
+
+/* In one of the ways that make a listener useless. */
+static void shut_down(int shared, int i)
+{
+	const int how = i / FAMILIES == BOTH_WAYS ? SHUT_RDWR : SHUT_RD;
+	ck_assert_int_eq(shutdown(shared, how), 0);
+}
+
+START_TEST(listener_is_shut_down)
+{
+	int shared;
+	mts_server *server = server_of_two(_i, &shared);
+	server_start(server);
+	const int earlier = peer_connect(server, 1);
+	talk(earlier, "hello");
+	shut_down(shared, _i);
+	const int later = peer_connect(server, 0);
+	talk(later, "hello");
+	expect_rest(WATCHED_MS);
+	expect_report(mts_server_address(server, 1));
+	talk(earlier, "hello");
+	talk(later, "hello");
+	watch_stop_well(server, STOP_TIMEOUT);
+	expect_report(mts_server_address(server, 1));
+	watch_destroy(server);
+	watch_expect(&watch, MTS_CLOSED_STOP, 2);
+	close(earlier);
+	close(later);
+	close(shared);
+}
+END_TEST
+
+/* A server that is full does not ask for connections, but is told of this all the same. */
+START_TEST(listener_of_a_full_server_is_shut_down)
+{
+	int shared;
+	mts_server *server = server_of_two(_i, &shared);
+	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
+	server_start(server);
+	const int inside = peer_connect(server, 1);
+	talk(inside, "hello");
+	shut_down(shared, _i);
+	const int outside = peer_connect(server, 0);
+	peer_puts(outside, "hello");
+	talk(inside, "hello");
+	expect_rest(WATCHED_MS);
+	close(inside);
+	peer_expect_text(outside, "hello");
+	expect_rest(WATCHED_MS);
+	watch_stop_well(server, STOP_TIMEOUT);
+	expect_report(mts_server_address(server, 1));
+	close(outside);
+	close(shared);
+	watch_destroy(server);
+	watch_expect_some(&watch, MTS_CLOSED_STOP, 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("shared sockets");
+	TCase *cases = tcase_create("shared");
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, client_does_not_block, 0, FAMILIES * INHERITED);
+	tcase_add_test(cases, receive_timeout_of_the_listener);
+	tcase_add_loop_test(cases, listener_is_shut_down, 0, SHUTDOWNS * FAMILIES);
+	tcase_add_loop_test(cases, listener_of_a_full_server_is_shut_down, 0, SHUTDOWNS * FAMILIES);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

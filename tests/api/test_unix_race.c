@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Servers that start on one Unix path at once, where a stale file lies: one of them gets it, and can be
+ * reached there; the others are told that it is in use.
+ *
+ * The contenders are threads of one process or processes of their own, which go from round to round in step:
+ * the file is laid, all listen at once, what they got is looked at, all end. They share memory for that. A
+ * barrier lets its threads go one after the other, so they wait for each other once more, on their feet.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { CONTENDERS = 3, ROUNDS = 300 };
+
+struct arena {
+	pthread_barrier_t barrier; /* the contenders and the judge */
+	_Atomic int ready; /* contenders that are about to listen, of all rounds */
+	int results[CONTENDERS]; /* written by each between two barriers, read after */
+};
+
+struct contender {
+	struct arena *arena;
+	int number;
+	pthread_t thread;
+	pid_t process;
+};
+
+static char folder[64];
+static char path[80]; /* in it */
+static char address[96]; /* of it */
+
+static int echo(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/mts-race-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	snprintf(address, sizeof(address), "unix:%s", path);
+}
+
+static void remove_folder(void)
+{
+	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
+}
+
+static struct arena *make_arena(void)
+{
+	pthread_barrierattr_t attributes;
+	struct arena *arena = mmap(
+		NULL, sizeof(*arena), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(arena, MAP_FAILED);
+	ck_assert_int_eq(pthread_barrierattr_init(&attributes), 0);
+	ck_assert_int_eq(pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED), 0);
+	ck_assert_int_eq(pthread_barrier_init(&arena->barrier, &attributes, CONTENDERS + 1), 0);
+	ck_assert_int_eq(pthread_barrierattr_destroy(&attributes), 0);
+	atomic_init(&arena->ready, 0);
+	return arena;
+}
+
+static void remove_arena(struct arena *arena)
+{
+	ck_assert_int_eq(pthread_barrier_destroy(&arena->barrier), 0);
+	ck_assert_int_eq(munmap(arena, sizeof(*arena)), 0);
+}
+
+static void meet(struct arena *arena)
+{
+	(void)pthread_barrier_wait(&arena->barrier);
+}
+
+static void wait_for_the_others(struct arena *arena, int round)
+{
+	atomic_fetch_add(&arena->ready, 1);
+	while (atomic_load(&arena->ready) < (round + 1) * CONTENDERS) {
+		(void)sched_yield();
+	}
+}
+
+static void *contend(void *argument)
+{
+	const struct contender *self = argument;
+	struct arena *arena = self->arena;
+	for (int round = 0; round < ROUNDS; round++) {
+		mts_server *server = mts_server_create(echo, NULL);
+		meet(arena);
+		wait_for_the_others(arena, round);
+		arena->results[self->number] = mts_server_listen(server, address);
+		meet(arena); /* to be judged */
+		meet(arena);
+		(void)mts_server_destroy(server);
+	}
+	return NULL;
+}
+
+/* A socket at the path: one that listens no more, or one that connects; whether that worked. */
+static bool visit(bool leave_stale_file)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	strcpy(name.sun_path, path);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int result = leave_stale_file ? bind(fd, (const struct sockaddr *)&name, sizeof(name))
+										: connect(fd, (const struct sockaddr *)&name, sizeof(name));
+	return close(fd) == 0 && result == 0;
+}
+
+/* What came of all rounds. It is judged when no contender is left that could wait for the judge. */
+struct tally {
+	int winners[CONTENDERS + 1]; /* rounds with so many winners */
+	int in_use; /* losers that were told so */
+	int unreachable; /* rounds after which nobody answered */
+	int unprepared; /* rounds without a stale file */
+};
+
+static void judge(struct arena *arena, struct tally *tally)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		int winners = 0;
+		(void)unlink(path); /* not there, but for a server that lost it to another one */
+		tally->unprepared += !visit(true);
+		meet(arena);
+		meet(arena);
+		for (int i = 0; i < CONTENDERS; i++) {
+			winners += arena->results[i] == 0;
+			tally->in_use += arena->results[i] == -EADDRINUSE;
+		}
+		tally->winners[winners]++;
+		tally->unreachable += !visit(false);
+		meet(arena);
+	}
+}
+
+static void expect_one_winner_each(const struct tally *tally)
+{
+	ck_assert_int_eq(tally->unprepared, 0);
+	ck_assert_msg(tally->winners[1] == ROUNDS, "of %d rounds %d had no winner, %d two, %d three",
+		ROUNDS, tally->winners[0], tally->winners[2], tally->winners[3]);
+	ck_assert_int_eq(tally->in_use, ROUNDS * (CONTENDERS - 1));
+	ck_assert_int_eq(tally->unreachable, 0);
+}
+
+START_TEST(threads)
+{
+	struct contender contenders[CONTENDERS];
+	struct tally tally = {.in_use = 0};
+	struct arena *arena = make_arena();
+	const int descriptors = count_descriptors();
+	for (int i = 0; i < CONTENDERS; i++) {
+		contenders[i] = (struct contender){.arena = arena, .number = i};
+		ck_assert_int_eq(pthread_create(&contenders[i].thread, NULL, contend, &contenders[i]), 0);
+	}
+	judge(arena, &tally);
+	for (int i = 0; i < CONTENDERS; i++) {
+		ck_assert_int_eq(pthread_join(contenders[i].thread, NULL), 0);
+	}
+	ck_assert_int_eq(count_descriptors(), descriptors);
+	expect_one_winner_each(&tally);
+	remove_arena(arena);
+}
+END_TEST
+
+START_TEST(processes)
+{
+	struct contender contenders[CONTENDERS];
+	struct tally tally = {.in_use = 0};
+	struct arena *arena = make_arena();
+	for (int i = 0; i < CONTENDERS; i++) {
+		contenders[i] = (struct contender){.arena = arena, .number = i};
+		contenders[i].process = fork();
+		ck_assert_int_ge(contenders[i].process, 0);
+		if (contenders[i].process == 0) {
+			(void)contend(&contenders[i]);
+			_exit(0);
+		}
+	}
+	judge(arena, &tally);
+	for (int i = 0; i < CONTENDERS; i++) {
+		int status = -1;
+		const pid_t process = contenders[i].process;
+		ck_assert_int_eq(waitpid(process, &status, 0), process);
+		ck_assert_int_eq(status, 0);
+	}
+	expect_one_winner_each(&tally);
+	remove_arena(arena);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("race for a Unix path");
+	TCase *cases = tcase_create("race");
+	tcase_set_timeout(cases, 120);
+	tcase_add_checked_fixture(cases, make_folder, remove_folder);
+	tcase_add_test(cases, threads);
+	tcase_add_test(cases, processes);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

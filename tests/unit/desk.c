@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the crew and the turn do before and after they serve a client, without their threads.
+ */
+#include "desk.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "os/pages.h"
+#include "os/poll.h"
+
+static int no_handler(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	return MTS_CLOSE;
+}
+
+mts_server *desk_server(void)
+{
+	mts_server *server = mts_server_create(no_handler, NULL);
+	ck_assert_ptr_nonnull(server);
+	return server;
+}
+
+void desk_open(struct desk *desk, mts_server *server)
+{
+	const struct sockaddr address = {.sa_family = AF_UNIX};
+	int pair[2];
+	memset(desk, 0, sizeof(*desk));
+	desk->server = server;
+	server->poll = mtsi_poll_open();
+	ck_assert_int_ge(server->poll, 0);
+	ck_assert_int_eq(mtsi_options_settle(&server->options), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	desk->peer = pair[1];
+	desk->client = mtsi_clients_open(server, pair[0], &address, sizeof(address));
+	ck_assert_ptr_nonnull(desk->client);
+	desk->client->stage = MTSI_CLIENT_SERVED;
+	desk->client->worker = &desk->worker;
+	desk->worker.server = server;
+	desk->worker.client = desk->client;
+	mtsi_input_begin(&desk->worker);
+}
+
+void desk_close(struct desk *desk)
+{
+	mtsi_input_end(&desk->worker);
+	if (desk->worker.large != NULL) {
+		mtsi_pages_give(desk->worker.large, MTSI_LARGE);
+	}
+	mtsi_client_close(desk->client);
+	if (desk->peer >= 0) {
+		close(desk->peer);
+	}
+	ck_assert_int_eq(mts_server_destroy(desk->server), 0);
+}

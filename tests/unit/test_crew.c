@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The crew of a real server, seen from inside: one thread for each client that is served, no more than
+ * are allowed, used again, gone when they have rested, and none forgotten at the end.
+ */
+#include "engine/crew.h"
+
+#include <unistd.h>
+
+#include "../api/support.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "os/clock.h"
+
+enum { MANY = 50 };
+
+static mts_server *server;
+static struct gate entered = GATE;
+static struct gate release = GATE;
+static struct gate started = GATE;
+static struct gate ended = GATE;
+
+static int hold(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	gate_add(&entered);
+	gate_wait(&release, 1);
+	(void)mts_client_write(client, request, size);
+	return MTS_CLOSE;
+}
+
+static void thread_started(void *user)
+{
+	(void)user;
+	gate_add(&started);
+}
+
+static void thread_ended(void *user)
+{
+	(void)user;
+	gate_add(&ended);
+}
+
+static void setup(void)
+{
+	server = server_new(hold, NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, thread_started, thread_ended, NULL), 0);
+}
+
+static void teardown(void)
+{
+	server_end(server);
+	ck_assert_int_eq(gate_count(&started), gate_count(&ended));
+}
+
+static void ask(int *peers, int count)
+{
+	for (int i = 0; i < count; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "hold\n");
+	}
+}
+
+static void want_answers(int *peers, int count)
+{
+	for (int i = 0; i < count; i++) {
+		peer_expect_text(peers[i], "hold");
+		peer_expect_end(peers[i]);
+		close(peers[i]);
+	}
+}
+
+/* What the crew holds, looked at under its lock. */
+struct view {
+	size_t ready;
+	size_t threads;
+	size_t busy;
+	size_t idle;
+	size_t waking;
+};
+
+static struct view look(void)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct view view = {0};
+	mtsi_lock_take(&crew->lock);
+	view.ready = crew->ready_count;
+	view.threads = crew->threads;
+	view.waking = crew->waking;
+	for (const struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
+		view.busy += w->client != NULL;
+	}
+	for (const struct mtsi_worker *w = crew->idle; w != NULL; w = w->next_idle) {
+		view.idle++;
+	}
+	size_t listed = 0;
+	for (const struct mts_client *c = crew->ready; c != NULL; c = c->next) {
+		listed++;
+	}
+	ck_assert_uint_eq(listed, view.ready);
+	ck_assert(crew->ready == NULL ? crew->ready_end == &crew->ready : *crew->ready_end == NULL);
+	mtsi_lock_release(&crew->lock);
+	return view;
+}
+
+START_TEST(a_thread_for_each)
+{
+	int peers[MANY];
+	server_start(server);
+	ask(peers, MANY);
+	gate_wait(&entered, MANY);
+	const struct view view = look();
+	ck_assert_uint_eq(view.busy, MANY);
+	ck_assert_uint_eq(view.threads, MANY);
+	ck_assert_uint_eq(view.ready, 0);
+	ck_assert_int_eq(gate_count(&started), MANY);
+	gate_add(&release);
+	want_answers(peers, MANY);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS_PEAK), MANY);
+}
+END_TEST
+
+START_TEST(no_more_than_allowed)
+{
+	int peers[MANY];
+	ck_assert_int_eq(mts_server_set_max_threads(server, 3), 0);
+	server_start(server);
+	ask(peers, MANY);
+	gate_wait(&entered, 3);
+	while (look().ready < MANY - 3) {
+	}
+	const struct view view = look();
+	ck_assert_uint_eq(view.threads, 3);
+	ck_assert_uint_eq(view.busy, 3);
+	ck_assert_uint_eq(view.waking, 0);
+	ck_assert_int_eq(gate_count(&entered), 3);
+	gate_add(&release);
+	want_answers(peers, MANY);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS_PEAK), 3);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREAD_WAITS), MANY - 3);
+}
+END_TEST
+
+/* One client after the other: the thread that rests is the one that serves. */
+START_TEST(used_again)
+{
+	server_start(server);
+	gate_add(&release);
+	for (int i = 0; i < MANY; i++) {
+		int peer;
+		ask(&peer, 1);
+		want_answers(&peer, 1);
+		while (look().idle != 1) {
+		}
+	}
+	ck_assert_uint_eq(look().threads, 1);
+	ck_assert_int_eq(gate_count(&started), 1);
+}
+END_TEST
+
+/* They leave when they have rested, all but one, who still serves. */
+START_TEST(gone_when_rested)
+{
+	int peers[MANY];
+	server_start(server);
+	ask(peers, MANY);
+	gate_wait(&entered, MANY);
+	gate_add(&release);
+	want_answers(peers, MANY);
+	gate_wait(&ended, MANY - 1);
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	ck_assert_uint_eq(look().idle, 1);
+	ask(peers, 1);
+	want_answers(peers, 1);
+	ck_assert_int_eq(gate_count(&started), MANY);
+	ck_assert_int_eq(gate_count(&ended), MANY - 1);
+}
+END_TEST
+
+/* Who is served, one by one, and since when. */
+START_TEST(who_is_served)
+{
+	int peers[3];
+	struct mtsi_served served[4];
+	const uint64_t start = mtsi_clock_now();
+	server_start(server);
+	ask(peers, 3);
+	gate_wait(&entered, 3);
+	ck_assert_uint_eq(mtsi_crew_served(server, NULL, 0), 3);
+	ck_assert_uint_eq(mtsi_crew_served(server, served, 2), 3);
+	ck_assert_uint_eq(mtsi_crew_served(server, served, 4), 3);
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_uint_ge(served[i].id, MTSI_FIRST_ID);
+		ck_assert_uint_ge(served[i].since, start);
+		ck_assert_uint_le(served[i].since, mtsi_clock_now());
+		ck_assert_int_eq(served[i].peer.family, AF_INET);
+		for (size_t j = 0; j < i; j++) {
+			ck_assert_uint_ne(served[i].id, served[j].id);
+		}
+	}
+	gate_add(&release);
+	want_answers(peers, 3);
+}
+END_TEST
+
+/* Clients that wait can be taken out again, in order of arrival. */
+START_TEST(taken_back)
+{
+	int peers[4];
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	ask(peers, 4);
+	gate_wait(&entered, 1);
+	while (look().ready < 3) {
+	}
+	uint64_t before = 0;
+	for (int i = 0; i < 3; i++) {
+		struct mts_client *client = mtsi_crew_take(server);
+		ck_assert_ptr_nonnull(client);
+		ck_assert_int_eq(client->stage, MTSI_CLIENT_WAITING);
+		ck_assert_uint_gt(client->id, before);
+		before = client->id;
+		ck_assert_uint_eq(look().ready, (size_t)(2 - i));
+		mtsi_client_close(client);
+		mtsi_door_leave(server);
+	}
+	ck_assert_ptr_null(mtsi_crew_take(server));
+	gate_add(&release);
+	want_answers(peers, 1);
+	for (int i = 1; i < 4; i++) {
+		peer_expect_gone(peers[i]);
+		close(peers[i]);
+	}
+}
+END_TEST
+
+/* Nobody there: nothing to wait for. */
+START_TEST(dismissed_before_it_began)
+{
+	ck_assert(mtsi_crew_dismiss(server, 0));
+	ck_assert_uint_eq(mtsi_crew_retry(server, MTSI_NEVER - 1), MTSI_NEVER);
+	ck_assert_ptr_null(mtsi_crew_take(server));
+	server_start(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("crew");
+	TCase *cases = tcase_create("crew");
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 120);
+	tcase_add_test(cases, a_thread_for_each);
+	tcase_add_test(cases, no_more_than_allowed);
+	tcase_add_test(cases, used_again);
+	tcase_add_test(cases, gone_when_rested);
+	tcase_add_test(cases, who_is_served);
+	tcase_add_test(cases, taken_back);
+	tcase_add_test(cases, dismissed_before_it_began);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages: by level, at a bounded rate, one line each. The clock is the test's: the linker puts the
+ * function below in the place of the library's.
+ */
+#include "engine/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../api/support.h"
+#include "engine/server.h"
+#include "os/clock.h"
+
+static uint64_t now = 1000 * MTSI_SECOND;
+
+uint64_t __wrap_mtsi_clock_now(void);
+
+uint64_t __wrap_mtsi_clock_now(void)
+{
+	return now;
+}
+
+static mts_server *server;
+static int messages;
+static int last_level;
+static char last[1024];
+
+static void note(int level, const char *message, void *user)
+{
+	ck_assert_ptr_eq(user, &messages);
+	messages++;
+	last_level = level;
+	(void)strncpy(last, message, sizeof(last) - 1);
+}
+
+static int no_handler(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	return MTS_CLOSE;
+}
+
+static void setup(void)
+{
+	server = mts_server_create(no_handler, NULL);
+	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, &messages), 0);
+	messages = 0;
+}
+
+static void teardown(void)
+{
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+
+static const struct {
+	enum mtsi_log_kind kind;
+	int level;
+	unsigned rate;
+} kinds[] = {
+#define ROW(name, level, rate) {MTSI_LOG_##name, level, rate},
+	MTSI_LOG_KINDS(ROW)
+#undef ROW
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+/* Each kind comes at its level, and only to those who want to hear of that. */
+START_TEST(levels)
+{
+	for (int max = 0; max <= MTS_LOG_DEBUG; max++) {
+		const int before = messages;
+		ck_assert_int_eq(mts_server_on_log(server, note, max, &messages), 0);
+		mtsi_log(server, kinds[_i].kind, "level %d", max);
+		ck_assert_int_eq(messages - before, kinds[_i].level <= max);
+		if (messages > before) {
+			ck_assert_int_eq(last_level, kinds[_i].level);
+		}
+		now += MTSI_SECOND;
+	}
+	ck_assert_int_eq(mts_server_on_log(server, NULL, MTS_LOG_DEBUG, NULL), 0);
+	mtsi_log(server, kinds[_i].kind, "to nobody");
+}
+END_TEST
+
+/* So many a second and no more; the first one of the next second says how many were left out. */
+START_TEST(rates)
+{
+	const unsigned rate = kinds[_i].rate;
+	char expected[64];
+	for (unsigned second = 0; second < 3; second++) {
+		for (unsigned i = 0; i < 2 * rate + 3; i++) {
+			mtsi_log(server, kinds[_i].kind, "the same");
+		}
+		ck_assert_int_eq(messages, (int)(rate * (second + 1)));
+		now += MTSI_SECOND;
+	}
+	messages = 0;
+	mtsi_log(server, kinds[_i].kind, "the same");
+	(void)snprintf(
+		expected, sizeof(expected), "the same (%u more like this were left out)", rate + 3);
+	ck_assert_str_eq(last, expected);
+	ck_assert_int_eq(messages, 1);
+	now += MTSI_SECOND;
+	mtsi_log(server, kinds[_i].kind, "the same");
+	ck_assert_str_eq(last, "the same");
+}
+END_TEST
+
+/* One kind does not silence another. */
+START_TEST(kinds_are_counted_apart)
+{
+	for (int i = 0; i < KINDS; i++) {
+		for (unsigned j = 0; j < kinds[i].rate; j++) {
+			mtsi_log(server, kinds[i].kind, "x");
+		}
+	}
+	const int before = messages;
+	for (int i = 0; i < KINDS; i++) {
+		mtsi_log(server, kinds[i].kind, "x");
+	}
+	ck_assert_int_eq(messages, before);
+	now = MTSI_NEVER;
+	for (int i = 0; i < KINDS; i++) {
+		mtsi_log(server, kinds[i].kind, "x");
+	}
+	ck_assert_int_eq(messages, before + KINDS);
+}
+END_TEST
+
+/* Whatever it contains, it is one line, and what is too long is cut. */
+START_TEST(one_line_each)
+{
+	char text[2000];
+	memset(text, '\n', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	mtsi_log(server, MTSI_LOG_START, "a%sb", "\n\r\x1b[31m\t");
+	ck_assert_ptr_null(strpbrk(last, "\n\r\x1b\t"));
+	ck_assert_int_eq(last[0], 'a');
+	ck_assert_int_eq(last[strlen(last) - 1], 'b');
+	mtsi_log(server, MTSI_LOG_START, "%s", text);
+	ck_assert_ptr_null(strchr(last, '\n'));
+	ck_assert_uint_gt(strlen(last), 500);
+	mtsi_log(server, MTSI_LOG_START, "%s", "");
+	ck_assert_str_eq(last, "");
+}
+END_TEST
+
+START_TEST(who_it_is_about)
+{
+	const struct mtsi_peer peer = {.ip = {127, 0, 0, 1}, .port = 5000, .family = AF_INET};
+	const struct mtsi_peer unknown = {.family = AF_UNSPEC};
+	mtsi_log_client(server, MTSI_LOG_CLIENT, 42, &peer, "%s", "is gone");
+	ck_assert_str_eq(last, "client 42 from 127.0.0.1:5000: is gone");
+	mtsi_log_client(server, MTSI_LOG_CLIENT, UINT64_MAX, &unknown, "is gone");
+	ck_assert_ptr_nonnull(strstr(last, "client 18446744073709551615"));
+	ck_assert_ptr_nonnull(strstr(last, ": is gone"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *cases = tcase_create("log");
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 120);
+	tcase_add_loop_test(cases, levels, 0, KINDS);
+	tcase_add_loop_test(cases, rates, 0, KINDS);
+	tcase_add_test(cases, kinds_are_counted_apart);
+	tcase_add_test(cases, one_line_each);
+	tcase_add_test(cases, who_it_is_about);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}

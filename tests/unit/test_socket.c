@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connected sockets: what each call says of a connection that is idle, busy, half closed, ended or reset.
+ */
+#include "os/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../api/support.h"
+
+static int listener;
+static int ours; /* accepted by mtsi_socket_accept() */
+static int theirs;
+
+static struct sockaddr_in own_address(int fd)
+{
+	struct sockaddr_in address;
+	socklen_t size = sizeof(address);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	return address;
+}
+
+static void setup(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listener, 10), 0);
+	address = own_address(listener);
+	ck_assert_int_eq(mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size), -EAGAIN);
+	theirs = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(theirs, (struct sockaddr *)&address, sizeof(address)), 0);
+	ours = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
+	ck_assert_int_ge(ours, 0);
+	ck_assert_uint_eq(size, sizeof(address));
+	address = own_address(theirs);
+	ck_assert_mem_eq(&peer, &address, sizeof(address));
+}
+
+static void teardown(void)
+{
+	close(listener);
+	mtsi_socket_close(ours);
+	close(theirs);
+}
+
+static void wait_for_input(int fd)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLIN | POLLRDHUP};
+	ck_assert_int_eq(poll(&wanted, 1, PATIENCE * 1000), 1);
+}
+
+START_TEST(accepted_sockets)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	ck_assert_int_ne(fcntl(ours, F_GETFD) & FD_CLOEXEC, 0);
+	ck_assert_int_eq(fcntl(ours, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_eq(mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size), -EAGAIN);
+	ck_assert_int_eq(mtsi_socket_accept(-1, (struct sockaddr *)&peer, &size), -EBADF);
+	ck_assert_int_eq(mtsi_socket_accept(theirs, (struct sockaddr *)&peer, &size), -EINVAL);
+}
+END_TEST
+
+START_TEST(receiving)
+{
+	char bytes[16];
+	ck_assert_int_eq(mtsi_socket_receive_now(ours, bytes, sizeof(bytes)), -EAGAIN);
+	ck_assert_int_eq(write(theirs, "hello", 5), 5);
+	ck_assert_int_eq(mtsi_socket_receive(ours, bytes, 2), 2);
+	ck_assert_uint_eq(mtsi_socket_unread(ours), 3);
+	ck_assert_int_eq(mtsi_socket_receive_now(ours, bytes + 2, sizeof(bytes) - 2), 3);
+	ck_assert_mem_eq(bytes, "hello", 5);
+	ck_assert_uint_eq(mtsi_socket_unread(ours), 0);
+	ck_assert_int_eq(shutdown(theirs, SHUT_WR), 0);
+	ck_assert_int_eq(mtsi_socket_receive(ours, bytes, sizeof(bytes)), 0);
+	ck_assert_int_eq(mtsi_socket_receive_now(ours, bytes, sizeof(bytes)), 0);
+	ck_assert_int_eq(mtsi_socket_receive(-1, bytes, sizeof(bytes)), -EBADF);
+}
+END_TEST
+
+START_TEST(sending)
+{
+	char bytes[16];
+	struct iovec one = {(char[]){'a', 'b', 'c'}, 3};
+	struct iovec three[3] = {{(char[]){'d'}, 1}, {NULL, 0}, {(char[]){'e', 'f'}, 2}};
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1), 3);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3), 3);
+	ck_assert_int_eq(recv(theirs, bytes, 6, MSG_WAITALL), 6);
+	ck_assert_mem_eq(bytes, "abcdef", 6);
+	mtsi_socket_shut_sending(ours);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1), -EPIPE); /* and no SIGPIPE */
+	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3), -EPIPE);
+	ck_assert_int_eq(recv(theirs, bytes, 1, 0), 0);
+}
+END_TEST
+
+/* Until the socket is full, and again once the peer has read. */
+START_TEST(sending_more_than_it_takes)
+{
+	static char bytes[100000];
+	struct iovec piece = {bytes, sizeof(bytes)};
+	size_t sent = 0;
+	ssize_t count;
+	while ((count = mtsi_socket_send_now(ours, &piece, 1)) > 0) {
+		sent += (size_t)count;
+	}
+	ck_assert_int_eq(count, -EAGAIN);
+	ck_assert_uint_gt(mtsi_socket_unacknowledged(ours), 0);
+	ck_assert_uint_gt(mtsi_socket_unsent(ours), 0);
+	while (sent > 0) {
+		const ssize_t got = recv(theirs, bytes, sizeof(bytes), 0);
+		ck_assert_int_gt(got, 0);
+		sent -= (size_t)got;
+	}
+	mtsi_socket_wait_writable(ours);
+	ck_assert_int_gt(mtsi_socket_send_now(ours, &piece, 1), 0);
+}
+END_TEST
+
+/* What there is to lose is told exactly. */
+START_TEST(nothing_left_to_acknowledge)
+{
+	struct iovec piece = {(char[]){'x'}, 1};
+	char byte;
+	ck_assert_uint_eq(mtsi_socket_unacknowledged(ours), 0);
+	ck_assert_uint_eq(mtsi_socket_unsent(ours), 0);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1), 1);
+	ck_assert_int_eq(recv(theirs, &byte, 1, 0), 1);
+	while (mtsi_socket_unacknowledged(ours) > 0) {
+		poll(NULL, 0, 1);
+	}
+	ck_assert_uint_eq(mtsi_socket_unsent(ours), 0);
+	ck_assert_uint_eq(mtsi_socket_unacknowledged(-1), 0);
+	ck_assert_uint_eq(mtsi_socket_unread(-1), 0);
+	ck_assert_uint_eq(mtsi_socket_unsent(-1), 0);
+}
+END_TEST
+
+START_TEST(how_the_peer_stands)
+{
+	char bytes[4];
+	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_SENDING);
+	ck_assert_int_eq(mtsi_socket_state(ours), MTSI_SOCKET_ALIVE);
+	mtsi_socket_shut_receiving(ours);
+	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_SENDING);
+	ck_assert_int_eq(write(theirs, "abc", 3), 3);
+	while (mtsi_socket_unread(ours) < 3) {
+	}
+	ck_assert_int_eq(shutdown(theirs, SHUT_WR), 0);
+	while (mtsi_socket_peer(ours) == MTSI_PEER_SENDING) {
+	}
+	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_FINISHED);
+	ck_assert_int_eq(mtsi_socket_state(ours), MTSI_SOCKET_HALF_CLOSED);
+	ck_assert_int_eq(mtsi_socket_receive(ours, bytes, sizeof(bytes)), 3);
+	mtsi_socket_shut_sending(ours);
+	while (mtsi_socket_peer(ours) == MTSI_PEER_FINISHED) {
+	}
+	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_CLOSED);
+	ck_assert_int_eq(mtsi_socket_state(ours), MTSI_SOCKET_DEAD);
+}
+END_TEST
+
+START_TEST(a_reset)
+{
+	char byte;
+	struct iovec piece = {&byte, 1};
+	peer_reset(theirs);
+	theirs = -1;
+	wait_for_input(ours);
+	ck_assert_int_eq(mtsi_socket_state(ours), MTSI_SOCKET_DEAD);
+	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_CLOSED);
+	ck_assert_int_eq(mtsi_socket_receive(ours, &byte, 1), -ECONNRESET);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1), -EPIPE);
+	mtsi_socket_wait_writable(ours);
+}
+END_TEST
+
+START_TEST(sockets_other_than_tcp)
+{
+	int pair[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(mtsi_socket_peer(pair[0]), MTSI_PEER_UNKNOWN);
+	ck_assert_int_eq(mtsi_socket_state(pair[0]), MTSI_SOCKET_ALIVE);
+	ck_assert_int_eq(write(pair[1], "abc", 3), 3);
+	ck_assert_uint_eq(mtsi_socket_unread(pair[0]), 3);
+	close(pair[1]);
+	ck_assert_int_eq(mtsi_socket_state(pair[0]), MTSI_SOCKET_DEAD);
+	close(pair[0]);
+}
+END_TEST
+
+static struct gate received = GATE;
+static ssize_t result;
+
+static void *receive(void *unused)
+{
+	char byte;
+	result = mtsi_socket_receive(ours, &byte, 1);
+	gate_add(&received);
+	return unused;
+}
+
+/* Either way of shutting down wakes whoever waits, or is about to. */
+START_TEST(shutting_down_wakes)
+{
+	pthread_t receiver;
+	ck_assert_int_eq(pthread_create(&receiver, NULL, receive, NULL), 0);
+	poll(NULL, 0, _i % 2); /* it waits already, or not yet */
+	if (_i < 2) {
+		mtsi_socket_shut_receiving(ours);
+	} else {
+		mtsi_socket_shut(ours);
+	}
+	gate_wait(&received, 1);
+	ck_assert_int_eq(pthread_join(receiver, NULL), 0);
+	ck_assert_int_eq(result, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("socket");
+	TCase *cases = tcase_create("socket");
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 120);
+	tcase_add_test(cases, accepted_sockets);
+	tcase_add_test(cases, receiving);
+	tcase_add_test(cases, sending);
+	tcase_add_test(cases, sending_more_than_it_takes);
+	tcase_add_test(cases, nothing_left_to_acknowledge);
+	tcase_add_test(cases, how_the_peer_stands);
+	tcase_add_test(cases, a_reset);
+	tcase_add_test(cases, sockets_other_than_tcp);
+	tcase_add_loop_test(cases, shutting_down_wakes, 0, 4);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
