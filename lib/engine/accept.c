@@ -5,7 +5,8 @@
  * What accept(2) can fail with comes in three kinds: the connection's own trouble, already past,
  * which costs one turn of the loop; a shortage on this machine, after which the listeners rest
  * (door.c), once lingering sockets, which can spare theirs, have been closed; and anything else,
- * which is treated as a shortage too, since it must neither spin nor end the server.
+ * which is treated as a shortage too, since it must neither spin nor end the server. A whole batch
+ * of nothing but trouble is a shortage as well.
  *
  * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
  * early.
@@ -85,7 +86,8 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 	uint64_t freed;
 	const size_t room = mtsi_door_room(server, &freed);
 	int result = 0;
-	for (int tries = 0; tries < BATCH && count < room; tries++) {
+	int tries;
+	for (tries = 0; tries < BATCH && count < room; tries++) {
 		struct mts_client *client = accept_one(server, listener, &result);
 		if (client != NULL) {
 			mtsi_door_enter(server);
@@ -104,5 +106,7 @@ void mtsi_accept(struct mts_server *server, uint64_t tag)
 	}
 	if (result != 0 && result != -EAGAIN && !about_the_connection(result)) {
 		failed(server, result, freed);
+	} else if (count == 0 && tries == BATCH) {
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
 	}
 }

@@ -21,7 +21,7 @@
 
 #include "support.h"
 
-enum { CONTENDERS = 3, ROUNDS = 300 };
+enum { CONTENDERS = 3, ROUNDS = 2000, STEPS = 40, STEP = 500 };
 
 struct arena {
 	pthread_barrier_t barrier; /* the contenders and the judge */
@@ -85,11 +85,15 @@ static void meet(struct arena *arena)
 	(void)pthread_barrier_wait(&arena->barrier);
 }
 
-static void wait_for_the_others(struct arena *arena, int round)
+/* From round to round one starts a little later after the other, so that their steps meet anywhere. */
+static void start_in_step(struct arena *arena, int round, int number)
 {
 	atomic_fetch_add(&arena->ready, 1);
 	while (atomic_load(&arena->ready) < (round + 1) * CONTENDERS) {
 		(void)sched_yield();
+	}
+	for (int i = round % STEPS * STEP * number; i > 0; i--) {
+		(void)atomic_load(&arena->ready);
 	}
 }
 
@@ -100,7 +104,7 @@ static void *contend(void *argument)
 	for (int round = 0; round < ROUNDS; round++) {
 		mts_server *server = mts_server_create(echo, NULL);
 		meet(arena);
-		wait_for_the_others(arena, round);
+		start_in_step(arena, round, self->number);
 		arena->results[self->number] = mts_server_listen(server, address);
 		meet(arena); /* to be judged */
 		meet(arena);

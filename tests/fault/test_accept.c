@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "engine/keeper.h"
 #include "engine/server.h"
 #include "os/clock.h"
 
@@ -16,6 +17,7 @@ static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL};
 static const int troubles[] = {ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN,
 	ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT};
 
+enum { A_FEW = 50, A_BATCH = 64 }; /* connections that are tried in one go */
 enum { SHORTAGES = sizeof(shortages) / sizeof(shortages[0]) };
 enum { TROUBLES = sizeof(troubles) / sizeof(troubles[0]) };
 
@@ -153,9 +155,33 @@ START_TEST(a_connections_trouble_is_passed_over)
 	struct scene scene;
 	scene_make(&scene, scene_echo);
 	scene_start(&scene);
-	want_accepted_at_once(&scene, troubles[_i], 200);
-	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 200);
+	want_accepted_at_once(&scene, troubles[_i], A_FEW);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), A_FEW);
 	ck_assert_int_eq(gate_count(&scene.logs[MTS_LOG_ERR]), 0);
+	scene_end(&scene);
+}
+END_TEST
+
+/* Not when there is nothing else, as when a policy of the system forbids accept: that must not spin. */
+START_TEST(trouble_without_end_is_a_shortage)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	fault_clock_stop(true);
+	fault_fail(FAULT_ACCEPT, troubles[_i], 0, FAULT_FOREVER);
+	const int peer = peer_connect(scene.server, 0);
+	fault_wait_hits(FAULT_ACCEPT, A_FEW);
+	fault_clear(FAULT_EPOLL_WAIT);
+	for (uint32_t i = 1; i <= 20; i++) {
+		mtsi_keeper_wake(scene.server);
+		fault_wait_count(FAULT_EPOLL_WAIT, i);
+	}
+	ck_assert_uint_le(fault_hits(FAULT_ACCEPT), 2 * A_BATCH);
+	fault_clear(FAULT_ACCEPT);
+	fault_clock_stop(false);
+	scene_ask(peer, "in after all");
+	close(peer);
 	scene_end(&scene);
 }
 END_TEST
@@ -225,6 +251,7 @@ int main(void)
 	tcase_add_test(cases, a_client_that_closes_meanwhile);
 	tcase_add_test(cases, a_lingerer_is_evicted_first);
 	tcase_add_loop_test(cases, a_connections_trouble_is_passed_over, 0, TROUBLES);
+	tcase_add_loop_test(cases, trouble_without_end_is_a_shortage, 0, TROUBLES);
 	tcase_add_test(cases, a_signal_is_passed_over);
 	tcase_add_test(cases, no_memory_for_the_client);
 	tcase_add_loop_test(cases, stop_in_a_pause, 0, SHORTAGES);
