@@ -54,9 +54,10 @@ static void dispatch(struct mts_server *server, const struct mtsi_poll_event *ev
 	if (tag == MTSI_WAKE_TAG) {
 		mtsi_wake_clear(atomic_load(&server->wake));
 	} else if (mtsi_listeners_tag(&server->listeners, tag)) {
-		mtsi_accept(server, tag);
-		if ((event->events & MTSI_POLL_HUP) != 0) {
+		if ((event->events & (MTSI_POLL_HUP | MTSI_POLL_RDHUP)) != 0) {
 			mtsi_listeners_bury(server, tag);
+		} else {
+			mtsi_accept(server, tag);
 		}
 	} else {
 		client_event(server, tag);

@@ -290,7 +290,8 @@ void mtsi_listeners_arm(struct mts_server *server, bool armed)
 	for (size_t i = 0; i < listeners->count; i++) {
 		const struct mtsi_listener *listener = &listeners->list[i];
 		if (!atomic_load(&listener->dead)) {
-			(void)mtsi_poll_change(server->poll, listener->fd, armed ? MTSI_POLL_IN : 0, i + 1);
+			(void)mtsi_poll_change(
+				server->poll, listener->fd, armed ? MTSI_POLL_IN | MTSI_POLL_RDHUP : 0, i + 1);
 		}
 	}
 }
