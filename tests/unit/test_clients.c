@@ -14,7 +14,7 @@
 #include "../api/support.h"
 #include "engine/server.h"
 
-enum { MANY = 1000, ROUNDS = 20000, FINDERS = 3 };
+enum { MANY = 1000, ROUNDS = 5000, FINDERS = 3 };
 
 static mts_server *server;
 

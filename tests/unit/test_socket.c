@@ -171,7 +171,7 @@ END_TEST
 
 START_TEST(a_reset)
 {
-	char byte;
+	char byte = 0;
 	struct iovec piece = {&byte, 1};
 	peer_reset(theirs);
 	theirs = -1;
