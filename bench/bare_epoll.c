@@ -2,7 +2,7 @@
  * The other yardstick: one thread, one level-triggered epoll, straight on the sockets.
  *
  * This is the cheapest known way to serve handlers that never block, and useless for those that
- * do; it marks the floor.  A client is registered once, the event carries its descriptor and no
+ * do (they run right here, and everybody waits); it marks the floor.  A client is registered once, the event carries its descriptor and no
  * other state exists.  A reply that the socket does not take at once is waited for right here:
  * the loads of this benchmark never get that far, and a real loop would need the output queue
  * that this one is meant to be without.
@@ -54,6 +54,9 @@ static void serve(int fd)
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return;
+	}
+	if (got > 0) {
+		contract_work(&contract, buffer, (size_t)got);
 	}
 	if (got > 0 && !contract.hello) {
 		if (contract_send_all(fd, buffer, (size_t)got) == 0) {

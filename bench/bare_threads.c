@@ -40,6 +40,7 @@ static void *serve(void *argument)
 	ssize_t got;
 
 	while ((got = receive(fd, buffer, sizeof(buffer))) > 0) {
+		contract_work(&contract, buffer, (size_t)got);
 		if (contract.hello) {
 			(void)contract_send_all(fd, CONTRACT_HELLO, sizeof(CONTRACT_HELLO) - 1);
 			break;

@@ -1,6 +1,7 @@
 /*
  * The part that all benchmarked servers share, so that they differ only in what is compared:
- * the options, the listening socket, the announcement of the port and a send that completes.
+ * the options, the listening socket, the announcement of the port, a send that completes, and what
+ * a marked request costs.
  *
  * A server is a process of its own: it must have no part in what the generator costs.  Its port
  * is chosen by the kernel, since a fixed one may be taken, and is told through standard output,
@@ -8,6 +9,11 @@
  *
  * TCP_NODELAY is set once on the listener; Linux hands it down to every accepted socket, which
  * spares the yardsticks a system call per client.  They are meant to be hard to beat.
+ *
+ * Work is marked in the request rather than drawn by the server, so that the generator knows which
+ * replies had to be slow, and all servers get the same ones.  Burning goes by the thread's own CPU
+ * clock: a loop that was calibrated would burn less while others hold the CPU, and by the time of
+ * day a preempted handler would cost nothing.
  */
 #include "contract.h"
 
@@ -15,10 +21,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+
+#define SPINS_PER_LOOK 5000
 
 static _Noreturn void fail(const char *what)
 {
@@ -60,7 +70,8 @@ int contract_option(struct contract *contract, int argc, char **argv, int *index
 		const char *mode = contract_value(argc, argv, index);
 
 		contract->hello = strcmp(mode, "hello") == 0;
-		if (!contract->hello && strcmp(mode, "echo") != 0) {
+		contract->lines = strcmp(mode, "lines") == 0;
+		if (!contract->hello && !contract->lines && strcmp(mode, "echo") != 0) {
 			contract_usage(argv[0], mode);
 		}
 		return 1;
@@ -69,7 +80,58 @@ int contract_option(struct contract *contract, int argc, char **argv, int *index
 		contract->port = (unsigned)contract_number(argc, argv, index, 65535);
 		return 1;
 	}
+	if (strcmp(argv[*index], "--sleep") == 0) {
+		contract->sleep_us = contract_number(argc, argv, index, 60000000);
+		return 1;
+	}
+	if (strcmp(argv[*index], "--burn") == 0) {
+		contract->burn_us = contract_number(argc, argv, index, 60000000);
+		return 1;
+	}
 	return 0;
+}
+
+static uint64_t thread_cpu(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+void contract_burn(unsigned long microseconds)
+{
+	uint64_t end = thread_cpu() + microseconds * UINT64_C(1000);
+
+	/* This clock is a system call: mostly spinning in between leaves it user time, as real work
+	 * would be. */
+	while (thread_cpu() < end) {
+		volatile unsigned spins = SPINS_PER_LOOK;
+
+		while (spins > 0) {
+			spins--;
+		}
+	}
+}
+
+void contract_work(const struct contract *contract, const void *request, size_t size)
+{
+	const char *bytes = request;
+
+	if (size <= CONTRACT_MARK_AT || bytes[CONTRACT_MARK_AT] != CONTRACT_MARK) {
+		return;
+	}
+	if (contract->burn_us > 0) {
+		contract_burn(contract->burn_us);
+	}
+	if (contract->sleep_us > 0) {
+		struct timespec left = {.tv_sec = (time_t)(contract->sleep_us / 1000000u),
+			.tv_nsec = (long)(contract->sleep_us % 1000000u) * 1000};
+
+		while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+			continue;
+		}
+	}
 }
 
 int contract_listen(const struct contract *contract, int flags)

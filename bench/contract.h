@@ -1,6 +1,7 @@
 /*
- * What every benchmarked server does the same way: `--mode echo|hello --port N`, a line
- * `port N` on its standard output once it listens on 127.0.0.1, and to end on SIGTERM.
+ * What every benchmarked server does the same way: `--mode echo|hello|lines --port N`,
+ * `--sleep US --burn US`, a line `port N` on its standard output once it listens on 127.0.0.1, and
+ * to end on SIGTERM.
  */
 #ifndef BENCH_CONTRACT_H
 #define BENCH_CONTRACT_H
@@ -9,9 +10,17 @@
 
 #define CONTRACT_HELLO "Hello from the server"
 
+/* Where a request says whether it is one that costs what --sleep and --burn demand.  The byte holds
+ * something else in all others, and shorter ones are never marked. */
+#define CONTRACT_MARK_AT 16
+#define CONTRACT_MARK '!'
+
 struct contract {
 	int hello; /* reply CONTRACT_HELLO to whatever comes, then close; otherwise echo */
+	int lines; /* the echo may come in lines: for servers that frame; the others echo blocks */
 	unsigned port; /* 0: any */
+	unsigned long sleep_us; /* what a marked request costs */
+	unsigned long burn_us;
 };
 
 /* Takes one option off the command line.  1: it was one of the contract's, *index now names its
@@ -28,6 +37,12 @@ _Noreturn void contract_usage(const char *program, const char *option);
 /* A listening socket, flags SOCK_CLOEXEC and what else is given (SOCK_NONBLOCK), with TCP_NODELAY
  * on, which the accepted sockets inherit.  Ends the program when that fails. */
 int contract_listen(const struct contract *contract, int flags);
+
+/* Does what a marked request demands, in the thread that calls; nothing for the others. */
+void contract_work(const struct contract *contract, const void *request, size_t size);
+
+/* CPU time of the calling thread, whoever else runs meanwhile. */
+void contract_burn(unsigned long microseconds);
 
 /* Prints the line with the port, which contract_port finds out. */
 void contract_announce(unsigned port);

@@ -3,7 +3,8 @@
  *
  * It is a thread per client as bare_threads is, but each reply waits until a set time after its
  * request arrived, every so-and-so-many replies (counted over all clients) until a longer one,
- * and may burn a set amount of CPU first.  It can also misbehave on purpose: reply something
+ * and may burn a set amount of CPU first.  It honours marked requests as all servers do, and can be
+ * cold: slower for a set time from the first marked request on.  It can also misbehave on purpose: reply something
  * else, reply half and close, or close its listener once the port is told.  The generator must
  * see each of these as what it is; selftest.sh holds it to that.
  *
@@ -29,17 +30,20 @@ static unsigned long delay_us; /* all of these: written before the first thread 
 static unsigned long slow_us;
 static unsigned long slow_every;
 static unsigned long burn_us;
+static unsigned long cold_ms;
+static unsigned long cold_us;
 static unsigned long wrong_every;
 static unsigned long short_every;
 static unsigned long silent_every;
 static int refuse;
 static atomic_ulong replies;
+static atomic_ullong first_marked; /* when it came; 0: not yet */
 
-static uint64_t now(clockid_t clock)
+static uint64_t now(void)
 {
 	struct timespec time;
 
-	clock_gettime(clock, &time);
+	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
@@ -53,29 +57,34 @@ static void sleep_until(uint64_t when)
 	}
 }
 
-static void burn(void)
-{
-	uint64_t end = now(CLOCK_THREAD_CPUTIME_ID) + burn_us * MICROSECOND;
-
-	while (now(CLOCK_THREAD_CPUTIME_ID) < end) {
-		continue;
-	}
-}
-
 static int due(unsigned long number, unsigned long every)
 {
 	return every > 0 && number % every == 0;
 }
 
+static int is_cold(const char *data, size_t size, uint64_t arrived)
+{
+	unsigned long long never = 0;
+
+	if (cold_ms == 0 || size <= CONTRACT_MARK_AT || data[CONTRACT_MARK_AT] != CONTRACT_MARK) {
+		return 0;
+	}
+	atomic_compare_exchange_strong(&first_marked, &never, arrived);
+	return arrived < atomic_load(&first_marked) + cold_ms * 1000 * MICROSECOND;
+}
+
 /* -1: the client is to be closed. */
 static int reply(int fd, char *data, size_t size)
 {
-	uint64_t arrived = now(CLOCK_MONOTONIC);
+	uint64_t arrived = now();
 	unsigned long number = atomic_fetch_add(&replies, 1) + 1;
 	unsigned long delay = due(number, slow_every) ? slow_us : delay_us;
 
+	if (is_cold(data, size, arrived)) {
+		delay = cold_us;
+	}
 	if (burn_us > 0) {
-		burn();
+		contract_burn(burn_us);
 	}
 	if (delay > 0) {
 		sleep_until(arrived + delay * MICROSECOND);
@@ -103,6 +112,7 @@ static void *serve(void *argument)
 	while ((got = recv(fd, buffer, sizeof(buffer), 0)) > 0) {
 		size_t size = (size_t)got;
 
+		contract_work(&contract, buffer, size);
 		if (contract.hello) {
 			size = sizeof(CONTRACT_HELLO) - 1;
 			memcpy(buffer, CONTRACT_HELLO, size);
@@ -125,6 +135,8 @@ static void parse(int argc, char **argv)
 		{"--slow-us", &slow_us},
 		{"--slow-every", &slow_every},
 		{"--burn-us", &burn_us},
+		{"--cold-ms", &cold_ms},
+		{"--cold-us", &cold_us},
 		{"--wrong-every", &wrong_every},
 		{"--short-every", &short_every},
 		{"--silent-every", &silent_every},

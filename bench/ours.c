@@ -19,19 +19,29 @@
 #include <string.h>
 
 static mts_server *server;
+static struct contract contract;
 
 static int echo(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)user;
+	contract_work(&contract, request, size);
 	mts_client_write(client, request, size);
+	return MTS_KEEP;
+}
+
+static int echo_line(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	contract_work(&contract, request, size);
+	mts_client_write(client, request, size);
+	mts_client_write(client, "\n", 1);
 	return MTS_KEEP;
 }
 
 static int hello(mts_client *client, const void *request, size_t size, void *user)
 {
-	(void)request;
-	(void)size;
 	(void)user;
+	contract_work(&contract, request, size);
 	mts_client_puts(client, CONTRACT_HELLO);
 	return MTS_CLOSE;
 }
@@ -82,13 +92,33 @@ static void announce(void)
 	contract_announce((unsigned)strtoul(colon + 1, NULL, 10));
 }
 
+static void make_server(int model, unsigned defer)
+{
+	mts_handler handler = contract.hello ? hello : contract.lines ? echo_line : echo;
+	char address[32];
+
+	server = mts_server_create(handler, NULL);
+	if (!server) {
+		exit(1);
+	}
+	snprintf(address, sizeof(address), "127.0.0.1:%u", contract.port);
+	check("log", mts_server_on_log(server, show, MTS_LOG_WARNING, NULL));
+	if (model >= 0) {
+		check("threads", mts_server_set_threads(server, model));
+	}
+	check(
+		"framing", contract.lines ? mts_server_frame_lines(server) : mts_server_frame_raw(server));
+	if (defer > 0) {
+		check("defer accept", mts_server_set_defer_accept(server, defer));
+	}
+	check("listen", mts_server_listen(server, address));
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction on_term = {.sa_handler = stop};
-	struct contract contract = {0};
-	int model = MTS_THREAD_PER_CLIENT;
 	unsigned defer = 0;
-	char address[32];
+	int model = -1;
 	int i;
 
 	for (i = 1; i < argc; i++) {
@@ -103,18 +133,7 @@ int main(int argc, char **argv)
 			contract_usage(argv[0], argv[i]);
 		}
 	}
-	server = mts_server_create(contract.hello ? hello : echo, NULL);
-	if (!server) {
-		return 1;
-	}
-	snprintf(address, sizeof(address), "127.0.0.1:%u", contract.port);
-	check("log", mts_server_on_log(server, show, MTS_LOG_WARNING, NULL));
-	check("threads", mts_server_set_threads(server, model));
-	check("framing", mts_server_frame_raw(server));
-	if (defer > 0) {
-		check("defer accept", mts_server_set_defer_accept(server, defer));
-	}
-	check("listen", mts_server_listen(server, address));
+	make_server(model, defer);
 	sigaction(SIGTERM, &on_term, NULL);
 	announce();
 	check("run", mts_server_run(server));
