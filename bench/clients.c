@@ -1,5 +1,6 @@
 /*
- * The generator: a closed loop, each client asking again as soon as it has its reply.
+ * The generator: a closed loop, each client asking again as soon as it has its reply, or by the
+ * clock, each client asking in turn.
  *
  * Clients are dealt out to one or more threads (lane.c), each with an epoll of its own and nothing
  * shared while it runs but two flags to read and two counters that it alone writes.  So reading
@@ -7,7 +8,8 @@
  * server's clock.
  *
  * A closed loop measures a server at its own pace: a stall holds back the requests that would
- * have come meanwhile, so the percentiles are those of the requests made, not of a timetable.
+ * have come meanwhile, so the percentiles are those of the requests made, not of a timetable.  By
+ * the clock, a request is left out and counted as missed when every client still waits.
  */
 #include "clients.h"
 
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,9 +32,27 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* What wakes the lane besides its clients: NULL stands for the bell, itself for its timer. */
+static int prepare_wakers(struct lane *lane)
+{
+	struct epoll_event bell = {.events = EPOLLIN, .data = {.ptr = NULL}};
+	struct epoll_event timer = {.events = EPOLLIN, .data = {.ptr = lane}};
+
+	lane->epoll = epoll_create1(EPOLL_CLOEXEC);
+	lane->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	lane->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (lane->epoll < 0 || lane->bell < 0 || lane->timer < 0) {
+		return -1;
+	}
+	return epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->bell, &bell) == 0
+			&& epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->timer, &timer) == 0
+		? 0
+		: -1;
+}
+
 static int prepare_lane(struct lane *lane, struct clients *all, unsigned index)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = NULL}};
+	int hello = all->load.shape == SHAPE_CONNECT;
 	unsigned i;
 
 	lane->all = all;
@@ -39,21 +60,17 @@ static int prepare_lane(struct lane *lane, struct clients *all, unsigned index)
 		+ (index < all->load.clients % all->load.threads);
 	lane->live = lane->count;
 	lane->slots = calloc(lane->count ? lane->count : 1, sizeof(*lane->slots));
-	lane->epoll = epoll_create1(EPOLL_CLOEXEC);
-	lane->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	lane->reply = all->load.shape == SHAPE_CONNECT ? CONTRACT_HELLO : lane->request;
-	lane->reply_size = all->load.shape == SHAPE_CONNECT ? sizeof(CONTRACT_HELLO) - 1
-														: all->load.size;
-	for (i = 0; i < CLIENTS_MAX_SIZE; i++) {
-		lane->request[i] = (char)('a' + i % 26);
-	}
-	if (!lane->slots || lane->epoll < 0 || lane->bell < 0
-		|| epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->bell, &event) != 0) {
+	lane->bins = calloc(all->load.bins ? all->load.bins : 1, sizeof(*lane->bins));
+	lane->size = request_bytes(&all->load.request);
+	lane->reply = hello ? CONTRACT_HELLO : lane->request;
+	lane->reply_size = hello ? sizeof(CONTRACT_HELLO) - 1 : lane->size;
+	request_prepare(&all->load.request, lane->request);
+	if (!lane->slots || !lane->bins || prepare_wakers(lane) != 0) {
 		return -1;
 	}
 	for (i = 0; i < lane->count; i++) {
 		lane->slots[i].fd = -1;
-		lane->slots[i].number = (uint64_t)i * all->load.threads + index;
+		lane->slots[i].id.client = (uint64_t)i * all->load.threads + index;
 	}
 	return pthread_create(&lane->thread, NULL, lane_run, lane) == 0 ? 0 : -1;
 }
@@ -92,15 +109,22 @@ int clients_ready(struct clients *clients, unsigned seconds)
 			settled += atomic_load(&clients->lanes[i].settled);
 		}
 		if (settled == clients->load.clients) {
-			atomic_store(&clients->go, 1);
-			for (i = 0; i < clients->load.threads; i++) {
-				(void)eventfd_write(clients->lanes[i].bell, 1);
-			}
 			return 0;
 		}
 		nanosleep(&pause, NULL);
 	}
 	return -1;
+}
+
+void clients_go(struct clients *clients)
+{
+	unsigned i;
+
+	atomic_store(&clients->started, now());
+	atomic_store(&clients->go, 1);
+	for (i = 0; i < clients->load.threads; i++) {
+		(void)eventfd_write(clients->lanes[i].bell, 1);
+	}
 }
 
 void clients_record(struct clients *clients, int on)
@@ -121,24 +145,36 @@ uint64_t clients_completed(const struct clients *clients)
 	return sum;
 }
 
-void clients_finish(struct clients *clients, struct hist *hist, uint64_t *errors)
+static void finish_lane(struct lane *lane, struct results *results)
+{
+	size_t i;
+
+	(void)eventfd_write(lane->bell, 1);
+	pthread_join(lane->thread, NULL);
+	hist_merge(&results->hist[0], &lane->hist[0]);
+	hist_merge(&results->hist[1], &lane->hist[1]);
+	for (i = 0; i < CLIENT_ERROR_KINDS; i++) {
+		results->errors[i] += lane->errors[i];
+	}
+	results->missed += lane->missed;
+	for (i = 0; results->bins && i < lane->all->load.bins; i++) {
+		results->bins[i] += lane->bins[i];
+	}
+	close(lane->epoll);
+	close(lane->bell);
+	close(lane->timer);
+	free(lane->bins);
+	free(lane->slots);
+}
+
+void clients_finish(struct clients *clients, struct results *results)
 {
 	unsigned i;
-	int kind;
 
 	atomic_store(&clients->stop, 1);
+	results->bins = calloc(clients->load.bins ? clients->load.bins : 1, sizeof(*results->bins));
 	for (i = 0; i < clients->load.threads; i++) {
-		struct lane *lane = &clients->lanes[i];
-
-		(void)eventfd_write(lane->bell, 1);
-		pthread_join(lane->thread, NULL);
-		hist_merge(hist, &lane->hist);
-		for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
-			errors[kind] += lane->errors[kind];
-		}
-		close(lane->epoll);
-		close(lane->bell);
-		free(lane->slots);
+		finish_lane(&clients->lanes[i], results);
 	}
 	free(clients->lanes);
 	free(clients);

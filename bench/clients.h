@@ -1,4 +1,4 @@
-/* The clients of a load: a closed loop on N connections; clients.c says how it runs. */
+/* The clients of a load: N connections and what is asked on them; clients.c says how it runs. */
 #ifndef BENCH_CLIENTS_H
 #define BENCH_CLIENTS_H
 
@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 #include "hist.h"
+#include "request.h"
 
 enum shape {
 	SHAPE_KEEP, /* connect once, then request after request */
 	SHAPE_CONNECT, /* connect, one request, read until the server closes, close; again */
-	SHAPE_IDLE /* connect, one request, then nothing */
+	SHAPE_IDLE, /* connect, one request, then nothing */
+	SHAPE_RAMP /* as keep, but measured from the second request on, which all make at once */
 };
 
 /* What can go wrong, counted each; any of them makes the run fail. */
@@ -28,16 +30,22 @@ enum client_error {
 		CLIENT_ERROR_KINDS
 };
 
-#define CLIENTS_MIN_SIZE 16
-#define CLIENTS_MAX_SIZE 16384
-
 struct load {
 	enum shape shape;
 	unsigned port;
 	unsigned clients;
 	unsigned threads;
+	unsigned rate; /* requests a second in all, by the clock; 0: each as soon as the last is done */
 	double patience; /* seconds to wait for the replies still due at the end */
-	size_t size; /* of a request, within the two limits above */
+	size_t bins; /* how many of RAMP_BIN_NS to count replies in; 0 but for SHAPE_RAMP */
+	struct request request;
+};
+
+struct results {
+	struct hist hist[2]; /* of latencies in ns: of unmarked requests, of marked ones */
+	uint64_t errors[CLIENT_ERROR_KINDS];
+	uint64_t missed; /* requests of the timetable that were not made, as all clients waited */
+	uint32_t *bins; /* load.bins counts of replies; to be freed */
 };
 
 struct clients;
@@ -45,17 +53,20 @@ struct clients;
 /* All threads of the load.  NULL, with the reason printed, when they cannot be made. */
 struct clients *clients_start(const struct load *load);
 
-/* Waits until every client had its first reply, or failed, and only then lets them ask on.  -1: some had none in time. */
+/* Waits until every client had its first reply, or failed.  -1: some had none in time. */
 int clients_ready(struct clients *clients, unsigned seconds);
+
+/* Lets them ask on, which they do not before. */
+void clients_go(struct clients *clients);
 
 /* Whether latencies are recorded from now on; they always are in SHAPE_IDLE. */
 void clients_record(struct clients *clients, int on);
 
-/* Replies so far, warm-up included. */
+/* Replies so far, warm-up included; the one to every line counts. */
 uint64_t clients_completed(const struct clients *clients);
 
-/* Lets what is under way come to its end, then ends and frees all.  Adds the latencies in ns to
- * hist and the errors to errors[CLIENT_ERROR_KINDS]. */
-void clients_finish(struct clients *clients, struct hist *hist, uint64_t *errors);
+/* Lets what is under way come to its end, then ends and frees all.  Fills in the results, which
+ * are zeroed memory before. */
+void clients_finish(struct clients *clients, struct results *results);
 
 #endif

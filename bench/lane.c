@@ -1,5 +1,5 @@
 /*
- * One thread of the generator: its clients' connections, requests and replies.
+ * One thread of the generator: its clients' requests and replies.
  *
  * A client is a slot.  It connects, asks, reads its reply to the last byte and asks again; what
  * "again" means is the load's shape.  Every request differs, by its number and its client's, and
@@ -7,29 +7,25 @@
  * wrong as a broken one.  A client that saw an error is retired, as one in a loop of errors would
  * drown the rest.
  *
- * When each connection serves one request, the port numbers matter.  The server closes first, so
- * TIME_WAIT stays on its side, and the sources are spread over 127.0.1.1 to 127.0.1.16, the port
- * chosen at connect (IP_BIND_ADDRESS_NO_PORT), so that few need be reused within a run.
+ * Whatever is sent at once, be it one request or a batch of lines, is one step here: it is timed
+ * from its sending to its last byte of reply, and only counted by its lines.
  */
 #include "lane.h"
 
-#include "contract.h"
+#include "dial.h"
+#include "ramp.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BATCH 256
-#define CONNECT_MS 10000
-#define SOURCES 16
 
 static uint64_t now(void)
 {
@@ -58,8 +54,9 @@ static void retire(struct lane *lane, struct slot *slot, enum client_error error
 
 	if (lane->errors[error]++ == 0) {
 		fprintf(stderr, "load: client %llu, request %llu: %s%s%s\n",
-			(unsigned long long)slot->number, (unsigned long long)slot->sequence, texts[error],
-			error <= CLIENT_RESET ? ": " : "", error <= CLIENT_RESET ? strerror(code) : "");
+			(unsigned long long)slot->id.client, (unsigned long long)slot->id.sequence,
+			texts[error], error <= CLIENT_RESET ? ": " : "",
+			error <= CLIENT_RESET ? strerror(code) : "");
 	}
 	if (slot->fd >= 0) {
 		close(slot->fd);
@@ -69,21 +66,6 @@ static void retire(struct lane *lane, struct slot *slot, enum client_error error
 	lane->waiting -= slot->waiting ? 1 : 0;
 	slot->waiting = 0;
 	settle(lane, slot);
-}
-
-static int new_socket(struct lane *lane)
-{
-	struct sockaddr_in source = {.sin_family = AF_INET};
-	int yes = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || lane->all->load.shape != SHAPE_CONNECT) {
-		return fd;
-	}
-	source.sin_addr.s_addr = htonl(0x7f000101u + lane->connections++ % SOURCES);
-	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
-	(void)bind(fd, (struct sockaddr *)&source, sizeof(source));
-	return fd;
 }
 
 static int watch(struct lane *lane, struct slot *slot, int how, uint32_t events)
@@ -96,59 +78,28 @@ static int watch(struct lane *lane, struct slot *slot, int how, uint32_t events)
 /* 0: under way or done; -1: failed. */
 static int start_connect(struct lane *lane, struct slot *slot)
 {
-	struct sockaddr_in server = {.sin_family = AF_INET};
-	int yes = 1;
+	const struct load *load = &lane->all->load;
 
-	server.sin_port = htons((uint16_t)lane->all->load.port);
-	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	slot->fd = new_socket(lane);
-	if (slot->fd < 0) {
-		return -1;
-	}
-	(void)setsockopt(slot->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-	if (connect(slot->fd, (struct sockaddr *)&server, sizeof(server)) != 0
-		&& errno != EINPROGRESS) {
-		return -1;
-	}
-	return 0;
-}
-
-/* Where a connect ended: its error, which is also put into errno. */
-static int connect_result(int fd)
-{
-	int error = 0;
-	socklen_t size = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
-		error = errno;
-	}
-	errno = error;
-	return error;
-}
-
-static void compose(struct lane *lane, const struct slot *slot)
-{
-	memcpy(lane->request, &slot->sequence, sizeof(slot->sequence));
-	memcpy(lane->request + 8, &slot->number, sizeof(slot->number));
+	slot->fd = dial_start(load->port, load->shape == SHAPE_CONNECT, lane->connections++);
+	return slot->fd >= 0 ? 0 : -1;
 }
 
 /* -1 when the socket did not take it; a request is small, so it takes all or none. */
 static int send_request(struct lane *lane, struct slot *slot)
 {
-	size_t size = lane->all->load.size;
 	ssize_t sent;
 
-	compose(lane, slot);
-	sent = send(slot->fd, lane->request, size, MSG_NOSIGNAL);
-	if (sent >= 0 && (size_t)sent < size) {
+	request_compose(&lane->all->load.request, slot->id, lane->request);
+	sent = send(slot->fd, lane->request, lane->size, MSG_NOSIGNAL);
+	if (sent >= 0 && (size_t)sent < lane->size) {
 		errno = EMSGSIZE;
 	}
-	return sent == (ssize_t)size ? 0 : -1;
+	return sent == (ssize_t)lane->size ? 0 : -1;
 }
 
 static void begin(struct lane *lane, struct slot *slot, uint64_t time)
 {
-	slot->sequence++;
+	slot->id.sequence++;
 	slot->started = time;
 	slot->got = 0;
 	slot->waiting = 1;
@@ -191,7 +142,7 @@ static void connect_and_ask(struct lane *lane, struct slot *slot, uint64_t time)
 static void connected(struct lane *lane, struct slot *slot)
 {
 	slot->connecting = 0;
-	if (connect_result(slot->fd) != 0) {
+	if (dial_result(slot->fd) != 0) {
 		retire(lane, slot, CLIENT_REFUSED);
 	} else if (send_request(lane, slot) != 0 || watch(lane, slot, EPOLL_CTL_MOD, EPOLLIN) != 0) {
 		retire(lane, slot, CLIENT_RESET);
@@ -201,20 +152,34 @@ static void connected(struct lane *lane, struct slot *slot)
 /* Connects and waits for it: many at once would overflow the server's queue of connections. */
 static void open_slot(struct lane *lane, struct slot *slot)
 {
-	struct pollfd writable = {.events = POLLOUT};
-	int done;
-
-	if (start_connect(lane, slot) != 0) {
-		retire(lane, slot, CLIENT_REFUSED);
-		return;
-	}
-	writable.fd = slot->fd;
-	done = poll(&writable, 1, CONNECT_MS);
-	errno = ETIMEDOUT;
-	if (done != 1 || connect_result(slot->fd) != 0
+	if (start_connect(lane, slot) != 0 || dial_wait(slot->fd) != 0
 		|| watch(lane, slot, EPOLL_CTL_ADD, EPOLLIN) != 0) {
 		retire(lane, slot, CLIENT_REFUSED);
 	}
+}
+
+static int asks_on(const struct load *load)
+{
+	return load->shape == SHAPE_KEEP || load->shape == SHAPE_RAMP;
+}
+
+static void count(struct lane *lane, const struct slot *slot, uint64_t time)
+{
+	struct clients *all = lane->all;
+	uint64_t done = atomic_load_explicit(&lane->completed, memory_order_relaxed);
+
+	if (atomic_load_explicit(&all->recording, memory_order_relaxed)) {
+		int marked = request_marked(&all->load.request, slot->id);
+
+		hist_add(&lane->hist[marked], time - slot->started);
+	}
+	if (all->load.bins > 0 && lane->going) {
+		uint64_t bin = (time - atomic_load(&all->started)) / RAMP_BIN_NS;
+
+		lane->bins[bin < all->load.bins ? bin : all->load.bins - 1]++;
+	}
+	atomic_store_explicit(
+		&lane->completed, done + all->load.request.pipeline, memory_order_relaxed);
 }
 
 static void complete(struct lane *lane, struct slot *slot)
@@ -222,13 +187,9 @@ static void complete(struct lane *lane, struct slot *slot)
 	struct clients *all = lane->all;
 	uint64_t time = now();
 
-	if (atomic_load_explicit(&all->recording, memory_order_relaxed)) {
-		hist_add(&lane->hist, time - slot->started);
-	}
+	count(lane, slot, time);
 	slot->waiting = 0;
 	lane->waiting--;
-	atomic_store_explicit(&lane->completed,
-		atomic_load_explicit(&lane->completed, memory_order_relaxed) + 1, memory_order_relaxed);
 	settle(lane, slot);
 	if (all->load.shape == SHAPE_CONNECT) {
 		close(slot->fd);
@@ -237,7 +198,7 @@ static void complete(struct lane *lane, struct slot *slot)
 	if (atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		return;
 	}
-	if (all->load.shape == SHAPE_KEEP && lane->going) {
+	if (asks_on(&all->load) && all->load.rate == 0 && lane->going) {
 		ask(lane, slot, time);
 	} else if (all->load.shape == SHAPE_CONNECT) {
 		connect_and_ask(lane, slot, time);
@@ -262,7 +223,7 @@ static void readable(struct lane *lane, struct slot *slot)
 		}
 	} else {
 		if (!until_end) {
-			compose(lane, slot);
+			request_compose(&lane->all->load.request, slot->id, lane->request);
 		}
 		if (!slot->waiting || slot->got + (size_t)got > lane->reply_size
 			|| memcmp(lane->reply + slot->got, lane->buffer, (size_t)got) != 0) {
@@ -296,6 +257,31 @@ static void begin_all(struct lane *lane)
 	}
 }
 
+/* As many requests as are due by the clock, each by the next client that does not wait. */
+static void tick(struct lane *lane)
+{
+	uint64_t due = 0;
+
+	if (read(lane->timer, &due, sizeof(due)) != (ssize_t)sizeof(due)) {
+		return;
+	}
+	for (; due > 0 && !atomic_load(&lane->all->stop); due--) {
+		struct slot *slot = NULL;
+		unsigned tries;
+
+		for (tries = 0; tries < lane->count && !slot; tries++) {
+			struct slot *next = &lane->slots[lane->turn++ % lane->count];
+
+			slot = next->fd >= 0 && !next->waiting ? next : NULL;
+		}
+		if (slot) {
+			ask(lane, slot, now());
+		} else {
+			lane->missed++;
+		}
+	}
+}
+
 static void serve_events(struct lane *lane, int timeout)
 {
 	struct epoll_event events[BATCH];
@@ -308,6 +294,8 @@ static void serve_events(struct lane *lane, int timeout)
 
 		if (!slot) {
 			(void)eventfd_read(lane->bell, &rings);
+		} else if (events[i].data.ptr == lane) {
+			tick(lane);
 		} else if (slot->connecting) {
 			connected(lane, slot);
 		} else {
@@ -316,18 +304,33 @@ static void serve_events(struct lane *lane, int timeout)
 	}
 }
 
+static void start_timer(struct lane *lane, uint64_t interval)
+{
+	struct timespec period = {
+		.tv_sec = (time_t)(interval / 1000000000u), .tv_nsec = (long)(interval % 1000000000u)};
+	struct itimerspec timer = {.it_interval = period, .it_value = period};
+
+	if (timerfd_settime(lane->timer, 0, &timer, NULL) != 0) {
+		perror("load: cannot set its timer");
+	}
+}
+
 /* Nobody asks twice before everybody was answered once: the first clients' requests would compete
  * with the accepting of the last, and the load would take longer to stand. */
 static void go_on(struct lane *lane)
 {
 	struct clients *all = lane->all;
+	unsigned rate = all->load.rate;
 	unsigned i;
 
 	if (lane->going || !atomic_load(&all->go) || atomic_load(&all->stop)) {
 		return;
 	}
 	lane->going = 1;
-	for (i = 0; all->load.shape == SHAPE_KEEP && i < lane->count; i++) {
+	if (rate > 0) {
+		start_timer(lane, UINT64_C(1000000000) * all->load.threads / rate);
+	}
+	for (i = 0; rate == 0 && asks_on(&all->load) && i < lane->count; i++) {
 		if (lane->slots[i].fd >= 0) {
 			ask(lane, &lane->slots[i], now());
 		}

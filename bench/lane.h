@@ -12,8 +12,7 @@ struct slot {
 	int fd; /* -1: retired */
 	int connecting;
 	int waiting; /* for a reply */
-	uint64_t number;
-	uint64_t sequence; /* of the latest request; from 1 */
+	struct request_id id; /* of the latest request */
 	uint64_t started;
 	size_t got; /* of the reply */
 	int settled; /* counted as such */
@@ -24,27 +23,33 @@ struct lane {
 	struct clients *all;
 	pthread_t thread;
 	int epoll;
-	int bell; /* eventfd: the loop is to look at `stop` */
+	int bell; /* eventfd: the loop is to look at `go` and `stop` */
+	int timer; /* timerfd: a request is due by the clock */
 	struct slot *slots;
 	unsigned count;
 	int going; /* has seen `go` */
 	unsigned live;
 	unsigned waiting;
 	unsigned connections; /* made so far, which picks the source address */
+	unsigned turn; /* the slot that the clock comes to next */
+	uint64_t missed;
 	atomic_ullong completed;
 	atomic_uint settled; /* slots that had their first reply, or failed */
 	uint64_t errors[CLIENT_ERROR_KINDS];
-	struct hist hist;
+	struct hist hist[2]; /* of unmarked requests, of marked ones */
+	uint32_t *bins; /* replies since `started` */
 	const char *reply; /* what is due, reply_size bytes */
 	size_t reply_size;
-	char request[CLIENTS_MAX_SIZE];
-	char buffer[CLIENTS_MAX_SIZE + 1];
+	size_t size; /* what is sent at once */
+	char request[REQUEST_MAX_SIZE];
+	char buffer[REQUEST_MAX_SIZE + 1];
 };
 
 struct clients {
 	struct load load;
 	atomic_int recording;
-	atomic_int go; /* all have had their first reply: SHAPE_KEEP may ask on */
+	atomic_ullong started; /* when that was set: */
+	atomic_int go; /* those that ask more than once may go on */
 	atomic_int stop;
 	struct lane *lanes;
 };

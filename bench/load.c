@@ -8,17 +8,20 @@
  * together right before and right after, so neither start-up nor end is in the figures.  The slow
  * readings (threads, memory) lie outside of that window, with the load still on.
  *
- * The result is one line of name=value, for run.sh to collect; "na" is a figure that cannot be
- * had.  The status is 0, or 1 when there was any error: a figure of a server that does not
+ * The ramp is the exception: there the clients have their first reply, rest for the time of the
+ * warm-up, and the window opens right before they all ask at once.
+ *
+ * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1 when there was any error: a figure of a server that does not
  * answer right is worth nothing, so it is printed but the run fails.
  */
 #include "child.h"
 #include "clients.h"
 #include "contract.h"
 #include "meter.h"
+#include "ramp.h"
+#include "report.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -37,26 +40,6 @@ struct options {
 	double seconds;
 	int pin;
 	char **command;
-};
-
-struct reading {
-	uint64_t time;
-	uint64_t server_cpu;
-	uint64_t own_cpu;
-	uint64_t requests;
-	uint64_t user;
-	uint64_t system;
-};
-
-struct figures {
-	struct reading begin;
-	struct reading end;
-	struct meter_memory memory;
-	int64_t switches; /* -1: not known */
-	uint64_t switch_requests; /* served while those were counted */
-	struct hist hist;
-	uint64_t errors[CLIENT_ERROR_KINDS];
-	uint64_t server_errors;
 };
 
 static uint64_t read_clock(clockid_t clock)
@@ -98,6 +81,7 @@ static int read_all(pid_t pid, const struct clients *clients, struct reading *re
 	return 0;
 }
 
+/* The warm-up is over when this begins, but for the ramp, where the load begins in here. */
 static int measure(
 	const struct options *options, pid_t pid, struct clients *clients, struct figures *figures)
 {
@@ -109,6 +93,9 @@ static int measure(
 	requests = clients_completed(clients);
 	clients_record(clients, 1);
 	failed |= read_all(pid, clients, &figures->begin);
+	if (options->load.shape == SHAPE_RAMP) {
+		clients_go(clients);
+	}
 	pause_for(options->seconds);
 	failed |= read_all(pid, clients, &figures->end);
 	clients_record(clients, 0);
@@ -124,6 +111,19 @@ static int measure(
 	return failed;
 }
 
+static int pin_itself(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(1, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0) {
+		perror("load: cannot pin itself");
+		return -1;
+	}
+	return 0;
+}
+
 static int run(const struct options *options, struct figures *figures)
 {
 	struct load load = options->load;
@@ -133,16 +133,9 @@ static int run(const struct options *options, struct figures *figures)
 	if (child_start(&child, options->command, options->pin ? 0 : -1) != 0) {
 		return -1;
 	}
-	if (options->pin) {
-		cpu_set_t one;
-
-		CPU_ZERO(&one);
-		CPU_SET(1, &one);
-		if (sched_setaffinity(0, sizeof(one), &one) != 0) {
-			perror("load: cannot pin itself");
-			(void)child_stop(&child);
-			return -1;
-		}
+	if (options->pin && pin_itself() != 0) {
+		(void)child_stop(&child);
+		return -1;
 	}
 	load.port = child.port;
 	clients = clients_start(&load);
@@ -151,92 +144,20 @@ static int run(const struct options *options, struct figures *figures)
 		return -1;
 	}
 	if (clients_ready(clients, READY_SECONDS) == 0) {
+		if (load.shape != SHAPE_RAMP) {
+			clients_go(clients);
+		}
 		pause_for(options->warmup);
 		if (measure(options, child.pid, clients, figures) != 0) {
 			figures->server_errors++;
 		}
 	}
-	clients_finish(clients, &figures->hist, figures->errors);
+	figures->all_requests = clients_completed(clients);
+	clients_finish(clients, &figures->results);
 	if (child_stop(&child) != 0) {
 		figures->server_errors++;
 	}
 	return 0;
-}
-
-/* A ratio as text, or "na". */
-static void print_ratio(const char *name, double above, double below, double factor)
-{
-	if (below > 0) {
-		printf(" %s=%.3f", name, above / below * factor);
-	} else {
-		printf(" %s=na", name);
-	}
-}
-
-static void print_latency(const char *name, const struct hist *hist, uint64_t ppm)
-{
-	print_ratio(name, (double)hist_quantile(hist, ppm), hist->count ? 1000 : 0, 1);
-}
-
-/* Returns how many errors there were. */
-static uint64_t print_errors(const struct options *options, const struct figures *figures)
-{
-	static const char *const names[] = {
-#define X(id, name, text) name,
-		CLIENT_ERRORS(X)
-#undef X
-	};
-	uint64_t all = figures->server_errors;
-	int kind;
-
-	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
-		all += figures->errors[kind];
-	}
-	/* Silence is an error too, however it came about. */
-	if (figures->end.requests == figures->begin.requests && options->load.shape != SHAPE_IDLE
-		&& all == 0) {
-		all = 1;
-	}
-	printf(" errors=%" PRIu64, all);
-	for (kind = 0; kind < CLIENT_ERROR_KINDS; kind++) {
-		printf(" %s=%" PRIu64, names[kind], figures->errors[kind]);
-	}
-	printf(" server_failed=%" PRIu64 "\n", figures->server_errors);
-	return all;
-}
-
-static uint64_t print(const struct options *options, const struct figures *figures)
-{
-	const struct reading *begin = &figures->begin;
-	const struct reading *end = &figures->end;
-	double requests = (double)(end->requests - begin->requests);
-	double time = (double)(end->time - begin->time);
-	double cpu = (double)(end->server_cpu - begin->server_cpu);
-	double system = (double)(end->system - begin->system);
-	double ticks = (double)(end->user - begin->user) + system;
-
-	printf("clients=%u requests=%.0f seconds=%.3f cpu_ms=%.3f", options->load.clients, requests,
-		time / 1e9, cpu / 1e6);
-	print_ratio("cpu_us_per_request", cpu, requests, 1e-3);
-	print_ratio("system_percent", system, ticks, 100);
-	print_ratio("requests_per_s", requests, time, 1e9);
-	print_latency("p50_us", &figures->hist, 500000);
-	print_latency("p99_us", &figures->hist, 990000);
-	print_latency("p999_us", &figures->hist, 999000);
-	if (figures->switches < 0) {
-		printf(" switches_per_request=na switches=na");
-	} else {
-		print_ratio(
-			"switches_per_request", (double)figures->switches, (double)figures->switch_requests, 1);
-		printf(" switches=%" PRId64, figures->switches);
-	}
-	printf(" rss_kib=%" PRIu64 " anon_kib=%" PRIu64 " exact_rss_kib=%" PRIu64
-		   " exact_anon_kib=%" PRIu64 " threads=%" PRIu64,
-		figures->memory.rss_kib, figures->memory.anon_kib, figures->memory.exact_rss_kib,
-		figures->memory.exact_anon_kib, figures->memory.threads);
-	print_ratio("generator_percent", (double)(end->own_cpu - begin->own_cpu),
-		time * options->load.threads, 100);
-	return print_errors(options, figures);
 }
 
 static double seconds_value(int argc, char **argv, int *index)
@@ -253,16 +174,64 @@ static double seconds_value(int argc, char **argv, int *index)
 
 static enum shape shape_value(int argc, char **argv, int *index)
 {
-	static const char *const names[] = {"keep", "connect", "idle"};
+	static const char *const names[] = {"keep", "connect", "idle", "ramp"};
 	const char *text = contract_value(argc, argv, index);
 	int shape;
 
-	for (shape = 0; shape < 3; shape++) {
+	for (shape = 0; shape < 4; shape++) {
 		if (strcmp(text, names[shape]) == 0) {
 			return (enum shape)shape;
 		}
 	}
 	contract_usage(argv[0], text);
+}
+
+/* 1: it was one of the load's options. */
+static int load_option(struct load *load, int argc, char **argv, int *index)
+{
+	static const char *const names[] = {
+		"--clients", "--threads", "--size", "--pipeline", "--mark", "--rate"};
+	static const unsigned long max[] = {
+		1000000, 64, REQUEST_MAX_SIZE, REQUEST_MAX_SIZE, 100, 1000000};
+	unsigned *const numbers[] = {&load->clients, &load->threads, &load->request.size,
+		&load->request.pipeline, &load->request.mark, &load->rate};
+	size_t option;
+
+	for (option = 0; option < sizeof(names) / sizeof(*names); option++) {
+		if (strcmp(argv[*index], names[option]) == 0) {
+			*numbers[option] = (unsigned)contract_number(argc, argv, index, max[option]);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Ends the program when the options do not go together. */
+static void complete_load(struct options *options, const char *program)
+{
+	struct load *load = &options->load;
+	const struct request *request = &load->request;
+	size_t least = request->mark > 0 ? REQUEST_MIN_MARKED : REQUEST_MIN_SIZE;
+
+	if (request->pipeline > 1) {
+		least++; /* for the LF */
+	}
+	if (load->clients == 0 || load->threads == 0 || request->size < least
+		|| request->pipeline == 0) {
+		contract_usage(program, "a number is too small");
+	}
+	if (request_bytes(request) > REQUEST_MAX_SIZE) {
+		contract_usage(program, "too much at once");
+	}
+	if (request->pipeline > 1 && (request->mark > 0 || load->shape == SHAPE_CONNECT)) {
+		contract_usage(program, "--pipeline goes with neither --mark nor --shape connect");
+	}
+	if (load->rate > 0 && load->shape != SHAPE_KEEP) {
+		contract_usage(program, "--rate goes with --shape keep only");
+	}
+	if (load->shape == SHAPE_RAMP) {
+		load->bins = (size_t)(options->seconds * 1e9 / RAMP_BIN_NS);
+	}
 }
 
 static void parse(struct options *options, int argc, char **argv)
@@ -273,12 +242,8 @@ static void parse(struct options *options, int argc, char **argv)
 	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strcmp(argv[i], "--shape") == 0) {
 			load->shape = shape_value(argc, argv, &i);
-		} else if (strcmp(argv[i], "--clients") == 0) {
-			load->clients = (unsigned)contract_number(argc, argv, &i, 1000000);
-		} else if (strcmp(argv[i], "--threads") == 0) {
-			load->threads = (unsigned)contract_number(argc, argv, &i, 64);
-		} else if (strcmp(argv[i], "--size") == 0) {
-			load->size = contract_number(argc, argv, &i, CLIENTS_MAX_SIZE);
+		} else if (load_option(load, argc, argv, &i)) {
+			continue;
 		} else if (strcmp(argv[i], "--warmup") == 0) {
 			options->warmup = seconds_value(argc, argv, &i);
 		} else if (strcmp(argv[i], "--seconds") == 0) {
@@ -294,9 +259,7 @@ static void parse(struct options *options, int argc, char **argv)
 	if (i + 1 >= argc) {
 		contract_usage(argv[0], "no server: -- COMMAND is missing");
 	}
-	if (load->clients == 0 || load->threads == 0 || load->size < CLIENTS_MIN_SIZE) {
-		contract_usage(argv[0], "a number is too small");
-	}
+	complete_load(options, argv[0]);
 	options->command = argv + i + 1;
 }
 
@@ -304,7 +267,11 @@ int main(int argc, char **argv)
 {
 	static struct figures figures;
 	struct options options = {
-		.load = {.shape = SHAPE_KEEP, .clients = 1, .threads = 1, .size = 32, .patience = 3},
+		.load = {.shape = SHAPE_KEEP,
+			.clients = 1,
+			.threads = 1,
+			.patience = 3,
+			.request = {.size = 32, .pipeline = 1}},
 		.warmup = 0.5,
 		.seconds = 2,
 	};
@@ -319,5 +286,5 @@ int main(int argc, char **argv)
 	if (run(&options, &figures) != 0) {
 		return 1;
 	}
-	return print(&options, &figures) == 0 ? 0 : 1;
+	return report(&options.load, &figures) == 0 ? 0 : 1;
 }
