@@ -89,6 +89,37 @@ hello_delay() {
 burnt() {
 	within cpu_us_per_request 200 245
 }
+# Four threads on fewer CPUs: what a preempted one burns must not depend on its waiting.
+burnt_when_marked() {
+	within cpu_us_per_request 2000 2200
+}
+marks_apart() {
+	within fast_p99_us 0 6000
+	within slow_p50_us 10000 12500
+	within p99_us 10000 16000
+	value fast | awk -v slow="$(value slow)" '{ exit !(slow * 15 > $1 + slow && slow * 7 < $1 + slow) }' \
+		|| why="$why; $(value slow) marked beside $(value fast), expected one in 10"
+}
+by_the_clock() {
+	within requests_per_s 195 205
+	within missed 0 2
+}
+# The reply takes two and a half of the clock's steps, so only each third one is taken.
+clock_too_fast() {
+	within requests_per_s 62 70
+	within missed 40 90
+}
+lines_together() {
+	within p50_us 2000 2600
+	within requests_per_s 48000 64000 # four times 32 in 2.1 ms
+}
+# Cold until 200 ms, and the last cold request takes until 240.
+slow_ramp() {
+	within ramp_ms 230 300
+}
+no_ramp() {
+	within ramp_ms 10 35
+}
 
 "$bin/hist_test" || failed=1
 delays="--delay-us 2000 --slow-us 20000"
@@ -102,6 +133,23 @@ timed "a connection each" hello_delay --shape connect --clients 4 --seconds 0.2 
 	-- --mode hello --delay-us 2000
 timed "200 us burnt" burnt --clients 2 --seconds 0.3 -- --burn-us 200
 
+timed "2 ms burnt when marked" burnt_when_marked --clients 4 --mark 100 --seconds 0.3 \
+	-- --burn 2000
+timed "one in 10 marked" marks_apart --clients 8 --mark 10 --seconds 0.4 \
+	-- --delay-us 1000 --sleep 10000
+timed "200 a second" by_the_clock --clients 2 --rate 200 --seconds 0.5 -- --delay-us 1000
+timed "200 a second, but slow" clock_too_fast --rate 200 --seconds 0.5 -- --delay-us 12500
+timed "lines together" lines_together --clients 4 --pipeline 32 --size 24 --seconds 0.2 \
+	-- --mode lines --delay-us 2000
+ramp="--shape ramp --clients 16 --mark 100 --seconds 0.6"
+# shellcheck disable=SC2086
+{
+	timed "cold for 200 ms" slow_ramp $ramp -- --delay-us 10000 --cold-ms 200 --cold-us 80000
+	timed "warm at once" no_ramp $ramp -- --delay-us 10000
+}
+
+misbehaves "a wrong line" wrong --clients 4 --pipeline 32 --size 24 --warmup 0.02 --seconds 0.1 \
+	-- --mode lines --wrong-every 500
 misbehaves "a wrong reply" wrong --clients 4 --warmup 0.02 --seconds 0.1 -- --wrong-every 500
 misbehaves "half a reply" short --clients 4 --warmup 0.02 --seconds 0.1 -- --short-every 500
 misbehaves "no reply" lost --clients 4 --warmup 0.02 --seconds 0.1 -- --silent-every 500
