@@ -26,7 +26,7 @@ set -u
 yardstick=bare_threads
 servers="bare_threads bare_epoll ours ours_on_demand ours_defer go_net"
 full_servers="bare_threads bare_epoll ours ours_per_client ours_on_demand ours_defer go_net"
-quick_loads="pingpong-1 pingpong-64 pingpong-1000 paced-30 connect-64 pipeline-64 block0-64 block1-64 \
+quick_loads="pingpong-1 pingpong-64 pingpong-1000 paced-30 connect-64 pipeline-64 block1-64 \
 	ramp-1000 idle-1000"
 loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-64 paced-30 connect-64 \
 	pipeline-64 block0-64 block1-64 block100-1000 ramp-1000 idle-10000"
@@ -61,7 +61,7 @@ describe_load() {
 	warmup=$((window / 4 < 500 ? window / 4 : 500))
 	case $1 in
 	idle-*) warmup=$rest_ms window=$((window < rest_ms ? rest_ms : window)) ;;
-	ramp-*) warmup=$rest_ms window=$((window < 600 ? 600 : window)) ;;
+	ramp-*) warmup=$rest_ms window=$((window < ramp_ms ? ramp_ms : window)) ;;
 	esac
 	options="$options --clients $clients --size 32"
 }
@@ -94,6 +94,7 @@ goes_with() {
 rounds=${ROUNDS:-3}
 seconds=${SECONDS_PER:-0.8}
 rest_ms=1000  # at rest before and while it is measured
+ramp_ms=600   # until the full rate has shown itself
 paced_ms=2000 # few requests a second take some time to be many
 pin=''
 syscalls=''
@@ -101,8 +102,8 @@ placement="nothing pinned"
 for argument in "$@"; do
 	case $argument in
 	--quick)
-		rounds=${ROUNDS:-1} seconds=${SECONDS_PER:-0.2} rest_ms=200 paced_ms=1000
-		loads=$quick_loads
+		rounds=${ROUNDS:-1} seconds=${SECONDS_PER:-0.15} rest_ms=150 paced_ms=500
+		ramp_ms=400 loads=$quick_loads
 		;;
 	--full)
 		rounds=${ROUNDS:-5} seconds=${SECONDS_PER:-2} rest_ms=2000
