@@ -76,7 +76,7 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 
 static int flush(mts_client *client)
 {
-	return client->worker == NULL ? -EPIPE : mtsi_output_flush(client->worker);
+	return client->worker == NULL ? -EPIPE : mtsi_output_flush(client->worker, true);
 }
 
 int mts_client_flush(mts_client *client)

@@ -26,14 +26,11 @@ int mts_server_set_threads(mts_server *server, int model)
 	if (result != 0) {
 		return result;
 	}
-	switch (model) {
-	case MTS_THREAD_PER_CLIENT:
-		return 0;
-	case MTS_THREAD_ON_DEMAND:
-		return mtsi_fail(server, -ENOTSUP, "threads on demand are not available yet");
-	default:
+	if (model != MTS_THREAD_PER_CLIENT && model != MTS_THREAD_ON_DEMAND) {
 		return mtsi_fail(server, -EINVAL, "%d is no thread model", model);
 	}
+	server->options.model = model;
+	return 0;
 }
 
 int mts_server_set_max_threads(mts_server *server, unsigned threads)

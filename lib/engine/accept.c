@@ -9,7 +9,8 @@
  * of nothing but trouble is a shortage as well.
  *
  * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
- * early.
+ * early. The listeners' lock is held over a batch, which does not wait for anything: so a stop that
+ * has closed them under that lock knows that no client comes any more.
  */
 #include "engine/accept.h"
 
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include "engine/client.h"
+#include "engine/line.h"
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
@@ -45,12 +47,15 @@ static bool about_the_connection(int result)
 	}
 }
 
+/* What ended a batch. */
+struct outcome {
+	int result; /* the last failure, or 0 */
+	int tries;
+};
+
 static void failed(struct mts_server *server, int result, uint64_t freed)
 {
 	mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
-	if (about_the_connection(result)) {
-		return;
-	}
 	mtsi_log(server, MTSI_LOG_ACCEPT, "cannot accept: %s", strerror(-result));
 	if (!mtsi_linger_evict(server)) {
 		mtsi_door_pause(server, mtsi_clock_now(), freed);
@@ -77,36 +82,45 @@ static struct mts_client *accept_one(struct mts_server *server, int listener, in
 	return client;
 }
 
-void mtsi_accept(struct mts_server *server, uint64_t tag)
+/* Takes a batch: how many, and what ended it. */
+static size_t take_batch(struct mts_server *server, int listener, size_t room,
+	struct mtsi_line *found, struct outcome *outcome)
 {
-	const int listener = server->listeners.list[tag - 1].fd;
-	struct mts_client *first = NULL;
-	struct mts_client **end = &first;
 	size_t count = 0;
-	uint64_t freed;
-	const size_t room = mtsi_door_room(server, &freed);
-	int result = 0;
-	int tries;
-	for (tries = 0; tries < BATCH && count < room; tries++) {
-		struct mts_client *client = accept_one(server, listener, &result);
+	for (outcome->tries = 0; outcome->tries < BATCH && count < room; outcome->tries++) {
+		struct mts_client *client = accept_one(server, listener, &outcome->result);
 		if (client != NULL) {
 			mtsi_door_enter(server);
-			*end = client;
-			end = &client->next;
+			mtsi_line_add(found, client);
 			count++;
-		} else if (!about_the_connection(result)) {
-			break;
+		} else if (about_the_connection(outcome->result)) {
+			mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
 		} else {
-			failed(server, result, freed);
+			break;
 		}
 	}
+	return count;
+}
+
+void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct mtsi_line *found)
+{
+	struct outcome outcome = {0, 0};
+	uint64_t freed;
+	const size_t room = mtsi_door_room(server, &freed);
+	if (shut_down) {
+		mtsi_listeners_bury(server, tag);
+		return;
+	}
+	mtsi_lock_take(&server->listeners.lock);
+	const int listener = server->listeners.list[tag - 1].fd;
+	const size_t count = listener < 0 ? 0 : take_batch(server, listener, room, found, &outcome);
+	mtsi_lock_release(&server->listeners.lock);
 	if (count > 0) {
 		mtsi_door_well(server);
-		mtsi_crew_offer(server, first, count);
 	}
-	if (result != 0 && result != -EAGAIN && !about_the_connection(result)) {
-		failed(server, result, freed);
-	} else if (count == 0 && tries == BATCH) {
+	if (outcome.result != 0 && outcome.result != -EAGAIN && !about_the_connection(outcome.result)) {
+		failed(server, outcome.result, freed);
+	} else if (count == 0 && outcome.tries == BATCH) {
 		mtsi_door_pause(server, mtsi_clock_now(), freed);
 	}
 }

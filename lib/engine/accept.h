@@ -2,11 +2,17 @@
 #ifndef MTSI_ENGINE_ACCEPT_H
 #define MTSI_ENGINE_ACCEPT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mts_server;
+struct mtsi_line;
 
-/* Takes what waits at the listener with that tag, a bounded batch, and offers it to the crew. */
-void mtsi_accept(struct mts_server *server, uint64_t tag);
+/*
+ * Takes what waits at the listener with that tag, a bounded batch, and puts the new clients, owned
+ * by the caller, into `found`. When the listener has been shut down it is buried instead. By who
+ * polls.
+ */
+void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct mtsi_line *found);
 
 #endif

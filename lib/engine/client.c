@@ -9,6 +9,8 @@
  */
 #include "engine/client.h"
 
+#include <stdlib.h>
+
 #include "engine/clients.h"
 #include "engine/door.h"
 #include "engine/server.h"
@@ -36,6 +38,12 @@ int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
 	return result;
 }
 
+int mtsi_client_want_room_locked(struct mts_client *client, bool wanted)
+{
+	const uint32_t others = client->watched & ~MTSI_POLL_OUT;
+	return mtsi_client_watch_locked(client, wanted ? others | MTSI_POLL_OUT : others);
+}
+
 void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
@@ -54,6 +62,8 @@ void mtsi_client_close(struct mts_client *client)
 	client->fd = -1;
 	mtsi_queue_clear(&client->output);
 	mtsi_lock_release(&client->lock);
+	free(client->saved.data);
+	client->saved.data = NULL;
 	mtsi_socket_close(fd);
 	mtsi_clients_release(client);
 	mtsi_door_freed(server);

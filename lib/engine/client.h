@@ -9,6 +9,7 @@
 
 #include <mtserver/handler.h>
 
+#include "engine/saved.h"
 #include "os/lock.h"
 #include "wire/address.h"
 #include "wire/queue.h"
@@ -17,16 +18,17 @@ struct mts_server;
 struct mtsi_worker;
 
 /*
- * Where a client stands. Forward only, each step made by its owner:
+ * Where a client stands in its life. Forward only, each step made by its owner:
  *
  *   FREE -> WAITING -> SERVED -> (LINGERING ->) FREE
  *
- * WAITING belongs to the crew's ready list, SERVED to one worker, LINGERING to the keeper.
+ * Who the owner is says `claim` (claim.h): a line of the crew, a worker, who polls, or nobody:
+ * then it is parked, and whoever claims it owns it.
  */
 enum mtsi_stage {
 	MTSI_CLIENT_FREE, /* a slot that nobody uses */
-	MTSI_CLIENT_WAITING, /* accepted, waits for a thread */
-	MTSI_CLIENT_SERVED, /* a worker serves it */
+	MTSI_CLIENT_WAITING, /* accepted, waits for its open hook */
+	MTSI_CLIENT_SERVED, /* from the open hook to the close hook */
 	MTSI_CLIENT_LINGERING /* its callbacks are over; the socket waits for the peer to finish */
 };
 
@@ -34,33 +36,40 @@ enum mtsi_stage {
  * One client. Its memory is a slot of the table in clients.h, never freed while the server lives: a
  * stale pointer or id meets another client or a free slot, never freed memory.
  *
- * "Owner" is whoever the stage above names. "Lock" is the member of that name: whoever wants to use
- * the socket or the queue without owning the client holds it, and looks at id and fd again under
- * it.
+ * "Lock" is the member of that name: whoever wants to use the socket or the queue without owning
+ * the client holds it, and looks at id and fd again under it.
  */
 struct mts_client {
 	struct mts_server *server; /* constant */
-	struct mtsi_lock lock;
-	uint64_t id; /* the owner writes under the lock; others read under the lock */
-	int fd; /* likewise; -1: none */
-	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
-	struct mtsi_queue output; /* lock: what the socket has not taken yet */
+	_Atomic uint64_t id; /* written under the lock, by who opens it */
+	_Atomic uint32_t claim; /* see claim.h */
+	int fd; /* the owner writes under the lock; -1: none */
+	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
+	void *data; /* owner: the program's */
+	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
-	_Atomic bool cut; /* set under the lock, with lost: the server did that */
-	unsigned char stage; /* lock */
+	_Atomic bool cut; /* the server did that; for a lingerer: its time is up */
+	_Atomic bool
+		thorough; /* a short read does not mean that all is read; who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
+	bool held; /* owner: it waits until less of its output waits */
+	bool registered; /* owner: epoll watches it for input */
+	unsigned char stage; /* lock */
+	signed char ending; /* owner: why it ends, once only its output is waited for; else -1 */
+	struct mtsi_saved saved; /* owner: input that no worker's buffer holds */
+
+	struct mtsi_lock lock;
+	struct mtsi_queue output; /* lock: what the socket has not taken yet */
+	size_t
+		resume_at; /* lock: it wants a turn when so little output waits; MTSI_NO_WISH: it does not */
+	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
 	uint32_t drained; /* owner: bytes thrown away while lingering */
 	struct mtsi_peer peer; /* owner */
-	void *data; /* owner: the program's */
-	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
+	struct mts_client *previous; /* linger lock */
 	uint64_t due; /* linger lock: when lingering ends */
-
-	/*
-	 * Place in the list of its stage: free slots, ready clients, lingerers; the lock of that list.
-	 */
-	struct mts_client *next;
-	struct mts_client *previous;
 };
+
+#define MTSI_NO_WISH SIZE_MAX
 
 #ifndef MTSI_DEBUG
 static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
@@ -71,6 +80,9 @@ static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
  * errno value, and then nothing has changed.
  */
 int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
+
+/* The same for output alone; whether it is watched for input stays. */
+int mtsi_client_want_room_locked(struct mts_client *client, bool wanted);
 
 /*
  * The connection is no good any more, for whatever reason: drops what waits, takes the socket out

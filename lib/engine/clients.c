@@ -12,9 +12,12 @@
  */
 #include "engine/clients.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "engine/claim.h"
 #include "engine/server.h"
 #include "os/must.h"
 
@@ -23,11 +26,9 @@ static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
 
 static unsigned chunk_of(size_t slot)
 {
-	unsigned chunk = 0;
-	for (size_t rest = slot >> MTSI_FIRST_CHUNK; rest != 0; rest >>= 1) {
-		chunk++;
-	}
-	return chunk;
+	const unsigned bits = (unsigned)sizeof(unsigned) * CHAR_BIT;
+	const unsigned rest = (unsigned)(slot >> MTSI_FIRST_CHUNK);
+	return rest == 0 ? 0 : bits - (unsigned)__builtin_clz(rest);
 }
 
 static size_t chunk_start(unsigned chunk)
@@ -88,7 +89,8 @@ static struct mts_client *make_slot(struct mts_server *server)
 	client->server = server;
 	client->fd = -1;
 	mtsi_lock_init(&client->lock);
-	client->id = slot; /* generation 0: nobody has had it yet */
+	atomic_init(&client->claim, MTSI_OWNED);
+	atomic_init(&client->id, slot); /* generation 0: nobody has had it yet */
 	atomic_store(&clients->slots, slot + 1);
 	return client;
 }
@@ -115,17 +117,22 @@ struct mts_client *mtsi_clients_open(
 		return NULL;
 	}
 	mtsi_lock_take(&client->lock);
-	client->id += MTSI_FIRST_ID;
+	atomic_store(&client->claim, MTSI_OWNED);
+	atomic_fetch_add(&client->id, MTSI_FIRST_ID);
 	client->fd = fd;
 	client->stage = MTSI_CLIENT_WAITING;
 	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
 	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
 	client->opened = false;
+	client->held = false;
+	client->registered = false;
+	client->ending = -1;
+	client->resume_at = MTSI_NO_WISH;
 	client->drained = 0;
 	client->data = NULL;
 	client->worker = NULL;
-	client->next = NULL;
 	mtsi_peer_from(&client->peer, peer, size);
+	atomic_store(&client->thorough, client->peer.family == AF_UNIX);
 	mtsi_lock_release(&client->lock);
 	return client;
 }
@@ -136,7 +143,7 @@ void mtsi_clients_release(struct mts_client *client)
 	mtsi_must(client->fd < 0);
 	mtsi_lock_take(&client->lock);
 	client->stage = MTSI_CLIENT_FREE;
-	const bool used_up = client->id >> MTSI_SLOT_BITS == last_generation;
+	const bool used_up = atomic_load(&client->id) >> MTSI_SLOT_BITS == last_generation;
 	mtsi_lock_release(&client->lock);
 	if (used_up) {
 		return;
@@ -147,7 +154,7 @@ void mtsi_clients_release(struct mts_client *client)
 	mtsi_lock_release(&clients->lock);
 }
 
-struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
+struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_clients *clients = &server->clients;
 	const size_t slot = (size_t)(id & (MTSI_FIRST_ID - 1));
@@ -155,22 +162,32 @@ struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
 		return NULL;
 	}
 	struct mts_client *client = slot_at(clients, slot);
+	return atomic_load(&client->id) == id ? client : NULL;
+}
+
+struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
+{
+	struct mts_client *client = mtsi_clients_find(server, id);
+	if (client == NULL) {
+		return NULL;
+	}
 	mtsi_lock_take(&client->lock);
-	if (client->id == id && client->fd >= 0) {
+	if (atomic_load(&client->id) == id && client->fd >= 0) {
 		return client;
 	}
 	mtsi_lock_release(&client->lock);
 	return NULL;
 }
 
-void mtsi_clients_each(struct mts_server *server, void (*visit)(struct mts_client *client))
+void mtsi_clients_each(struct mts_server *server,
+	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed)
 {
 	const size_t slots = atomic_load(&server->clients.slots);
 	for (size_t slot = 0; slot < slots; slot++) {
 		struct mts_client *client = slot_at(&server->clients, slot);
 		mtsi_lock_take(&client->lock);
 		if (client->fd >= 0) {
-			visit(client);
+			visit(client, claimed);
 		}
 		mtsi_lock_release(&client->lock);
 	}

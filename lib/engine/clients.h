@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/client.h"
+#include "engine/line.h"
 #include "os/lock.h"
 
 struct sockaddr;
@@ -44,11 +45,21 @@ struct mts_client *mtsi_clients_open(
 void mtsi_clients_release(struct mts_client *client);
 
 /*
+ * The slot of the client with an id; NULL when it is gone. It may go, and the slot be used again,
+ * at any time: it is good for a claim, nothing else (claim.h). Any thread.
+ */
+struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id);
+
+/*
  * The client with an id, locked; NULL when it is gone. Any thread.
  */
 struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
 
-/* Calls `visit` with each client that has a socket, locked. Any thread; `visit` takes no lock. */
-void mtsi_clients_each(struct mts_server *server, void (*visit)(struct mts_client *client));
+/*
+ * Calls `visit` with each client that has a socket, locked, and with `claimed`, where it may put
+ * those that it has claimed. Any thread; `visit` takes no lock.
+ */
+void mtsi_clients_each(struct mts_server *server,
+	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed);
 
 #endif

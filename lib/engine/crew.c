@@ -4,24 +4,37 @@
  * have rested for a second; one always stays. The latest to rest is the first to be woken, so its
  * stack is warm and the others can go.
  *
- * A client that comes is appended to the ready list. As long as anybody is there, somebody is on
- * the way: a worker that was woken, or that is being made. That is the rule everything here keeps,
- * under the lock:
+ * A client that wants a thread is appended to the ready line. Whatever one poll has found is
+ * appended whole before any of it is served, so nothing is stranded behind a slow handler: whoever
+ * takes over finds it here. What a worker does next is decided in one place, work() in worker.c;
+ * whether another one is sent for, in one place here, mtsi_crew_relieve_locked(), which is asked in
+ * the same critical section as every change that could make it necessary. It keeps, under the lock:
  *
- *     ready is empty, or waking > 0, or no worker may be had
+ *     somebody is needed, and fewer are counted on than may be   =>   waking > 0, or none may be had
+ *
+ * Somebody is needed when the ready line is not empty, and on demand also when nobody polls.
+ * Counted on are: who polls, and who is active, that is, in a stint and not known to wait for
+ * something or to compute for long (watch.c finds that out, and how many may be counted on: the
+ * width). With a thread per client nobody is counted on, since everybody may wait for ever, and the
+ * keeper polls.
+ *
+ * So where handlers are fast the one that has polled serves all it has found, with no wake-up at
+ * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
+ * beforehand that most wait, the next is sent for before the handler is called.
  *
  * Only one at a time needs to be on the way. The one that arrives takes a client, and in the same
- * critical section sends for the next if there are more; then it may block as long as it likes, in
- * the program's hook for new threads too. A
- * worker that has finished with a client looks at the list before it rests. So clients whose
- * handlers block get a thread each, one wake-up after the other, while clients that are done before
- * the next worker has arrived are served by the one that is here, with no wake-up at all.
+ * critical section sends for the next if that is needed still; then it may block as long as it
+ * likes, in the program's hook for new threads too. A worker that has finished with a client looks
+ * at the line before it polls or rests.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
- * the list: every worker that finishes looks there, and the keeper tries to make one again after
- * 100 ms. A worker that decides to leave does so under the lock with the list empty, but its end
+ * the line: every worker that finishes looks there, and the keeper tries to make one again after
+ * 100 ms. On demand the keeper polls meanwhile. A worker that decides to leave does so under the lock with the line empty, but its end
  * hook runs outside of it and it counts as a thread until afterwards; what came meanwhile is looked
  * at again then.
+ *
+ * Clients that come from outside while a worker sleeps in epoll (a stop brings them) ring the bell,
+ * once for each poll.
  *
  * Waking is done with the lock released, since it is a system call. By then the worker may have
  * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept
@@ -35,25 +48,21 @@
 #include "engine/crew.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/keeper.h"
+#include "engine/poller.h"
 #include "engine/server.h"
-#include "engine/turn.h"
 #include "engine/worker.h"
 #include "os/clock.h"
 #include "os/must.h"
-#include "os/pages.h"
 #include "os/thread.h"
-
-enum { OWN_STACK = 16 * 1024 };
 
 static const uint64_t rest_time = MTSI_SECOND;
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
 
-static void *worker_body(void *argument);
+static const struct mtsi_relief no_relief = {NULL, false, false, false, 0};
 
 static void init_seat(struct mtsi_seat *seat, struct mts_server *server)
 {
@@ -68,7 +77,7 @@ void mtsi_crew_init(struct mts_server *server)
 	memset(crew, 0, sizeof(*crew));
 	mtsi_lock_init(&crew->lock);
 	mtsi_signal_init(&crew->gone);
-	crew->ready_end = &crew->ready;
+	crew->width = 1;
 	init_seat(&crew->first_seat, server);
 	crew->seats = &crew->first_seat;
 }
@@ -76,7 +85,7 @@ void mtsi_crew_init(struct mts_server *server)
 void mtsi_crew_free(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
-	mtsi_must(crew->threads == 0 && crew->ready == NULL);
+	mtsi_must(crew->threads == 0 && crew->ready.count == 0 && crew->later.count == 0);
 	while (crew->seats != NULL) {
 		struct mtsi_seat *seat = crew->seats;
 		crew->seats = seat->next;
@@ -108,20 +117,30 @@ static bool may_make_locked(const struct mts_server *server)
 	return crew->short_until == 0 && (limit == 0 || crew->threads < limit);
 }
 
-/* What is still to be done, once the lock is released. */
-struct relief {
-	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
-	bool make; /* make a worker; it counts already */
-	size_t waiting; /* so many clients more have to wait, since no worker may be had */
-};
+/* Whether one more is to be on the way. */
+static bool needed_locked(const struct mts_server *server)
+{
+	const struct mtsi_crew *crew = &server->crew;
+	const bool on_demand = mtsi_on_demand(server);
+	if (crew->waking > 0) {
+		return false;
+	}
+	if (crew->ready.count == 0 && (!on_demand || crew->polling || crew->dismissed)) {
+		return false;
+	}
+	return crew->active_count + (crew->polling ? 1 : 0) < crew->width;
+}
 
-/* Sees to it that a worker is on its way if anybody is ready, as far as that can be. */
-static struct relief relieve_locked(struct mts_server *server)
+struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
-	struct relief relief = {NULL, false, 0};
+	struct mtsi_relief relief = no_relief;
 	mtsi_lock_assert_held(&crew->lock);
-	if (crew->ready == NULL || crew->waking > 0) {
+	if (crew->polling && !crew->rung && crew->ready.count > 0) {
+		crew->rung = true;
+		relief.ring = true;
+	}
+	if (!needed_locked(server)) {
 		return relief;
 	}
 	struct mtsi_worker *worker = crew->idle;
@@ -135,26 +154,11 @@ static struct relief relieve_locked(struct mts_server *server)
 		crew->waking++;
 		crew->threads++;
 	} else {
-		relief.waiting = crew->ready_count - crew->waiting;
-		crew->waiting = crew->ready_count;
+		relief.waiting = crew->ready.count - crew->waiting;
+		relief.stand_in = mtsi_on_demand(server) && !crew->polling && !crew->stand_in;
+		crew->waiting = crew->ready.count;
 	}
 	return relief;
-}
-
-static void make_worker(struct mts_server *server);
-
-static void send_relief(struct mts_server *server, struct relief relief)
-{
-	if (relief.wake != NULL) {
-		mtsi_signal_one(&relief.wake->signal);
-	}
-	if (relief.make) {
-		make_worker(server);
-	}
-	if (relief.waiting > 0) {
-		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, relief.waiting);
-		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
-	}
 }
 
 static void could_not_make(struct mts_server *server, int result)
@@ -165,13 +169,13 @@ static void could_not_make(struct mts_server *server, int result)
 	crew->waking--;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
 	/* Somebody may have gone to rest meanwhile; none can be made now, so this makes none. */
-	const struct relief relief = relieve_locked(server);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
 	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s", strerror(-result));
-	send_relief(server, relief);
+	mtsi_crew_send(server, relief);
 	mtsi_keeper_wake(server);
 }
 
@@ -202,14 +206,12 @@ static void give_seat_locked(struct mtsi_crew *crew, struct mtsi_seat *seat)
 static void make_worker(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
-	pthread_t thread;
 	struct mtsi_seat *seat = take_seat(server);
 	if (seat == NULL) {
 		could_not_make(server, -ENOMEM);
 		return;
 	}
-	const size_t stack = server->options.stack_size + OWN_STACK;
-	const int result = mtsi_thread_start(&thread, stack, worker_body, seat);
+	const int result = mtsi_worker_start(seat);
 	if (result != 0) {
 		mtsi_lock_take(&crew->lock);
 		give_seat_locked(crew, seat);
@@ -218,64 +220,213 @@ static void make_worker(struct mts_server *server)
 	}
 }
 
-void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count)
+void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
+{
+	if (relief.ring) {
+		mtsi_poller_ring(server);
+	}
+	if (relief.wake != NULL) {
+		mtsi_signal_one(&relief.wake->signal);
+	}
+	if (relief.make) {
+		make_worker(server);
+	}
+	if (relief.stand_in) {
+		mtsi_keeper_wake(server);
+	}
+	if (relief.waiting > 0) {
+		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, relief.waiting);
+		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
+	}
+}
+
+/* Looks at what is needed, as things stand; for who is no worker. */
+static void relieve(struct mts_server *server, struct mtsi_line *clients)
 {
 	struct mtsi_crew *crew = &server->crew;
-	struct mts_client *last = first;
-	while (last->next != NULL) {
-		last = last->next;
-	}
 	mtsi_lock_take(&crew->lock);
-	*crew->ready_end = first;
-	crew->ready_end = &last->next;
-	crew->ready_count += count;
-	const struct relief relief = relieve_locked(server);
+	mtsi_line_join(&crew->ready, clients);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);
-	send_relief(server, relief);
+	mtsi_crew_send(server, relief);
+}
+
+void mtsi_crew_begin(struct mts_server *server)
+{
+	struct mtsi_line none = {NULL, NULL, 0};
+	relieve(server, &none);
+}
+
+void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients)
+{
+	if (clients->count > 0) {
+		relieve(server, clients);
+	}
 }
 
 uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &server->crew;
-	struct relief relief = {NULL, false, 0};
+	struct mtsi_relief relief = no_relief;
 	mtsi_lock_take(&crew->lock);
 	if (crew->short_until != 0 && crew->short_until <= now) {
 		crew->short_until = 0;
-		relief = relieve_locked(server);
+		relief = mtsi_crew_relieve_locked(server);
 	}
 	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
 	mtsi_lock_release(&crew->lock);
 	/* If that fails, the keeper is woken, and so comes here again. */
-	send_relief(server, relief);
+	mtsi_crew_send(server, relief);
 	return due;
 }
 
-static struct mts_client *take_locked(struct mtsi_crew *crew)
+bool mtsi_crew_lacks_poller(struct mts_server *server)
 {
-	struct mts_client *client = crew->ready;
-	mtsi_lock_assert_held(&crew->lock);
-	if (client != NULL) {
-		crew->ready = client->next;
-		crew->ready_count--;
-		crew->waiting -= crew->waiting > 0 ? 1 : 0;
-		if (crew->ready == NULL) {
-			crew->ready_end = &crew->ready;
-		}
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	crew->stand_in = !crew->polling && crew->waking == 0 && crew->idle == NULL
+		&& crew->active_count < crew->width && !crew->dismissed && !may_make_locked(server);
+	const bool lacks = crew->stand_in;
+	mtsi_lock_release(&crew->lock);
+	return lacks;
+}
+
+void mtsi_crew_stand_in(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_line found = {NULL, NULL, 0};
+	mtsi_lock_take(&crew->lock);
+	const bool alone = !crew->polling;
+	crew->polling = true;
+	mtsi_lock_release(&crew->lock);
+	if (!alone) {
+		return;
 	}
-	return client;
+	mtsi_poller_poll(server, 0, &found);
+	mtsi_lock_take(&crew->lock);
+	crew->polling = false;
+	mtsi_line_join(&crew->ready, &found);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
 }
 
-struct mts_client *mtsi_crew_take(struct mts_server *server)
+void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found)
 {
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_line opened = {NULL, NULL, 0};
+	struct mts_client *client;
+	mtsi_lock_take(&crew->lock);
+	while ((client = mtsi_line_take(&crew->ready)) != NULL) {
+		mtsi_line_add(client->stage == MTSI_CLIENT_WAITING ? found : &opened, client);
+	}
+	mtsi_line_join(&crew->ready, &opened);
+	crew->waiting = crew->ready.count;
+	mtsi_lock_release(&crew->lock);
+}
+
+static void unlink_active_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	if (worker->previous_active != NULL) {
+		worker->previous_active->next_active = worker->next_active;
+	} else {
+		crew->active = worker->next_active;
+	}
+	if (worker->next_active != NULL) {
+		worker->next_active->previous_active = worker->previous_active;
+	} else {
+		crew->last_active = worker->previous_active;
+	}
+}
+
+static void link_active_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+{
+	worker->next_active = NULL;
+	worker->previous_active = crew->last_active;
+	if (crew->last_active != NULL) {
+		crew->last_active->next_active = worker;
+	} else {
+		crew->active = worker;
+	}
+	crew->last_active = worker;
+}
+
+static bool is_watched(enum mtsi_standing standing)
+{
+	return standing == MTSI_ACTIVE || standing == MTSI_LONG;
+}
+
+void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing standing)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	const enum mtsi_standing before = worker->standing;
+	mtsi_lock_assert_held(&crew->lock);
+	if (is_watched(before) && !is_watched(standing)) {
+		unlink_active_locked(crew, worker);
+	} else if (!is_watched(before) && is_watched(standing)) {
+		link_active_locked(crew, worker);
+	}
+	crew->active_count -= before == MTSI_ACTIVE ? 1 : 0;
+	crew->active_count += standing == MTSI_ACTIVE ? 1 : 0;
+	crew->long_count -= before == MTSI_LONG ? 1 : 0;
+	crew->long_count += standing == MTSI_LONG ? 1 : 0;
+	worker->standing = standing;
+}
+
+void mtsi_crew_begin_locked(struct mtsi_worker *worker, struct mts_client *client)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	worker->client = client;
+	worker->stint = ++crew->stints;
+	crew->in_stint++;
+	if (mtsi_on_demand(server) && !crew->blocking) {
+		mtsi_crew_stand_locked(worker, MTSI_ACTIVE);
+		mtsi_watch_over_locked(server);
+	} else {
+		mtsi_crew_stand_locked(worker, MTSI_AWAY);
+	}
+}
+
+void mtsi_crew_end_locked(struct mtsi_worker *worker)
+{
+	mtsi_crew_stand_locked(worker, MTSI_FREE);
+	worker->client = NULL;
+	worker->server->crew.in_stint--;
+}
+
+bool mtsi_crew_step_aside(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	worker->stood_aside = true;
+	if (!mtsi_on_demand(server)) {
+		return false;
+	}
+	mtsi_lock_take(&crew->lock);
+	const bool aside = is_watched(worker->standing);
+	struct mtsi_relief relief = no_relief;
+	if (aside) {
+		mtsi_crew_stand_locked(worker, MTSI_AWAY);
+		relief = mtsi_crew_relieve_locked(server);
+	}
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
+	return aside;
+}
+
+void mtsi_crew_step_back(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
 	mtsi_lock_take(&server->crew.lock);
-	struct mts_client *client = take_locked(&server->crew);
+	mtsi_crew_stand_locked(worker, MTSI_ACTIVE);
+	mtsi_watch_over_locked(server);
 	mtsi_lock_release(&server->crew.lock);
-	return client;
 }
 
-/* Rests until woken: true. False: it has rested long enough, and is off the stack. */
-static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+bool mtsi_crew_rest_locked(struct mtsi_worker *worker)
 {
+	struct mtsi_crew *crew = &worker->server->crew;
 	uint64_t until = mtsi_clock_after(mtsi_clock_now(), rest_time);
 	worker->woken = false;
 	worker->previous_idle = NULL;
@@ -301,8 +452,9 @@ static bool rest_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 	return true;
 }
 
-static void link_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
+void mtsi_crew_enlist_locked(struct mtsi_worker *worker)
 {
+	struct mtsi_crew *crew = &worker->server->crew;
 	mtsi_lock_assert_held(&crew->lock);
 	crew->waking--;
 	crew->enlisted++;
@@ -314,75 +466,6 @@ static void link_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 		crew->workers->previous = worker;
 	}
 	crew->workers = worker;
-}
-
-/*
- * Takes a client for this worker, and sends for the next one: true, with the lock released. False
- * when there is none, and the lock is still held.
- */
-static bool take_turn(struct mtsi_worker *worker)
-{
-	struct mts_server *server = worker->server;
-	struct mtsi_crew *crew = &server->crew;
-	mtsi_lock_assert_held(&crew->lock);
-	worker->client = take_locked(crew);
-	if (worker->client == NULL) {
-		return false;
-	}
-	const struct relief relief = relieve_locked(server);
-	mtsi_lock_release(&crew->lock);
-	send_relief(server, relief);
-	return true;
-}
-
-static void run_start_hook(const struct mtsi_worker *worker)
-{
-	const struct mtsi_options *options = &worker->server->options;
-	if (options->on_thread_start != NULL) {
-		options->on_thread_start(options->on_thread_user);
-	}
-}
-
-static void run_end_hook(const struct mtsi_worker *worker)
-{
-	const struct mtsi_options *options = &worker->server->options;
-	if (options->on_thread_end != NULL) {
-		options->on_thread_end(options->on_thread_user);
-	}
-}
-
-/* Serves the client that was taken, and forgets it. Returns with the lock held. */
-static void finish_turn(struct mtsi_worker *worker)
-{
-	mtsi_turn(worker, worker->client);
-	mtsi_lock_take(&worker->server->crew.lock);
-	worker->client = NULL;
-}
-
-/* A new worker reports, with its first client, and goes on until it may leave. */
-static void work(struct mtsi_worker *worker)
-{
-	struct mtsi_crew *crew = &worker->server->crew;
-	mtsi_lock_take(&crew->lock);
-	link_locked(crew, worker);
-	const bool taken = take_turn(worker);
-	if (!taken) {
-		mtsi_lock_release(&crew->lock);
-	}
-	run_start_hook(worker);
-	if (taken) {
-		finish_turn(worker);
-	} else {
-		mtsi_lock_take(&crew->lock);
-	}
-	do {
-		while (take_turn(worker)) {
-			finish_turn(worker);
-		}
-	} while (!crew->dismissed && rest_locked(crew, worker));
-	crew->leaving_now++;
-	mtsi_lock_release(&crew->lock);
-	run_end_hook(worker);
 }
 
 static void unlink_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
@@ -402,8 +485,7 @@ static void unlink_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)
 	}
 }
 
-/* The last of a worker. It joins the one that left before it. */
-static void leave(struct mtsi_worker *worker)
+void mtsi_crew_leave(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &server->crew;
@@ -417,41 +499,15 @@ static void leave(struct mtsi_worker *worker)
 	crew->enlisted--;
 	crew->leaving_now--;
 	give_seat_locked(crew, worker->seat);
-	const struct relief relief = relieve_locked(server);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	if (crew->threads == 0) {
 		mtsi_signal_all(&crew->gone);
 	}
 	mtsi_lock_release(&crew->lock);
-	send_relief(server, relief);
+	mtsi_crew_send(server, relief);
 	if (another) {
 		mtsi_thread_join(before);
 	}
-}
-
-static void *worker_body(void *argument)
-{
-	struct mtsi_seat *seat = argument;
-	struct mts_server *server = seat->server;
-	struct mtsi_worker worker;
-	memset(&worker, 0, offsetof(struct mtsi_worker, small));
-	worker.server = server;
-	worker.seat = seat;
-	mtsi_life_enter(server);
-	mtsi_thread_name("mts-worker");
-	work(&worker);
-	if (worker.large != NULL) {
-		mtsi_pages_give(worker.large, MTSI_LARGE);
-	}
-	leave(&worker);
-	return NULL;
-}
-
-bool mtsi_worker_large(struct mtsi_worker *worker)
-{
-	if (worker->large == NULL) {
-		worker->large = mtsi_pages_take(MTSI_LARGE);
-	}
-	return worker->large != NULL;
 }
 
 bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
@@ -462,6 +518,7 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
 	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
 		mtsi_signal_one(&worker->seat->signal);
 	}
+	mtsi_poller_ring(server);
 	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}
 	const bool all_gone = crew->threads == 0;

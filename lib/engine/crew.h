@@ -7,12 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/line.h"
 #include "os/lock.h"
 #include "wire/address.h"
 
-struct mts_client;
 struct mts_server;
 struct mtsi_worker;
+
+/*
+ * How the crew sees a worker. One that is in a stint, which is the service of a client's turn or
+ * the program's hook for new threads, is counted on to come back soon, unless it is known to wait
+ * for something or to compute for long.
+ */
+enum mtsi_standing {
+	MTSI_FREE, /* in no stint: it polls, rests, comes or goes */
+	MTSI_ACTIVE, /* in a stint, and counted on */
+	MTSI_LONG, /* in a stint that computes for long */
+	MTSI_AWAY /* in a stint that waits for something, or can be expected to */
+};
 
 /* Where a worker rests. Seats outlive workers, and are used again. */
 struct mtsi_seat {
@@ -24,19 +36,34 @@ struct mtsi_seat {
 /* The threads that serve, and the clients that wait for one. */
 struct mtsi_crew {
 	struct mtsi_lock lock; /* guards the rest */
-	struct mts_client *ready; /* clients that want a thread, in order of arrival */
-	struct mts_client **ready_end;
-	size_t ready_count;
-	size_t waiting; /* of these, the first ones, for whom no worker could be had when asked */
+	struct mtsi_line
+		ready; /* clients that want a thread, in order of arrival; owned by this line */
+	struct mtsi_line later; /* likewise, once epoll has been asked who else wants one */
+	size_t waiting; /* of the ready, the first ones, for whom no worker could be had when asked */
+
+	bool polling; /* a worker polls, or is about to */
+	bool rung; /* the bell has been rung for it */
+	bool stand_in; /* no worker polls or can be had for it, and the keeper knows that */
+	uint64_t polls; /* how often somebody has begun to poll */
+	uint64_t stints; /* how many have begun */
+
 	struct mtsi_worker *workers; /* all that run */
 	struct mtsi_worker *idle; /* those that rest, the latest first */
+	struct mtsi_worker *active; /* those active or long, in the order of their stints */
+	struct mtsi_worker *last_active;
+	size_t active_count;
+	size_t long_count;
+	size_t in_stint; /* active, long and away */
+	size_t width; /* how many active ones there may be: see watch.c */
+	bool blocking; /* handlers mostly wait for something: nobody in a stint is counted on */
+
 	struct mtsi_seat *seats; /* those that no worker has */
 	struct mtsi_seat first_seat; /* so that one worker can be had when memory is short */
 	size_t threads; /* workers that run, begin or end */
 	size_t enlisted; /* of these, those that have begun */
 	size_t threads_peak; /* the most that were enlisted at once */
 	size_t leaving_now; /* of these, those that have decided to end */
-	size_t waking; /* workers on their way to the ready list: woken, or being made */
+	size_t waking; /* workers on their way to the ready line: woken, or being made */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
 	struct mtsi_signal gone; /* the last worker has left */
@@ -47,14 +74,23 @@ struct mtsi_crew {
 void mtsi_crew_init(struct mts_server *server);
 void mtsi_crew_free(struct mts_server *server);
 
-/* Gives it `count` clients, linked by next. The one who accepts. */
-void mtsi_crew_offer(struct mts_server *server, struct mts_client *first, size_t count);
+/* Takes up work: with threads on demand somebody has to poll. The keeper. */
+void mtsi_crew_begin(struct mts_server *server);
+
+/* Gives it clients that the caller owns; the line is empty then. Any thread but a worker's. */
+void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients);
 
 /* Tries again to make the threads that could not be made; when to come again. The keeper. */
 uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now);
 
-/* Takes a client out of the ready list again; NULL when it is empty. */
-struct mts_client *mtsi_crew_take(struct mts_server *server);
+/* Whether no worker polls, and none can be had for it. The keeper, who stands in for it then. */
+bool mtsi_crew_lacks_poller(struct mts_server *server);
+
+/* Polls once for them, without waiting. */
+void mtsi_crew_stand_in(struct mts_server *server);
+
+/* Takes out of the ready line those that were never opened, and puts them into `found`. */
+void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found);
 
 /* Lets all workers go, and waits for that until `deadline`; false when some still run. */
 bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
@@ -65,7 +101,7 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
  */
 bool mtsi_crew_join(struct mts_server *server, uint64_t deadline);
 
-/* A client that is being served, and when its last bytes came. */
+/* A client that is being served, and when its last bytes or its turn came. */
 struct mtsi_served {
 	uint64_t id;
 	struct mtsi_peer peer;
@@ -74,5 +110,43 @@ struct mtsi_served {
 
 /* All of them as things stand, at most `room`; how many there are. */
 size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room);
+
+/*
+ * The rest is for workers and for the watch over them. A relief is what is still to be done for
+ * them once the lock is released.
+ */
+struct mtsi_relief {
+	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
+	bool make; /* make a worker; it counts already */
+	bool ring; /* ring the bell */
+	bool stand_in; /* tell the keeper that nobody polls */
+	size_t waiting; /* so many clients more have to wait, since no worker may be had */
+};
+
+/* Sees to it that somebody is on the way if that is needed, as far as it can be. */
+struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server);
+void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief);
+
+/*
+ * A worker begins a stint, with a client or none; ends it; or comes to be seen in another way while
+ * in it.
+ */
+void mtsi_crew_begin_locked(struct mtsi_worker *worker, struct mts_client *client);
+void mtsi_crew_end_locked(struct mtsi_worker *worker);
+void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing standing);
+
+/*
+ * This worker is about to wait in a call of the library, inside a callback: somebody else takes
+ * over at once. False when nobody needs to, and then it does not step back afterwards either.
+ */
+bool mtsi_crew_step_aside(struct mtsi_worker *worker);
+void mtsi_crew_step_back(struct mtsi_worker *worker);
+
+/* A new worker is here; it is about to leave; it leaves, and touches the server no more. */
+void mtsi_crew_enlist_locked(struct mtsi_worker *worker);
+void mtsi_crew_leave(struct mtsi_worker *worker);
+
+/* Rests until woken: true. False: it has rested long enough, or all are let go, and it may leave. */
+bool mtsi_crew_rest_locked(struct mtsi_worker *worker);
 
 #endif

@@ -160,6 +160,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 		look_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
+	mtsi_keeper_wake(server);
 }
 
 void mtsi_door_well(struct mts_server *server)

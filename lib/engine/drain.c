@@ -3,12 +3,13 @@
  * The stop, step by step, on the keeper:
  *
  * 1. The listeners close: no new clients.
- * 2. Every client's receiving side is shut down, which wakes workers that wait for input. They
- *    serve what had arrived, send the replies, and end their clients (input.c says how and why that
- *    is enough).
- * 3. The keeper goes on as ever, so queued output and lingering go on, until no client is left or
- *    the deadline has come.
- * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails.
+ * 2. Every client's receiving side is shut down, which wakes workers that wait for input, and
+ *    those that are parked get one last turn. What had arrived is served, the replies are sent, and
+ *    the clients end (input.c says how and why that is enough).
+ * 3. The keeper and the crew go on as ever, so queued output and lingering go on, until no client
+ *    is left or the deadline has come.
+ * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails, and whoever is
+ *    parked, since its output waits, gets a turn to end in.
  * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
  *    callback of the program: that is reported, and nothing it may still use is freed.
  *
@@ -20,6 +21,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/keeper.h"
 #include "engine/server.h"
@@ -32,14 +34,23 @@ static const uint64_t grace = 80 * MTSI_MILLISECOND;
 /* How often sockets are looked at whose progress raises no event. */
 static const uint64_t look_time = 10 * MTSI_MILLISECOND;
 
-static void nudge(struct mts_client *client)
+/* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
+static void claim(struct mts_client *client, struct mtsi_line *claimed)
 {
-	if (client->stage != MTSI_CLIENT_LINGERING) {
-		mtsi_socket_shut_receiving(client->fd);
+	if (mtsi_claim(client)) {
+		mtsi_line_add(claimed, client);
 	}
 }
 
-static void cut(struct mts_client *client)
+static void nudge(struct mts_client *client, struct mtsi_line *claimed)
+{
+	if (client->stage != MTSI_CLIENT_LINGERING) {
+		mtsi_socket_shut_receiving(client->fd);
+		claim(client, claimed);
+	}
+}
+
+static void cut(struct mts_client *client, struct mtsi_line *claimed)
 {
 	if (client->stage == MTSI_CLIENT_LINGERING) {
 		return;
@@ -50,6 +61,16 @@ static void cut(struct mts_client *client)
 	}
 	/* Also when it is lost already: its close hook may hang, and the peer wait for the end. */
 	mtsi_client_lose_locked(client);
+	claim(client, claimed);
+}
+
+/* Does this to all clients; those that are claimed get a turn. */
+static void visit_all(
+	struct mts_server *server, void (*visit)(struct mts_client *client, struct mtsi_line *claimed))
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	mtsi_clients_each(server, visit, &claimed);
+	mtsi_crew_offer(server, &claimed);
 }
 
 static uint64_t stop_deadline(const struct mts_server *server)
@@ -79,13 +100,15 @@ static void wait_for_clients(struct mts_server *server, uint64_t deadline)
 
 static void cut_off(struct mts_server *server)
 {
+	struct mtsi_line unopened = {NULL, NULL, 0};
 	struct mts_client *client;
-	while ((client = mtsi_crew_take(server)) != NULL) {
+	mtsi_crew_take_unopened(server, &unopened);
+	while ((client = mtsi_line_take(&unopened)) != NULL) {
 		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
 		mtsi_client_close(client);
 		mtsi_door_leave(server);
 	}
-	mtsi_clients_each(server, cut);
+	visit_all(server, cut);
 	mtsi_count_shared(&server->stats, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 
@@ -119,7 +142,7 @@ int mtsi_drain(struct mts_server *server)
 		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
 	mtsi_door_shut(server);
 	mtsi_listeners_close(server);
-	mtsi_clients_each(server, nudge);
+	visit_all(server, nudge);
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();

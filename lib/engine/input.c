@@ -10,11 +10,22 @@
  * the next request, so what it hides is kept, and put back before anything looks at the buffer
  * again.
  *
- * Waiting for input is one blocking receive: this is the seam at which thread models differ. A stop
- * wakes it by shutting down the receiving side, after the flag is set; so a worker that saw no flag
- * before it began to wait is woken by the shutdown, which outlasts the call (shutdown(2)). From
- * then on only what had already arrived is read, to the byte, so that requests received whole are
- * served and a peer that never stops sending cannot hold up the stop.
+ * Between two turns a client has no worker's buffer. What it has left of its input then, the
+ * beginning of a request mostly, is saved in memory of its own: short ones are copied back into the
+ * next worker's buffer, long ones are gone on with where they lie, so that a request that comes
+ * byte by byte is not copied each time.
+ *
+ * receive() is the seam at which thread models differ. With a thread per client it is one blocking
+ * call. On demand it does not wait: the client is parked instead (turn.c), and only a callback that
+ * asks for more waits in it, after it has let the crew know. A read that is shorter than the buffer
+ * has taken all there was, which saves asking again; not so once urgent data or an end of the
+ * stream was announced (recv(2) stops at either), nor on sockets that keep the pieces apart, as
+ * Unix ones may. What comes afterwards raises an event, which leaves AGAIN (claim.h).
+ *
+ * A stop wakes who waits by shutting down the receiving side, after the flag is set; so a worker
+ * that saw no flag before it began to wait is woken by the shutdown, which outlasts the call
+ * (shutdown(2)). From then on only what had already arrived is read, to the byte, so that requests
+ * received whole are served and a peer that never stops sending cannot hold up the stop.
  */
 #include "engine/input.h"
 
@@ -22,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/server.h"
 #include "engine/worker.h"
@@ -29,6 +41,8 @@
 #include "os/must.h"
 #include "os/socket.h"
 #include "wire/frame.h"
+
+enum { COPIED = 512 }; /* bytes that are copied sooner than kept apart */
 
 static bool owns_memory(const struct mtsi_worker *worker)
 {
@@ -40,21 +54,6 @@ static size_t useful(const struct mtsi_worker *worker, size_t capacity)
 {
 	const struct mtsi_framing *framing = &worker->server->options.framing;
 	return framing->kind == MTSI_FRAME_RAW && framing->limit < capacity ? framing->limit : capacity;
-}
-
-void mtsi_input_begin(struct mtsi_worker *worker)
-{
-	memset(&worker->input, 0, sizeof(worker->input));
-	worker->input.data = worker->small;
-	worker->input.capacity = useful(worker, MTSI_SMALL_INPUT);
-}
-
-void mtsi_input_end(struct mtsi_worker *worker)
-{
-	if (owns_memory(worker)) {
-		free(worker->input.data);
-	}
-	worker->input.data = NULL;
 }
 
 static void put_nul(struct mtsi_input *input, size_t at)
@@ -71,6 +70,73 @@ static void take_nul(struct mtsi_input *input)
 		*input->nul = input->under_nul;
 		input->nul = NULL;
 	}
+}
+
+void mtsi_input_begin(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	struct mtsi_saved *saved = &worker->client->saved;
+	memset(input, 0, sizeof(*input));
+	input->data = worker->small;
+	input->capacity = useful(worker, MTSI_SMALL_INPUT);
+	if (saved->data == NULL) {
+		return;
+	}
+	input->end = saved->size;
+	input->scanned = saved->scanned;
+	if (saved->size <= COPIED && saved->size < input->capacity) {
+		memcpy(input->data, saved->data, saved->size);
+		free(saved->data);
+	} else {
+		input->data = saved->data;
+		input->capacity = saved->capacity;
+	}
+	saved->data = NULL;
+}
+
+/* How much memory to save so many bytes in, so that what is to come finds room too. */
+static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
+{
+	const size_t room = mtsi_frame_room(&worker->server->options.framing);
+	const size_t twice = here > room / 2 ? room : here * 2;
+	return here <= COPIED || twice < here ? here : twice;
+}
+
+bool mtsi_input_save(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	struct mtsi_saved *saved = &worker->client->saved;
+	const size_t here = input->end - input->start;
+	take_nul(input);
+	if (here == 0) {
+		mtsi_input_end(worker);
+		return true;
+	}
+	if (owns_memory(worker)) {
+		memmove(input->data, input->data + input->start, here);
+	} else {
+		input->capacity = room_to_grow(worker, here);
+		char *memory = malloc(input->capacity + 1);
+		if (memory == NULL) {
+			return false;
+		}
+		memcpy(memory, input->data + input->start, here);
+		input->data = memory;
+	}
+	saved->data = input->data;
+	saved->size = (uint32_t)here;
+	saved->capacity = (uint32_t)input->capacity;
+	saved->scanned = (uint32_t)input->scanned;
+	input->data = NULL;
+	return true;
+}
+
+void mtsi_input_end(struct mtsi_worker *worker)
+{
+	if (owns_memory(worker)) {
+		free(worker->input.data);
+	}
+	worker->input.data = NULL;
 }
 
 int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size)
@@ -191,34 +257,64 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 	return count;
 }
 
-/*
- * The seam: waits for the client's next bytes. As mtsi_input_fill(), with their count instead of 1.
- */
-static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size)
+/* Waits for the client's next bytes, in a callback or for a thread of its own. */
+static ssize_t receive_waiting(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool aside = mtsi_crew_step_aside(worker);
+	const ssize_t count = mtsi_socket_receive(worker->client->fd, buffer, size);
+	if (aside) {
+		mtsi_crew_step_back(worker);
+	}
+	return count;
+}
+
+/* Takes what is there; -EAGAIN when that is nothing. */
+static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size)
 {
 	struct mts_client *client = worker->client;
+	struct mtsi_input *input = &worker->input;
+	if (input->drained && !mtsi_claim_again(client)) {
+		return -EAGAIN;
+	}
+	mtsi_claim_clear(client);
+	const ssize_t count = mtsi_socket_receive_now(client->fd, buffer, size);
+	input->drained = count == -EAGAIN
+		|| (count > 0 && (size_t)count < size && !atomic_load(&client->thorough));
+	return count;
+}
+
+/* The seam: the client's next bytes. As mtsi_input_fill(), with their count instead of 1. */
+static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size, bool wait)
+{
+	struct mts_client *client = worker->client;
+	const bool on_demand = mtsi_on_demand(worker->server);
 	ssize_t count = 0;
 	if (atomic_load_explicit(&client->lost, memory_order_relaxed)) {
 		return -EPIPE;
 	}
 	if (!mtsi_stopping(worker->server)) {
-		count = mtsi_socket_receive(client->fd, buffer, size);
+		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
+		if (count == -EAGAIN && (wait || !on_demand)) {
+			count = receive_waiting(worker, buffer, size);
+		}
 	}
-	if (count == 0 && mtsi_stopping(worker->server)) {
+	if ((count == 0 || count == -EAGAIN) && mtsi_stopping(worker->server)) {
 		count = receive_last(worker, buffer, size);
 	}
 	if (count > 0) {
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_IN, (uint64_t)count);
-		atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+		if (!on_demand) {
+			atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+		}
 	} else if (count == 0) {
 		worker->input.ended = true;
-	} else if (count != -ECANCELED) {
+	} else if (count != -ECANCELED && count != -EAGAIN) {
 		return connection_failed(client);
 	}
 	return count;
 }
 
-int mtsi_input_fill(struct mtsi_worker *worker)
+int mtsi_input_fill(struct mtsi_worker *worker, bool wait)
 {
 	struct mtsi_input *input = &worker->input;
 	take_nul(input);
@@ -226,12 +322,14 @@ int mtsi_input_fill(struct mtsi_worker *worker)
 	if (result != 0 || input->ended) {
 		return result;
 	}
-	const ssize_t count = receive(worker, input->data + input->end, input->capacity - input->end);
+	const size_t room = input->capacity - input->end;
+	const ssize_t count = receive(worker, input->data + input->end, room, wait);
 	if (count <= 0) {
 		return (int)count;
 	}
 	input->end += (size_t)count;
 	input->full = input->end == input->capacity;
+	worker->received += (size_t)count;
 	return 1;
 }
 
@@ -241,7 +339,7 @@ ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size)
 	const size_t here = input->end - input->start;
 	input->scanned = 0;
 	if (here == 0) {
-		return input->ended ? 0 : receive(worker, buffer, size);
+		return input->ended ? 0 : receive(worker, buffer, size, true);
 	}
 	/* The current request stays valid, so its NUL goes back unless its place has been read. */
 	char *const nul = input->nul;

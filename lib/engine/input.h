@@ -21,11 +21,13 @@ struct mtsi_input {
 	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
 	char under_nul; /* the byte that it hides, perhaps the next request's first */
 	bool full; /* the last receive filled the buffer: more may be waiting */
+	bool drained; /* the last receive has taken all there was, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
 };
 
-/* Begins with nothing, for a new client; frees what there is, for the last one. */
+/* Begins with what the client has saved; ends with what it has left, or without: all is freed. */
 void mtsi_input_begin(struct mtsi_worker *worker);
+bool mtsi_input_save(struct mtsi_worker *worker); /* false when memory is short */
 void mtsi_input_end(struct mtsi_worker *worker);
 
 /*
@@ -38,10 +40,14 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 /*
  * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
  * server stops and all that had come by then is read; -EPIPE when the client is lost; -ENOMEM.
+ * Without `wait` -EAGAIN when there is nothing: the client can be parked.
  */
-int mtsi_input_fill(struct mtsi_worker *worker);
+int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
 
-/* Up to `size` bytes that follow the current request, as mtsi_input_fill() or from what is here. */
+/*
+ * Up to `size` bytes that follow the current request, as mtsi_input_fill() with `wait`, or from
+ * what is here.
+ */
 ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size);
 
 #endif

@@ -1,66 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper: the one thread that waits for everything but input of the clients that are served. It
- * takes connections and offers them to the crew, sends queued output on when a socket takes more,
- * lets sockets linger, and sees to deadlines: lingering, pauses of accept, threads that could not
- * be made, the stop. It never runs a handler and never waits for a client, so nothing that a
- * program or a peer does holds it up; only the log hook runs here.
+ * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept,
+ * threads that could not be made, the stop, and the watch over workers that serve. It never runs a
+ * handler and never waits for a client, so nothing that a program or a peer does holds it up; only
+ * the log hook runs here.
  *
- * It sleeps in epoll until something happens or is due. What others do that moves a deadline
- * forward wakes it (mtsi_keeper_wake()), so the deadlines are reckoned anew before each sleep.
+ * With a thread per client it also polls, since every worker may wait for its client for ever: so
+ * it takes connections and sends queued output on, and what wakes it is the bell. On demand a
+ * worker polls, and the keeper sleeps on a descriptor of its own, mostly for ever. Only when all
+ * workers that may be had are in callbacks does it stand in for them: so connections are taken and
+ * output goes out at the limit of threads too, and whoever is done finds the clients in the line.
  *
- * A stale event is harmless: events carry the client's id, and an id whose client is gone finds
- * nothing, even when its slot or descriptor is in use again (clients.c).
+ * What others do that moves a deadline forward wakes it (mtsi_keeper_wake()), so the deadlines are
+ * reckoned anew before each sleep.
  */
 #include "engine/keeper.h"
 
-#include "engine/accept.h"
 #include "engine/drain.h"
-#include "engine/output.h"
+#include "engine/line.h"
+#include "engine/poller.h"
 #include "engine/server.h"
+#include "os/alarm.h"
 #include "os/clock.h"
 #include "os/poll.h"
-
-enum { EVENTS = 64 };
 
 void mtsi_keeper_wake(const struct mts_server *server)
 {
 	const int wake = atomic_load(&server->wake);
-	if (wake >= 0) {
+	if (!mtsi_on_demand(server)) {
+		mtsi_poller_ring(server);
+	} else if (wake >= 0) {
 		mtsi_wake_up(wake);
-	}
-}
-
-static void client_event(struct mts_server *server, uint64_t id)
-{
-	struct mts_client *client = mtsi_clients_lock(server, id);
-	if (client == NULL) {
-		return;
-	}
-	const bool lingers = client->stage == MTSI_CLIENT_LINGERING;
-	if (!lingers) {
-		mtsi_output_continue_locked(client);
-	}
-	mtsi_lock_release(&client->lock);
-	/* Only the keeper ends lingering, so it is still there. */
-	if (lingers) {
-		mtsi_linger_event(client);
-	}
-}
-
-static void dispatch(struct mts_server *server, const struct mtsi_poll_event *event)
-{
-	const uint64_t tag = event->tag;
-	if (tag == MTSI_WAKE_TAG) {
-		mtsi_wake_clear(atomic_load(&server->wake));
-	} else if (mtsi_listeners_tag(&server->listeners, tag)) {
-		if ((event->events & (MTSI_POLL_HUP | MTSI_POLL_RDHUP)) != 0) {
-			mtsi_listeners_bury(server, tag);
-		} else {
-			mtsi_accept(server, tag);
-		}
-	} else {
-		client_event(server, tag);
 	}
 }
 
@@ -74,22 +44,32 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 {
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_door_resume(server, now));
-	return earlier(due, mtsi_crew_retry(server, now));
+	due = earlier(due, mtsi_crew_retry(server, now));
+	return mtsi_on_demand(server) ? earlier(due, mtsi_watch_look(server, now)) : due;
 }
 
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 {
-	struct mtsi_poll_event events[EVENTS];
 	const uint64_t due = earlier(reckon(server, mtsi_clock_now()), deadline);
-	const int count = mtsi_poll_wait(server->poll, events, EVENTS, due);
-	for (int i = 0; i < count; i++) {
-		dispatch(server, &events[i]);
+	if (mtsi_on_demand(server)) {
+		const int wake = atomic_load(&server->wake);
+		const bool stands_in = mtsi_crew_lacks_poller(server);
+		mtsi_alarm_sleep(wake, stands_in ? server->poll : -1, server->alarm, due);
+		mtsi_wake_clear(wake);
+		if (stands_in) {
+			mtsi_crew_stand_in(server);
+		}
+	} else {
+		struct mtsi_line found = {NULL, NULL, 0};
+		mtsi_poller_poll(server, due, &found);
+		mtsi_crew_offer(server, &found);
 	}
 }
 
 int mtsi_keeper(struct mts_server *server)
 {
 	mtsi_door_open(server);
+	mtsi_crew_begin(server);
 	mtsi_log(server, MTSI_LOG_START, "serving, at most %zu clients", mtsi_door_max_clients(server));
 	while (!mtsi_stopping(server)) {
 		mtsi_keeper_tick(server, MTSI_NEVER);

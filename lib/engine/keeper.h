@@ -6,9 +6,6 @@
 
 struct mts_server;
 
-/* The tag of the descriptor that wakes the keeper; those of listeners and clients are higher. */
-enum { MTSI_WAKE_TAG = 0 };
-
 /* The keeper's whole life: serves until stopped; what run returns. */
 int mtsi_keeper(struct mts_server *server);
 

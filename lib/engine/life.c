@@ -22,7 +22,9 @@
 #include <stdlib.h>
 
 #include "engine/keeper.h"
+#include "engine/poller.h"
 #include "engine/server.h"
+#include "os/alarm.h"
 #include "os/clock.h"
 #include "os/poll.h"
 #include "os/socket.h"
@@ -60,27 +62,46 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	}
 	mtsi_options_init(&server->options, handler, user);
 	mtsi_clients_init(&server->clients);
+	mtsi_listeners_init(&server->listeners);
 	mtsi_crew_init(server);
+	mtsi_watch_init(&server->watch);
 	mtsi_door_init(&server->door);
 	mtsi_linger_init(&server->linger);
 	mtsi_log_init(&server->log);
 	init_life(&server->life);
 	server->poll = -1;
+	server->alarm = -1;
+	atomic_init(&server->bell, -1);
 	atomic_init(&server->wake, -1);
 	atomic_init(&server->stopping, false);
 	return server;
 }
 
+static void close_if_open(int fd)
+{
+	if (fd >= 0) {
+		mtsi_socket_close(fd);
+	}
+}
+
+static int earliest_error(int first, int second, int third, int fourth)
+{
+	const int all[] = {first, second, third, fourth};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i] < 0) {
+			return all[i];
+		}
+	}
+	return 0;
+}
+
 static void free_server(struct mts_server *server)
 {
-	const int wake = atomic_load(&server->wake);
 	mtsi_listeners_free(server);
-	if (server->poll >= 0) {
-		mtsi_socket_close(server->poll);
-	}
-	if (wake >= 0) {
-		mtsi_socket_close(wake);
-	}
+	close_if_open(server->poll);
+	close_if_open(server->alarm);
+	close_if_open(atomic_load(&server->bell));
+	close_if_open(atomic_load(&server->wake));
 	mtsi_clients_free(&server->clients);
 	mtsi_crew_free(server);
 	mtsi_door_free(&server->door);
@@ -95,19 +116,23 @@ static void free_server(struct mts_server *server)
 static int open_descriptors(struct mts_server *server)
 {
 	const int poll = mtsi_poll_open();
-	if (poll < 0) {
-		return poll;
-	}
+	const int bell = mtsi_wake_open();
 	const int wake = mtsi_wake_open();
-	int result = wake < 0 ? wake : mtsi_poll_add(poll, wake, MTSI_POLL_IN, MTSI_WAKE_TAG);
+	const int alarm = mtsi_alarm_open();
+	int result = earliest_error(poll, bell, wake, alarm);
+	if (result == 0) {
+		result = mtsi_poll_add(poll, bell, MTSI_POLL_IN, MTSI_BELL_TAG);
+	}
 	if (result < 0) {
-		if (wake >= 0) {
-			mtsi_socket_close(wake);
-		}
-		mtsi_socket_close(poll);
+		close_if_open(poll);
+		close_if_open(bell);
+		close_if_open(wake);
+		close_if_open(alarm);
 		return result;
 	}
 	server->poll = poll;
+	server->alarm = alarm;
+	atomic_store(&server->bell, bell);
 	atomic_store(&server->wake, wake);
 	return 0;
 }

@@ -5,8 +5,11 @@
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
  * is shut down first, and input thrown away until the peer has finished too, for at most 2 seconds
- * and 1 MiB. Meanwhile the socket is watched by epoll; it belongs to the keeper, which alone closes
- * it.
+ * and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever claims it
+ * (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper when its
+ * time is up. It marks those in the list as cut, under the list's lock, and claims them; one that
+ * somebody owns at that moment is closed by its owner, who looks at the mark before it lets go.
+ * Whoever closes one takes it out of the list first, so what is in the list is never closed.
  *
  * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
  * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments). More than that
@@ -23,14 +26,15 @@
  * past that the keeper closes the ones that have waited longest.
  *
  * A client is handed over in one critical section of its lock: into the list, the new stage, its
- * sending side, epoll. So whoever finds it lingering under that lock finds it in the list, also
- * with an event that is older; and a stop either finds it lingering, or is seen here (its flag
- * comes first). If epoll has no memory for it, it stays in the list, and is closed when it is due.
+ * sending side, epoll. So whoever finds it lingering under that lock finds it in the list; and a
+ * stop either finds it lingering, or is seen here (its flag comes first). If epoll has no memory for
+ * it, it stays in the list, and is closed when it is due.
  */
 #include "engine/linger.h"
 
 #include <errno.h>
 
+#include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/keeper.h"
 #include "engine/server.h"
@@ -38,6 +42,7 @@
 #include "os/must.h"
 #include "os/poll.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 enum {
 	FIRST_FLIGHT = 14 * 1024, /* bytes */
@@ -47,6 +52,7 @@ enum {
 };
 
 static const uint64_t linger_time = 2 * MTSI_SECOND;
+static const uint64_t look_again = MTSI_MILLISECOND;
 
 void mtsi_linger_init(struct mtsi_linger *linger)
 {
@@ -102,15 +108,6 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 	atomic_fetch_sub(&linger->count, 1);
 }
 
-static void end(struct mts_client *client)
-{
-	struct mtsi_linger *linger = &client->server->linger;
-	mtsi_lock_take(&linger->lock);
-	unlink_locked(linger, client);
-	mtsi_lock_release(&linger->lock);
-	mtsi_client_close(client);
-}
-
 static bool nothing_to_lose(int fd)
 {
 	if (mtsi_socket_unread(fd) > 0) {
@@ -130,36 +127,6 @@ static bool crowded(struct mts_server *server)
 {
 	const size_t share = mtsi_door_max_clients(server) / 8;
 	return atomic_load(&server->linger.count) > (share > FEW ? share : FEW);
-}
-
-/* Hands the client to the keeper, in one step for whoever takes its lock; false: nobody lingers. */
-static bool hand_over(struct mts_client *client)
-{
-	struct mts_server *server = client->server;
-	bool first = false;
-	mtsi_lock_take(&client->lock);
-	const bool handed = append(&server->linger, client, &first);
-	if (handed) {
-		client->stage = MTSI_CLIENT_LINGERING;
-		if (!mtsi_stopping(server) || mtsi_socket_unacknowledged(client->fd) == 0) {
-			mtsi_socket_shut_sending(client->fd);
-		}
-		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
-	}
-	mtsi_lock_release(&client->lock);
-	if (first || (handed && crowded(server))) {
-		mtsi_keeper_wake(server);
-	}
-	return handed;
-}
-
-void mtsi_linger_or_close(struct mts_client *client, bool given_up)
-{
-	struct mts_server *server = client->server;
-	if (given_up || nothing_to_lose(client->fd) || !hand_over(client)) {
-		mtsi_client_close(client);
-	}
-	mtsi_door_leave(server);
 }
 
 /* Throws away what has come; whether the socket may be closed. */
@@ -186,56 +153,131 @@ static bool drained(struct mts_client *client)
 	}
 }
 
+static void end(struct mts_client *client)
+{
+	struct mtsi_linger *linger = &client->server->linger;
+	mtsi_lock_take(&linger->lock);
+	unlink_locked(linger, client);
+	mtsi_lock_release(&linger->lock);
+	mtsi_client_close(client);
+}
+
 void mtsi_linger_event(struct mts_client *client)
 {
-	if (drained(client)) {
-		end(client);
+	do {
+		mtsi_claim_clear(client);
+		if (atomic_load(&client->cut) || drained(client)) {
+			end(client);
+			return;
+		}
+	} while (!mtsi_claim_release(client));
+}
+
+/* Lets the client linger, in one step for whoever takes its lock; false: nobody lingers. */
+static bool hand_over(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	bool first = false;
+	mtsi_lock_take(&client->lock);
+	const bool handed = append(&server->linger, client, &first);
+	if (handed) {
+		client->stage = MTSI_CLIENT_LINGERING;
+		if (!mtsi_stopping(server) || mtsi_socket_unacknowledged(client->fd) == 0) {
+			mtsi_socket_shut_sending(client->fd);
+		}
+		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
 	}
+	mtsi_lock_release(&client->lock);
+	if (first || (handed && crowded(server))) {
+		mtsi_keeper_wake(server);
+	}
+	if (handed && !mtsi_claim_release(client)) {
+		mtsi_linger_event(client);
+	}
+	return handed;
+}
+
+void mtsi_linger_or_close(struct mts_client *client, bool given_up)
+{
+	struct mts_server *server = client->server;
+	if (given_up || nothing_to_lose(client->fd) || !hand_over(client)) {
+		mtsi_client_close(client);
+	}
+	mtsi_door_leave(server);
+}
+
+/* What the list says of its first client. */
+enum oldest {
+	NOBODY, /* it is empty, or the first is not due */
+	CLOSED, /* that one is closed */
+	MARKED /* its owner closes it, in a moment */
+};
+
+/* Closes the first one if it is due at `now`. `*due`: when it is, or MTSI_NEVER without one. */
+static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_t *due)
+{
+	struct mtsi_linger *linger = &server->linger;
+	enum oldest result = NOBODY;
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = linger->first;
+	*due = client != NULL ? client->due : MTSI_NEVER;
+	if (client != NULL && client->due <= now) {
+		atomic_store(&client->cut, true);
+		result = MARKED;
+		if (mtsi_claim(client)) {
+			unlink_locked(linger, client);
+			result = CLOSED;
+		}
+	}
+	mtsi_lock_release(&linger->lock);
+	if (result == CLOSED) {
+		mtsi_client_close(client);
+	}
+	return result;
 }
 
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
 {
-	struct mtsi_linger *linger = &server->linger;
-	while (crowded(server) && mtsi_linger_evict(server)) {
+	uint64_t due;
+	enum oldest oldest = NOBODY;
+	while (crowded(server) && (oldest = close_oldest(server, MTSI_NEVER, &due)) == CLOSED) {
 	}
-	for (;;) {
-		mtsi_lock_take(&linger->lock);
-		struct mts_client *client = linger->first;
-		const uint64_t due = client != NULL ? client->due : MTSI_NEVER;
-		mtsi_lock_release(&linger->lock);
-		if (due > now) {
-			return due;
-		}
+	if (oldest == MARKED) {
+		return mtsi_clock_after(now, look_again);
+	}
+	while ((oldest = close_oldest(server, now, &due)) == CLOSED) {
 		mtsi_count_shared(&server->stats, MTS_STAT_TIMEOUTS, 1);
-		end(client);
 	}
-}
-
-void mtsi_linger_look(struct mts_server *server)
-{
-	struct mtsi_linger *linger = &server->linger;
-	mtsi_lock_take(&linger->lock);
-	struct mts_client *client = linger->first;
-	mtsi_lock_release(&linger->lock);
-	while (client != NULL) {
-		mtsi_lock_take(&linger->lock);
-		struct mts_client *next = client->next;
-		mtsi_lock_release(&linger->lock);
-		mtsi_linger_event(client);
-		client = next;
-	}
+	return oldest == MARKED ? mtsi_clock_after(now, look_again) : due;
 }
 
 bool mtsi_linger_evict(struct mts_server *server)
 {
-	struct mtsi_linger *linger = &server->linger;
+	uint64_t due;
+	return close_oldest(server, MTSI_NEVER, &due) != NOBODY;
+}
+
+/* Claims the next one after `at`, which the caller owns, or the first; NULL at the end. */
+static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
+{
 	mtsi_lock_take(&linger->lock);
-	struct mts_client *client = linger->first;
-	mtsi_lock_release(&linger->lock);
-	if (client != NULL) {
-		end(client);
+	struct mts_client *client = at != NULL ? at->next : linger->first;
+	while (client != NULL && !mtsi_claim(client)) {
+		client = client->next;
 	}
-	return client != NULL;
+	mtsi_lock_release(&linger->lock);
+	return client;
+}
+
+void mtsi_linger_look(struct mts_server *server)
+{
+	struct mts_client *client = claim_next(&server->linger, NULL);
+	while (client != NULL) {
+		/* What is owned stays in the list. */
+		struct mts_client *next = claim_next(&server->linger, client);
+		mtsi_linger_event(client);
+		client = next;
+	}
 }
 
 size_t mtsi_linger_finish(struct mts_server *server)
@@ -243,9 +285,9 @@ size_t mtsi_linger_finish(struct mts_server *server)
 	mtsi_lock_take(&server->linger.lock);
 	server->linger.over = true;
 	mtsi_lock_release(&server->linger.lock);
-	size_t count = 0;
+	const size_t count = atomic_load(&server->linger.count);
 	while (mtsi_linger_evict(server)) {
-		count++;
+		mtsi_thread_yield();
 	}
 	return count;
 }

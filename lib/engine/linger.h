@@ -18,7 +18,7 @@ struct mtsi_linger {
 		lock; /* taken last; guards all of this, and next, previous and due of those in the list */
 	struct mts_client *first; /* the one that is due first: all wait equally long */
 	struct mts_client *last;
-	bool over; /* the keeper has gone: nobody lingers any more */
+	bool over; /* the server ends: nobody lingers any more */
 	_Atomic size_t count; /* written under the lock */
 };
 
@@ -27,26 +27,23 @@ void mtsi_linger_free(struct mtsi_linger *linger);
 
 /*
  * Ends a client whose callbacks are over and whose output the kernel has: closes it at once when it
- * is given up or nothing can be lost by that, else gives it to the keeper to linger. By the owner,
- * who loses it.
+ * is given up or nothing can be lost by that, else lets it linger. By the owner, who loses it.
  */
 void mtsi_linger_or_close(struct mts_client *client, bool given_up);
 
-/* The rest is the keeper's. */
-
-/* Something happened on a lingering client's socket. */
+/* Something happened on a lingering client's socket. By who polls, once it has claimed the client. */
 void mtsi_linger_event(struct mts_client *client);
 
-/* Closes those that are due or too many; when the next one is due. */
+/* Closes those that are due or too many; when to come again. The keeper. */
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now);
 
-/* Looks at all of them, whatever happened. */
+/* Looks at all of them, whatever happened. The keeper. */
 void mtsi_linger_look(struct mts_server *server);
 
-/* Closes the one that has waited longest; false when there is none. */
+/* Closes the one that has waited longest; false when there is none. Any thread. */
 bool mtsi_linger_evict(struct mts_server *server);
 
-/* Closes all; later ones are closed at once. How many there were. */
+/* Closes all; later ones are closed at once. How many there were. The keeper. */
 size_t mtsi_linger_finish(struct mts_server *server);
 
 #endif

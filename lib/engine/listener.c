@@ -22,6 +22,13 @@
 
 enum { PORT_TRIES = 16, BOUND_TEXT = 512 };
 
+void mtsi_listeners_init(struct mtsi_listeners *listeners)
+{
+	mtsi_lock_init(&listeners->lock);
+	listeners->list = NULL;
+	listeners->count = 0;
+}
+
 static bool reserve(struct mtsi_listeners *listeners)
 {
 	struct mtsi_listener *list = realloc(
@@ -299,22 +306,32 @@ void mtsi_listeners_arm(struct mts_server *server, bool armed)
 void mtsi_listeners_bury(struct mts_server *server, uint64_t tag)
 {
 	struct mtsi_listener *listener = &server->listeners.list[tag - 1];
-	atomic_store(&listener->dead, true);
-	mtsi_poll_remove(server->poll, listener->fd);
-	mtsi_log(
-		server, MTSI_LOG_LISTENER, "somebody has shut down the listener on %s", listener->text);
+	mtsi_lock_take(&server->listeners.lock);
+	const bool buried = listener->fd >= 0;
+	if (buried) {
+		atomic_store(&listener->dead, true);
+		mtsi_poll_remove(server->poll, listener->fd);
+	}
+	mtsi_lock_release(&server->listeners.lock);
+	if (buried) {
+		mtsi_log(
+			server, MTSI_LOG_LISTENER, "somebody has shut down the listener on %s", listener->text);
+	}
 }
 
 void mtsi_listeners_close(struct mts_server *server)
 {
+	mtsi_lock_take(&server->listeners.lock);
 	for (size_t i = 0; i < server->listeners.count; i++) {
 		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
 		drop(&server->listeners.list[i]);
 	}
+	mtsi_lock_release(&server->listeners.lock);
 }
 
 void mtsi_listeners_free(struct mts_server *server)
 {
 	unwind(&server->listeners, 0);
 	free(server->listeners.list);
+	mtsi_lock_destroy(&server->listeners.lock);
 }

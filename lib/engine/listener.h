@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "os/bind.h"
+#include "os/lock.h"
 #include "os/unix_path.h"
 
 struct mts_server;
@@ -22,12 +23,16 @@ struct mtsi_listener {
 };
 
 /*
- * All of a server's. The configuring thread's before start, the keeper's after; text is constant.
+ * All of a server's. The configuring thread's before start; after it count and text are constant,
+ * and the lock guards the descriptors.
  */
 struct mtsi_listeners {
+	struct mtsi_lock lock;
 	struct mtsi_listener *list;
 	size_t count;
 };
+
+void mtsi_listeners_init(struct mtsi_listeners *listeners);
 
 /* Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. */
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
@@ -49,7 +54,7 @@ void mtsi_listeners_arm(struct mts_server *server, bool armed);
 
 /*
  * Somebody who shares that socket has shut it down: takes it out of epoll, which would go on
- * reporting it, armed or not. The keeper.
+ * reporting it, armed or not. By who polls.
  */
 void mtsi_listeners_bury(struct mts_server *server, uint64_t tag);
 
@@ -59,7 +64,7 @@ static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, ui
 	return tag >= 1 && tag <= listeners->count;
 }
 
-/* Closes the sockets, and removes the files of ours. */
+/* Closes the sockets, and removes the files of ours. No client comes after that. The keeper. */
 void mtsi_listeners_close(struct mts_server *server);
 
 /* Closes and frees all. */

@@ -8,6 +8,7 @@
 
 #include <mtserver/handler.h>
 #include <mtserver/hooks.h>
+#include <mtserver/threads.h>
 
 #include "wire/frame.h"
 
@@ -31,6 +32,7 @@ struct mtsi_options {
 	struct mtsi_framing framing; /* its limit is settled when the server starts */
 	size_t max_request; /* 0: by the kind of framing */
 
+	int model; /* one of enum mts_thread_model */
 	unsigned max_threads; /* 0: no limit but that of clients */
 	size_t stack_size;
 	int backlog;

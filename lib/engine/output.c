@@ -9,6 +9,11 @@
  * is, in the writer's own memory, while the writer waits: that is the backpressure. The lock is
  * never held while anybody waits.
  *
+ * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
+ * the limit, and if they are above it, the client gets no further turn until they are not: so a
+ * peer that does not read holds no thread. A client that ends waits in the same way until nothing
+ * is left.
+ *
  * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
  * and both are done under the lock.
  */
@@ -20,6 +25,7 @@
 #include <string.h>
 
 #include "engine/client.h"
+#include "engine/crew.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/poll.h"
@@ -128,7 +134,7 @@ static int push_locked(struct mts_client *client, struct pieces *pieces, size_t 
 	if (queued + left > limit) {
 		return -EAGAIN;
 	}
-	if (mtsi_client_watch_locked(client, queued + left > 0 ? MTSI_POLL_OUT : 0) != 0) {
+	if (mtsi_client_want_room_locked(client, queued + left > 0) != 0) {
 		return -EAGAIN;
 	}
 	return left > 0 ? queue_locked(client, pieces) : 0;
@@ -142,13 +148,18 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 		size_t sent = 0;
 		mtsi_lock_take(&client->lock);
 		const int result = push_locked(client, pieces, limit, &sent);
+		worker->queued = mtsi_queue_size(&client->output) > 0;
 		mtsi_lock_release(&client->lock);
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
 		if (result != -EAGAIN) {
 			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
 			return result;
 		}
+		const bool aside = mtsi_crew_step_aside(worker);
 		mtsi_socket_wait_writable(client->fd);
+		if (aside) {
+			mtsi_crew_step_back(worker);
+		}
 	}
 }
 
@@ -205,12 +216,12 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 	return 0;
 }
 
-int mtsi_output_flush(struct mtsi_worker *worker)
+int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 {
 	if (worker->stage.size == 0) {
 		return atomic_load_explicit(&worker->client->lost, memory_order_relaxed) ? -EPIPE : 0;
 	}
-	return push_stage(worker, NULL, 0, limit_of(worker->client));
+	return push_stage(worker, NULL, 0, wait ? limit_of(worker->client) : SIZE_MAX);
 }
 
 int mtsi_output_drain(struct mtsi_worker *worker)
@@ -223,15 +234,37 @@ void mtsi_output_forget(struct mtsi_worker *worker)
 	worker->stage.size = worker->stage.mark;
 }
 
-void mtsi_output_continue_locked(struct mts_client *client)
+bool mtsi_output_hold(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	const size_t most = client->ending >= 0 ? 0 : limit_of(client);
+	const bool held = mtsi_queue_size(&client->output) > most && !atomic_load(&client->lost);
+	client->resume_at = held ? most : MTSI_NO_WISH;
+	mtsi_lock_release(&client->lock);
+	return held;
+}
+
+bool mtsi_output_continue_locked(struct mts_client *client)
 {
 	struct pieces none = {{{NULL, 0}, {NULL, 0}}};
 	size_t sent = 0;
 	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
-		return;
+		return false;
 	}
-	if (send_locked(client, &none, &sent) != 0 || mtsi_queue_size(&client->output) == 0) {
-		(void)mtsi_client_watch_locked(client, 0);
+	if (mtsi_queue_size(&client->output) > 0) {
+		const bool lost = send_locked(client, &none, &sent) != 0;
+		mtsi_count_shared(&client->server->stats, MTS_STAT_BYTES_OUT, sent);
+		if (lost) {
+			return true;
+		}
 	}
-	mtsi_count_shared(&client->server->stats, MTS_STAT_BYTES_OUT, sent);
+	if (mtsi_queue_size(&client->output) == 0) {
+		(void)mtsi_client_want_room_locked(client, false);
+	}
+	const bool wished = client->resume_at != MTSI_NO_WISH
+		&& mtsi_queue_size(&client->output) <= client->resume_at;
+	if (wished) {
+		client->resume_at = MTSI_NO_WISH;
+	}
+	return wished;
 }

@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_OUTPUT_H
 #define MTSI_ENGINE_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mts_client;
@@ -23,18 +24,28 @@ struct mtsi_stage_area {
 /* Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. */
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
 
-/* Sends what has gathered; what the socket does not take is queued, and follows by itself. */
-int mtsi_output_flush(struct mtsi_worker *worker);
+/*
+ * Sends what has gathered; what the socket does not take is queued, and follows by itself. With
+ * `wait` it waits while that is more than the limit; without, all of it is queued.
+ */
+int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
 
 /* Sends everything, and waits until the kernel has all of it. */
 int mtsi_output_drain(struct mtsi_worker *worker);
+
+/*
+ * Makes the client wait, without a thread, until no more than its limit is queued, or nothing when
+ * it ends: true. False when it need not. By the owner, before it lets go of it.
+ */
+bool mtsi_output_hold(struct mts_client *client);
 
 /* Forgets what the present handler has written, as far as it is not sent. */
 void mtsi_output_forget(struct mtsi_worker *worker);
 
 /*
  * The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event.
+ * True when the client is to have a turn because of that: it is to be claimed afterwards.
  */
-void mtsi_output_continue_locked(struct mts_client *client);
+bool mtsi_output_continue_locked(struct mts_client *client);
 
 #endif

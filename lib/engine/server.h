@@ -16,6 +16,7 @@
 #include "engine/log.h"
 #include "engine/options.h"
 #include "engine/stats.h"
+#include "engine/watch.h"
 
 enum { MTSI_ERROR = 640 };
 
@@ -29,6 +30,7 @@ struct mts_server {
 	struct mtsi_listeners listeners;
 	struct mtsi_clients clients;
 	struct mtsi_crew crew;
+	struct mtsi_watch watch;
 	struct mtsi_door door;
 	struct mtsi_linger linger;
 	struct mtsi_life life;
@@ -36,12 +38,20 @@ struct mts_server {
 	struct mtsi_log log;
 
 	int poll; /* the epoll instance; -1 before start; constant from then on */
-	_Atomic int wake; /* wakes the keeper; -1 before start; constant from then on */
+	_Atomic int bell; /* wakes who polls; likewise */
+	_Atomic int wake; /* wakes the keeper, unless it is the one who polls; likewise */
+	int alarm; /* wakes the keeper after a while; likewise */
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
 
 	char error[MTSI_ERROR]; /* the sentence of the last failure; written under life's lock */
 };
+
+/* The thread model. Any thread, once the server runs. */
+static inline bool mtsi_on_demand(const struct mts_server *server)
+{
+	return server->options.model == MTS_THREAD_ON_DEMAND;
+}
 
 /* Whether a stop has been asked for. Any thread. */
 static inline bool mtsi_stopping(const struct mts_server *server)

@@ -2,14 +2,21 @@
  *
  * One go of service, the same for every thread model: open, then read, frame and handle until
  * something ends it, then close. What differs between models is how the wait for input is done
- * (input.c), nothing here.
+ * (input.c), and what follows when there is none: on demand the client is parked.
  *
  * Requests that came together are handled one after the other, and their replies gather; only when
- * no whole request is left does the batch go out, right before the wait for more.
+ * no whole request is left does the batch go out, right before the wait for more. On demand a turn
+ * is bounded, so that a client that never stops sending cannot hold up the others: when it has had
+ * its share, and there is more, it gets another turn after them.
+ *
+ * Parking: what the client has left in the worker's buffers is saved, epoll is asked to watch it if
+ * it does not yet, and then the worker lets go of it. If anything has happened meanwhile, it cannot
+ * let go, and looks once more. From the moment it has let go the client may be anybody's.
  *
  * The end comes in a fixed order, whatever its cause: the output is handed to the kernel or given
  * up, the close hook runs, the client is counted as closed, and only then does the socket linger or
- * close.
+ * close. On demand a client whose peer does not read its last replies is parked, with nothing
+ * watched but its output, and comes back for the rest of the order when that is gone.
  */
 #include "engine/turn.h"
 
@@ -17,11 +24,27 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/linger.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/clock.h"
+#include "os/observe.h"
+#include "os/poll.h"
+
+/* What a client may have in one turn, on demand. */
+enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
+
+/* First requests that are looked for in vain after one that was found, and how often without. */
+enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
+
+/* How a go of service ends, besides the reasons of enum mts_closed. */
+enum {
+	PARKED = -1, /* it can be parked */
+	HAD_ENOUGH = -2, /* it has had its share, and there is more */
+	HELD = -3 /* too much of its output waits still */
+};
 
 static void lose(struct mts_client *client)
 {
@@ -30,21 +53,25 @@ static void lose(struct mts_client *client)
 	mtsi_lock_release(&client->lock);
 }
 
-int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
+/* As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here. */
+static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
 	int result = worker->failed;
 	while (result == 0) {
 		result = mtsi_input_request(worker, request, size);
 		if (result == 0) {
-			result = mtsi_output_flush(worker);
+			result = mtsi_output_flush(worker, wait);
 		}
 		if (result == 0) {
 			if (worker->input.ended) {
 				return 0;
 			}
-			const int filled = mtsi_input_fill(worker);
+			const int filled = mtsi_input_fill(worker, wait);
 			result = filled < 0 ? filled : 0;
 		}
+	}
+	if (result == -EAGAIN) {
+		return result;
 	}
 	if (result == -ENOMEM) {
 		lose(worker->client);
@@ -57,19 +84,26 @@ int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *siz
 	return result;
 }
 
+int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
+{
+	return next_request(worker, request, size, true);
+}
+
 static void attach(struct mtsi_worker *worker, struct mts_client *client)
 {
-	mtsi_lock_take(&client->lock);
-	client->stage = MTSI_CLIENT_SERVED;
+	if (client->stage == MTSI_CLIENT_WAITING) {
+		mtsi_lock_take(&client->lock);
+		client->stage = MTSI_CLIENT_SERVED;
+		mtsi_lock_release(&client->lock);
+	}
 	client->worker = worker;
-	mtsi_lock_release(&client->lock);
 	mtsi_input_begin(worker);
 	memset(&worker->stage, 0, sizeof(worker->stage));
+	worker->queued = false;
 	worker->failed = 0;
 	worker->last_turn = false;
 	worker->peer[0] = '\0';
 	worker->local[0] = '\0';
-	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
 }
 
 static bool open_client(struct mtsi_worker *worker)
@@ -85,13 +119,23 @@ static bool open_client(struct mtsi_worker *worker)
 	return true;
 }
 
+/* Calls the handler; the watch may want to know whether it waits for something. */
 static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 {
-	const struct mtsi_options *options = &worker->server->options;
+	struct mts_server *server = worker->server;
+	const struct mtsi_options *options = &server->options;
+	const bool sampled = mtsi_watch_wants_sample(&server->watch);
+	const uint64_t waits = sampled ? mtsi_observe_waits() : 0;
 	worker->stage.mark = worker->stage.size;
+	worker->stood_aside = false;
+	worker->handled++;
 	mtsi_count(&worker->stats, MTS_STAT_BUSY, 1);
 	const int verdict = options->handler(worker->client, request, size, options->user);
 	mtsi_count(&worker->stats, MTS_STAT_BUSY, (uint64_t)-1);
+	/* What has waited in a call of the library has been relieved at once, and needs no care. */
+	if (sampled && !worker->stood_aside) {
+		mtsi_watch_report(server, mtsi_observe_waits() != waits);
+	}
 	return verdict;
 }
 
@@ -130,20 +174,38 @@ static int end_of_input(struct mtsi_worker *worker, int result)
 static int handler_failed(struct mtsi_worker *worker, int verdict)
 {
 	mtsi_output_forget(worker);
-	(void)mtsi_output_flush(worker);
+	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->server));
 	const struct mts_client *client = worker->client;
 	mtsi_log_client(worker->server, MTSI_LOG_HANDLER, client->id, &client->peer,
 		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
 	return MTS_CLOSED_ERROR;
 }
 
-/* Until the client ends; why it has. */
+/* Whether it has had its share; not at a stop, when only what had arrived by then is read. */
+static bool had_enough(const struct mtsi_worker *worker)
+{
+	const struct mtsi_input *input = &worker->input;
+	if (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES) {
+		return false;
+	}
+	const bool more = input->start < input->end || !input->drained;
+	return more && mtsi_on_demand(worker->server) && !mtsi_stopping(worker->server);
+}
+
+/* Until the client ends, and then why it has; or PARKED when it can be, or HAD_ENOUGH. */
 static int serve(struct mtsi_worker *worker)
 {
+	const bool wait = !mtsi_on_demand(worker->server);
 	for (;;) {
 		const void *request;
 		size_t size;
-		const int result = mtsi_turn_next(worker, &request, &size);
+		if (had_enough(worker)) {
+			return HAD_ENOUGH;
+		}
+		const int result = next_request(worker, &request, &size, wait);
+		if (result == -EAGAIN) {
+			return PARKED;
+		}
 		if (result != 1) {
 			return end_of_input(worker, result);
 		}
@@ -177,14 +239,9 @@ static void run_close_hook(struct mtsi_worker *worker, int reason)
 	}
 }
 
-void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
+/* The rest of the order, once the output is handed over or given up. */
+static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
-	attach(worker, client);
-	int reason = open_client(worker) ? serve(worker) : MTS_CLOSED_BY_HANDLER;
-	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
-	if (given_up && reason != MTS_CLOSED_ERROR) {
-		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR : loser(client);
-	}
 	if (given_up) {
 		lose(client);
 	} else {
@@ -195,4 +252,162 @@ void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	client->worker = NULL;
 	mtsi_input_end(worker);
 	mtsi_linger_or_close(client, given_up);
+}
+
+/* Asks epoll to watch for input, or at an end for output alone; false when its memory is short. */
+static bool watch_for(struct mts_client *client, uint32_t events)
+{
+	mtsi_lock_take(&client->lock);
+	const uint32_t room = client->watched & MTSI_POLL_OUT;
+	const bool watched = mtsi_client_watch_locked(client, events | room) == 0;
+	mtsi_lock_release(&client->lock);
+	return watched;
+}
+
+/*
+ * Tries to let go of the client: 0, and it is not to be touched any more; -EAGAIN when it has to be
+ * looked at again; -ENOMEM when it cannot be kept.
+ */
+static int park(struct mtsi_worker *worker, struct mts_client *client)
+{
+	const uint32_t input = MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_PRI | MTSI_POLL_EDGE;
+	if (!mtsi_input_save(worker)) {
+		return -ENOMEM;
+	}
+	client->worker = NULL;
+	if (!client->registered && !watch_for(client, input)) {
+		return -ENOMEM;
+	}
+	client->registered = true;
+	return mtsi_claim_release(client) ? 0 : -EAGAIN;
+}
+
+/* Keeps it for another turn: 0 or -ENOMEM. */
+static int keep(struct mtsi_worker *worker, struct mts_client *client)
+{
+	const bool saved = mtsi_input_save(worker);
+	client->worker = NULL;
+	return saved ? 0 : -ENOMEM;
+}
+
+/* The client ends: waits for its output, with no thread if it can; true when it is parked. */
+static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client, int reason)
+{
+	if (!mtsi_on_demand(worker->server) || mtsi_output_flush(worker, false) != 0) {
+		return false;
+	}
+	client->ending = (signed char)reason;
+	while (mtsi_output_hold(client)) {
+		client->worker = NULL;
+		mtsi_input_end(worker);
+		(void)watch_for(client, MTSI_POLL_EDGE);
+		if (mtsi_claim_release(client)) {
+			return true;
+		}
+		mtsi_claim_clear(client);
+		client->worker = worker;
+		mtsi_input_begin(worker);
+	}
+	return false;
+}
+
+/* It ends, for this reason. */
+static void end(struct mtsi_worker *worker, struct mts_client *client, int reason)
+{
+	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client, reason)) {
+		return;
+	}
+	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
+	if (given_up && reason != MTS_CLOSED_ERROR) {
+		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR : loser(client);
+	}
+	finish(worker, client, reason, given_up);
+}
+
+/* Cuts off a client that could not be parked. */
+static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
+{
+	mtsi_log_client(worker->server, MTSI_LOG_CLIENT, client->id, &client->peer, "cut off: %s",
+		strerror(ENOMEM));
+	client->worker = worker;
+	finish(worker, client, MTS_CLOSED_ERROR, true);
+}
+
+/*
+ * Whether to ask for the first request right after accept. It is there when accept was deferred;
+ * else nearly never, so that is tried only while it has lately paid, and once in a while.
+ */
+static bool eager(struct mtsi_worker *worker)
+{
+	return worker->server->options.defer_accept > 0 || worker->luck > 0
+		|| worker->opens++ % TRY_LUCK == 0;
+}
+
+static void learn(struct mtsi_worker *worker)
+{
+	if (worker->received > 0) {
+		worker->luck = LUCK_LASTS;
+	} else if (worker->luck > 0) {
+		worker->luck--;
+	}
+}
+
+/* The first go of a client. */
+static int begin(struct mtsi_worker *worker)
+{
+	if (!open_client(worker)) {
+		return MTS_CLOSED_BY_HANDLER;
+	}
+	if (!eager(worker)) {
+		/* As good as asked: when it is watched, epoll says whether there is anything. */
+		worker->input.drained = true;
+		return serve(worker);
+	}
+	const int result = serve(worker);
+	learn(worker);
+	return result;
+}
+
+/*
+ * One go: until it ends, can be parked, or has had enough. One that is held gets none: what it has
+ * sent meanwhile stays in the socket, and is asked for when its output has gone.
+ */
+static int go(struct mtsi_worker *worker, struct mts_client *client)
+{
+	attach(worker, client);
+	if (client->ending >= 0) {
+		return client->ending;
+	}
+	mtsi_claim_clear(client);
+	if (client->held && mtsi_output_hold(client)) {
+		return HELD;
+	}
+	client->held = false;
+	return client->opened ? serve(worker) : begin(worker);
+}
+
+bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
+{
+	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	worker->received = 0;
+	worker->handled = 0;
+	for (;;) {
+		const int result = go(worker, client);
+		if (result >= 0) {
+			end(worker, client, result);
+			return false;
+		}
+		(void)mtsi_output_flush(worker, false);
+		if (result != HELD) {
+			client->held = worker->queued && mtsi_output_hold(client);
+		}
+		const bool later = result == HAD_ENOUGH && !client->held;
+		const int parked = later ? keep(worker, client) : park(worker, client);
+		if (parked == -ENOMEM) {
+			cannot_keep(worker, client);
+		}
+		if (parked != -EAGAIN) {
+			return later && parked == 0;
+		}
+	}
 }

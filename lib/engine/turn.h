@@ -2,19 +2,23 @@
 #ifndef MTSI_ENGINE_TURN_H
 #define MTSI_ENGINE_TURN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mts_client;
 struct mtsi_worker;
 
 /*
- * Serves a client on this worker's thread: opens it, hands its requests to the handler, closes it.
- * The client is gone when it returns. No lock is held.
+ * Serves a client, which this worker owns, on its thread: opens it, hands its requests to the
+ * handler, closes it. With a thread per client it is gone when this returns; on demand this ends as
+ * soon as no whole request is here, and the client is parked or gone. True when it has had enough
+ * for one turn, and is still the worker's: it is to have another one after the others. No lock is
+ * held.
  */
-void mtsi_turn(struct mtsi_worker *worker, struct mts_client *client);
+bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client);
 
 /*
- * The client's next request, after what was written has been sent: 1; 0 at the end of the stream;
+ * The client's next request, inside a callback, after what was written has been sent: 1; 0 at the end of the stream;
  * -ECANCELED, -EMSGSIZE, -EPROTO, -EPIPE or -ENOMEM, and then it gets none any more.
  */
 int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size);

@@ -8,10 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/crew.h"
 #include "engine/input.h"
 #include "engine/output.h"
 #include "engine/stats.h"
 #include "os/lock.h"
+#include "os/observe.h"
 
 struct mts_client;
 struct mts_server;
@@ -42,17 +44,30 @@ struct mtsi_worker {
 	struct mtsi_worker *previous;
 	struct mtsi_worker *next_idle; /* in the stack of idle ones */
 	struct mtsi_worker *previous_idle;
+	struct mtsi_worker *next_active; /* in the list of active ones */
+	struct mtsi_worker *previous_active;
 	bool woken; /* taken from the stack of idle ones, to look for work */
+	enum mtsi_standing standing;
+	uint64_t stint; /* the number of its present or latest stint; never the same twice in a crew */
+	uint64_t seen_stint; /* the watch's: the stint in which it has last looked at this worker, */
+	uint64_t seen_cpu; /* and the CPU time that it had used by then */
 	struct mts_client
 		*client; /* written by this thread under the lock, so it may read it without */
 	struct mtsi_seat *seat; /* where it rests */
+	struct mtsi_observed observed; /* constant */
 
-	_Atomic uint64_t since; /* when its client's last bytes came; others read it */
+	_Atomic uint64_t since; /* when its client's last bytes or its turn came; others read it */
 	struct mtsi_stats stats;
 
 	/* About the client that is being served. */
 	struct mtsi_input input;
 	struct mtsi_stage_area stage;
+	size_t received; /* bytes, in this turn */
+	unsigned handled; /* requests, in this turn */
+	bool queued; /* not all that was sent has gone out at once */
+	unsigned luck; /* see eager() in turn.c */
+	unsigned opens;
+	bool stood_aside; /* it has waited in a call of the library since this was cleared */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool last_turn; /* the server is stopping: only what had arrived by then is read */
 	size_t last_left; /* how much of that is left in the socket */
@@ -61,6 +76,9 @@ struct mtsi_worker {
 	char *large; /* NULL until it is needed */
 	char small[MTSI_SMALL];
 };
+
+/* Makes the thread of a worker, which has this seat from then on: 0 or a negative errno value. */
+int mtsi_worker_start(struct mtsi_seat *seat);
 
 /* Sees to it that the worker has its large buffer; false when memory is short. */
 bool mtsi_worker_large(struct mtsi_worker *worker);

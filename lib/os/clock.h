@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 /* Times and durations inside the library are nanoseconds of one monotonic clock. */
+#define MTSI_MICROSECOND UINT64_C(1000)
 #define MTSI_MILLISECOND UINT64_C(1000000)
 #define MTSI_SECOND UINT64_C(1000000000)
 #define MTSI_NEVER UINT64_MAX

@@ -17,7 +17,7 @@
 #include "os/clock.h"
 #include "os/must.h"
 
-enum { BATCH = 64 };
+enum { BATCH = 128 };
 
 int mtsi_poll_open(void)
 {

@@ -9,7 +9,9 @@
 #define MTSI_POLL_IN ((uint32_t)EPOLLIN)
 #define MTSI_POLL_OUT ((uint32_t)EPOLLOUT)
 #define MTSI_POLL_RDHUP ((uint32_t)EPOLLRDHUP)
-#define MTSI_POLL_HUP ((uint32_t)EPOLLHUP) /* reported without being asked for */
+#define MTSI_POLL_PRI ((uint32_t)EPOLLPRI)
+#define MTSI_POLL_HUP ((uint32_t)EPOLLHUP) /* reported without being asked for, as is the next */
+#define MTSI_POLL_ERR ((uint32_t)EPOLLERR)
 #define MTSI_POLL_EDGE ((uint32_t)EPOLLET)
 
 struct mtsi_poll_event {

@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -57,10 +58,19 @@ void gate_wait(struct gate *gate, int count)
 	ck_assert_msg(reached >= count, "waited for %d events, %d came", count, reached);
 }
 
-mts_server *server_new(mts_handler handler, void *user)
+int test_model = MTS_THREAD_ON_DEMAND;
+
+mts_server *server_create(mts_handler handler, void *user)
 {
 	mts_server *server = mts_server_create(handler, user);
 	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(mts_server_set_threads(server, test_model), 0);
+	return server;
+}
+
+mts_server *server_new(mts_handler handler, void *user)
+{
+	mts_server *server = server_create(handler, user);
 	const int result = mts_server_listen(server, "127.0.0.1:0");
 	ck_assert_msg(result == 0, "%s", mts_server_error(server));
 	return server;
@@ -343,6 +353,30 @@ uint64_t cpu_ms(void)
 }
 
 int run_suite(Suite *suite)
+{
+	static const struct {
+		const char *name;
+		int model;
+	} models[] = {
+		{"on-demand", MTS_THREAD_ON_DEMAND},
+		{"per-client", MTS_THREAD_PER_CLIENT},
+	};
+	const char *only = getenv("MTS_TEST_MODEL");
+	SRunner *runner = srunner_create(suite);
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		if (only == NULL || strcmp(only, models[i].name) == 0) {
+			(void)printf("threads %s:\n", models[i].name);
+			(void)fflush(stdout);
+			test_model = models[i].model;
+			srunner_run_all(runner, CK_ENV);
+		}
+	}
+	const int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int run_suite_once(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

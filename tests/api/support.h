@@ -33,7 +33,13 @@ void gate_add(struct gate *gate);
 int gate_count(struct gate *gate);
 void gate_wait(struct gate *gate, int count); /* until at least so many have come */
 
-/* A server of `handler` that listens on 127.0.0.1, any port; not started. */
+/* The thread model that is being tested: one of enum mts_thread_model. */
+extern int test_model;
+
+/* A server of `handler` of that model. */
+mts_server *server_create(mts_handler handler, void *user);
+
+/* The same, which listens on 127.0.0.1, any port; not started. */
 mts_server *server_new(mts_handler handler, void *user);
 void server_start(mts_server *server);
 
@@ -98,7 +104,11 @@ bool under_valgrind(void);
 /* CPU time that this process has used, in milliseconds. */
 uint64_t cpu_ms(void);
 
-/* Runs one suite; the exit status of main. */
+/*
+ * Runs one suite with each thread model in turn, or with MTS_TEST_MODEL (on-demand, per-client) alone;
+ * the exit status of main. The second one runs it once, for what knows no threads.
+ */
 int run_suite(Suite *suite);
+int run_suite_once(Suite *suite);
 
 #endif

@@ -75,7 +75,7 @@ static void expect_names(const mts_server *server, const char *host)
 
 static void check_names(const char *address, const char *host)
 {
-	mts_server *server = mts_server_create(tell, NULL);
+	mts_server *server = server_create(tell, NULL);
 	ck_assert_ptr_nonnull(server);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	const int result = mts_server_listen(server, address);

@@ -108,7 +108,7 @@ static void talk_once(const mts_server *server)
 
 START_TEST(never_started)
 {
-	ck_assert_int_eq(mts_server_destroy(mts_server_create(echo, NULL)), 0);
+	ck_assert_int_eq(mts_server_destroy(server_create(echo, NULL)), 0);
 	mts_server *server = server_new(echo, NULL);
 	ck_assert_int_eq(mts_server_listen(server, "localhost:0"), 0);
 	ck_assert_int_eq(count_threads(), threads_before);
@@ -192,7 +192,7 @@ END_TEST
 /* A start that fails changes nothing: what was missing can be supplied. */
 START_TEST(start_that_fails)
 {
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_int_eq(mts_server_run(server), -EINVAL);
 	ck_assert_str_eq(mts_server_error(server), "cannot start: the server listens nowhere");
 	ck_assert_int_eq(mts_server_start(server), -EINVAL);

@@ -276,7 +276,7 @@ START_TEST(deferring_does_not_matter_to_unix_sockets)
 {
 	char address[64];
 	(void)snprintf(address, sizeof(address), "unix:@mts-test-limits-%ld", (long)getpid());
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_ptr_nonnull(server);
 	ck_assert_int_eq(mts_server_listen(server, address), 0);
 	ck_assert_int_eq(mts_server_set_defer_accept(server, 30), 0);

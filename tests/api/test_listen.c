@@ -26,7 +26,7 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 
 static mts_server *bare_server(void)
 {
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }
@@ -184,7 +184,7 @@ START_TEST(ipv6_only)
 	if (!have_ipv6()) {
 		return;
 	}
-	mts_server *server = mts_server_create(tell_v6only, NULL);
+	mts_server *server = server_create(tell_v6only, NULL);
 	expect_listen(server, "[::]:0", 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);

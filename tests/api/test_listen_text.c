@@ -20,7 +20,7 @@ static int keep(mts_client *client, const void *request, size_t size, void *user
 
 static mts_server *bare_server(void)
 {
-	mts_server *server = mts_server_create(keep, NULL);
+	mts_server *server = server_create(keep, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }
@@ -137,5 +137,5 @@ int main(void)
 	tcase_add_test(cases, endless_strings);
 	tcase_add_loop_test(cases, whole_sentences, 0, COUNT(sentences));
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

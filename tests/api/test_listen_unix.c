@@ -48,7 +48,7 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 
 static mts_server *bare_server(void)
 {
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }

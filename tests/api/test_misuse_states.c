@@ -160,7 +160,7 @@ END_TEST
 /* The least of everything. */
 START_TEST(least_values)
 {
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_int_eq(mts_server_set_backlog(server, 1), 0);
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1), 0);
@@ -182,7 +182,7 @@ END_TEST
 START_TEST(most_values)
 {
 	const size_t gib = (size_t)1024 * 1024 * 1024;
-	mts_server *server = mts_server_create(echo, NULL);
+	mts_server *server = server_create(echo, NULL);
 	ck_assert_int_eq(mts_server_set_backlog(server, INT_MAX), 0);
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, gib), 0);

@@ -371,5 +371,5 @@ int main(void)
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, hung_handler);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -102,7 +102,7 @@ static void *contend(void *argument)
 	const struct contender *self = argument;
 	struct arena *arena = self->arena;
 	for (int round = 0; round < ROUNDS; round++) {
-		mts_server *server = mts_server_create(echo, NULL);
+		mts_server *server = server_create(echo, NULL);
 		meet(arena);
 		start_in_step(arena, round, self->number);
 		arena->results[self->number] = mts_server_listen(server, address);

@@ -79,7 +79,7 @@ mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned time
 	if (family == 1) {
 		snprintf(address, sizeof(address), "unix:@mts-watch-%d", (int)getpid());
 	}
-	mts_server *server = mts_server_create(handler, NULL);
+	mts_server *server = server_create(handler, NULL);
 	ck_assert_ptr_nonnull(server);
 	ck_assert_int_eq(mts_server_listen(server, address), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, timeout), 0);

@@ -72,7 +72,7 @@ END_TEST
 /* The sentence names the address that could not be had, not the first one. */
 START_TEST(the_sentence_says_which)
 {
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	fault_fail(FAULT_BIND, EACCES, 1, 1);
 	ck_assert_int_eq(try_listen(server, "localhost:0"), -EACCES);
 	ck_assert_msg(
@@ -93,7 +93,7 @@ START_TEST(a_missing_family_is_skipped)
 {
 	const enum fault_call call = _i == 0 ? FAULT_SOCKET : FAULT_BIND;
 	for (uint32_t skip = 0; skip < 2; skip++) {
-		mts_server *server = mts_server_create(scene_echo, NULL);
+		mts_server *server = server_create(scene_echo, NULL);
 		fault_fail(call, absent[_i], skip, 1);
 		ck_assert_int_eq(try_listen(server, "localhost:0"), 0);
 		const char *expected = skip == 0 ? "[::1]:" : "127.0.0.1:";
@@ -102,7 +102,7 @@ START_TEST(a_missing_family_is_skipped)
 		ck_assert_ptr_null(mts_server_address(server, 1));
 		ck_assert_int_eq(mts_server_destroy(server), 0);
 	}
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	fault_fail(call, absent[_i], 0, 2);
 	ck_assert_int_eq(try_listen(server, "localhost:0"), -absent[_i]);
 	want_sentence(server, absent[_i]);
@@ -119,7 +119,7 @@ static const char *port_of(const char *address)
 /* The port that the kernel picked for one family is taken in the other: another one is tried. */
 START_TEST(a_port_that_only_one_family_has)
 {
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	fault_every(FAULT_BIND, EADDRINUSE, 2);
 	const int descriptors = count_descriptors();
 	ck_assert_int_eq(try_listen(server, "localhost:0"), -EADDRINUSE);
@@ -142,7 +142,7 @@ END_TEST
 /* A port that was asked for is not tried twice. */
 START_TEST(a_given_port_is_not_retried)
 {
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	fault_fail(FAULT_BIND, EADDRINUSE, 0, FAULT_FOREVER);
 	ck_assert_int_eq(try_listen(server, "localhost:5000"), -EADDRINUSE);
 	ck_assert_uint_eq(fault_count(FAULT_BIND), 1);
@@ -174,7 +174,7 @@ START_TEST(a_unix_socket_leaves_no_file)
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	(void)snprintf(address, sizeof(address), "unix:%s/s", folder);
 	const char *path = address + strlen("unix:");
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	const int descriptors = count_descriptors();
 	for (uint32_t skip = 0; skip < unix_steps[_i].calls; skip++) {
 		fault_fail(unix_steps[_i].call, unix_steps[_i].error, skip, 1);
@@ -200,8 +200,8 @@ START_TEST(a_file_is_not_taken_on_a_guess)
 	struct stat file;
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	(void)snprintf(address, sizeof(address), "unix:%s/s", folder);
-	mts_server *first = mts_server_create(scene_echo, NULL);
-	mts_server *second = mts_server_create(scene_echo, NULL);
+	mts_server *first = server_create(scene_echo, NULL);
+	mts_server *second = server_create(scene_echo, NULL);
 	ck_assert_int_eq(mts_server_listen(first, address), 0);
 	fault_fail(FAULT_SOCKET, EMFILE, 0, 1);
 	ck_assert_int_lt(try_listen(second, address), 0);

@@ -97,7 +97,7 @@ static const size_t everything = 6 + LARGE_REQUEST + 2001 + LARGE_REPLY + LARGE_
 static mts_server *raise_server(void)
 {
 	fault_inside(true);
-	mts_server *server = mts_server_create(play, NULL);
+	mts_server *server = server_create(play, NULL);
 	if (server == NULL) {
 		fault_inside(false);
 		return NULL;

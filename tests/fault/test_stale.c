@@ -144,7 +144,7 @@ static struct mts_client *open_client(mts_server *server, uint64_t *id)
 /* The slot's last generation is used, and then never the slot again; its id finds nobody. */
 START_TEST(generations_run_out)
 {
-	mts_server *server = mts_server_create(scene_echo, NULL);
+	mts_server *server = server_create(scene_echo, NULL);
 	uint64_t id;
 	struct mts_client *client = open_client(server, &id);
 	mtsi_client_close(client);

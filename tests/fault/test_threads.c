@@ -163,7 +163,7 @@ static void wait_for_crew(bool rests, bool waits)
 	bool seen = false;
 	while (!seen) {
 		mtsi_lock_take(&crew->lock);
-		seen = (rests && crew->idle != NULL) || (waits && crew->ready != NULL);
+		seen = (rests && crew->idle != NULL) || (waits && crew->ready.count > 0);
 		mtsi_lock_release(&crew->lock);
 	}
 }

@@ -22,7 +22,7 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 
 mts_server *desk_server(void)
 {
-	mts_server *server = mts_server_create(no_handler, NULL);
+	mts_server *server = server_create(no_handler, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }

@@ -149,5 +149,5 @@ int main(void)
 	tcase_add_test(cases, adopting);
 	tcase_add_test(cases, how_many_descriptors);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

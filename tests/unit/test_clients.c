@@ -29,7 +29,7 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 
 static void setup(void)
 {
-	server = mts_server_create(no_handler, NULL);
+	server = server_create(no_handler, NULL);
 	ck_assert_ptr_nonnull(server);
 }
 
@@ -158,8 +158,9 @@ END_TEST
 
 static int visits;
 
-static void visit(struct mts_client *client)
+static void visit(struct mts_client *client, struct mtsi_line *claimed)
 {
+	(void)claimed;
 	mtsi_lock_assert_held(&client->lock);
 	ck_assert_int_ge(client->fd, 0);
 	visits++;
@@ -174,7 +175,7 @@ START_TEST(each_of_them)
 	for (int i = 0; i < 100; i += 3) {
 		mtsi_client_close(clients[i]);
 	}
-	mtsi_clients_each(server, visit);
+	mtsi_clients_each(server, visit, NULL);
 	ck_assert_int_eq(visits, 66);
 	for (int i = 0; i < 100; i++) {
 		if (i % 3 != 0) {
@@ -182,7 +183,7 @@ START_TEST(each_of_them)
 		}
 	}
 	visits = 0;
-	mtsi_clients_each(server, visit);
+	mtsi_clients_each(server, visit, NULL);
 	ck_assert_int_eq(visits, 0);
 }
 END_TEST
@@ -247,5 +248,5 @@ int main(void)
 	tcase_add_test(cases, each_of_them);
 	tcase_add_test(cases, finding_while_they_come_and_go);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -85,7 +85,7 @@ static struct view look(void)
 	struct mtsi_crew *crew = &server->crew;
 	struct view view = {0};
 	mtsi_lock_take(&crew->lock);
-	view.ready = crew->ready_count;
+	view.ready = crew->ready.count;
 	view.threads = crew->threads;
 	view.waking = crew->waking;
 	for (const struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
@@ -95,11 +95,11 @@ static struct view look(void)
 		view.idle++;
 	}
 	size_t listed = 0;
-	for (const struct mts_client *c = crew->ready; c != NULL; c = c->next) {
+	for (const struct mts_client *c = crew->ready.first; c != NULL; c = c->next) {
 		listed++;
 	}
 	ck_assert_uint_eq(listed, view.ready);
-	ck_assert(crew->ready == NULL ? crew->ready_end == &crew->ready : *crew->ready_end == NULL);
+	ck_assert(crew->ready.first == NULL || crew->ready.last->next == NULL);
 	mtsi_lock_release(&crew->lock);
 	return view;
 }
@@ -216,7 +216,7 @@ START_TEST(taken_back)
 	}
 	uint64_t before = 0;
 	for (int i = 0; i < 3; i++) {
-		struct mts_client *client = mtsi_crew_take(server);
+		struct mts_client *client = take_back();
 		ck_assert_ptr_nonnull(client);
 		ck_assert_int_eq(client->stage, MTSI_CLIENT_WAITING);
 		ck_assert_uint_gt(client->id, before);
@@ -225,7 +225,7 @@ START_TEST(taken_back)
 		mtsi_client_close(client);
 		mtsi_door_leave(server);
 	}
-	ck_assert_ptr_null(mtsi_crew_take(server));
+	ck_assert_ptr_null(take_back());
 	gate_add(&release);
 	want_answers(peers, 1);
 	for (int i = 1; i < 4; i++) {
@@ -240,7 +240,7 @@ START_TEST(dismissed_before_it_began)
 {
 	ck_assert(mtsi_crew_dismiss(server, 0));
 	ck_assert_uint_eq(mtsi_crew_retry(server, MTSI_NEVER - 1), MTSI_NEVER);
-	ck_assert_ptr_null(mtsi_crew_take(server));
+	ck_assert_ptr_null(take_back());
 	server_start(server);
 }
 END_TEST

@@ -210,5 +210,5 @@ int main(void)
 	tcase_add_loop_test(cases, the_limit_by_default, 0, sizeof(limits) / sizeof(limits[0]));
 	tcase_add_test(cases, a_limit_that_was_set_stays);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

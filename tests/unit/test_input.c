@@ -40,7 +40,7 @@ static int next(const void **request, size_t *size)
 	for (;;) {
 		int result = mtsi_input_request(&desk.worker, request, size);
 		if (result == 0 && !desk.worker.input.ended) {
-			result = mtsi_input_fill(&desk.worker);
+			result = mtsi_input_fill(&desk.worker, true);
 			if (result >= 0) {
 				continue;
 			}
@@ -74,7 +74,7 @@ START_TEST(several_at_once)
 	size_t size;
 	ck_assert_int_eq(next(&request, &size), 0);
 	ck_assert(desk.worker.input.ended);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 0);
 	desk_close(&desk);
 }
 END_TEST
@@ -260,7 +260,7 @@ START_TEST(the_last_turn)
 	want("one");
 	want("two");
 	ck_assert_int_eq(next(&request, &size), -ECANCELED);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker), -ECANCELED);
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ECANCELED);
 	desk_close(&desk);
 }
 END_TEST

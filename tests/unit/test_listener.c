@@ -31,7 +31,7 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 
 static void setup(void)
 {
-	server = mts_server_create(no_handler, NULL);
+	server = server_create(no_handler, NULL);
 	server->poll = mtsi_poll_open();
 	listeners = &server->listeners;
 }
@@ -191,5 +191,5 @@ int main(void)
 	tcase_add_test(cases, buried);
 	tcase_add_test(cases, tags);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -205,5 +205,5 @@ int main(void)
 	tcase_add_test(cases, far_deadlines);
 	add_wrong_use(cases);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

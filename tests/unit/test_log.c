@@ -46,7 +46,7 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 
 static void setup(void)
 {
-	server = mts_server_create(no_handler, NULL);
+	server = server_create(no_handler, NULL);
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, &messages), 0);
 	messages = 0;
 }
@@ -173,5 +173,5 @@ int main(void)
 	tcase_add_test(cases, one_line_each);
 	tcase_add_test(cases, who_it_is_about);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -111,5 +111,5 @@ int main(void)
 		cases, the_largest_request, 0, sizeof(settlements) / sizeof(settlements[0]));
 	tcase_add_test(cases, delimiters_are_owned);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

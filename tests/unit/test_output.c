@@ -83,8 +83,8 @@ START_TEST(they_gather)
 		ck_assert(!arrived());
 	}
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, NULL, 0), 0);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), 0);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	peer_expect_pattern(desk.peer, 100, 0);
 	ck_assert(!arrived());
 	ck_assert_uint_eq(mtsi_stats_read(desk.server, MTS_STAT_BYTES_OUT), 0); /* not in the crew */
@@ -101,7 +101,7 @@ START_TEST(they_gather_in_larger_buffers)
 		position += size;
 	}
 	ck_assert(!arrived() || position > MTSI_LARGE_STAGE);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	uint64_t done = take(0);
 	while (queued() > 0) {
 		send_on();
@@ -121,7 +121,7 @@ START_TEST(they_are_forgotten)
 	write_pattern(20, 1000);
 	mtsi_output_forget(&desk.worker);
 	write_pattern(5, 10);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	peer_expect_pattern(desk.peer, 15, 0);
 	ck_assert(!arrived());
 }
@@ -194,7 +194,7 @@ static void want_lost(void)
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, "x", 1), -EPIPE);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), -EPIPE);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), -EPIPE);
 	ck_assert_int_eq(mtsi_output_drain(&desk.worker), -EPIPE);
 	send_on();
 }
@@ -208,7 +208,7 @@ START_TEST(the_worker_finds_it_lost)
 	while (result == 0) {
 		result = mtsi_output_write(&desk.worker, "again", 5);
 		if (result == 0) {
-			result = mtsi_output_flush(&desk.worker);
+			result = mtsi_output_flush(&desk.worker, true);
 		}
 	}
 	ck_assert_int_eq(result, -EPIPE);
@@ -235,7 +235,7 @@ START_TEST(a_limit_that_falls)
 	ck_assert_int_eq(mts_server_set_max_output(desk.server, 1), 0);
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &all), 0);
 	write_pattern(100, LIMIT);
-	ck_assert_int_eq(mtsi_output_flush(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	ck_assert_uint_le(queued(), 1);
 	ck_assert_int_eq(mtsi_output_drain(&desk.worker), 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);

@@ -229,5 +229,5 @@ int main(void)
 	tcase_add_test(cases, a_signal_ends_the_wait);
 	tcase_add_test(cases, wake_ups);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -242,5 +242,5 @@ int main(void)
 	tcase_add_test(cases, sockets_other_than_tcp);
 	tcase_add_loop_test(cases, shutting_down_wakes, 0, 4);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -26,7 +26,7 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 /* Workers that only count. */
 static void setup(void)
 {
-	server = mts_server_create(no_handler, NULL);
+	server = server_create(no_handler, NULL);
 	mtsi_lock_take(&server->crew.lock);
 	for (int i = 0; i < WORKERS; i++) {
 		workers[i].next = server->crew.workers;
@@ -136,5 +136,5 @@ int main(void)
 	tcase_add_test(cases, what_is_not_counted);
 	tcase_add_test(cases, read_while_they_count);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

@@ -137,5 +137,5 @@ int main(void)
 	tcase_add_test(cases, an_impossible_stack);
 	tcase_add_test(cases, joined_in_time_or_not);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

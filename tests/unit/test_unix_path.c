@@ -166,5 +166,5 @@ int main(void)
 	tcase_add_test(cases, whose_file_it_is);
 	tcase_add_test(cases, one_at_a_time);
 	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return run_suite_once(suite);
 }

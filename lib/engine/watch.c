@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watch over workers that serve: who is not coming back soon, and has to be relieved?
+ *
+ * Whoever has polled serves what it has found, by itself. If its handler waits for something, the
+ * others would wait with it. So while anybody serves, the keeper looks at the workers every 200 us
+ * (down to every 2 ms while all is well). One that has been in its stint for a while and waits for
+ * something is counted on no more, and another one takes over. One that computes is left alone,
+ * until somebody has waited a whole period for it and there is a CPU to spare; after some
+ * milliseconds one or two more are let in, so that short requests get their turn beside long ones.
+ * So handlers that wait never count, and handlers that compute do not breed threads.
+ *
+ * That costs a client up to a period each time. So a recent stall has two workers serve side by
+ * side: when one of them waits, the other goes on. And when more than a quarter of the handlers
+ * wait, the next worker is sent for before a handler is called (crew.c). How many do is found by
+ * asking the kernel, around one call in each period, whether the thread has given up its CPU
+ * (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long as
+ * there are few other calls to sample.
+ *
+ * An idle server must not be looked at, and a request now and then should not cost a second thread
+ * that wakes up. So when requests are few the watch sleeps, and whoever begins a stint sets an alarm
+ * for it; when the stint is over before it rings, it is taken back. Both are done under the crew's
+ * lock, and so is falling asleep, which looks again whether anybody serves:
+ *
+ *     asleep, and somebody in a stint that is counted on   =>   the alarm is set
+ *
+ * When requests come close upon each other setting the alarm each time would cost more than looking
+ * now and then, so it is left to ring, and the watch stays awake.
+ */
+#include "engine/watch.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "os/alarm.h"
+#include "os/clock.h"
+#include "os/observe.h"
+
+enum {
+	SUSPECTS = 16, /* workers that one look asks after */
+	WHOLE = 1024, /* of a share */
+	MOST_WAIT = WHOLE / 4,
+	FEW_WAIT = WHOLE / 8,
+	WEIGHT = 8, /* one sample in so many makes the share */
+	SPARE_WORKERS = 2 /* that may compute beyond the number of CPUs */
+};
+
+static const uint64_t shortest_period = 200 * MTSI_MICROSECOND;
+static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
+static const uint64_t suspicious = 50 * MTSI_MICROSECOND; /* the age of a stint */
+static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
+static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
+static const uint64_t stalls_last = 50 * MTSI_MILLISECOND;
+
+/* Whether anybody is in a stint and not known to wait: whom the watch is for. */
+static bool anybody_counted_on(const struct mtsi_crew *crew)
+{
+	return crew->active_count + crew->long_count > 0;
+}
+
+void mtsi_watch_over_locked(struct mts_server *server)
+{
+	struct mtsi_watch *watch = &server->watch;
+	if (watch->asleep && !watch->armed) {
+		watch->armed = true;
+		mtsi_alarm_set(server->alarm, shortest_period);
+	}
+}
+
+void mtsi_watch_found_locked(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_watch *watch = &server->watch;
+	watch->dense = now - watch->last_poll < dense_gap;
+	watch->last_poll = now;
+}
+
+void mtsi_watch_quiet_locked(struct mts_server *server)
+{
+	struct mtsi_watch *watch = &server->watch;
+	if (watch->armed && !watch->dense && !anybody_counted_on(&server->crew)) {
+		watch->armed = false;
+		mtsi_alarm_set(server->alarm, 0);
+	}
+}
+
+/* A worker that may be waiting for something. */
+struct suspect {
+	struct mtsi_worker *worker; /* not to be touched before it is found again in the same stint */
+	uint64_t stint;
+	struct mtsi_observed observed;
+	uint64_t seen_cpu; /* as the look before found it in this stint; 0: it did not */
+	uint64_t cpu;
+	bool waits;
+};
+
+static size_t find_suspects_locked(
+	const struct mtsi_crew *crew, uint64_t now, struct suspect *suspects)
+{
+	size_t count = 0;
+	for (struct mtsi_worker *w = crew->active; w != NULL && count < SUSPECTS; w = w->next_active) {
+		if (atomic_load_explicit(&w->since, memory_order_relaxed) + suspicious > now) {
+			continue;
+		}
+		struct suspect *suspect = &suspects[count++];
+		suspect->worker = w;
+		suspect->stint = w->stint;
+		suspect->observed = w->observed;
+		suspect->seen_cpu = w->seen_stint == w->stint ? w->seen_cpu : 0;
+	}
+	return count;
+}
+
+/*
+ * Whether they wait, with the lock released, since that costs microseconds. One that has computed
+ * for a quarter of the time since the look before is not asked after any further.
+ */
+static void observe(struct suspect *suspects, size_t count, uint64_t elapsed)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct suspect *suspect = &suspects[i];
+		suspect->cpu = mtsi_observe_cpu(&suspect->observed);
+		const bool seen = suspect->seen_cpu != 0;
+		if (seen && (suspect->cpu - suspect->seen_cpu) * 4 > elapsed) {
+			suspect->waits = false;
+			continue;
+		}
+		const enum mtsi_state state = mtsi_observe_state(&suspect->observed);
+		suspect->waits = state == MTSI_STATE_WAITS || (state == MTSI_STATE_UNKNOWN && seen);
+	}
+}
+
+/* The suspects that wait and are still where they were are counted on no more; how many. */
+static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
+{
+	unsigned stalls = 0;
+	size_t i = 0;
+	struct mtsi_worker *next;
+	/* Both are in the order of stints, but for those that have stepped back. */
+	for (struct mtsi_worker *w = crew->active; w != NULL && i < count; w = next) {
+		next = w->next_active;
+		while (i < count && suspects[i].stint < w->stint) {
+			i++;
+		}
+		if (i < count && suspects[i].worker == w && suspects[i].stint == w->stint) {
+			w->seen_stint = w->stint;
+			w->seen_cpu = suspects[i].cpu;
+			if (suspects[i].waits) {
+				mtsi_crew_stand_locked(w, MTSI_AWAY);
+				stalls++;
+			}
+		}
+	}
+	return stalls;
+}
+
+/* Nobody gets on: the same client is still the first, or nobody has polled. */
+static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watch *watch)
+{
+	if (crew->ready.count > 0 && crew->ready.first == watch->head) {
+		return true;
+	}
+	return !crew->polling && crew->polls == watch->polls;
+}
+
+/* Has one more compute, beside those that do, when somebody waits for it and the CPUs allow it. */
+static void let_in_locked(struct mtsi_crew *crew, struct mtsi_watch *watch, uint64_t now)
+{
+	if (!stuck_locked(crew, watch) || crew->active_count == 0) {
+		watch->late_since = 0;
+		return;
+	}
+	if (watch->late_since == 0) {
+		watch->late_since = watch->looked;
+	}
+	const size_t computing = crew->active_count + crew->long_count;
+	const bool spare = computing < watch->cpus;
+	const bool impatient = now - watch->late_since >= patience
+		&& computing < watch->cpus + SPARE_WORKERS;
+	struct mtsi_worker *oldest = crew->active;
+	while (oldest != NULL && oldest->standing != MTSI_ACTIVE) {
+		oldest = oldest->next_active;
+	}
+	if (oldest != NULL && (spare || impatient)) {
+		mtsi_crew_stand_locked(oldest, MTSI_LONG);
+		watch->late_since = now;
+	}
+}
+
+static void learn_locked(struct mtsi_watch *watch, unsigned weight, bool waited)
+{
+	if (waited) {
+		watch->share += (WHOLE - watch->share) / weight;
+	} else {
+		watch->share -= watch->share / weight;
+	}
+}
+
+void mtsi_watch_report(struct mts_server *server, bool waited)
+{
+	mtsi_lock_take(&server->crew.lock);
+	learn_locked(&server->watch, WEIGHT, waited);
+	mtsi_lock_release(&server->crew.lock);
+}
+
+/* What follows from the stalls and samples for the workers that are to be counted on. */
+static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stalls)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_watch *watch = &server->watch;
+	const uint64_t others = crew->stints - watch->stints;
+	for (unsigned i = 0; i < stalls; i++) {
+		learn_locked(watch, (unsigned)(WEIGHT * (1 + (others < WHOLE ? others : WHOLE))), true);
+	}
+	if (stalls > 0) {
+		watch->last_stall = now;
+		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls);
+	}
+	crew->blocking = watch->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
+	const bool lately = now - watch->last_stall < stalls_last;
+	crew->width = lately && !crew->blocking ? 2 : 1;
+	if (lately || watch->late_since != 0) {
+		watch->period = shortest_period;
+	} else if (watch->period < longest_period) {
+		watch->period *= 2;
+	}
+	if (watch->period > longest_period) {
+		watch->period = longest_period;
+	}
+}
+
+/* Falls asleep if there is nothing to look at, and requests are few. */
+static bool may_sleep_locked(
+	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
+{
+	if (anybody_counted_on(crew) || crew->ready.count > 0 || crew->later.count > 0
+		|| crew->waking > 0 || !(crew->polling || crew->stand_in)) {
+		return false;
+	}
+	return (crew->stints - watch->stints) * dense_gap <= now - watch->looked;
+}
+
+/* Whether it is time for a look: since the alarm has rung, or the period is over. */
+static bool time_to_look_locked(struct mtsi_watch *watch, uint64_t now, bool rang)
+{
+	if (watch->asleep && rang) {
+		watch->asleep = false;
+		watch->armed = false;
+		watch->period = shortest_period;
+		return true;
+	}
+	return !watch->asleep && watch->next <= now;
+}
+
+static void remember_locked(struct mtsi_watch *watch, const struct mtsi_crew *crew, uint64_t now)
+{
+	watch->looked = now;
+	watch->stints = crew->stints;
+	watch->polls = crew->polls;
+	watch->head = crew->ready.first;
+	watch->next = now + watch->period;
+}
+
+uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_watch *watch = &server->watch;
+	struct suspect suspects[SUSPECTS];
+	const bool rang = mtsi_alarm_rang(server->alarm);
+	mtsi_lock_take(&crew->lock);
+	if (!time_to_look_locked(watch, now, rang)) {
+		const uint64_t due = watch->asleep ? MTSI_NEVER : watch->next;
+		mtsi_lock_release(&crew->lock);
+		return due;
+	}
+	const size_t count = find_suspects_locked(crew, now, suspects);
+	if (count > 0) {
+		mtsi_lock_release(&crew->lock);
+		observe(suspects, count, now - watch->looked);
+		mtsi_lock_take(&crew->lock);
+	}
+	const unsigned stalls = convict_locked(crew, suspects, count);
+	let_in_locked(crew, watch, now);
+	adapt_locked(server, now, stalls);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	watch->asleep = may_sleep_locked(crew, watch, now);
+	if (watch->asleep) {
+		watch->share = 0;
+		crew->blocking = false;
+		crew->width = 1;
+	}
+	remember_locked(watch, crew, now);
+	const uint64_t due = watch->asleep ? MTSI_NEVER : watch->next;
+	mtsi_lock_release(&crew->lock);
+	atomic_store_explicit(&watch->sample, true, memory_order_relaxed);
+	mtsi_crew_send(server, relief);
+	return due;
+}
+
+void mtsi_watch_init(struct mtsi_watch *watch)
+{
+	memset(watch, 0, sizeof(*watch));
+	watch->period = shortest_period;
+	watch->cpus = mtsi_observe_cpus();
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_WATCH_H
+#define MTSI_ENGINE_WATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mts_server;
+
+/* The watch over workers that serve, with threads on demand. The crew's lock guards all of it, but: */
+struct mtsi_watch {
+	_Atomic bool sample; /* the next handler is to be looked at: whether it waits. Any thread */
+	bool asleep; /* nobody watches; who begins a stint sets the alarm */
+	bool armed; /* the alarm is set, or has rung and nobody has looked yet */
+	uint64_t next; /* when to look next; while not asleep */
+	uint64_t period;
+	uint64_t last_poll; /* when a poll has last found somebody */
+	bool dense; /* the one before that was not long ago */
+
+	/* As the last look found it. */
+	uint64_t looked; /* when that was */
+	uint64_t stints;
+	uint64_t polls;
+	const void *head; /* the first of the ready line */
+	uint64_t late_since; /* since when nobody gets on; 0: all is well */
+	uint64_t last_stall; /* when a handler was last found waiting */
+	unsigned share; /* of handlers that wait for something, in 1,024ths */
+	unsigned cpus; /* that may be used */
+};
+
+void mtsi_watch_init(struct mtsi_watch *watch);
+
+/* A look, if it is time for one: when the next one is due, or MTSI_NEVER. The keeper. */
+uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now);
+
+/* A stint begins: if nobody watches, the alarm is set. Under the crew's lock. */
+void mtsi_watch_over_locked(struct mts_server *server);
+
+/* A poll has found somebody. Under the crew's lock. */
+void mtsi_watch_found_locked(struct mts_server *server, uint64_t now);
+
+/* A worker is about to poll: if nothing needs to be watched, the alarm is taken back. Likewise. */
+void mtsi_watch_quiet_locked(struct mts_server *server);
+
+/* Whether this call of the handler is one to look at; and whether it has waited for something. */
+static inline bool mtsi_watch_wants_sample(struct mtsi_watch *watch)
+{
+	return atomic_load_explicit(&watch->sample, memory_order_relaxed)
+		&& atomic_exchange(&watch->sample, false);
+}
+void mtsi_watch_report(struct mts_server *server, bool waited);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a worker: what a thread of the crew does from its first to its last moment. What it
+ * does next it decides under the crew's lock, always in this order:
+ *
+ * 1. Serve the first client of the ready line.
+ * 2. On demand, when nobody polls: poll. What the poll finds is appended whole to the ready line,
+ *    and behind it the clients that want a further turn; so a client that never stops sending
+ *    waits until epoll has been asked who else wants something.
+ * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
+ *
+ * Its structure lies on its own stack.
+ */
+#include "engine/worker.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "engine/crew.h"
+#include "engine/poller.h"
+#include "engine/server.h"
+#include "engine/turn.h"
+#include "os/clock.h"
+#include "os/pages.h"
+#include "os/thread.h"
+
+enum { OWN_STACK = 16 * 1024 };
+
+static void run_start_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &worker->server->options;
+	if (options->on_thread_start != NULL) {
+		options->on_thread_start(options->on_thread_user);
+	}
+}
+
+static void run_end_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &worker->server->options;
+	if (options->on_thread_end != NULL) {
+		options->on_thread_end(options->on_thread_user);
+	}
+}
+
+static struct mts_client *take_locked(struct mtsi_crew *crew)
+{
+	struct mts_client *client = mtsi_line_take(&crew->ready);
+	if (client != NULL && crew->waiting > 0) {
+		crew->waiting--;
+	}
+	return client;
+}
+
+/* Begins a stint, and sends for another worker if one is needed. Releases the lock. */
+static void begin(struct mtsi_worker *worker, struct mts_client *client)
+{
+	struct mts_server *server = worker->server;
+	mtsi_crew_begin_locked(worker, client);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&server->crew.lock);
+	mtsi_crew_send(server, relief);
+}
+
+/* Serves the client, and ends the stint. Returns with the lock held. */
+static void serve(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	struct mts_client *client = worker->client;
+	const bool later = mtsi_turn(worker, client);
+	mtsi_lock_take(&crew->lock);
+	if (later) {
+		mtsi_line_add(&crew->later, client);
+	}
+	mtsi_crew_end_locked(worker);
+}
+
+/* Polls once; the lock is released meanwhile. */
+static void poll_locked(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_line found = {NULL, NULL, 0};
+	const uint64_t deadline = crew->later.count > 0 ? 0 : MTSI_NEVER;
+	crew->polling = true;
+	crew->rung = false;
+	crew->polls++;
+	mtsi_watch_quiet_locked(server);
+	mtsi_lock_release(&crew->lock);
+	mtsi_poller_poll(server, deadline, &found);
+	const uint64_t now = found.count > 0 ? mtsi_clock_now() : 0;
+	mtsi_lock_take(&crew->lock);
+	crew->polling = false;
+	if (found.count > 0) {
+		mtsi_watch_found_locked(server, now);
+	}
+	mtsi_line_join(&crew->ready, &found);
+	mtsi_line_join(&crew->ready, &crew->later);
+}
+
+/* A new worker begins, with its first client, or none; the hook is a part of that stint. */
+static void arrive(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	mtsi_lock_take(&crew->lock);
+	mtsi_crew_enlist_locked(worker);
+	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	begin(worker, take_locked(crew));
+	run_start_hook(worker);
+	if (worker->client != NULL) {
+		serve(worker);
+	} else {
+		mtsi_lock_take(&crew->lock);
+		mtsi_crew_end_locked(worker);
+	}
+}
+
+static void work(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	const bool on_demand = mtsi_on_demand(worker->server);
+	arrive(worker);
+	for (;;) {
+		struct mts_client *client = take_locked(crew);
+		if (client != NULL) {
+			begin(worker, client);
+			serve(worker);
+		} else if (on_demand && !crew->polling && (!crew->dismissed || crew->later.count > 0)) {
+			poll_locked(worker);
+		} else if (crew->later.count > 0) {
+			mtsi_line_join(&crew->ready, &crew->later);
+		} else if (crew->dismissed || !mtsi_crew_rest_locked(worker)) {
+			break;
+		}
+	}
+	crew->leaving_now++;
+	mtsi_lock_release(&crew->lock);
+	run_end_hook(worker);
+}
+
+static void *worker_body(void *argument)
+{
+	struct mtsi_seat *seat = argument;
+	struct mts_server *server = seat->server;
+	struct mtsi_worker worker;
+	memset(&worker, 0, offsetof(struct mtsi_worker, small));
+	worker.server = server;
+	worker.seat = seat;
+	mtsi_observe_self(&worker.observed);
+	mtsi_life_enter(server);
+	mtsi_thread_name("mts-worker");
+	work(&worker);
+	if (worker.large != NULL) {
+		mtsi_pages_give(worker.large, MTSI_LARGE);
+	}
+	mtsi_crew_leave(&worker);
+	return NULL;
+}
+
+int mtsi_worker_start(struct mtsi_seat *seat)
+{
+	pthread_t thread;
+	const size_t stack = seat->server->options.stack_size + OWN_STACK;
+	return mtsi_thread_start(&thread, stack, worker_body, seat);
+}
+
+bool mtsi_worker_large(struct mtsi_worker *worker)
+{
+	if (worker->large == NULL) {
+		worker->large = mtsi_pages_take(MTSI_LARGE);
+	}
+	return worker->large != NULL;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * timerfd_create(2) and ppoll(2): sleeping with nanoseconds, where epoll_wait(2) has milliseconds.
+ * A signal may end a sleep early, as anything else may: the caller looks at its clock anyway.
+ */
+#include "os/alarm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/must.h"
+
+static struct timespec span_of(uint64_t nanoseconds)
+{
+	const struct timespec span = {
+		.tv_sec = (time_t)(nanoseconds / MTSI_SECOND),
+		.tv_nsec = (long)(nanoseconds % MTSI_SECOND),
+	};
+	return span;
+}
+
+int mtsi_alarm_open(void)
+{
+	const int alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return alarm < 0 ? -errno : alarm;
+}
+
+void mtsi_alarm_set(int alarm, uint64_t span)
+{
+	const struct itimerspec when = {.it_value = span_of(span)};
+	mtsi_must(timerfd_settime(alarm, 0, &when, NULL) == 0);
+}
+
+bool mtsi_alarm_rang(int alarm)
+{
+	uint64_t times;
+	return read(alarm, &times, sizeof(times)) == (ssize_t)sizeof(times);
+}
+
+void mtsi_alarm_sleep(int wake, int poll, int alarm, uint64_t deadline)
+{
+	struct pollfd wanted[] = {
+		{.fd = wake, .events = POLLIN}, {.fd = alarm, .events = POLLIN},
+		{.fd = poll, .events = POLLIN}, /* a negative one is passed over: poll(2) */
+	};
+	struct timespec left;
+	const struct timespec *timeout = NULL;
+	if (deadline != MTSI_NEVER) {
+		const uint64_t now = mtsi_clock_now();
+		left = span_of(deadline > now ? deadline - now : 0);
+		timeout = &left;
+	}
+	mtsi_must(ppoll(wanted, 3, timeout, NULL) >= 0 || errno == EINTR);
+}
