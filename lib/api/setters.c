@@ -29,7 +29,7 @@ int mts_server_set_threads(mts_server *server, int model)
 	if (model != MTS_THREAD_PER_CLIENT && model != MTS_THREAD_ON_DEMAND) {
 		return mtsi_fail(server, -EINVAL, "%d is no thread model", model);
 	}
-	server->options.model = model;
+	atomic_store(&server->options.model, model);
 	return 0;
 }
 

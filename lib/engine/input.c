@@ -265,6 +265,7 @@ static ssize_t receive_waiting(struct mtsi_worker *worker, void *buffer, size_t 
 	if (aside) {
 		mtsi_crew_step_back(worker);
 	}
+	worker->input.drained = false;
 	return count;
 }
 

@@ -68,6 +68,7 @@ void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 
 int mtsi_keeper(struct mts_server *server)
 {
+	mtsi_watch_begin(&server->watch);
 	mtsi_door_open(server);
 	mtsi_crew_begin(server);
 	mtsi_log(server, MTSI_LOG_START, "serving, at most %zu clients", mtsi_door_max_clients(server));

@@ -25,9 +25,9 @@ void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *
 	options->handler = handler;
 	options->user = user;
 	options->framing.kind = MTSI_FRAME_RAW;
-	options->model = MTS_THREAD_ON_DEMAND;
 	options->stack_size = USUAL_STACK;
 	options->backlog = SOMAXCONN;
+	atomic_init(&options->model, MTS_THREAD_ON_DEMAND);
 	atomic_init(&options->max_output, USUAL_OUTPUT);
 	atomic_init(&options->stop_timeout, STOP_MILLISECONDS);
 }

@@ -32,7 +32,7 @@ struct mtsi_options {
 	struct mtsi_framing framing; /* its limit is settled when the server starts */
 	size_t max_request; /* 0: by the kind of framing */
 
-	int model; /* one of enum mts_thread_model */
+	_Atomic int model; /* one of enum mts_thread_model; a stop may come while it is being chosen */
 	unsigned max_threads; /* 0: no limit but that of clients */
 	size_t stack_size;
 	int backlog;

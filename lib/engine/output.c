@@ -93,6 +93,9 @@ static int send_locked(struct mts_client *client, struct pieces *pieces, size_t 
 		}
 		*sent += (size_t)result;
 		consume(&client->output, pieces, (size_t)result);
+		if (left_of(pieces) + mtsi_queue_size(&client->output) == 0) {
+			break;
+		}
 	}
 	return 0;
 }

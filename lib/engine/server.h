@@ -50,7 +50,8 @@ struct mts_server {
 /* The thread model. Any thread, once the server runs. */
 static inline bool mtsi_on_demand(const struct mts_server *server)
 {
-	return server->options.model == MTS_THREAD_ON_DEMAND;
+	return atomic_load_explicit(&server->options.model, memory_order_relaxed)
+		== MTS_THREAD_ON_DEMAND;
 }
 
 /* Whether a stop has been asked for. Any thread. */

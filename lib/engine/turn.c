@@ -58,7 +58,9 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 {
 	int result = worker->failed;
 	while (result == 0) {
-		result = mtsi_input_request(worker, request, size);
+		if (worker->input.start < worker->input.end || worker->input.ended) {
+			result = mtsi_input_request(worker, request, size);
+		}
 		if (result == 0) {
 			result = mtsi_output_flush(worker, wait);
 		}

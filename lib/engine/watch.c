@@ -172,7 +172,7 @@ static void let_in_locked(struct mtsi_crew *crew, struct mtsi_watch *watch, uint
 		return;
 	}
 	if (watch->late_since == 0) {
-		watch->late_since = watch->looked;
+		watch->late_since = now - shortest_period;
 	}
 	const size_t computing = crew->active_count + crew->long_count;
 	const bool spare = computing < watch->cpus;
@@ -302,5 +302,9 @@ void mtsi_watch_init(struct mtsi_watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->period = shortest_period;
+}
+
+void mtsi_watch_begin(struct mtsi_watch *watch)
+{
 	watch->cpus = mtsi_observe_cpus();
 }

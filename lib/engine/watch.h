@@ -31,6 +31,9 @@ struct mtsi_watch {
 
 void mtsi_watch_init(struct mtsi_watch *watch);
 
+/* The server starts, and may use these CPUs. The keeper, before there is any worker. */
+void mtsi_watch_begin(struct mtsi_watch *watch);
+
 /* A look, if it is time for one: when the next one is due, or MTSI_NEVER. The keeper. */
 uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now);
 
