@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who serves a client: the claim word, edge-triggered events, parking, and a slot that is used again.
+ *
+ * One slot; two clients have it one after the other, so that everything that can be stale becomes so.
+ * Two workers. What the crew does is left open here: a worker that is free takes the ready client or
+ * polls, as it likes; crew.pml looks closer. Accepting is a process of its own, though the poller does
+ * it, so that a new client may appear between any two steps of a worker that holds an old event.
+ *
+ * Nothing goes round for ever in here, which run.sh has checked too: no cycle, fair or not. So it is
+ * enough to look at the end of each run: all requests handled, each client ended once.
+ */
+
+#ifndef REQUESTS
+#define REQUESTS 2
+#endif
+#define CLIENTS 2
+
+#define OWNED    1
+#define AGAIN    2
+#define THOROUGH 4 /* an event said that the peer has finished: a short read is not the end */
+
+/* The slot, in memory that stays a slot. */
+byte claim = OWNED; /* a free slot counts as owned */
+byte id;            /* whose it is, or was; the generation */
+bool vacant = true; /* on the free list */
+
+/* The kernel's side of each client's connection. */
+byte data[CLIENTS + 1];       /* requests that have arrived */
+bool fin[CLIENTS + 1];        /* and after them, the end */
+bool open[CLIENTS + 1];       /* the descriptor is good */
+bool registered[CLIENTS + 1]; /* with epoll */
+bool edge[CLIENTS + 1];       /* on epoll's list of what is ready */
+
+/* The crew's, in rough. */
+byte ready; /* how often the slot is on the ready list */
+bool polling;
+
+/* Only for the proofs. */
+byte holders; /* who may touch the client: the accepter, the list or a worker */
+byte turns;   /* workers in a turn of it */
+byte handled[CLIENTS + 1];
+byte ended[CLIENTS + 1];
+
+/* Each touch of the client or its socket. */
+#define MINE assert(holders == 1 && turns == 1 && id == client && open[client] && !vacant)
+
+/* Something has come: an edge, when epoll knows the descriptor. */
+#define EDGE(g) edge[g] = edge[g] || registered[g]
+
+inline mtsi_claim(bits, won)
+{
+#ifdef MUTANT_CLAIM_IN_TWO_STEPS
+	won = !(claim & OWNED);
+	if
+	:: won -> claim = claim | OWNED | bits
+	:: else -> claim = claim | AGAIN | bits
+	fi;
+	if
+	:: won -> assert(!vacant && holders == 0); holders++
+	:: else
+	fi
+#else
+	atomic {
+		if
+		:: !(claim & OWNED) ->
+			claim = claim | OWNED | bits;
+			won = true;
+			assert(!vacant && holders == 0);
+			holders++
+		:: else ->
+#ifdef MUTANT_NO_AGAIN
+			skip;
+#else
+			claim = claim | AGAIN | bits;
+#endif
+			won = false
+		fi
+	}
+#endif
+}
+
+inline mtsi_claim_clear()
+{
+	MINE;
+#ifdef MUTANT_THOROUGH_FORGOTTEN
+	claim = claim & ~(AGAIN | THOROUGH)
+#else
+	claim = claim & ~AGAIN
+#endif
+}
+
+inline mtsi_claim_release(freed)
+{
+	atomic {
+		MINE;
+		freed = false;
+		if
+#ifdef MUTANT_RELEASE_BLINDLY
+		:: true ->
+#else
+		:: !(claim & AGAIN) ->
+#endif
+			claim = 0;
+			freed = true;
+			holders--;
+			turns--
+		:: else
+		fi
+	}
+}
+
+/* A receive: all there is, which is a short read, or a full buffer, here of one request. */
+inline receive()
+{
+	atomic {
+		MINE;
+		got = 0;
+		is_short = false;
+		eof = false;
+		if
+		:: data[client] > 0 ->
+			got = data[client];
+			data[client] = 0;
+			is_short = true
+		:: data[client] > 0 ->
+			got = 1;
+			data[client]--
+		:: data[client] == 0 && fin[client] -> eof = true
+		:: data[client] == 0 && !fin[client]
+		fi
+	}
+}
+
+proctype peer(byte g)
+{
+	byte sent;
+	do
+	:: atomic { sent < REQUESTS -> data[g]++; EDGE(g); sent++ }
+	:: sent == REQUESTS -> break
+	od;
+	atomic { fin[g] = true; EDGE(g) }
+}
+
+proctype accepter()
+{
+	byte g = 1;
+end_accept:
+	do
+	:: g <= CLIENTS && vacant -> /* it leaves the free list */
+		vacant = false;
+		holders++;
+		assert(holders == 1);
+birth:		open[g] = true;
+		id = g;
+#ifdef MUTANT_BORN_WITHOUT_OWNER
+		claim = 0;
+#else
+		claim = OWNED; /* may drop the AGAIN of an event that was for the one before */
+#endif
+append:		ready++;
+		g++
+	:: g > CLIENTS -> break
+	od
+}
+
+proctype worker()
+{
+	byte event, client, got;
+	bool bits, won, is_short, eof, freed;
+
+end_look:
+	do
+	:: atomic { ready > 0 -> ready--; turns++; client = id }
+		goto turn
+	:: atomic { !polling -> polling = true }
+		goto poll
+	od;
+
+poll:
+end_wait:
+	atomic {
+		if
+		:: edge[1] -> event = 1
+		:: edge[2] -> event = 2
+		fi;
+		edge[event] = false;
+		bits = fin[event];
+		if
+		:: data[event] > 0 || fin[event]
+		:: else -> event = 0 /* somebody has read it already: epoll says nothing of it */
+		fi
+	}
+compare:
+	if
+	:: event != 0 && id == event
+	:: else -> goto polled
+	fi;
+	/* Here the slot may become free, or another client's. */
+claims:
+#ifdef MUTANT_SHORT_READ_IS_ENOUGH
+	bits = 0;
+#endif
+	mtsi_claim(bits * THOROUGH, won);
+	if
+	:: won -> ready++
+	:: else
+	fi;
+polled:
+	atomic { event = 0; bits = 0; won = false; polling = false }
+	goto end_look;
+
+turn:
+	atomic { assert(turns == 1); MINE }
+again:
+#ifndef MUTANT_CLEAR_LATE
+clear:
+	mtsi_claim_clear();
+#endif
+first_receive:
+	receive();
+#ifdef MUTANT_CLEAR_LATE
+clear:
+	mtsi_claim_clear();
+#endif
+	if
+	:: eof -> goto ends
+	:: got == 0 && !eof -> goto park
+	:: got > 0
+	fi;
+handle:
+	atomic { MINE; handled[client] = handled[client] + got; got = 0 }
+	if
+	:: true -> goto skip_receive
+	:: true /* the handler calls mts_client_next */
+	fi;
+
+	/* mts_client_next */
+next_clear:
+	mtsi_claim_clear();
+next_receive:
+	receive();
+	if
+	:: eof -> goto skip_receive
+	:: got > 0 -> goto handle
+	:: else
+	fi;
+next_blocks:
+	mtsi_claim_clear();
+	atomic { (data[client] > 0 || fin[client]); receive() }
+	if
+	:: eof -> goto skip_receive
+	:: else -> goto handle
+	fi;
+
+skip_receive:
+	if
+	:: is_short && !(claim & (AGAIN | THOROUGH)) -> goto park
+	:: else -> goto again
+	fi;
+
+park:
+#ifndef MUTANT_REGISTER_LATE
+	if
+	:: !registered[client] ->
+registers:	atomic { MINE; registered[client] = true; edge[client] = data[client] > 0 || fin[client] }
+	:: else
+	fi;
+#endif
+release:
+	mtsi_claim_release(freed);
+	if
+	:: freed ->
+#ifdef MUTANT_REGISTER_LATE
+		if
+		:: !registered[client] ->
+			atomic {
+				assert(id == client && open[client] && turns == 0);
+				registered[client] = true;
+				edge[client] = data[client] > 0 || fin[client]
+			}
+		:: else
+		fi;
+#endif
+		atomic { client = 0; is_short = false; freed = false }
+		goto end_look
+	:: else -> goto again
+	fi;
+
+ends:
+	atomic { MINE; ended[client]++ }
+closes:
+	atomic { MINE; open[client] = false; registered[client] = false; edge[client] = false }
+frees:
+	atomic {
+		assert(holders == 1 && turns == 1 && !vacant);
+		holders--;
+		turns--;
+#ifdef MUTANT_FREE_WITHOUT_OWNER
+		claim = 0;
+#endif
+		vacant = true;
+		client = 0;
+		eof = false
+	}
+	goto end_look
+}
+
+/* When nothing moves any more, nothing may be left. */
+proctype at_rest()
+{
+end_rest:
+	timeout ->
+	assert(handled[1] == REQUESTS && handled[2] == REQUESTS);
+	assert(ended[1] == 1 && ended[2] == 1 && vacant && holders == 0 && ready == 0)
+}
+
+init
+{
+	atomic {
+		run peer(1);
+		run peer(2);
+		run accepter();
+		run worker();
+		run worker();
+		run at_rest()
+	}
+}
