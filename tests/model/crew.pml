@@ -89,7 +89,8 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 
 #define ON_STACK(i) ((idle_count > 0 && idle[0] == i) || (idle_count > 1 && idle[1] == i) \
 	|| (SLOTS > 2 && idle_count > 2 && idle[2] == i))
-#ifdef WITHOUT_LAST_THREAD_RULE
+/* Of the rules, some turned out to be needless: without all of them, everything holds as well. */
+#ifdef NEEDLESS
 #define THREADS_ENOUGH true
 #else
 #define THREADS_ENOUGH (threads > 1)
@@ -109,7 +110,7 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #define SOUND assert(n_active == COUNT_ACTIVE && in_poll == polling && waking <= 1 && threads <= LIMIT); \
 	assert(!(polling && len(ready) > 0 && !rung)); /* there was nothing left for relieve to do */ \
 	assert(!(waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling) \
-		&& (idle_count > 0 || threads < LIMIT) && !short_of_threads && started))
+		&& (idle_count > 0 || threads < LIMIT) && !short_of_threads && !(polling && rung) && started))
 
 /* What is left to do when the lock has been released. */
 #define RING 1
@@ -254,6 +255,7 @@ look_again:
 		if
 		:: len(ready) > 0 ->
 			ready?c;
+			owed[c] = false;
 			n_active++;
 			serving[me] = true;
 #ifndef MUTANT_TAKES_QUIETLY
@@ -264,7 +266,7 @@ look_again:
 			polling = true;
 			in_poll++;
 			if
-#ifdef WITH_DISARM_ALWAYS
+#ifdef NEEDLESS
 			:: asleep && armed -> armed = false; timer = false
 #else
 			:: asleep && armed && n_active == 0 -> armed = false; timer = false
@@ -317,8 +319,6 @@ returns:
 		if
 #ifdef MUTANT_ARMS_BY_OLD_NEWS
 		:: (first || second) && old_news -> arm()
-#elif defined(WITH_ARM_WHEN_EMPTY)
-		:: (first || second) && len(ready) == 0 -> arm()
 #else
 		:: first || second -> arm()
 #endif
@@ -382,7 +382,7 @@ wakes:
 			unlink_idle();
 leaves:
 			threads--;
-#ifndef WITHOUT_RELIEF_BY_LEAVER
+#ifndef NEEDLESS
 			relieve();
 #endif
 			goto left
@@ -404,7 +404,6 @@ turn:
 	if
 	:: atomic {
 		pending[c] == 0 ->
-		owed[c] = false;
 #ifdef MUTANT_KEEPS_BATCH
 		if
 		:: second -> parked[c] = true; second = false; c = 1; goto turn
@@ -470,7 +469,11 @@ tick:
 	atomic {
 		SOUND;
 		do
+#ifdef MUTANT_KEEPER_SPARES_BUSY
+		:: i < SLOTS && COUNTED(i) && stuck[i] -> i++ /* for ever, but it uses CPU */
+#else
 		:: i < SLOTS && COUNTED(i) && stuck[i] -> away[i] = true; n_active--; i++
+#endif
 		:: i < SLOTS && COUNTED(i) && !stuck[i] -> i++
 		:: i < SLOTS && COUNTED(i) && !stuck[i] -> away[i] = true; n_active--; i++
 		:: i < SLOTS && !COUNTED(i) -> i++
@@ -497,7 +500,13 @@ tick:
 	atomic {
 #endif
 		if
-		:: quiet -> quiet = false; asleep = true; armed = false; timer = false
+		:: quiet ->
+			quiet = false;
+			asleep = true;
+#ifndef MUTANT_FLAG_LEFT_ARMED
+			armed = false;
+#endif
+			timer = false
 		:: else
 		fi
 	};

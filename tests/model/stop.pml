@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stop: each client ends once, each thread leaves, and then the memory is freed, not before.
+ *
+ * Two slots: one with a client that is parked, one that a connection may still come to, which waits at
+ * the listener. Two workers at most, of which one may have to be made, and one may get tired of
+ * resting. The crew is that of crew.pml, only that any number may be at work at once, so that the
+ * keeper has nobody to relieve: here it has no tick, and what is to wake it has to wake it.
+ *
+ * Handlers return, but may wait in mts_client_next first, for ever if the peer says nothing.
+ *
+ * destroy does not join the workers in here: that they touch nothing after having counted themselves
+ * out is to be shown. Nothing goes round for ever, which run.sh has checked too, so that it is enough
+ * to look at the end of each run.
+ */
+
+#define WORKERS 2 /* also the thread limit */
+#define CLIENTS 2
+
+#ifndef TIMEOUTS
+#define TIMEOUTS 1 /* how often a worker is tired of resting */
+#endif
+#ifndef PEERS
+#define PEERS 2 /* clients that send something */
+#endif
+
+#define OWNED 1
+#define AGAIN 2
+
+/* The server's memory, descriptors included: each access says so. */
+bool memory = true;
+#define TOUCH assert(memory)
+
+bool stopping;
+bool wake; /* the keeper's eventfd */
+bool listener_lock, listener_open = true;
+byte backlog = 1;
+
+/* Clients. */
+byte claim[CLIENTS];
+bool vacant[CLIENTS];
+bool open[CLIENTS];
+byte clients = 1;
+
+/* The kernel's. */
+bool data[CLIENTS];
+bool shut[CLIENTS]; /* the receiving side is shut down */
+bool registered[CLIENTS];
+bool edge[CLIENTS];
+bool bell;
+
+/* Under the crew lock. */
+chan ready = [CLIENTS] of { byte };
+bool polling, rung, dismissed;
+bool idle[WORKERS]; /* on the idle stack */
+byte waking, threads;
+
+/* Each worker's. */
+bool used[WORKERS], begun[WORKERS], waiting[WORKERS], kicked[WORKERS];
+
+byte timeouts = TIMEOUTS;
+
+/* Only for the proofs. */
+byte born = 1;
+byte ended[CLIENTS];
+bool stop_returned, keeper_ended;
+
+#define RING 1
+#define WAKE 2
+#define MAKE 4
+
+inline relieve()
+{
+	if
+	:: polling && len(ready) > 0 && !rung -> rung = true; todo = RING
+	:: else ->
+		if
+#ifdef MUTANT_RELIEF_WHEN_DISMISSED
+		:: waking == 0 && (len(ready) > 0 || !polling) ->
+#else
+		:: waking == 0 && (len(ready) > 0 || !polling) && !dismissed ->
+#endif
+			if
+			:: idle[0] -> idle[0] = false; whom = 0; todo = WAKE; waking++
+			:: idle[1] && !idle[0] -> idle[1] = false; whom = 1; todo = WAKE; waking++
+			:: !idle[0] && !idle[1] && threads < WORKERS && !(used[0] && used[1]) ->
+				whom = used[0];
+				used[whom] = true;
+#ifndef MUTANT_COUNTED_LATE
+				threads++;
+#endif
+				todo = MAKE;
+				waking++
+			:: else
+			fi
+		:: else
+		fi
+	fi
+}
+
+/* Without the lock. */
+inline carry_out()
+{
+	atomic {
+		if
+		:: todo != 0 -> TOUCH
+		:: else
+		fi;
+		if
+		:: todo == RING -> bell = true
+		:: todo == WAKE -> kicked[whom] = waiting[whom]
+		:: todo == MAKE -> begun[whom] = true
+		:: else
+		fi;
+		todo = 0;
+		whom = 0
+	}
+}
+
+inline mtsi_claim(c, won)
+{
+	atomic {
+		TOUCH;
+		won = !(claim[c] & OWNED);
+		if
+		:: won -> claim[c] = OWNED; assert(!vacant[c])
+		:: else -> claim[c] = claim[c] | AGAIN
+		fi
+	}
+}
+
+inline receive()
+{
+	TOUCH;
+	assert(open[c] && !vacant[c] && (claim[c] & OWNED));
+	got = data[c];
+	data[c] = false;
+	eof = !got && shut[c]
+}
+
+inline look_at_stopping()
+{
+	atomic { TOUCH; seen = stopping }
+}
+
+proctype worker(byte me)
+{
+	byte c, todo, whom;
+	bool arrived, timed_out, got, eof, seen, won, first, second, knock, last;
+
+end_unborn:
+	atomic { begun[me] -> arrived = true };
+#ifdef MUTANT_COUNTED_LATE
+	atomic { TOUCH; threads++ };
+#endif
+
+look:
+	atomic {
+		TOUCH;
+		waking = waking - arrived;
+		arrived = false;
+		assert(waking <= WORKERS && threads <= WORKERS);
+		if
+		:: len(ready) > 0 -> ready?c; relieve(); goto takes
+		:: len(ready) == 0 && !polling && !dismissed -> polling = true; goto polls
+		:: len(ready) == 0 && dismissed -> goto leaves
+		:: len(ready) == 0 && polling && !dismissed ->
+			idle[me] = true;
+			waiting[me] = true;
+			goto waits
+		fi
+	};
+
+polls:
+	atomic {
+		bell || edge[0] || edge[1] || (listener_open && backlog > 0) ->
+		TOUCH;
+		bell = false;
+		first = edge[0];
+		second = edge[1];
+		edge[0] = false;
+		edge[1] = false;
+		knock = listener_open && backlog > 0
+	};
+	if
+	:: first -> mtsi_claim(0, won); first = won
+	:: else
+	fi;
+	if
+	:: second -> mtsi_claim(1, won); second = won
+	:: else
+	fi;
+	won = false;
+	if
+	:: knock
+	:: else -> goto returns
+	fi;
+#ifndef MUTANT_NO_LISTENER_LOCK
+	atomic { !listener_lock -> TOUCH; listener_lock = true };
+#endif
+	if
+	:: listener_open ->
+accepts:	atomic {
+			TOUCH;
+			assert(listener_open); /* accept on a descriptor that is closed, or another by now */
+			backlog--;
+			vacant[1] = false;
+			claim[1] = OWNED;
+			open[1] = true;
+			clients++;
+			born++;
+			second = true
+		}
+	:: else
+	fi;
+#ifndef MUTANT_NO_LISTENER_LOCK
+	atomic { TOUCH; listener_lock = false };
+#endif
+
+returns:
+	atomic {
+		TOUCH;
+		knock = false;
+		polling = false;
+		rung = false;
+		if
+		:: first -> ready!0
+		:: else
+		fi;
+		if
+		:: second -> ready!1
+		:: else
+		fi;
+		first = false;
+		second = false;
+		goto look
+	};
+
+waits:
+	atomic {
+		if
+		:: kicked[me]
+		:: timeouts > 0 -> timeouts--; timed_out = true
+		fi;
+		TOUCH;
+		kicked[me] = false;
+		waiting[me] = false
+	};
+wakes:
+	atomic {
+		TOUCH;
+		kicked[me] = false;
+		if
+		:: !idle[me] -> timed_out = false; arrived = true; goto look
+		:: idle[me] && timed_out && threads > 1 ->
+			timed_out = false;
+			idle[me] = false;
+			goto leaves
+		:: idle[me] && !(timed_out && threads > 1) ->
+			timed_out = false;
+			waiting[me] = true;
+			goto waits
+		fi
+	};
+
+leaves:
+	atomic {
+		TOUCH;
+		threads--;
+#ifdef MUTANT_RELIEF_WHEN_DISMISSED
+		relieve();
+#endif
+		begun[me] = false
+	};
+#ifdef MUTANT_TOUCHES_AFTER_LEAVING
+	TOUCH;
+#endif
+	carry_out();
+	atomic { used[me] = false; goto end_unborn };
+
+takes:
+	carry_out();
+again:
+#ifdef MUTANT_LOOKS_BEFORE_RECEIVING
+	look_at_stopping();
+#endif
+clear:
+	atomic { TOUCH; claim[c] = claim[c] & ~AGAIN };
+first_receive:
+	atomic { receive() };
+	if
+	:: eof -> goto ends
+	:: got -> goto handler
+	:: else -> goto looks
+	fi;
+handler:
+	if
+	:: true
+	:: true ->
+next_receive:	atomic { receive() };
+		if
+		:: eof || got
+		:: else ->
+next_blocks:		atomic { data[c] || shut[c] -> receive() }
+		fi;
+		if
+		:: got -> goto handler
+		:: else
+		fi
+	fi;
+	/* A short read: the next one is left out, unless something has come. */
+	if
+	:: claim[c] & AGAIN -> goto again
+	:: else
+	fi;
+
+looks:
+#ifndef MUTANT_LOOKS_BEFORE_RECEIVING
+	look_at_stopping();
+#endif
+	if
+	:: seen -> goto ends
+	:: else
+	fi;
+park:
+	if
+	:: !registered[c] -> atomic { TOUCH; registered[c] = true; edge[c] = data[c] || shut[c] }
+	:: else
+	fi;
+release:
+	atomic {
+		TOUCH;
+		got = false;
+		if
+		:: claim[c] & AGAIN -> goto again
+		:: else -> claim[c] = 0; c = 0; goto look
+		fi
+	};
+
+ends:
+	atomic { TOUCH; ended[c]++; assert(ended[c] == 1); got = false; eof = false; seen = false };
+closes: /* under the client's lock */
+	atomic { TOUCH; open[c] = false; registered[c] = false; edge[c] = false };
+frees:
+	atomic { TOUCH; vacant[c] = true; c = 0 };
+counts:
+	atomic { TOUCH; clients--; last = clients == 0 };
+#ifndef MUTANT_LAST_CLIENT_IS_SILENT
+	if
+	:: last -> look_at_stopping()
+	:: else
+	fi;
+	if
+	:: last && seen -> atomic { TOUCH; wake = true }
+	:: else
+	fi;
+#endif
+	atomic { last = false; seen = false; goto look }
+}
+
+proctype keeper()
+{
+	byte c, todo, whom;
+	bool won;
+
+sleeps:
+	atomic { wake -> TOUCH; wake = false };
+#ifndef MUTANT_STOPPING_SET_LATE
+	if
+	:: stopping
+	:: else -> goto sleeps
+	fi;
+#endif
+
+closes_listeners:
+#ifndef MUTANT_NO_LISTENER_LOCK
+	atomic { !listener_lock -> TOUCH; listener_lock = true };
+#endif
+	listener_open = false;
+#ifndef MUTANT_NO_LISTENER_LOCK
+	atomic { TOUCH; listener_lock = false };
+#endif
+
+walk:
+	if
+	:: c < CLIENTS
+	:: else -> goto walked
+	fi;
+#ifdef MUTANT_NO_CLIENT_LOCK
+	if
+	:: open[c] -> atomic { assert(open[c]); shut[c] = true } /* another descriptor by now */
+	:: else
+	fi;
+#elif !defined(MUTANT_NO_SHUTDOWN)
+	/* Under the client's lock. Whether a shutdown makes an event is left open. */
+	atomic {
+		TOUCH;
+		if
+		:: open[c] && registered[c] -> shut[c] = true; edge[c] = true
+		:: open[c] -> shut[c] = true
+		:: !open[c]
+		fi
+	};
+#endif
+#ifndef MUTANT_NO_CLAIM
+	mtsi_claim(c, won);
+#endif
+	if
+	:: won -> atomic { TOUCH; ready!c; relieve() }; carry_out()
+	:: else
+	fi;
+	atomic { won = false; c++; goto walk };
+
+walked:
+#ifdef MUTANT_STOPPING_SET_LATE
+	stopping = true;
+#endif
+#ifdef MUTANT_WAKE_EMPTIED_LATE
+waits_for_clients:
+	atomic { TOUCH; won = clients == 0 };
+	wake = false;
+	if
+	:: won
+	:: else -> atomic { wake -> goto waits_for_clients }
+	fi;
+#else
+waits_for_clients:
+	atomic { TOUCH; won = clients == 0 };
+	if
+	:: won
+	:: else -> atomic { wake -> TOUCH; wake = false; goto waits_for_clients }
+	fi;
+#endif
+
+dismisses:
+	atomic {
+		TOUCH;
+		dismissed = true;
+		won = idle[0] || idle[1];
+		c = 0;
+		waking = waking + idle[0] + idle[1];
+#ifndef MUTANT_DISMISSED_SLEEP_ON
+		c = idle[0] + 2 * idle[1];
+#endif
+		idle[0] = false;
+		idle[1] = false
+	};
+	atomic {
+		TOUCH;
+		kicked[0] = kicked[0] || ((c & 1) && waiting[0]);
+		kicked[1] = kicked[1] || ((c & 2) && waiting[1])
+	};
+#ifndef MUTANT_DISMISSED_WITHOUT_BELL
+	atomic { TOUCH; bell = true };
+#endif
+
+#ifndef MUTANT_WAITS_FOR_NO_THREADS
+waits_for_threads:
+	threads == 0;
+#endif
+	keeper_ended = true
+}
+
+proctype stopper()
+{
+#ifndef MUTANT_STOPPING_SET_LATE
+	stopping = true;
+#endif
+	atomic { TOUCH; wake = true };
+	stop_returned = true
+}
+
+proctype destroyer()
+{
+#ifdef MUTANT_DESTROYED_DURING_STOP
+	keeper_ended;
+#else
+	keeper_ended && stop_returned;
+#endif
+	assert(clients == 0 && vacant[0] && vacant[1] && len(ready) == 0);
+	assert(ended[0] == 1 && ended[1] + 1 == born);
+	memory = false
+}
+
+proctype peer(byte c)
+{
+	atomic { data[c] = true; edge[c] = edge[c] || registered[c] }
+}
+
+init
+{
+	atomic {
+		claim[1] = OWNED;
+		vacant[1] = true;
+		open[0] = true;
+		registered[0] = true;
+#ifndef MUTANT_COUNTED_LATE
+		threads = 1;
+#endif
+		used[0] = true;
+		begun[0] = true;
+		waking = 1;
+		run worker(0);
+		run worker(1);
+		run peer(0);
+#if PEERS > 1
+		run peer(1);
+#endif
+		run keeper();
+		run stopper();
+		run destroyer()
+	}
+}
