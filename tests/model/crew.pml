@@ -129,7 +129,7 @@ inline relieve()
 	:: else ->
 		if
 #ifdef MUTANT_NOBODY_SENT_TO_POLL
-		:: waking == 0 && n_active + polling < width && len(ready) > 0 ->
+		:: waking == 0 && n_active + polling < width && (len(ready) > 0 || !started) ->
 #else
 		:: waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling) ->
 #endif
@@ -490,10 +490,15 @@ tick:
 		:: nudges > 0
 		fi;
 		short_of_threads = false;
-		started = true;
-#ifndef MUTANT_KEEPER_MARKS_QUIETLY
+#ifdef MUTANT_KEEPER_MARKS_QUIETLY
+		if
+		:: started
+		:: else -> relieve()
+		fi;
+#else
 		relieve();
 #endif
+		started = true;
 		quiet = n_active == 0 && len(ready) == 0;
 #ifdef MUTANT_SLEEPS_BY_OLD_NEWS
 	};
