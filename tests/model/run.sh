@@ -28,7 +28,8 @@ trap 'test -z "$lanes" || kill $lanes 2>/dev/null; exit 99' HUP INT TERM
 # The longest go first.
 cat >"$work/jobs" <<'END'
 crew fair holds
-crew fair holds -DNEEDLESS
+crew fair holds -DNEEDLESS -DTIMEOUTS=0
+crew fair holds -DNEEDLESS -DREQUESTS=1
 crew fair holds -DNUDGES=1 -DREQUESTS=1 -DTIMEOUTS=0
 stop safety holds
 crew fair holds -DFOREVER=2 -DLIMIT=3 -DREQUESTS=1
