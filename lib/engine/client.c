@@ -62,8 +62,8 @@ void mtsi_client_close(struct mts_client *client)
 	client->fd = -1;
 	mtsi_queue_clear(&client->output);
 	mtsi_lock_release(&client->lock);
-	free(client->saved.data);
-	client->saved.data = NULL;
+	free(client->saved);
+	client->saved = NULL;
 	mtsi_socket_close(fd);
 	mtsi_clients_release(client);
 	mtsi_door_freed(server);

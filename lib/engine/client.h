@@ -3,13 +3,13 @@
 #define MTSI_ENGINE_CLIENT_H
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <mtserver/handler.h>
 
-#include "engine/saved.h"
 #include "os/lock.h"
 #include "wire/address.h"
 #include "wire/queue.h"
@@ -40,30 +40,33 @@ enum mtsi_stage {
  * the client holds it, and looks at id and fd again under it.
  */
 struct mts_client {
-	struct mts_server *server; /* constant */
+	/* What every turn touches comes first, in two cache lines. */
+	alignas(64) struct mts_server *server; /* constant */
 	_Atomic uint64_t id; /* written under the lock, by who opens it */
 	_Atomic uint32_t claim; /* see claim.h */
 	int fd; /* the owner writes under the lock; -1: none */
 	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
 	void *data; /* owner: the program's */
 	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
+	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic bool cut; /* the server did that; for a lingerer: its time is up */
-	_Atomic bool
-		thorough; /* a short read does not mean that all is read; who polls, before it claims */
+	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
 	bool held; /* owner: it waits until less of its output waits */
 	bool registered; /* owner: epoll watches it for input */
 	unsigned char stage; /* lock */
 	signed char ending; /* owner: why it ends, once only its output is waited for; else -1 */
-	struct mtsi_saved saved; /* owner: input that no worker's buffer holds */
 
-	struct mtsi_lock lock;
-	struct mtsi_queue output; /* lock: what the socket has not taken yet */
-	size_t
-		resume_at; /* lock: it wants a turn when so little output waits; MTSI_NO_WISH: it does not */
 	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
 	uint32_t drained; /* owner: bytes thrown away while lingering */
+	struct mtsi_lock lock;
+	struct mtsi_queue output; /* lock: what the socket has not taken yet */
+
+	uint32_t saved_size; /* owner, like the next two: of the input that is saved */
+	uint32_t saved_capacity; /* without the byte behind it for a NUL */
+	uint32_t saved_scanned; /* what framing has searched already */
+	size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 	struct mtsi_peer peer; /* owner */
 	struct mts_client *previous; /* linger lock */
 	uint64_t due; /* linger lock: when lingering ends */

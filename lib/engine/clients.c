@@ -13,13 +13,13 @@
 #include "engine/clients.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "engine/claim.h"
 #include "engine/server.h"
 #include "os/must.h"
+#include "os/pages.h"
 
 static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
@@ -60,16 +60,22 @@ void mtsi_clients_free(struct mtsi_clients *clients)
 		mtsi_lock_destroy(&slot_at(clients, slot)->lock);
 	}
 	for (unsigned chunk = 0; chunk < MTSI_CHUNKS; chunk++) {
-		free(atomic_load(&clients->chunks[chunk]));
+		struct mts_client *memory = atomic_load(&clients->chunks[chunk]);
+		if (memory != NULL) {
+			mtsi_pages_give(memory, chunk_size(chunk) * sizeof(*memory));
+		}
 	}
 	mtsi_lock_destroy(&clients->lock);
 }
 
-/* Its memory stays untouched, and so costs nothing, until slots in it are used. */
+/*
+ * Its memory stays untouched, and so costs nothing, until slots in it are used. It begins with a
+ * page, so that a slot begins with a cache line.
+ */
 static bool make_chunk(struct mtsi_clients *clients, unsigned chunk)
 {
 	if (atomic_load(&clients->chunks[chunk]) == NULL) {
-		struct mts_client *memory = calloc(chunk_size(chunk), sizeof(*memory));
+		struct mts_client *memory = mtsi_pages_take(chunk_size(chunk) * sizeof(*memory));
 		if (memory == NULL) {
 			return false;
 		}

@@ -24,8 +24,9 @@
  *
  * Only one at a time needs to be on the way. The one that arrives takes a client, and in the same
  * critical section sends for the next if that is needed still; then it may block as long as it
- * likes, in the program's hook for new threads too. A worker that has finished with a client looks
- * at the line before it polls or rests.
+ * likes, in the program's hook for new threads too. One that finds no client is on its way until
+ * that hook is through, since another one would have to go through it as well; only after 100 ms it
+ * is given up. A worker that has finished with a client looks at the line before it polls or rests.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the line: every worker that finishes looks there, and the keeper tries to make one again after
@@ -284,8 +285,10 @@ bool mtsi_crew_lacks_poller(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	crew->stand_in = !crew->polling && crew->waking == 0 && crew->idle == NULL
-		&& crew->active_count < crew->width && !crew->dismissed && !may_make_locked(server);
+	const bool none_comes = crew->waking == 0 && crew->idle == NULL && !may_make_locked(server);
+	const bool late = crew->waking > 0 && crew->waking == crew->hooking;
+	crew->stand_in = !crew->polling && !crew->dismissed && (none_comes || late)
+		&& crew->active_count < crew->width;
 	const bool lacks = crew->stand_in;
 	mtsi_lock_release(&crew->lock);
 	return lacks;
@@ -456,7 +459,6 @@ void mtsi_crew_enlist_locked(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
 	mtsi_lock_assert_held(&crew->lock);
-	crew->waking--;
 	crew->enlisted++;
 	if (crew->enlisted > crew->threads_peak) {
 		crew->threads_peak = crew->enlisted;
@@ -466,6 +468,31 @@ void mtsi_crew_enlist_locked(struct mtsi_worker *worker)
 		crew->workers->previous = worker;
 	}
 	crew->workers = worker;
+}
+
+void mtsi_crew_hook_locked(struct mtsi_worker *worker, uint64_t now)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	worker->hooked = true;
+	crew->hooking++;
+	crew->hooking_since = now;
+}
+
+void mtsi_crew_come_locked(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	if (worker->hooked) {
+		worker->hooked = false;
+		crew->hooking--;
+		crew->waking--;
+	}
+}
+
+void mtsi_crew_give_up_hooks_locked(struct mtsi_crew *crew)
+{
+	for (struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
+		mtsi_crew_come_locked(w);
+	}
 }
 
 static void unlink_locked(struct mtsi_crew *crew, struct mtsi_worker *worker)

@@ -64,6 +64,8 @@ struct mtsi_crew {
 	size_t threads_peak; /* the most that were enlisted at once */
 	size_t leaving_now; /* of these, those that have decided to end */
 	size_t waking; /* workers on their way to the ready line: woken, or being made */
+	size_t hooking; /* of these, those in the program's hook for new threads */
+	uint64_t hooking_since; /* when the latest of them has begun it */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
 	struct mtsi_signal gone; /* the last worker has left */
@@ -142,9 +144,17 @@ void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing stand
 bool mtsi_crew_step_aside(struct mtsi_worker *worker);
 void mtsi_crew_step_back(struct mtsi_worker *worker);
 
-/* A new worker is here; it is about to leave; it leaves, and touches the server no more. */
+/* A new worker is here; it leaves, and touches the server no more. */
 void mtsi_crew_enlist_locked(struct mtsi_worker *worker);
 void mtsi_crew_leave(struct mtsi_worker *worker);
+
+/*
+ * A new worker is in the program's hook with no client of its own, and still on its way; it is
+ * through. Those that have not come after a while are given up by the watch.
+ */
+void mtsi_crew_hook_locked(struct mtsi_worker *worker, uint64_t now);
+void mtsi_crew_come_locked(struct mtsi_worker *worker);
+void mtsi_crew_give_up_hooks_locked(struct mtsi_crew *crew);
 
 /* Rests until woken: true. False: it has rested long enough, or all are let go, and it may leave. */
 bool mtsi_crew_rest_locked(struct mtsi_worker *worker);

@@ -75,23 +75,23 @@ static void take_nul(struct mtsi_input *input)
 void mtsi_input_begin(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
-	struct mtsi_saved *saved = &worker->client->saved;
+	struct mts_client *client = worker->client;
 	memset(input, 0, sizeof(*input));
 	input->data = worker->small;
 	input->capacity = useful(worker, MTSI_SMALL_INPUT);
-	if (saved->data == NULL) {
+	if (client->saved == NULL) {
 		return;
 	}
-	input->end = saved->size;
-	input->scanned = saved->scanned;
-	if (saved->size <= COPIED && saved->size < input->capacity) {
-		memcpy(input->data, saved->data, saved->size);
-		free(saved->data);
+	input->end = client->saved_size;
+	input->scanned = client->saved_scanned;
+	if (client->saved_size <= COPIED && client->saved_size < input->capacity) {
+		memcpy(input->data, client->saved, client->saved_size);
+		free(client->saved);
 	} else {
-		input->data = saved->data;
-		input->capacity = saved->capacity;
+		input->data = client->saved;
+		input->capacity = client->saved_capacity;
 	}
-	saved->data = NULL;
+	client->saved = NULL;
 }
 
 /* How much memory to save so many bytes in, so that what is to come finds room too. */
@@ -105,7 +105,7 @@ static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 bool mtsi_input_save(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
-	struct mtsi_saved *saved = &worker->client->saved;
+	struct mts_client *client = worker->client;
 	const size_t here = input->end - input->start;
 	take_nul(input);
 	if (here == 0) {
@@ -123,10 +123,11 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 		memcpy(memory, input->data + input->start, here);
 		input->data = memory;
 	}
-	saved->data = input->data;
-	saved->size = (uint32_t)here;
-	saved->capacity = (uint32_t)input->capacity;
-	saved->scanned = (uint32_t)input->scanned;
+	/* Requests are at most 1 GiB, so these fit. */
+	client->saved = input->data;
+	client->saved_size = (uint32_t)here;
+	client->saved_capacity = (uint32_t)input->capacity;
+	client->saved_scanned = (uint32_t)input->scanned;
 	input->data = NULL;
 	return true;
 }
@@ -267,6 +268,12 @@ static ssize_t receive_waiting(struct mtsi_worker *worker, void *buffer, size_t 
 	}
 	worker->input.drained = false;
 	return count;
+}
+
+bool mtsi_input_exhausted(const struct mtsi_worker *worker)
+{
+	return worker->input.drained && !mtsi_claim_again(worker->client)
+		&& !mtsi_stopping(worker->server);
 }
 
 /* Takes what is there; -EAGAIN when that is nothing. */

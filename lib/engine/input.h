@@ -44,6 +44,9 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
  */
 int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
 
+/* Whether mtsi_input_fill() without `wait` would find nothing, as far as is known without asking. */
+bool mtsi_input_exhausted(const struct mtsi_worker *worker);
+
 /*
  * Up to `size` bytes that follow the current request, as mtsi_input_fill() with `wait`, or from
  * what is here.

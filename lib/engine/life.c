@@ -14,7 +14,9 @@
  * else.
  *
  * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the
- * server no more once it has released that.
+ * server no more once it has released that. It also waits for those who stop, since the run may be
+ * over, and its end known, before the one whose stop it was has written to the eventfd: they count
+ * themselves in before they set the flag, and out when they are done.
  */
 #include "engine/life.h"
 
@@ -52,6 +54,7 @@ static void init_life(struct mtsi_life *life)
 	mtsi_lock_init(&life->lock);
 	mtsi_signal_init(&life->changed);
 	atomic_init(&life->state, MTSI_LIFE_NEW);
+	atomic_init(&life->stoppers, 0);
 }
 
 struct mts_server *mtsi_life_new(mts_handler handler, void *user)
@@ -229,9 +232,11 @@ int mtsi_life_join(struct mts_server *server)
 
 void mtsi_life_stop(struct mts_server *server)
 {
+	atomic_fetch_add(&server->life.stoppers, 1);
 	if (!atomic_exchange(&server->stopping, true)) {
 		mtsi_keeper_wake(server);
 	}
+	atomic_fetch_sub(&server->life.stoppers, 1);
 }
 
 /* Waits until the run is over and nobody waits for it any more. */
@@ -258,6 +263,9 @@ int mtsi_life_destroy(struct mts_server *server)
 	const int before = mtsi_thread_shield();
 	mtsi_life_stop(server);
 	settle(server);
+	while (atomic_load(&server->life.stoppers) > 0) {
+		mtsi_thread_yield();
+	}
 	const bool all_gone = mtsi_crew_dismiss(server, 0)
 		&& mtsi_crew_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
 	if (all_gone) {

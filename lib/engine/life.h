@@ -17,6 +17,7 @@ enum mtsi_life_state { MTSI_LIFE_NEW, MTSI_LIFE_RUNNING, MTSI_LIFE_ENDED };
 struct mtsi_life {
 	struct mtsi_lock lock; /* guards the rest; state is also read without */
 	_Atomic int state; /* one of enum mtsi_life_state */
+	_Atomic unsigned stoppers; /* threads and signal handlers in mtsi_life_stop(); no lock */
 	int result; /* what run and join return, once ENDED */
 	unsigned waiters; /* threads in mtsi_life_join() */
 	struct mtsi_signal changed; /* of state, or of waiters to 0 */

@@ -57,6 +57,7 @@ static void client_event(
 	if ((event->events & special) != 0) {
 		atomic_store(&client->thorough, true);
 	}
+	__builtin_prefetch(&client->lock);
 	if (!mtsi_claim(client)) {
 		return;
 	}

@@ -68,6 +68,9 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 			if (worker->input.ended) {
 				return 0;
 			}
+			if (!wait && mtsi_input_exhausted(worker)) {
+				return -EAGAIN;
+			}
 			const int filled = mtsi_input_fill(worker, wait);
 			result = filled < 0 ? filled : 0;
 		}

@@ -52,6 +52,7 @@ static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
 static const uint64_t suspicious = 50 * MTSI_MICROSECOND; /* the age of a stint */
 static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
 static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
+static const uint64_t hook_patience = 100 * MTSI_MILLISECOND;
 static const uint64_t stalls_last = 50 * MTSI_MILLISECOND;
 
 /* Whether anybody is in a stint and not known to wait: whom the watch is for. */
@@ -282,6 +283,9 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	}
 	const unsigned stalls = convict_locked(crew, suspects, count);
 	let_in_locked(crew, watch, now);
+	if (crew->hooking > 0 && now - crew->hooking_since >= hook_patience) {
+		mtsi_crew_give_up_hooks_locked(crew);
+	}
 	adapt_locked(server, now, stalls);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	watch->asleep = may_sleep_locked(crew, watch, now);

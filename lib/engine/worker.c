@@ -101,16 +101,23 @@ static void poll_locked(struct mtsi_worker *worker)
 static void arrive(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
+	const uint64_t now = mtsi_clock_now();
+	atomic_store_explicit(&worker->since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
 	mtsi_crew_enlist_locked(worker);
-	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
-	begin(worker, take_locked(crew));
-	run_start_hook(worker);
-	if (worker->client != NULL) {
+	mtsi_crew_hook_locked(worker, now);
+	struct mts_client *client = take_locked(crew);
+	if (client != NULL) {
+		mtsi_crew_come_locked(worker);
+		begin(worker, client);
+		run_start_hook(worker);
 		serve(worker);
 	} else {
+		mtsi_watch_over_locked(worker->server);
+		mtsi_lock_release(&crew->lock);
+		run_start_hook(worker);
 		mtsi_lock_take(&crew->lock);
-		mtsi_crew_end_locked(worker);
+		mtsi_crew_come_locked(worker);
 	}
 }
 

@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "os/clock.h"
-#include "os/must.h"
 
 void mtsi_lock_init(struct mtsi_lock *lock)
 {
@@ -28,16 +27,6 @@ void mtsi_lock_init(struct mtsi_lock *lock)
 void mtsi_lock_destroy(struct mtsi_lock *lock)
 {
 	mtsi_must(pthread_mutex_destroy(&lock->mutex) == 0);
-}
-
-void mtsi_lock_take(struct mtsi_lock *lock)
-{
-	mtsi_must(pthread_mutex_lock(&lock->mutex) == 0);
-}
-
-void mtsi_lock_release(struct mtsi_lock *lock)
-{
-	mtsi_must(pthread_mutex_unlock(&lock->mutex) == 0);
 }
 
 void mtsi_lock_assert_held(struct mtsi_lock *lock)

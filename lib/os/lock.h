@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/must.h"
+
 /*
  * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice
  * and unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
@@ -16,8 +18,16 @@ struct mtsi_lock {
 
 void mtsi_lock_init(struct mtsi_lock *lock);
 void mtsi_lock_destroy(struct mtsi_lock *lock);
-void mtsi_lock_take(struct mtsi_lock *lock);
-void mtsi_lock_release(struct mtsi_lock *lock);
+
+static inline void mtsi_lock_take(struct mtsi_lock *lock)
+{
+	mtsi_must(pthread_mutex_lock(&lock->mutex) == 0);
+}
+
+static inline void mtsi_lock_release(struct mtsi_lock *lock)
+{
+	mtsi_must(pthread_mutex_unlock(&lock->mutex) == 0);
+}
 
 /* Ends the process in debug builds when the calling thread does not hold the lock. */
 void mtsi_lock_assert_held(struct mtsi_lock *lock);

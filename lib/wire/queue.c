@@ -22,11 +22,6 @@
 
 enum { SMALLEST = 1024 };
 
-size_t mtsi_queue_size(const struct mtsi_queue *queue)
-{
-	return queue->end - queue->start;
-}
-
 const char *mtsi_queue_bytes(const struct mtsi_queue *queue)
 {
 	return queue->data == NULL ? NULL : queue->data + queue->start;

@@ -10,14 +10,17 @@
 #include <stddef.h>
 
 struct mtsi_queue {
-	char *data; /* NULL exactly when the queue is empty */
 	size_t start; /* the first byte that waits */
 	size_t end; /* one past the last */
+	char *data; /* NULL exactly when the queue is empty */
 	size_t capacity; /* what data points to */
 };
 
 /* How many bytes wait. */
-size_t mtsi_queue_size(const struct mtsi_queue *queue);
+static inline size_t mtsi_queue_size(const struct mtsi_queue *queue)
+{
+	return queue->end - queue->start;
+}
 
 /* The first of them; NULL when none wait.  Valid until the next append, consume or clear. */
 const char *mtsi_queue_bytes(const struct mtsi_queue *queue);
