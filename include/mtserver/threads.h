@@ -18,21 +18,33 @@
 extern "C" {
 #endif
 
-/** How clients and threads go together. Handlers may block in every model. */
+/**
+ * How clients and threads go together. In both models handlers are plain blocking C, and one that
+ * blocks holds up no other client.
+ */
 enum mts_thread_model {
-	MTS_THREAD_PER_CLIENT = 0, /**< a client has a thread of its own from accept to close */
-	MTS_THREAD_ON_DEMAND =
-		1 /**< a client has a thread only while it is served; not available yet */
+	/**
+	 * A client has a thread of its own from accept to close, which runs all its callbacks.
+	 */
+	MTS_THREAD_PER_CLIENT = 0,
+	/**
+	 * A client has a thread only while one of its callbacks runs; between requests it has none, and
+	 * costs 256 bytes and a descriptor. Its callbacks come one at a time and in order, but not all
+	 * on the same thread, so what a handler keeps for its client goes to mts_client_set_data(), not
+	 * into thread-local variables. Handlers that return soon are run one after the other by the
+	 * thread that has found their requests. When one waits for something, or computes for long,
+	 * another thread goes on with the others.
+	 */
+	MTS_THREAD_ON_DEMAND = 1
 };
 
 /**
- * Chooses the thread model. The default is #MTS_THREAD_PER_CLIENT.
+ * Chooses the thread model. The default is #MTS_THREAD_ON_DEMAND.
  *
  * @param server the server
  * @param model one of #mts_thread_model
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p model is none of them
- * @retval -ENOTSUP @p model is #MTS_THREAD_ON_DEMAND
  * @retval -EBUSY the server runs or ran
  * @par Threads
  * One at a time, before run.
@@ -41,7 +53,10 @@ enum mts_thread_model {
 MTS_API int mts_server_set_threads(mts_server *server, int model);
 
 /**
- * Sets how many threads may serve clients at once. Clients that find none free wait for their turn.
+ * Sets how many threads may serve clients at once, those that rest or wait for requests included.
+ * Clients that find none free wait for their turn; all are served in the end. With
+ * #MTS_THREAD_PER_CLIENT that is the number of clients that are served at once; with
+ * #MTS_THREAD_ON_DEMAND the number of callbacks that run at once.
  *
  * @param server the server
  * @param threads how many, at most 1,000,000; 0, the default: as many as there are clients
