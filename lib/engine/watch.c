@@ -221,7 +221,7 @@ static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stall
 	crew->blocking = watch->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
 	const bool lately = now - watch->last_stall < stalls_last;
 	crew->width = lately && !crew->blocking ? 2 : 1;
-	if (lately || watch->late_since != 0) {
+	if (lately) {
 		watch->period = shortest_period;
 	} else if (watch->period < longest_period) {
 		watch->period *= 2;
