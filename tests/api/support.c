@@ -89,6 +89,15 @@ void server_end(mts_server *server)
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
+void server_expect_threads(const mts_server *server, int which, int handlers)
+{
+	const uint64_t threads = mts_server_stat(server, which);
+	const uint64_t least = (uint64_t)handlers;
+	const uint64_t spare = test_model == MTS_THREAD_ON_DEMAND ? 2 : 0;
+	ck_assert_msg(threads >= least && threads <= least + spare, "%s is %llu, for %d handlers",
+		mts_stat_name(which), (unsigned long long)threads, handlers);
+}
+
 void server_wait_stat(mts_server *server, int which, uint64_t value)
 {
 	const uint64_t start = now_ms();

@@ -46,6 +46,12 @@ void server_start(mts_server *server);
 /* Stops, joins and destroys it, and requires that each of that works. */
 void server_end(mts_server *server);
 
+/*
+ * Requires that so many threads, now or as a peak, fit to so many handlers that run at once: one each,
+ * and on demand another one that polls, and one that was on its way as it was no longer needed.
+ */
+void server_expect_threads(const mts_server *server, int which, int handlers);
+
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);
 

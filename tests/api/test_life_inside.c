@@ -24,6 +24,7 @@ static struct {
 	enum place place;
 	mts_server *_Atomic server;
 	void (*action)(mts_server *server);
+	atomic_flag begun; /* on demand another thread may reach the place meanwhile */
 	struct gate done;
 	struct gate handled;
 } probe;
@@ -38,7 +39,7 @@ static struct {
 /* Acts the first time that its place is reached. */
 static void reach(enum place place)
 {
-	if (place == probe.place && gate_count(&probe.done) == 0) {
+	if (place == probe.place && !atomic_flag_test_and_set(&probe.begun)) {
 		probe.action(atomic_load(&probe.server));
 		gate_add(&probe.done);
 	}
@@ -102,6 +103,7 @@ static mts_server *probed_server(enum place place, void (*action)(mts_server *))
 	mts_server *server = server_new(handler, NULL);
 	probe.place = place;
 	probe.action = action;
+	atomic_flag_clear(&probe.begun);
 	probe.done = (struct gate)GATE;
 	probe.handled = (struct gate)GATE;
 	atomic_store(&probe.server, server);
@@ -209,7 +211,9 @@ START_TEST(anything_from_inside)
 	ck_assert_int_eq(answers.start, 0);
 	ck_assert_int_eq(answers.join, 0);
 	ck_assert_int_eq(answers.destroy, 0);
-	ck_assert_uint_eq(seen_threads, _i == LOG ? 0 : 1);
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		ck_assert_uint_eq(seen_threads, _i == LOG ? 0 : 1);
+	}
 }
 END_TEST
 

@@ -4,11 +4,14 @@
  * They run when a worker of the library has done all it had to do, so nothing but its thread's end is
  * still missing; a stop waits for that, but no longer than for anything else that is the program's.
  *
- * A destructor here says that it has come, and ends when it is told to. Nothing but the stop makes a
- * worker end meanwhile, since each has a client that stays.
+ * A destructor here says that it has come, and ends when it is told to. The first requests meet in their
+ * handlers, so that each is on a thread of its own, in either model. With a thread per client nothing but
+ * the stop makes a worker end, since each has a client that stays; on demand one that has rested may end
+ * before, and then hangs there already.
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +21,8 @@
 enum { TIMEOUT = 200, LONG_TIMEOUT = 30000, PEERS = 3 };
 
 static struct watch watch;
+static struct gate handling = GATE;
+static _Atomic int handlers; /* that meet */
 static struct gate entered = GATE; /* destructors */
 static struct gate go = GATE; /* they may end */
 static struct gate ended = GATE;
@@ -57,6 +62,8 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 {
 	(void)user;
 	ck_assert_int_eq(pthread_setspecific(key, &key), 0);
+	gate_add(&handling);
+	gate_wait(&handling, atomic_load(&handlers));
 	mts_client_write(client, request, size);
 	return MTS_KEEP;
 }
@@ -82,9 +89,12 @@ static mts_server *new_server(unsigned timeout)
 /* Clients whose threads all have something to destroy. */
 static void connect_all(const mts_server *server, int *peers, int count)
 {
+	atomic_store(&handlers, count);
 	for (int i = 0; i < count; i++) {
 		peers[i] = peer_connect(server, 0);
 		peer_puts(peers[i], "hello");
+	}
+	for (int i = 0; i < count; i++) {
 		peer_expect_text(peers[i], "hello");
 	}
 }

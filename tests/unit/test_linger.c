@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "desk.h"
+#include "engine/claim.h"
 #include "os/clock.h"
 #include "os/poll.h"
 #include "os/socket.h"
@@ -74,7 +75,7 @@ static uint64_t linger(int *peer)
 	return id;
 }
 
-/* The keeper's part: waits for an event, and hands it on. */
+/* What who polls does: waits for an event, claims the client, which is parked, and hands it on. */
 static void handle_event(void)
 {
 	struct mtsi_poll_event event;
@@ -83,6 +84,7 @@ static void handle_event(void)
 	ck_assert_ptr_nonnull(client);
 	ck_assert_int_eq(client->stage, MTSI_CLIENT_LINGERING);
 	mtsi_lock_release(&client->lock);
+	ck_assert(mtsi_claim(client));
 	mtsi_linger_event(client);
 }
 
