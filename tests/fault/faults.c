@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #include <check.h>
@@ -194,7 +195,7 @@ WRAPPED(int, epoll_create1, int flags)
 WRAPPED(int, epoll_ctl, int epoll, int operation, int fd, struct epoll_event *event)
 {
 	const uint32_t only = atomic_load(&watch_only);
-	const uint32_t kinds = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+	const uint32_t kinds = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
 	if (operation == EPOLL_CTL_ADD && (only == 0 || (event->events & kinds) == only)
 		&& fails(FAULT_EPOLL_CTL)) {
 		return -1;
@@ -216,6 +217,17 @@ WRAPPED(int, epoll_wait, int epoll, struct epoll_event *events, int room, int ti
 		return 1;
 	}
 	return __real_epoll_wait(epoll, events, room, timeout);
+}
+
+WRAPPED(int, ppoll, struct pollfd *wanted, nfds_t count, const struct timespec *timeout,
+	const sigset_t *mask)
+{
+	return fails(FAULT_PPOLL) ? -1 : __real_ppoll(wanted, count, timeout, mask);
+}
+
+WRAPPED(int, timerfd_create, int clock, int flags)
+{
+	return fails(FAULT_TIMERFD) ? -1 : __real_timerfd_create(clock, flags);
 }
 
 WRAPPED(int, eventfd, unsigned start, int flags)
@@ -265,7 +277,7 @@ WRAPPED(ssize_t, recv, int fd, void *buffer, size_t size, int flags)
 	if (!(may_wait && atomic_load(&plans[FAULT_RECV].error) == EAGAIN) && fails(FAULT_RECV)) {
 		return -1;
 	}
-	return __real_recv(fd, buffer, cut(size), flags);
+	return __real_recv(fd, buffer, may_wait ? cut(size) : size, flags);
 }
 
 WRAPPED(ssize_t, send, int fd, const void *data, size_t size, int flags)

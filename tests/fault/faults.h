@@ -22,11 +22,13 @@ enum fault_call {
 	FAULT_GETSOCKNAME,
 	FAULT_LISTEN,
 	FAULT_MEMORY,
+	FAULT_PPOLL,
 	FAULT_RECV,
 	FAULT_SEND,
 	FAULT_SETSOCKOPT,
 	FAULT_SOCKET,
 	FAULT_THREAD,
+	FAULT_TIMERFD,
 	FAULT_CALLS
 };
 
@@ -56,14 +58,17 @@ void fault_wait_hits(enum fault_call call, uint32_t hits);
 /* Calls this on the thread whose call is about to fail; NULL: nothing. */
 void fault_hook(enum fault_call call, void (*hook)(void));
 
-/* Only epoll_ctl calls that ask for exactly these of EPOLLIN, EPOLLOUT and EPOLLRDHUP count; 0: all. */
+/* Only epoll_ctl calls that ask for exactly these of EPOLLIN, OUT, RDHUP and PRI count; 0: all. */
 void fault_watch_only(uint32_t events);
 
 /* The next epoll_wait says this, at once and nothing else, as if it had been on its way for long. */
 void fault_event(uint64_t tag, uint32_t events);
 void fault_wait_event(void); /* until it has been dealt with */
 
-/* A send or a receive takes at most so many bytes; 0: as many as it likes. */
+/*
+ * A send, or a receive that may wait, takes at most so many bytes; 0: as many as it likes. One that does
+ * not wait takes all there is, as the kernel has it: where it takes less, an event follows.
+ */
 void fault_short(size_t most);
 
 /* Sets the library's monotonic clock ahead by so much more; stops it, or lets it go on from there. */

@@ -97,12 +97,15 @@ static const size_t everything = 6 + LARGE_REQUEST + 2001 + LARGE_REPLY + LARGE_
 static mts_server *raise_server(void)
 {
 	fault_inside(true);
-	mts_server *server = server_create(play, NULL);
+	mts_server *server = mts_server_create(play, NULL);
 	if (server == NULL) {
 		fault_inside(false);
 		return NULL;
 	}
-	int result = mts_server_frame_delimited(server, "\n", 1);
+	int result = mts_server_set_threads(server, test_model);
+	if (result == 0) {
+		result = mts_server_frame_delimited(server, "\n", 1);
+	}
 	if (result == 0) {
 		result = mts_server_on_open(server, small, NULL);
 	}

@@ -10,18 +10,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/keeper.h"
+#include "engine/poller.h"
 #include "engine/server.h"
 
 static const uint32_t everything = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
 
-/* Tells the keeper of an event, and waits until it has dealt with it. */
+/* Tells whoever polls of an event, and waits until it has dealt with it. */
 static void tell(struct scene *scene, uint64_t tag)
 {
 	fault_event(tag, everything);
-	mtsi_keeper_wake(scene->server);
+	mtsi_poller_ring(scene->server);
 	fault_wait_event();
+}
+
+static void wait_until_alone(mts_server *server)
+{
+	while (mtsi_door_clients(server) > 0) {
+		poll(NULL, 0, 1);
+	}
 }
 
 static uint64_t last_id;
@@ -48,9 +55,7 @@ START_TEST(for_a_client_that_is_gone)
 	const int first = peer_connect(scene.server, 0);
 	const uint64_t old = ask_id(first);
 	close(first);
-	while (mtsi_door_clients(scene.server) > 0) {
-		poll(NULL, 0, 1);
-	}
+	wait_until_alone(scene.server);
 	tell(&scene, old);
 	const int second = peer_connect(scene.server, 0);
 	const uint64_t new = ask_id(second);
@@ -119,7 +124,7 @@ START_TEST(for_a_listener)
 	scene_make(&scene, scene_echo);
 	scene_start(&scene);
 	fault_event(1, EPOLLIN);
-	mtsi_keeper_wake(scene.server);
+	mtsi_poller_ring(scene.server);
 	fault_wait_event();
 	const int peer = scene_visit(&scene);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 0);
@@ -175,13 +180,16 @@ START_TEST(generations_run_out_while_it_serves)
 	int peer = peer_connect(scene.server, 0);
 	uint64_t before = ask_id(peer);
 	for (int i = 0; i < 4; i++) {
-		struct mts_client *client = mtsi_clients_lock(scene.server, before);
+		struct mts_client *client = mtsi_clients_find(scene.server, before);
 		ck_assert_ptr_nonnull(client);
-		client->id = (client->id & (MTSI_FIRST_ID - 1)) | last_generation << MTSI_SLOT_BITS;
-		mtsi_lock_release(&client->lock);
 		close(peer);
-		gate_wait(&scene.closed, i + 1);
-		server_wait_stat(scene.server, MTS_STAT_OPEN, 0);
+		wait_until_alone(scene.server);
+		/* The slot is free, and the next one to have it is the last one. */
+		client->id = (before & (MTSI_FIRST_ID - 1)) | (last_generation - 1) << MTSI_SLOT_BITS;
+		peer = peer_connect(scene.server, 0);
+		ck_assert_uint_eq(ask_id(peer) >> MTSI_SLOT_BITS, last_generation);
+		close(peer);
+		wait_until_alone(scene.server);
 		peer = peer_connect(scene.server, 0);
 		const uint64_t id = ask_id(peer);
 		ck_assert_uint_eq(id >> MTSI_SLOT_BITS, 1);

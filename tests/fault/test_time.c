@@ -25,12 +25,12 @@ enum { JUMPS = sizeof(jumps) / sizeof(jumps[0]), PEEKS = 20 };
 /* An idle keeper sleeps: each of its wake-ups is one that the test has ordered. */
 static void want_no_spin(struct scene *scene)
 {
-	fault_clear(FAULT_EPOLL_WAIT);
+	fault_clear(scene_sleep());
 	for (int i = 0; i < PEEKS; i++) {
 		mtsi_keeper_wake(scene->server);
-		fault_wait_count(FAULT_EPOLL_WAIT, (uint32_t)i + 1);
+		fault_wait_count(scene_sleep(), (uint32_t)i + 1);
 	}
-	ck_assert_uint_le(fault_count(FAULT_EPOLL_WAIT), PEEKS + 3);
+	ck_assert_uint_le(fault_count(scene_sleep()), PEEKS + 3);
 }
 
 START_TEST(while_idle)
@@ -96,8 +96,8 @@ START_TEST(while_threads_are_short)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
-	scene_start(&scene);
 	fault_fail(FAULT_THREAD, EAGAIN, 0, 1);
+	scene_start(&scene);
 	const int peer = peer_connect(scene.server, 0);
 	fault_wait_hits(FAULT_THREAD, 1);
 	fault_clock_ahead(jumps[_i]);

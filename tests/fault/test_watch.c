@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * epoll_ctl has no memory: for output that waits, for a socket that lingers. Nothing but that one step
- * may suffer.
+ * may suffer. (What becomes of a client that is to be parked is looked at in test_parking.c.)
+ *
+ * Only what is added can fail. On demand a client that has been parked once is watched already; so where
+ * its output or its lingering is to be added, accept is deferred: its first turn finds its request.
  */
 #include "scene.h"
 
@@ -22,6 +25,7 @@ START_TEST(for_queued_output)
 	struct scene scene;
 	scene_make(&scene, scene_pour);
 	scene.small = true;
+	ck_assert_int_eq(mts_server_set_defer_accept(scene.server, 60), 0);
 	scene_start(&scene);
 	fault_watch_only(EPOLLOUT);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
@@ -47,6 +51,7 @@ START_TEST(for_queued_output_once)
 	struct scene scene;
 	scene_make(&scene, scene_pour);
 	scene.small = true;
+	ck_assert_int_eq(mts_server_set_defer_accept(scene.server, 60), 0);
 	scene_start(&scene);
 	const int peer = peer_connect(scene.server, 0);
 	fault_watch_only(EPOLLOUT);
@@ -66,6 +71,7 @@ START_TEST(for_a_lingerer)
 	struct scene scene;
 	scene_make(&scene, scene_hold);
 	scene.held = scene_close;
+	ck_assert_int_eq(mts_server_set_defer_accept(scene.server, 60), 0);
 	scene_start(&scene);
 	fault_watch_only(EPOLLIN | EPOLLRDHUP);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
@@ -87,6 +93,7 @@ START_TEST(for_a_lingerer_at_the_stop)
 	struct scene scene;
 	scene_make(&scene, scene_hold);
 	scene.held = scene_close;
+	ck_assert_int_eq(mts_server_set_defer_accept(scene.server, 60), 0);
 	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
 	scene_start(&scene);
 	fault_watch_only(EPOLLIN | EPOLLRDHUP);
@@ -121,6 +128,7 @@ START_TEST(for_listeners_when_there_is_room_again)
 	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 1), 0);
 	scene_start(&scene);
 	const int first = scene_visit(&scene);
+	fault_watch_only(EPOLLIN);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
 	const int second = peer_connect(scene.server, 0);
 	const int third = peer_connect(scene.server, 1);
@@ -143,6 +151,7 @@ START_TEST(for_listeners_after_a_pause)
 	struct scene scene;
 	scene_make(&scene, scene_echo);
 	scene_start(&scene);
+	fault_watch_only(EPOLLIN);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
 	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
 	const int peer = scene_visit(&scene);
@@ -160,6 +169,7 @@ START_TEST(for_listeners_when_the_limit_is_raised)
 	const int first = scene_visit(&scene);
 	const int second = peer_connect(scene.server, 0);
 	wait_until_listeners_rest(scene.server);
+	fault_watch_only(EPOLLIN);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
 	fault_inside(true);
 	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 2), 0);
