@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watch over a worker, looked at by the test at times that it makes up: who waits is counted on no
+ * more, who computes is, until somebody has waited for it for long. No thread can be made meanwhile, so
+ * that nothing but the test moves.
+ */
+#include "engine/watch.h"
+
+#include "desk.h"
+#include "os/alarm.h"
+#include "os/clock.h"
+#include "os/observe.h"
+
+static struct desk desk;
+static mts_server *server;
+static struct mtsi_crew *crew;
+static struct mtsi_worker *worker;
+static pthread_t thread;
+static struct gate began = GATE;
+static struct gate may_end = GATE;
+static _Atomic bool over;
+
+static void *wait_or_compute(void *computes)
+{
+	mtsi_observe_self(&worker->observed);
+	gate_add(&began);
+	if (computes == NULL) {
+		gate_wait(&may_end, 1);
+	}
+	while (!atomic_load(&over)) {
+	}
+	return NULL;
+}
+
+static void setup(void)
+{
+	desk_open(&desk, desk_server());
+	server = desk.server;
+	crew = &server->crew;
+	worker = &desk.worker;
+	server->alarm = mtsi_alarm_open();
+	ck_assert_int_ge(server->alarm, 0);
+	crew->short_until = MTSI_NEVER - 1;
+}
+
+static void teardown(void)
+{
+	desk_close(&desk);
+}
+
+/* A thread that is the worker, as far as the kernel tells. */
+static void employ(bool computes)
+{
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_or_compute, computes ? &over : NULL), 0);
+	gate_wait(&began, 1);
+	const enum mtsi_state wrong = computes ? MTSI_STATE_WAITS : MTSI_STATE_RUNS;
+	while (mtsi_observe_state(&worker->observed) == wrong) {
+	}
+}
+
+static void dismiss(void)
+{
+	atomic_store(&over, true);
+	gate_add(&may_end);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+/* The worker has polled, and serves what it has found. */
+static void begin_stint(void)
+{
+	worker->since = mtsi_clock_now();
+	mtsi_lock_take(&crew->lock);
+	crew->polls++;
+	mtsi_crew_begin_locked(worker, desk.client);
+	mtsi_lock_release(&crew->lock);
+}
+
+static void end_stint(void)
+{
+	mtsi_lock_take(&crew->lock);
+	mtsi_crew_end_locked(worker);
+	mtsi_lock_release(&crew->lock);
+	worker->client = desk.client;
+}
+
+/* As if a worker polled. */
+static void set_polling(bool polling)
+{
+	mtsi_lock_take(&crew->lock);
+	crew->polling = polling;
+	mtsi_lock_release(&crew->lock);
+}
+
+static uint64_t fall_asleep(uint64_t now)
+{
+	set_polling(true);
+	ck_assert_uint_eq(mtsi_watch_look(server, now), MTSI_NEVER);
+	ck_assert(server->watch.asleep);
+	set_polling(false);
+	return now;
+}
+
+START_TEST(it_sleeps_when_there_is_nobody)
+{
+	const uint64_t now = fall_asleep(mtsi_clock_now());
+	ck_assert_uint_eq(mtsi_watch_look(server, now + MTSI_SECOND), MTSI_NEVER);
+	ck_assert(server->watch.asleep);
+}
+END_TEST
+
+START_TEST(it_stays_awake_while_nobody_polls)
+{
+	const uint64_t now = mtsi_clock_now();
+	const uint64_t due = mtsi_watch_look(server, now);
+	ck_assert_uint_gt(due, now);
+	ck_assert_uint_le(due, now + 2 * MTSI_MILLISECOND);
+	ck_assert_uint_eq(mtsi_watch_look(server, now), due); /* it is not time yet */
+}
+END_TEST
+
+/* Who begins sets the alarm; it is taken back when the stint is over soon. */
+START_TEST(an_alarm_for_who_sleeps)
+{
+	(void)fall_asleep(mtsi_clock_now());
+	begin_stint();
+	ck_assert(server->watch.armed);
+	end_stint();
+	mtsi_lock_take(&crew->lock);
+	mtsi_watch_quiet_locked(server);
+	mtsi_lock_release(&crew->lock);
+	ck_assert(!server->watch.armed);
+	begin_stint();
+	ck_assert(server->watch.armed);
+	while (server->watch.asleep) { /* until it rings */
+		mtsi_alarm_sleep(-1, -1, server->alarm, MTSI_NEVER);
+		(void)mtsi_watch_look(server, mtsi_clock_now());
+	}
+	ck_assert(!server->watch.armed);
+	end_stint();
+}
+END_TEST
+
+START_TEST(who_waits_is_counted_on_no_more)
+{
+	employ(false);
+	begin_stint();
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	(void)mtsi_watch_look(server, worker->since + 10 * MTSI_MICROSECOND); /* too early to say */
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	(void)mtsi_watch_look(server, worker->since + 10 * MTSI_MILLISECOND);
+	if (mtsi_observe_state(&worker->observed) == MTSI_STATE_WAITS) {
+		ck_assert_int_eq(worker->standing, MTSI_AWAY);
+		ck_assert_uint_eq(crew->active_count, 0);
+		ck_assert_uint_eq(crew->in_stint, 1);
+		ck_assert_ptr_null(crew->active);
+		ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 1);
+		ck_assert(crew->stand_in || crew->short_until != 0);
+	}
+	(void)mtsi_watch_look(server, worker->since + 20 * MTSI_MILLISECOND);
+	ck_assert_uint_le(mtsi_stats_read(server, MTS_STAT_STALLS), 1);
+	end_stint();
+	ck_assert_uint_eq(crew->in_stint, 0);
+	dismiss();
+}
+END_TEST
+
+/* Alone it is left alone; with somebody in line and no CPU to spare one more is let in after a while. */
+START_TEST(who_computes_is_counted_on)
+{
+	employ(true);
+	begin_stint();
+	server->watch.cpus = 1;
+	uint64_t now = worker->since + 10 * MTSI_MILLISECOND;
+	(void)mtsi_watch_look(server, now);
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	mtsi_lock_take(&crew->lock);
+	mtsi_line_add(&crew->ready, desk.client);
+	mtsi_lock_release(&crew->lock);
+	(void)mtsi_watch_look(server, now += 2 * MTSI_MILLISECOND);
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	for (int i = 0; i < 10 && worker->standing == MTSI_ACTIVE; i++) {
+		(void)mtsi_watch_look(server, now += 2 * MTSI_MILLISECOND);
+	}
+	ck_assert_int_eq(worker->standing, MTSI_LONG);
+	ck_assert_uint_eq(crew->long_count, 1);
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 0);
+	mtsi_lock_take(&crew->lock);
+	ck_assert_ptr_eq(mtsi_line_take(&crew->ready), desk.client);
+	crew->waiting = 0;
+	mtsi_lock_release(&crew->lock);
+	end_stint();
+	ck_assert_uint_eq(crew->long_count, 0);
+	ck_assert_ptr_null(crew->active);
+	dismiss();
+}
+END_TEST
+
+/* A share of calls that wait, as it is reported, has handlers be taken for blocking; a look decides. */
+START_TEST(it_learns)
+{
+	uint64_t now = mtsi_clock_now();
+	for (int i = 0; i < 100; i++) {
+		mtsi_watch_report(server, true);
+	}
+	(void)mtsi_watch_look(server, now += 10 * MTSI_MILLISECOND);
+	ck_assert(crew->blocking);
+	begin_stint();
+	ck_assert_int_eq(worker->standing, MTSI_AWAY);
+	end_stint();
+	for (int i = 0; i < 100; i++) {
+		mtsi_watch_report(server, false);
+	}
+	(void)mtsi_watch_look(server, now += 10 * MTSI_MILLISECOND);
+	ck_assert(!crew->blocking);
+	ck_assert_uint_lt(server->watch.share, 1024 / 8);
+	begin_stint();
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	end_stint();
+}
+END_TEST
+
+/* What waits in a call of the library is relieved at once, and counted on again afterwards. */
+START_TEST(stepping_aside)
+{
+	begin_stint();
+	ck_assert(mtsi_crew_step_aside(worker));
+	ck_assert_int_eq(worker->standing, MTSI_AWAY);
+	ck_assert(worker->stood_aside);
+	ck_assert(!mtsi_crew_step_aside(worker)); /* it is already */
+	mtsi_crew_step_back(worker);
+	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
+	ck_assert_uint_eq(crew->active_count, 1);
+	end_stint();
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("watch");
+	TCase *cases = tcase_create("watch");
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 120);
+	tcase_add_test(cases, it_sleeps_when_there_is_nobody);
+	tcase_add_test(cases, it_stays_awake_while_nobody_polls);
+	tcase_add_test(cases, an_alarm_for_who_sleeps);
+	tcase_add_test(cases, who_waits_is_counted_on_no_more);
+	if (!under_valgrind()) { /* where one that computes may wait for its turn */
+		tcase_add_test(cases, who_computes_is_counted_on);
+	}
+	tcase_add_test(cases, it_learns);
+	tcase_add_test(cases, stepping_aside);
+	suite_add_tcase(suite, cases);
+	return run_suite_once(suite);
+}
