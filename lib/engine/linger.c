@@ -213,7 +213,10 @@ enum oldest {
 	MARKED /* its owner closes it, in a moment */
 };
 
-/* Closes the first one if it is due at `now`. `*due`: when it is, or MTSI_NEVER without one. */
+/*
+ * Closes the first one if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when it is
+ * due; MTSI_NEVER without one.
+ */
 static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_t *due)
 {
 	struct mtsi_linger *linger = &server->linger;
@@ -222,7 +225,9 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	struct mts_client *client = linger->first;
 	*due = client != NULL ? client->due : MTSI_NEVER;
 	if (client != NULL && client->due <= now) {
-		atomic_store(&client->cut, true);
+		if (!atomic_exchange(&client->cut, true) && now != MTSI_NEVER) {
+			mtsi_count_shared(&server->stats, MTS_STAT_TIMEOUTS, 1);
+		}
 		result = MARKED;
 		if (mtsi_claim(client)) {
 			unlink_locked(linger, client);
@@ -246,7 +251,6 @@ uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
 		return mtsi_clock_after(now, look_again);
 	}
 	while ((oldest = close_oldest(server, now, &due)) == CLOSED) {
-		mtsi_count_shared(&server->stats, MTS_STAT_TIMEOUTS, 1);
 	}
 	return oldest == MARKED ? mtsi_clock_after(now, look_again) : due;
 }

@@ -231,12 +231,18 @@ static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stall
 	}
 }
 
-/* Falls asleep if there is nothing to look at, and requests are few. */
+/*
+ * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may be
+ * had are not helped by looking.
+ */
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
 {
-	if (anybody_counted_on(crew) || crew->ready.count > 0 || crew->later.count > 0
-		|| crew->waking > 0 || !(crew->polling || crew->stand_in)) {
+	const bool nobody_waits = crew->ready.count == 0 && crew->later.count == 0;
+	if (anybody_counted_on(crew) || crew->waking > 0) {
+		return false;
+	}
+	if (!crew->stand_in && !(crew->polling && nobody_waits)) {
 		return false;
 	}
 	return (crew->stints - watch->stints) * dense_gap <= now - watch->looked;
