@@ -59,7 +59,10 @@ struct mts_client {
 	signed char ending; /* owner: why it ends, once only its output is waited for; else -1 */
 
 	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
-	uint32_t drained; /* owner: bytes thrown away while lingering */
+	union { /* owner */
+		uint32_t ready_at; /* while it is in the ready line: since when, in microseconds */
+		uint32_t drained; /* while it lingers: bytes thrown away */
+	};
 	struct mtsi_lock lock;
 	struct mtsi_queue output; /* lock: what the socket has not taken yet */
 

@@ -134,7 +134,6 @@ struct mts_client *mtsi_clients_open(
 	client->registered = false;
 	client->ending = -1;
 	client->resume_at = MTSI_NO_WISH;
-	client->drained = 0;
 	client->data = NULL;
 	client->worker = NULL;
 	mtsi_peer_from(&client->peer, peer, size);

@@ -555,12 +555,19 @@ bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline)
 
 bool mtsi_crew_join(struct mts_server *server, uint64_t deadline)
 {
-	/* No worker is left that could touch this. */
 	struct mtsi_crew *crew = &server->crew;
-	if (crew->somebody_left && mtsi_thread_join_until(crew->last, deadline)) {
-		crew->somebody_left = false;
+	if (crew->somebody_late && !mtsi_thread_join_until(crew->late, deadline)) {
+		return false;
 	}
-	return !crew->somebody_left;
+	mtsi_lock_take(&crew->lock);
+	crew->late = crew->last;
+	crew->somebody_late = crew->somebody_left;
+	crew->somebody_left = false;
+	mtsi_lock_release(&crew->lock);
+	if (crew->somebody_late && mtsi_thread_join_until(crew->late, deadline)) {
+		crew->somebody_late = false;
+	}
+	return !crew->somebody_late;
 }
 
 size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room)

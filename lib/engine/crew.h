@@ -71,6 +71,9 @@ struct mtsi_crew {
 	struct mtsi_signal gone; /* the last worker has left */
 	pthread_t last; /* the one that left last; it has joined the one before it */
 	bool somebody_left;
+	pthread_t
+		late; /* one that had left, but had not ended when it was to be joined; the keeper's */
+	bool somebody_late;
 };
 
 void mtsi_crew_init(struct mts_server *server);
@@ -98,8 +101,8 @@ void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found)
 bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
 
 /*
- * Joins those that have left, once all have: false when one still runs at `deadline`, in a
- * destructor of the program's thread-specific data.
+ * Joins those that have left: false when one still runs at `deadline`, in a destructor of the
+ * program's thread-specific data. The keeper, or who frees the server.
  */
 bool mtsi_crew_join(struct mts_server *server, uint64_t deadline);
 

@@ -147,7 +147,8 @@ int mtsi_drain(struct mts_server *server)
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();
 	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
-	if (!mtsi_crew_dismiss(server, end) || !mtsi_crew_join(server, end)) {
+	const bool all_gone = mtsi_crew_dismiss(server, end);
+	if (!mtsi_crew_join(server, end) || !all_gone) {
 		report_hung(server);
 		return -EBUSY;
 	}

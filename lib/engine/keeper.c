@@ -68,9 +68,11 @@ void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 
 int mtsi_keeper(struct mts_server *server)
 {
-	mtsi_watch_begin(&server->watch);
-	mtsi_door_open(server);
-	mtsi_crew_begin(server);
+	if (!mtsi_stopping(server)) {
+		mtsi_watch_begin(&server->watch);
+		mtsi_door_open(server);
+		mtsi_crew_begin(server);
+	}
 	mtsi_log(server, MTSI_LOG_START, "serving, at most %zu clients", mtsi_door_max_clients(server));
 	while (!mtsi_stopping(server)) {
 		mtsi_keeper_tick(server, MTSI_NEVER);

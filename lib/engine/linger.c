@@ -182,6 +182,7 @@ static bool hand_over(struct mts_client *client)
 	const bool handed = append(&server->linger, client, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
+		client->drained = 0;
 		if (!mtsi_stopping(server) || mtsi_socket_unacknowledged(client->fd) == 0) {
 			mtsi_socket_shut_sending(client->fd);
 		}
@@ -200,7 +201,9 @@ static bool hand_over(struct mts_client *client)
 void mtsi_linger_or_close(struct mts_client *client, bool given_up)
 {
 	struct mts_server *server = client->server;
-	if (given_up || nothing_to_lose(client->fd) || !hand_over(client)) {
+	/* One that was refused has most likely not spoken yet, and is about to. */
+	const bool at_once = client->opened && nothing_to_lose(client->fd);
+	if (given_up || at_once || !hand_over(client)) {
 		mtsi_client_close(client);
 	}
 	mtsi_door_leave(server);

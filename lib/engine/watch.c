@@ -132,22 +132,30 @@ static void observe(struct suspect *suspects, size_t count, uint64_t elapsed)
 	}
 }
 
+/* The suspect that is this worker, in the same stint still; NULL: none is. */
+static const struct suspect *find(
+	const struct suspect *suspects, size_t count, const struct mtsi_worker *worker)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (suspects[i].worker == worker && suspects[i].stint == worker->stint) {
+			return &suspects[i];
+		}
+	}
+	return NULL;
+}
+
 /* The suspects that wait and are still where they were are counted on no more; how many. */
 static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
 {
 	unsigned stalls = 0;
-	size_t i = 0;
 	struct mtsi_worker *next;
-	/* Both are in the order of stints, but for those that have stepped back. */
-	for (struct mtsi_worker *w = crew->active; w != NULL && i < count; w = next) {
+	for (struct mtsi_worker *w = count > 0 ? crew->active : NULL; w != NULL; w = next) {
+		const struct suspect *suspect = find(suspects, count, w);
 		next = w->next_active;
-		while (i < count && suspects[i].stint < w->stint) {
-			i++;
-		}
-		if (i < count && suspects[i].worker == w && suspects[i].stint == w->stint) {
+		if (suspect != NULL) {
 			w->seen_stint = w->stint;
-			w->seen_cpu = suspects[i].cpu;
-			if (suspects[i].waits) {
+			w->seen_cpu = suspect->cpu;
+			if (suspect->waits) {
 				mtsi_crew_stand_locked(w, MTSI_AWAY);
 				stalls++;
 			}
@@ -165,27 +173,36 @@ static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watch *
 	return !crew->polling && crew->polls == watch->polls;
 }
 
-/* Has one more compute, beside those that do, when somebody waits for it and the CPUs allow it. */
+/* How long the first of the ready line has waited. */
+static uint64_t age_locked(const struct mtsi_crew *crew, uint64_t now)
+{
+	const struct mts_client *first = crew->ready.first;
+	const uint32_t age = (uint32_t)(now / MTSI_MICROSECOND) - (first != NULL ? first->ready_at : 0);
+	return first != NULL ? age * MTSI_MICROSECOND : 0;
+}
+
+/*
+ * Has one more compute, beside those that do: when nobody gets on and there is a CPU to spare, or
+ * when somebody has waited for too long.
+ */
 static void let_in_locked(struct mtsi_crew *crew, struct mtsi_watch *watch, uint64_t now)
 {
-	if (!stuck_locked(crew, watch) || crew->active_count == 0) {
-		watch->late_since = 0;
-		return;
+	const bool stuck = stuck_locked(crew, watch);
+	if (!stuck) {
+		watch->stuck_since = now;
 	}
-	if (watch->late_since == 0) {
-		watch->late_since = now - shortest_period;
-	}
+	const bool impatient = now - watch->let_in >= patience
+		&& (now - watch->stuck_since >= patience || age_locked(crew, now) >= patience);
 	const size_t computing = crew->active_count + crew->long_count;
-	const bool spare = computing < watch->cpus;
-	const bool impatient = now - watch->late_since >= patience
-		&& computing < watch->cpus + SPARE_WORKERS;
 	struct mtsi_worker *oldest = crew->active;
 	while (oldest != NULL && oldest->standing != MTSI_ACTIVE) {
 		oldest = oldest->next_active;
 	}
-	if (oldest != NULL && (spare || impatient)) {
+	if (oldest != NULL
+		&& ((stuck && computing < watch->cpus)
+			|| (impatient && computing < watch->cpus + SPARE_WORKERS))) {
 		mtsi_crew_stand_locked(oldest, MTSI_LONG);
-		watch->late_since = now;
+		watch->let_in = now;
 	}
 }
 
@@ -255,6 +272,7 @@ static bool time_to_look_locked(struct mtsi_watch *watch, uint64_t now, bool ran
 		watch->asleep = false;
 		watch->armed = false;
 		watch->period = shortest_period;
+		watch->stuck_since = now;
 		return true;
 	}
 	return !watch->asleep && watch->next <= now;

@@ -23,7 +23,8 @@ struct mtsi_watch {
 	uint64_t stints;
 	uint64_t polls;
 	const void *head; /* the first of the ready line */
-	uint64_t late_since; /* since when nobody gets on; 0: all is well */
+	uint64_t stuck_since; /* since when nobody gets on; the look itself while somebody does */
+	uint64_t let_in; /* when one more was last let in to compute */
 	uint64_t last_stall; /* when a handler was last found waiting */
 	unsigned share; /* of handlers that wait for something, in 1,024ths */
 	unsigned cpus; /* that may be used */

@@ -74,6 +74,16 @@ static void serve(struct mtsi_worker *worker)
 	mtsi_crew_end_locked(worker);
 }
 
+/* Notes when they have come to be ready. */
+static void stamp(const struct mtsi_line *line, uint64_t now)
+{
+	struct mts_client *client = line->first;
+	for (size_t i = 0; i < line->count; i++) {
+		client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
+		client = client->next;
+	}
+}
+
 /* Polls once; the lock is released meanwhile. */
 static void poll_locked(struct mtsi_worker *worker)
 {
@@ -87,8 +97,10 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_watch_quiet_locked(server);
 	mtsi_lock_release(&crew->lock);
 	mtsi_poller_poll(server, deadline, &found);
-	const uint64_t now = found.count > 0 ? mtsi_clock_now() : 0;
+	const uint64_t now = mtsi_clock_now();
+	stamp(&found, now);
 	mtsi_lock_take(&crew->lock);
+	stamp(&crew->later, now);
 	crew->polling = false;
 	if (found.count > 0) {
 		mtsi_watch_found_locked(server, now);
