@@ -97,15 +97,6 @@ void mtsi_crew_stand_in(struct mts_server *server);
 /* Takes out of the ready line those that were never opened, and puts them into `found`. */
 void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found);
 
-/* Lets all workers go, and waits for that until `deadline`; false when some still run. */
-bool mtsi_crew_dismiss(struct mts_server *server, uint64_t deadline);
-
-/*
- * Joins those that have left: false when one still runs at `deadline`, in a destructor of the
- * program's thread-specific data. The keeper, or who frees the server.
- */
-bool mtsi_crew_join(struct mts_server *server, uint64_t deadline);
-
 /* A client that is being served, and when its last bytes or its turn came. */
 struct mtsi_served {
 	uint64_t id;
@@ -146,20 +137,5 @@ void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing stand
  */
 bool mtsi_crew_step_aside(struct mtsi_worker *worker);
 void mtsi_crew_step_back(struct mtsi_worker *worker);
-
-/* A new worker is here; it leaves, and touches the server no more. */
-void mtsi_crew_enlist_locked(struct mtsi_worker *worker);
-void mtsi_crew_leave(struct mtsi_worker *worker);
-
-/*
- * A new worker is in the program's hook with no client of its own, and still on its way; it is
- * through. Those that have not come after a while are given up by the watch.
- */
-void mtsi_crew_hook_locked(struct mtsi_worker *worker, uint64_t now);
-void mtsi_crew_come_locked(struct mtsi_worker *worker);
-void mtsi_crew_give_up_hooks_locked(struct mtsi_crew *crew);
-
-/* Rests until woken: true. False: it has rested long enough, or all are let go, and it may leave. */
-bool mtsi_crew_rest_locked(struct mtsi_worker *worker);
 
 #endif

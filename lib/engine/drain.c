@@ -24,6 +24,7 @@
 #include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/keeper.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
@@ -147,8 +148,8 @@ int mtsi_drain(struct mts_server *server)
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();
 	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
-	const bool all_gone = mtsi_crew_dismiss(server, end);
-	if (!mtsi_crew_join(server, end) || !all_gone) {
+	const bool all_gone = mtsi_roster_dismiss(server, end);
+	if (!mtsi_roster_join(server, end) || !all_gone) {
 		report_hung(server);
 		return -EBUSY;
 	}

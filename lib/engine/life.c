@@ -25,6 +25,7 @@
 
 #include "engine/keeper.h"
 #include "engine/poller.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "os/alarm.h"
 #include "os/clock.h"
@@ -266,8 +267,8 @@ int mtsi_life_destroy(struct mts_server *server)
 	while (atomic_load(&server->life.stoppers) > 0) {
 		mtsi_thread_yield();
 	}
-	const bool all_gone = mtsi_crew_dismiss(server, 0)
-		&& mtsi_crew_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
+	const bool all_gone = mtsi_roster_dismiss(server, 0)
+		&& mtsi_roster_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
 	if (all_gone) {
 		free_server(server);
 	}

@@ -32,6 +32,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/alarm.h"
@@ -308,7 +309,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	const unsigned stalls = convict_locked(crew, suspects, count);
 	let_in_locked(crew, watch, now);
 	if (crew->hooking > 0 && now - crew->hooking_since >= hook_patience) {
-		mtsi_crew_give_up_hooks_locked(crew);
+		mtsi_roster_give_up_hooks_locked(crew);
 	}
 	adapt_locked(server, now, stalls);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);

@@ -18,6 +18,7 @@
 
 #include "engine/crew.h"
 #include "engine/poller.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/turn.h"
 #include "os/clock.h"
@@ -116,11 +117,11 @@ static void arrive(struct mtsi_worker *worker)
 	const uint64_t now = mtsi_clock_now();
 	atomic_store_explicit(&worker->since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
-	mtsi_crew_enlist_locked(worker);
-	mtsi_crew_hook_locked(worker, now);
+	mtsi_roster_enlist_locked(worker);
+	mtsi_roster_hook_locked(worker, now);
 	struct mts_client *client = take_locked(crew);
 	if (client != NULL) {
-		mtsi_crew_come_locked(worker);
+		mtsi_roster_come_locked(worker);
 		begin(worker, client);
 		run_start_hook(worker);
 		serve(worker);
@@ -129,7 +130,7 @@ static void arrive(struct mtsi_worker *worker)
 		mtsi_lock_release(&crew->lock);
 		run_start_hook(worker);
 		mtsi_lock_take(&crew->lock);
-		mtsi_crew_come_locked(worker);
+		mtsi_roster_come_locked(worker);
 	}
 }
 
@@ -147,7 +148,7 @@ static void work(struct mtsi_worker *worker)
 			poll_locked(worker);
 		} else if (crew->later.count > 0) {
 			mtsi_line_join(&crew->ready, &crew->later);
-		} else if (crew->dismissed || !mtsi_crew_rest_locked(worker)) {
+		} else if (crew->dismissed || !mtsi_roster_rest_locked(worker)) {
 			break;
 		}
 	}
@@ -171,7 +172,7 @@ static void *worker_body(void *argument)
 	if (worker.large != NULL) {
 		mtsi_pages_give(worker.large, MTSI_LARGE);
 	}
-	mtsi_crew_leave(&worker);
+	mtsi_roster_leave(&worker);
 	return NULL;
 }
 

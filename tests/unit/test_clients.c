@@ -75,7 +75,6 @@ START_TEST(a_slot_used_again)
 	const uint64_t id = first->id;
 	first->data = server;
 	first->opened = true;
-	first->drained = 7;
 	first->stage = MTSI_CLIENT_SERVED;
 	atomic_store(&first->lost, true);
 	atomic_store(&first->cut, true);
@@ -88,7 +87,6 @@ START_TEST(a_slot_used_again)
 	ck_assert_uint_eq(second->id, id + MTSI_FIRST_ID);
 	ck_assert_int_eq(second->stage, MTSI_CLIENT_WAITING);
 	ck_assert(!second->opened && !atomic_load(&second->lost) && !atomic_load(&second->cut));
-	ck_assert_uint_eq(second->drained, 0);
 	ck_assert_uint_eq(mtsi_queue_size(&second->output), 0);
 	ck_assert_ptr_null(second->data);
 	mtsi_client_close(second);

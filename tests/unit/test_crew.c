@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../api/support.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/clock.h"
@@ -275,7 +276,7 @@ END_TEST
 /* Nobody there: nothing to wait for. */
 START_TEST(dismissed_before_it_began)
 {
-	ck_assert(mtsi_crew_dismiss(server, 0));
+	ck_assert(mtsi_roster_dismiss(server, 0));
 	ck_assert_uint_eq(mtsi_crew_retry(server, MTSI_NEVER - 1), MTSI_NEVER);
 	struct mtsi_line line = {NULL, NULL, 0};
 	mtsi_crew_take_unopened(server, &line);

@@ -52,6 +52,7 @@ static struct mts_client *open_client(int *peer)
 		server, fd, (const struct sockaddr *)&address, (unsigned)size);
 	ck_assert_ptr_nonnull(client);
 	client->stage = MTSI_CLIENT_SERVED;
+	client->opened = true;
 	mtsi_door_enter(server);
 	return client;
 }

@@ -174,6 +174,7 @@ START_TEST(who_computes_is_counted_on)
 	(void)mtsi_watch_look(server, now);
 	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
 	mtsi_lock_take(&crew->lock);
+	desk.client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
 	mtsi_line_add(&crew->ready, desk.client);
 	mtsi_lock_release(&crew->lock);
 	(void)mtsi_watch_look(server, now += 2 * MTSI_MILLISECOND);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_ROSTER_H
+#define MTSI_ENGINE_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mts_server;
+struct mtsi_crew;
+struct mtsi_seat;
+struct mtsi_worker;
+
+/* The threads of a crew (crew.h). "Locked" is: under the crew's lock. */
+
+void mtsi_roster_init(struct mts_server *server);
+void mtsi_roster_free(struct mtsi_crew *crew);
+
+/*
+ * Calls the worker that has rested shortest: the seat to be signalled once the lock is released;
+ * NULL when none rests.
+ */
+struct mtsi_seat *mtsi_roster_call_locked(struct mtsi_crew *crew);
+
+/* Makes a worker, which counts already, as one that is on its way too. */
+void mtsi_roster_make(struct mts_server *server);
+
+/* A new worker is here; it leaves, and touches the server no more. */
+void mtsi_roster_enlist_locked(struct mtsi_worker *worker);
+void mtsi_roster_leave(struct mtsi_worker *worker);
+
+/*
+ * A new worker is still on its way, in the program's hook for new threads perhaps; it has come.
+ * Those that stay in that hook for too long are given up by the watch: they are on their way no
+ * more.
+ */
+void mtsi_roster_hook_locked(struct mtsi_worker *worker, uint64_t now);
+void mtsi_roster_come_locked(struct mtsi_worker *worker);
+void mtsi_roster_give_up_hooks_locked(struct mtsi_crew *crew);
+
+/* Rests until woken: true. False: it has rested long enough, or all are let go, and it may leave. */
+bool mtsi_roster_rest_locked(struct mtsi_worker *worker);
+
+/* Lets all workers go, and waits for that until `deadline`; false when some still run. */
+bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);
+
+/*
+ * Joins those that have left: false when one still runs at `deadline`, in a destructor of the
+ * program's thread-specific data. The keeper, or who frees the server.
+ */
+bool mtsi_roster_join(struct mts_server *server, uint64_t deadline);
+
+#endif
