@@ -20,9 +20,9 @@
  * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
  * beforehand that most wait, the next is sent for before the handler is called.
  *
- * Only one at a time needs to be on the way. The one that arrives takes a client, and in the same
- * critical section sends for the next if that is needed still; then it may block as long as it
- * likes. A worker that has finished with a client looks at the line before it polls or rests.
+ * Only one at a time needs to be on the way, or, where most handlers wait and threads have to be made
+ * for all of them, one for each CPU. The one that arrives takes a client, and in the same critical
+ * section sends for the next if that is needed still; then it may block as long as it likes. A worker that has finished with a client looks at the line before it polls or rests.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the line: every worker that finishes looks there, and the keeper tries to make one again after
@@ -43,7 +43,7 @@
 #include "os/clock.h"
 #include "os/must.h"
 
-static const struct mtsi_relief no_relief = {NULL, false, false, false, 0};
+static const struct mtsi_relief no_relief = {NULL, 0, false, false, 0};
 
 void mtsi_crew_init(struct mts_server *server)
 {
@@ -62,25 +62,33 @@ void mtsi_crew_free(struct mts_server *server)
 	mtsi_lock_destroy(&crew->lock);
 }
 
-static bool may_make_locked(const struct mts_server *server)
+/* How many workers could be made. */
+static size_t could_make_locked(const struct mts_server *server)
 {
 	const unsigned limit = server->options.max_threads;
 	const struct mtsi_crew *crew = &server->crew;
-	return crew->short_until == 0 && (limit == 0 || crew->threads < limit);
+	if (crew->short_until != 0) {
+		return 0;
+	}
+	return limit == 0 ? SIZE_MAX : limit - crew->threads;
 }
 
-/* Whether one more is to be on the way. */
-static bool needed_locked(const struct mts_server *server)
+/* How many more are to be on the way. */
+static size_t needed_locked(const struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &server->crew;
-	const bool on_demand = mtsi_on_demand(server);
-	if (crew->waking > 0) {
-		return false;
+	const size_t ready = crew->ready.count;
+	if (crew->active_count + (crew->polling ? 1 : 0) >= crew->width) {
+		return 0;
 	}
-	if (crew->ready.count == 0 && (!on_demand || crew->polling || crew->dismissed)) {
-		return false;
+	if (ready == 0) {
+		const bool lacks_poller = mtsi_on_demand(server) && !crew->polling && !crew->dismissed;
+		return lacks_poller && crew->waking == 0 ? 1 : 0;
 	}
-	return crew->active_count + (crew->polling ? 1 : 0) < crew->width;
+	/* Where nearly each client needs a thread of its own, all CPUs may help to make them. */
+	size_t most = crew->blocking ? server->watch.cpus : 1;
+	most = most < ready ? most : ready;
+	return most > crew->waking ? most - crew->waking : 0;
 }
 
 struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
@@ -92,18 +100,19 @@ struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 		crew->rung = true;
 		relief.ring = true;
 	}
-	if (!needed_locked(server)) {
+	const size_t needed = needed_locked(server);
+	if (needed == 0) {
 		return relief;
 	}
 	relief.wake = mtsi_roster_call_locked(crew);
 	if (relief.wake != NULL) {
 		return relief;
 	}
-	if (may_make_locked(server)) {
-		relief.make = true;
-		crew->waking++;
-		crew->threads++;
-	} else {
+	const size_t could = could_make_locked(server);
+	relief.make = needed < could ? needed : could;
+	crew->waking += relief.make;
+	crew->threads += relief.make;
+	if (crew->waking == 0) {
 		relief.waiting = crew->ready.count - crew->waiting;
 		relief.stand_in = mtsi_on_demand(server) && !crew->polling && !crew->stand_in;
 		crew->waiting = crew->ready.count;
@@ -119,7 +128,7 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
 	if (relief.wake != NULL) {
 		mtsi_signal_one(&relief.wake->signal);
 	}
-	if (relief.make) {
+	for (size_t i = 0; i < relief.make; i++) {
 		mtsi_roster_make(server);
 	}
 	if (relief.stand_in) {
@@ -175,7 +184,8 @@ bool mtsi_crew_lacks_poller(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	const bool none_comes = crew->waking == 0 && crew->idle == NULL && !may_make_locked(server);
+	const bool none_comes = crew->waking == 0 && crew->idle == NULL
+		&& could_make_locked(server) == 0;
 	const bool late = crew->waking > 0 && crew->waking == crew->hooking;
 	crew->stand_in = !crew->polling && !crew->dismissed && (none_comes || late)
 		&& crew->active_count < crew->width;

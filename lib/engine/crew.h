@@ -113,7 +113,7 @@ size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, siz
  */
 struct mtsi_relief {
 	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
-	bool make; /* make a worker; it counts already */
+	size_t make; /* make so many workers; they count already */
 	bool ring; /* ring the bell */
 	bool stand_in; /* tell the keeper that nobody polls */
 	size_t waiting; /* so many clients more have to wait, since no worker may be had */
