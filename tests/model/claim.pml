@@ -16,13 +16,13 @@
 #endif
 #define CLIENTS 2
 
-#define OWNED    1
-#define AGAIN    2
-#define THOROUGH 4 /* an event said that the peer has finished: a short read is not the end */
+#define OWNED 1
+#define AGAIN 2
 
 /* The slot, in memory that stays a slot. */
 byte claim = OWNED; /* a free slot counts as owned */
 byte id;            /* whose it is, or was; the generation */
+bool thorough;      /* an event said that the peer has finished: a short read is not the end */
 bool vacant = true; /* on the free list */
 
 /* The kernel's side of each client's connection. */
@@ -35,6 +35,7 @@ bool edge[CLIENTS + 1];       /* on epoll's list of what is ready */
 /* The crew's, in rough. */
 byte ready; /* how often the slot is on the ready list */
 bool polling;
+byte laters = 1; /* how often the client has had enough for one turn */
 
 /* Only for the proofs. */
 byte holders; /* who may touch the client: the accepter, the list or a worker */
@@ -48,13 +49,13 @@ byte ended[CLIENTS + 1];
 /* Something has come: an edge, when epoll knows the descriptor. */
 #define EDGE(g) edge[g] = edge[g] || registered[g]
 
-inline mtsi_claim(bits, won)
+inline mtsi_claim(won)
 {
 #ifdef MUTANT_CLAIM_IN_TWO_STEPS
 	won = !(claim & OWNED);
 	if
-	:: won -> claim = claim | OWNED | bits
-	:: else -> claim = claim | AGAIN | bits
+	:: won -> claim = OWNED
+	:: else -> claim = claim | AGAIN
 	fi;
 	if
 	:: won -> assert(!vacant && holders == 0); holders++
@@ -64,7 +65,7 @@ inline mtsi_claim(bits, won)
 	atomic {
 		if
 		:: !(claim & OWNED) ->
-			claim = claim | OWNED | bits;
+			claim = OWNED;
 			won = true;
 			assert(!vacant && holders == 0);
 			holders++
@@ -72,7 +73,7 @@ inline mtsi_claim(bits, won)
 #ifdef MUTANT_NO_AGAIN
 			skip;
 #else
-			claim = claim | AGAIN | bits;
+			claim = claim | AGAIN;
 #endif
 			won = false
 		fi
@@ -84,10 +85,12 @@ inline mtsi_claim_clear()
 {
 	MINE;
 #ifdef MUTANT_THOROUGH_FORGOTTEN
-	claim = claim & ~(AGAIN | THOROUGH)
-#else
-	claim = claim & ~AGAIN
+	thorough = false;
 #endif
+	if
+	:: claim & AGAIN -> claim = OWNED /* two steps: an AGAIN that comes between them is dropped */
+	:: else
+	fi
 }
 
 inline mtsi_claim_release(freed)
@@ -151,8 +154,7 @@ end_accept:
 		vacant = false;
 		holders++;
 		assert(holders == 1);
-birth:		open[g] = true;
-		id = g;
+birth:		atomic { open[g] = true; id = g; thorough = false };
 #ifdef MUTANT_BORN_WITHOUT_OWNER
 		claim = 0;
 #else
@@ -167,7 +169,7 @@ append:		ready++;
 proctype worker()
 {
 	byte event, client, got;
-	bool bits, won, is_short, eof, freed;
+	bool bits, won, is_short, eof, freed, drained;
 
 end_look:
 	do
@@ -197,11 +199,22 @@ compare:
 	:: else -> goto polled
 	fi;
 	/* Here the slot may become free, or another client's. */
-claims:
-#ifdef MUTANT_SHORT_READ_IS_ENOUGH
-	bits = 0;
+#ifndef MUTANT_SHORT_READ_IS_ENOUGH
+#ifndef MUTANT_THOROUGH_LATE
+	if
+	:: bits -> thorough = true
+	:: else
+	fi;
 #endif
-	mtsi_claim(bits * THOROUGH, won);
+#endif
+claims:
+	mtsi_claim(won);
+#ifdef MUTANT_THOROUGH_LATE
+	if
+	:: bits -> thorough = true
+	:: else
+	fi;
+#endif
 	if
 	:: won -> ready++
 	:: else
@@ -211,18 +224,37 @@ polled:
 	goto end_look;
 
 turn:
-	atomic { assert(turns == 1); MINE }
+	atomic {
+		assert(turns == 1);
+		MINE;
+		drained = false;
+		if
+		:: !registered[client] -> drained = true /* not asked: epoll will say, when it is registered */
+		:: true
+		fi
+	};
 again:
+#ifndef MUTANT_CLEAR_LATE
+turn_clear:
+	mtsi_claim_clear();
+#endif
+	/* Until nothing is there. */
+receive_now:
+	if
+	:: drained && !(claim & AGAIN) -> goto park
+	:: else
+	fi;
 #ifndef MUTANT_CLEAR_LATE
 clear:
 	mtsi_claim_clear();
 #endif
-first_receive:
+receives:
 	receive();
 #ifdef MUTANT_CLEAR_LATE
 clear:
 	mtsi_claim_clear();
 #endif
+	drained = (got == 0 && !eof) || (is_short && !thorough);
 	if
 	:: eof -> goto ends
 	:: got == 0 && !eof -> goto park
@@ -231,33 +263,43 @@ clear:
 handle:
 	atomic { MINE; handled[client] = handled[client] + got; got = 0 }
 	if
-	:: true -> goto skip_receive
-	:: true /* the handler calls mts_client_next */
+	:: true -> goto receive_now
+	:: true -> goto next /* the handler calls mts_client_next */
+	:: !drained && laters > 0 -> laters--; goto had_enough
 	fi;
 
-	/* mts_client_next */
+next: /* mts_client_next */
+	if
+	:: drained && !(claim & AGAIN) -> goto next_blocks
+	:: else
+	fi;
 next_clear:
 	mtsi_claim_clear();
 next_receive:
 	receive();
+	drained = (got == 0 && !eof) || (is_short && !thorough);
 	if
-	:: eof -> goto skip_receive
+	:: eof -> goto ends
 	:: got > 0 -> goto handle
 	:: else
 	fi;
 next_blocks:
-	mtsi_claim_clear();
-	atomic { (data[client] > 0 || fin[client]); receive() }
+	atomic { (data[client] > 0 || fin[client]); receive() };
+#ifndef NEEDLESS
+	drained = false;
+#endif
 	if
-	:: eof -> goto skip_receive
+	:: eof -> goto ends
 	:: else -> goto handle
 	fi;
 
-skip_receive:
-	if
-	:: is_short && !(claim & (AGAIN | THOROUGH)) -> goto park
-	:: else -> goto again
-	fi;
+had_enough: /* it goes to a line, and stays owned */
+	atomic {
+#ifdef MUTANT_LET_GO_LATER
+		claim = 0;
+#endif
+		turns--; ready++; client = 0; is_short = false; drained = false }
+	goto end_look;
 
 park:
 #ifndef MUTANT_REGISTER_LATE
@@ -282,9 +324,13 @@ release:
 		:: else
 		fi;
 #endif
-		atomic { client = 0; is_short = false; freed = false }
+		atomic { client = 0; is_short = false; freed = false; drained = false }
 		goto end_look
-	:: else -> goto again
+	:: else ->
+#ifndef MUTANT_DRAINED_OVER_CLEAR
+		drained = false; /* mtsi_input_begin */
+#endif
+		goto again
 	fi;
 
 ends:
@@ -301,6 +347,8 @@ frees:
 #endif
 		vacant = true;
 		client = 0;
+		is_short = false;
+		drained = false;
 		eof = false
 	}
 	goto end_look

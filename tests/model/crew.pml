@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which thread does what: the poller, the ready list, the idle stack, who is woken and when, the
- * thread limit, leaving, and the keeper that relieves those who are stuck.
+ * Which thread does what: who polls, the ready line and the later line, the idle stack, who is woken and
+ * when, the thread limit, threads that cannot be made, leaving, and the keeper: its watch over those who
+ * are stuck, and its standing in for a poller.
  *
  * What claim.pml has shown is used here, and not shown again: parking is one step, after which the
  * next request makes an event, and an event leads to one claim.
@@ -11,11 +12,13 @@
  * rung, threads woken and made) is a step of its own.
  *
  * Handlers: each may return, may block for ever (FOREVER of them, so that somebody is left), or may
- * wait for the next request in mts_client_next, for ever too when none comes. The keeper may take a
- * handler that only takes its time for stuck; one that blocks for ever it must.
+ * wait for the next request in mts_client_next, for ever too when none comes. The hook for new threads
+ * may block for ever too. The keeper may take a handler that only takes its time for stuck; one that
+ * blocks for ever it must.
  *
  * served: under weak fairness, each request is handled in the end, but for those of a client whose
  * handler never returns; unless as many handlers never return as there may be threads.
+ * polled: what epoll has to say is heard in the end, whatever the handlers do.
  */
 
 #ifndef LIMIT
@@ -26,44 +29,63 @@
 #define FOREVER 1 /* handlers that never return */
 #endif
 #ifndef TIMEOUTS
-#define TIMEOUTS 1 /* how often a worker is tired of waiting */
+#define TIMEOUTS 0 /* how often a worker is tired of waiting */
 #endif
 #ifndef REQUESTS
-#define REQUESTS 2 /* of the first client; the second sends one */
+#define REQUESTS 1 /* of the first client; the second sends one */
 #endif
 #define REQUESTS_OF(c) (1 + (c == 0) * (REQUESTS - 1))
 #ifndef FAILURES
 #define FAILURES 0 /* how often a thread cannot be made */
 #endif
 #ifndef WIDEST
-#define WIDEST 2
+#define WIDEST 1
 #endif
 #ifndef NUDGES
 #define NUDGES 0 /* how often the keeper appends a parked client, as it does at a stop */
 #endif
+#ifndef LATERS
+#define LATERS 0 /* how often a client has had enough for one turn */
+#endif
+#ifndef BLOCKING
+#define BLOCKING 0 /* whether handlers may be known to wait mostly */
+#endif
+#ifndef NEXT
+#define NEXT 1 /* whether handlers may call mts_client_next */
+#endif
 #define CLIENTS 2
-#define NOBODY 255
+
+#define FREE 0
+#define ACTIVE 1
+#define LONG 2
+#define AWAY 3
 
 /* Under the crew lock. */
 chan ready = [CLIENTS] of { byte };
-bool polling, rung;
+chan later = [CLIENTS] of { byte };
+bool polling, rung, stand_in;
 byte idle[SLOTS];
 byte idle_count;
-byte waking, n_active, threads;
+byte waking, n_active, n_long, threads, leaving_now;
 byte width = 1;
-bool serving[SLOTS]; /* in a turn */
-bool away[SLOTS];
-bool asleep, armed; /* the keeper; what is known of its timer while it sleeps */
+bool blocking;
+bool hooked[SLOTS]; /* on its way, in the hook for new threads */
+byte hooking;
+bool lacking; /* a thread could not be made lately */
+byte standing[SLOTS];
+bool asleep, armed; /* the watch */
 
 /* Each worker's. */
 bool used[SLOTS];    /* there is such a thread */
 bool begun[SLOTS];   /* and it runs */
-bool waiting[SLOTS]; /* for its condition, */
-bool kicked[SLOTS];  /* which has been signalled */
-bool stuck[SLOTS];   /* in a handler that never returns */
+bool waiting[SLOTS]; /* for its signal, */
+bool kicked[SLOTS];  /* which has come */
+bool coming[SLOTS];  /* sent for; only for the proofs */
+bool stuck[SLOTS];   /* in a callback that never returns */
 
 /* The kernel's. */
-bool bell, timer;
+bool bell, wake;
+bool timer, rings; /* the alarm: it is set; it has rung, and nobody has read that */
 bool event[CLIENTS];
 
 /* The clients'. */
@@ -71,113 +93,168 @@ bool parked[CLIENTS] = true;
 byte sent[CLIENTS];
 byte pending[CLIENTS];
 bool lost[CLIENTS]; /* behind a handler that never returns */
-bool owed[CLIENTS]; /* has been nudged: a turn is due */
-bool short_of_threads;
+bool owed[CLIENTS]; /* has been nudged, or has had enough: a turn is due */
 
 byte forever = FOREVER;
 byte timeouts = TIMEOUTS;
 byte failures = FAILURES;
 byte nudges = NUDGES;
+byte laters = LATERS;
 
 /* Only for the proofs. */
 byte in_poll;
-bool started;
-byte held; /* workers in a handler that may never return */
+bool started, keeper_polls, heard;
+byte held; /* workers in a callback that may never return */
 
 #define DONE(c) (sent[c] == REQUESTS_OF(c) && ((pending[c] == 0 && !owed[c]) || lost[c]))
+#ifdef POLLED
+ltl polled { []<> (!event[0] && !event[1]) }
+#else
 ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
+#endif
 
 #define ON_STACK(i) ((idle_count > 0 && idle[0] == i) || (idle_count > 1 && idle[1] == i) \
 	|| (SLOTS > 2 && idle_count > 2 && idle[2] == i))
-/* Of the rules, some turned out to be needless: without all of them, everything holds as well. */
-#ifdef NEEDLESS
-#define THREADS_ENOUGH true
-#else
-#define THREADS_ENOUGH (threads > 1)
-#endif
-
-#define COUNTED(i) (serving[i] && !away[i])
 
 #if LIMIT == 1
-#define COUNT_ACTIVE (COUNTED(0) + COUNTED(1))
+#define COUNT(s) ((standing[0] == s) + (standing[1] == s))
+#define COMING (coming[0] + coming[1])
 #elif LIMIT == 2
-#define COUNT_ACTIVE (COUNTED(0) + COUNTED(1) + COUNTED(2))
+#define COUNT(s) ((standing[0] == s) + (standing[1] == s) + (standing[2] == s))
+#define COMING (coming[0] + coming[1] + coming[2])
 #else
-#define COUNT_ACTIVE (COUNTED(0) + COUNTED(1) + COUNTED(2) + COUNTED(3))
+#define COUNT(s) ((standing[0] == s) + (standing[1] == s) + (standing[2] == s) + (standing[3] == s))
+#define COMING (coming[0] + coming[1] + coming[2] + coming[3])
 #endif
 
+#define STUCK_IN_HOOK(i) (hooked[i] && stuck[i])
+#if LIMIT == 1
+#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1))
+#elif LIMIT == 2
+#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1) || STUCK_IN_HOOK(2))
+#else
+#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1) || STUCK_IN_HOOK(2) || STUCK_IN_HOOK(3))
+#endif
+
+#define MAY_MAKE (threads < LIMIT && !lacking)
+#define CALM (stand_in || (polling && len(ready) == 0 && len(later) == 0))
+#ifdef NEEDLESS
+#define NONE_COMES (waking == 0 && idle_count == 0 && !MAY_MAKE)
+#else
+#define NONE_COMES ((waking == 0 && idle_count == 0 && !MAY_MAKE) || (waking > 0 && waking == hooking))
+#endif
+#define NEEDED (waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling))
+
 /* What holds whenever somebody gets the lock. */
-#define SOUND assert(n_active == COUNT_ACTIVE && in_poll == polling && waking <= 1 && threads <= LIMIT); \
-	assert(!(polling && len(ready) > 0 && !rung)); /* there was nothing left for relieve to do */ \
-	assert(!(waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling) \
-		&& (idle_count > 0 || threads < LIMIT) && !short_of_threads && !(polling && rung) && started))
+#define SOUND assert(n_active == COUNT(ACTIVE) && n_long == COUNT(LONG) && in_poll == polling); \
+	assert(waking <= 1 && waking == COMING && threads <= LIMIT && leaving_now <= threads); \
+	assert(!(polling && !keeper_polls && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
+	assert(!(NEEDED && (idle_count > 0 || MAY_MAKE) && started)); \
+	assert(!(asleep && n_active + n_long > 0 && !armed)); \
+	assert(!(asleep && hooking > 0 && !polling && !armed)); \
+	assert(!(armed && !timer && !rings && !heard))
 
 /* What is left to do when the lock has been released. */
 #define RING 1
 #define WAKE 2
 #define MAKE 4
+#define STAND_IN 8
 
 /* Under the lock. What is to be done after it goes to `todo` and `whom`. */
 inline relieve()
 {
 	if
 #ifndef MUTANT_NO_BELL
-	:: polling && len(ready) > 0 && !rung ->
+	:: polling && !rung && len(ready) > 0 ->
 		rung = true;
 		todo = todo | RING
 #endif
-	:: else ->
-		if
+	:: else
+	fi;
+	if
 #ifdef MUTANT_NOBODY_SENT_TO_POLL
-		:: waking == 0 && n_active + polling < width && (len(ready) > 0 || !started) ->
+	:: NEEDED && (len(ready) > 0 || !started) ->
 #else
-		:: waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling) ->
+	:: NEEDED ->
 #endif
+		if
+		:: idle_count > 0 ->
+			idle_count--;
+			whom = idle[idle_count];
+			idle[idle_count] = 0;
+			todo = todo | WAKE;
+			coming[whom] = true;
+			waking++
+		:: idle_count == 0 && MAY_MAKE ->
+			whom = 0;
+			do
+			:: used[whom] -> whom++
+			:: else -> break
+			od;
+			used[whom] = true;
+			threads++;
+			todo = todo | MAKE;
+			coming[whom] = true;
+			waking++
+		:: idle_count == 0 && !MAY_MAKE ->
 			if
-			:: idle_count > 0 ->
-				idle_count--;
-				whom = idle[idle_count];
-				idle[idle_count] = 0;
-				todo = todo | WAKE;
-				waking++
-			:: idle_count == 0 && threads < LIMIT ->
-				whom = 0;
-				do
-				:: used[whom] -> whom++
-				:: else -> break
-				od;
-				used[whom] = true;
-				threads++;
-				todo = todo | MAKE;
-				waking++
-			:: idle_count == 0 && threads >= LIMIT
+			:: !polling && !stand_in -> todo = todo | STAND_IN
+			:: else
 			fi
-		:: else
 		fi
+	:: else
 	fi
 }
 
-/* Under the lock: a client has come, or help is missing. */
-inline arm()
+/* Under the lock: somebody is counted on. */
+inline watch_over()
 {
 	if
-	:: asleep && !armed -> armed = true; timer = true
+	:: asleep && !armed -> armed = true; timer = true; rings = false
 	:: else
+	fi
+}
+
+inline stand(i, as)
+{
+	n_active = n_active - (standing[i] == ACTIVE) + (as == ACTIVE);
+	n_long = n_long - (standing[i] == LONG) + (as == LONG);
+	standing[i] = as
+}
+
+/* Under the lock: through the hook, or given up. */
+inline come(i)
+{
+	if
+	:: hooked[i] -> hooked[i] = false; coming[i] = false; hooking--; waking--
+	:: else
+	fi
+}
+
+inline begin_stint()
+{
+	if
+	:: blocking -> stand(me, AWAY)
+	:: else ->
+		stand(me, ACTIVE);
+#ifndef MUTANT_NEVER_ARMS
+		watch_over()
+#endif
 	fi
 }
 
 /* Without the lock: rings, wakes, makes. */
 inline carry_out()
 {
-	if
-	:: todo & RING -> bell = true
-	:: else
-	fi;
 	atomic {
+		if
+		:: todo & RING -> bell = true
+		:: else
+		fi;
 		if
 		:: todo & WAKE ->
 #ifdef MUTANT_CONDITION_FREED
-			assert(used[whom]); /* the condition is in memory of the thread's own */
+			assert(used[whom]); /* the signal is in memory of the thread's own */
 #endif
 			kicked[whom] = waiting[whom] /* somebody who does not wait looks in any case */
 		:: todo & MAKE ->
@@ -186,30 +263,45 @@ inline carry_out()
 			:: failures > 0 -> /* none could be had; the lock is taken again to say so */
 				failures--;
 				used[whom] = false;
+				coming[whom] = false;
 				threads--;
 				waking--;
-				short_of_threads = true; /* relieve tries again at the next tick at the latest */
-#ifndef MUTANT_FAILURE_NOT_ARMED
-				arm()
+				lacking = true;
+				todo = 0;
+				relieve();
+				if
+				:: todo & WAKE -> kicked[whom] = waiting[whom]
+				:: else
+				fi;
+#ifndef NEEDLESS
+				wake = true
 #endif
 			fi
 		:: else
 		fi;
+#ifndef NEEDLESS
+		if
+		:: todo & STAND_IN -> wake = true
+		:: else
+		fi;
+#endif
 		todo = 0;
 		whom = 0
 	}
 }
 
-/* Under the lock: about to block in one of the library's own calls. */
-inline go_away()
+/* Under the lock: mtsi_crew_step_aside. */
+inline step_aside()
 {
 #ifdef MUTANT_AWAY_TWICE
-	away[me] = true;
 	n_active--;
+	standing[me] = AWAY;
+	aside = true;
 #else
+	aside = standing[me] == ACTIVE || standing[me] == LONG; /* else the keeper was here first */
 	if
-	:: !away[me] -> away[me] = true; n_active--
-	:: else /* the keeper was here first */
+	:: aside -> stand(me, AWAY)
+	:: else
 	fi;
 #endif
 #ifndef MUTANT_GOES_AWAY_QUIETLY
@@ -232,49 +324,119 @@ inline unlink_idle()
 	idle[idle_count] = 0
 }
 
+/* What epoll has to say. */
+inline claim_all()
+{
+	if
+	:: event[0] -> event[0] = false; first = parked[0]; parked[0] = false
+	:: else
+	fi;
+	if
+	:: event[1] -> event[1] = false; second = parked[1]; parked[1] = false
+	:: else
+	fi
+}
+
+inline append_found()
+{
+	if
+	:: first -> ready!0
+	:: else
+	fi;
+	if
+	:: second -> ready!1
+	:: else
+	fi;
+	first = false;
+	second = false
+}
+
+inline join_later()
+{
+	do
+	:: len(later) > 0 -> later?c; ready!c
+	:: else -> break
+	od;
+	c = 0
+}
+
 proctype worker(byte me)
 {
 	byte c, at, todo, whom;
-	bool arrived, timed_out, first, second, old_news;
+	bool timed_out, first, second, aside, enough;
 
 end_unborn:
-	atomic { begun[me] -> arrived = true }
-
-look:
+	atomic { begun[me] -> skip };
+arrive:
 	atomic {
 		SOUND;
-		if
-		:: arrived ->
-			arrived = false;
-#ifndef MUTANT_ARRIVAL_NOT_COUNTED
-			waking--
-#endif
-		:: else
-		fi;
-look_again:
 		if
 		:: len(ready) > 0 ->
 			ready?c;
 			owed[c] = false;
-			n_active++;
-			serving[me] = true;
+			coming[me] = false;
+#ifndef MUTANT_ARRIVAL_NOT_COUNTED
+			waking--;
+#endif
+			begin_stint();
+			relieve();
+			goto takes
+		:: len(ready) == 0 ->
+			hooked[me] = true;
+			hooking++;
+#ifndef NEEDLESS
+			watch_over()
+#endif
+		fi
+	};
+	/* The hook, with no client; it may return. */
+	if
+	:: true
+	:: atomic { forever > 0 -> forever--; stuck[me] = true; held++ } goto end_forever
+	fi;
+	atomic {
+		SOUND;
+#ifdef MUTANT_COMES_TWICE
+		hooked[me] = true;
+#endif
+		come(me);
+look_again: /* whoever comes here has the lock */
+		if
+		:: len(ready) > 0 ->
+			ready?c;
+			owed[c] = false;
+			begin_stint();
 #ifndef MUTANT_TAKES_QUIETLY
 			relieve();
 #endif
-			goto takes
+			if
+			:: todo == 0 -> goto turn
+			:: else -> goto takes
+			fi
 		:: len(ready) == 0 && !polling ->
 			polling = true;
 			in_poll++;
-			if
-#ifdef NEEDLESS
-			:: asleep && armed -> armed = false; timer = false
-#else
-			:: asleep && armed && n_active == 0 -> armed = false; timer = false
+#ifndef MUTANT_RUNG_FOR_EVER
+			rung = false;
 #endif
-			:: true /* it may, and it need not */
+#ifndef MUTANT_LATER_WAITS_FOR_EVENTS
+			enough = len(later) > 0; /* it does not wait */
+#endif
+			if
+#ifdef MUTANT_DISARMS_OTHERS
+			:: armed -> armed = false; timer = false; rings = false
+#else
+			:: armed && n_active + n_long == 0 -> armed = false; timer = false; rings = false
+#endif
+			:: true /* requests come close together, or it is not armed */
 			fi;
 			goto polls
+#ifndef MUTANT_LATER_LEFT
+		:: len(ready) == 0 && polling && len(later) > 0 -> join_later(); goto look_again
+		:: len(ready) == 0 && polling && len(later) == 0 ->
+#else
 		:: len(ready) == 0 && polling ->
+#endif
 rests:
 			idle[idle_count] = me;
 			idle_count++;
@@ -288,65 +450,29 @@ polls:
 	bell = false;
 #endif
 end_polls:
-	atomic {
-		bell || event[0] || event[1] ->
-claims:
-		if
-		:: event[0] -> event[0] = false; first = parked[0]; parked[0] = false
-		:: else
-		fi;
-		if
-		:: event[1] -> event[1] = false; second = parked[1]; parked[1] = false
-		:: else
-		fi
-	};
+	atomic { bell || event[0] || event[1] || enough -> claim_all() };
 #ifndef MUTANT_BELL_EMPTIED_BEFORE
 empties_bell:
 	bell = false;
 #endif
-#ifdef MUTANT_ARMS_BY_OLD_NEWS
-	old_news = asleep;
-#endif
 returns:
 	atomic {
 		SOUND;
+		enough = false;
 		polling = false;
 		in_poll--;
-#ifndef MUTANT_RUNG_FOR_EVER
-		rung = false;
-#endif
-#ifndef MUTANT_NEVER_ARMS
-		if
-#ifdef MUTANT_ARMS_BY_OLD_NEWS
-		:: (first || second) && old_news -> arm()
-#else
-		:: first || second -> arm()
-#endif
-		:: else
-		fi;
-#endif
-		old_news = false;
 #ifdef MUTANT_KEEPS_BATCH
 		if
 		:: first ->
 			first = false;
 			c = 0;
-			n_active++;
-			serving[me] = true;
+			begin_stint();
 			goto turn
 		:: else
 		fi;
 #endif
-		if
-		:: first -> ready!0
-		:: else
-		fi;
-		if
-		:: second -> ready!1
-		:: else
-		fi;
-		first = false;
-		second = false;
+		append_found();
+		join_later();
 		goto look_again
 	};
 
@@ -365,35 +491,41 @@ wakes:
 		kicked[me] = false;
 		if
 #ifdef MUTANT_LEAVES_WITHOUT_LOOKING
-		:: timed_out && threads > 1 ->
+		:: timed_out && threads - leaving_now > 1 ->
 			timed_out = false;
 			if
 			:: ON_STACK(me) -> unlink_idle()
 			:: else
 			fi;
+			leaving_now++;
 			goto leaves
 #endif
 		:: !ON_STACK(me) -> /* sent for, even if its time is up as well */
 			timed_out = false;
-			arrived = true;
-			goto look
-		:: ON_STACK(me) && timed_out && THREADS_ENOUGH ->
+			coming[me] = false;
+			waking--;
+			goto look_again
+		:: ON_STACK(me) && timed_out && threads - leaving_now > 1 ->
 			timed_out = false;
 			unlink_idle();
-leaves:
-			threads--;
-#ifndef NEEDLESS
-			relieve();
-#endif
-			goto left
-		:: ON_STACK(me) && !(timed_out && THREADS_ENOUGH) ->
+			leaving_now++;
+			goto leaves
+		:: ON_STACK(me) && !(timed_out && threads - leaving_now > 1) ->
 			timed_out = false;
 			waiting[me] = true;
 			goto waits
 		fi
 	};
 
-left:
+leaves: /* the end hook, which returns; then */
+	atomic {
+		SOUND;
+		threads--;
+		leaving_now--;
+#ifndef MUTANT_LEAVES_QUIETLY
+		relieve()
+#endif
+	};
 	carry_out();
 gone:
 	atomic { begun[me] = false; used[me] = false; goto end_unborn };
@@ -416,8 +548,11 @@ turn:
 handler:
 	if
 	:: atomic { pending[c]--; goto turn }
+	:: atomic { laters > 0 -> pending[c]--; laters--; enough = true; goto finishes }
 	:: atomic { forever > 0 -> forever--; stuck[me] = true; lost[c] = true; held++ }
+#if NEXT
 	:: atomic { pending[c]--; goto next }
+#endif
 	fi;
 end_forever:
 	false;
@@ -425,28 +560,40 @@ end_forever:
 next: /* mts_client_next, when nothing is there at once */
 	if
 	:: atomic { pending[c] > 0 -> goto handler }
-	:: atomic { pending[c] == 0 -> go_away() }
+	:: atomic { pending[c] == 0 -> step_aside() }
 	fi;
 	carry_out();
 next_blocks:
 	held++;
 end_next:
 	atomic { pending[c] > 0 -> held-- };
-comes_back:
-	atomic { SOUND; away[me] = false; n_active++; goto handler };
+	if
+	:: aside ->
+comes_back:	atomic {
+			SOUND;
+			aside = false;
+			stand(me, ACTIVE);
+#ifndef MUTANT_BACK_UNWATCHED
+			watch_over()
+#endif
+		}
+	:: else
+	fi;
+	goto handler;
 
 finishes:
 	atomic {
 		SOUND;
 		if
-		:: away[me] -> away[me] = false
-		:: else -> n_active--
+		:: enough -> later!c; owed[c] = true
+		:: else
 		fi;
-		serving[me] = false;
+		enough = false;
+		stand(me, FREE);
 		c = 0;
 #ifdef MUTANT_DISARMS_AFTER_TURN
 		if
-		:: asleep && armed -> armed = false; timer = false
+		:: armed -> armed = false; timer = false; rings = false
 		:: else
 		fi;
 #endif
@@ -463,33 +610,92 @@ finishes:
 proctype keeper()
 {
 	byte i, todo, whom;
-	bool quiet;
+	bool rang, alone, first, second;
 
 tick:
+	/* mtsi_crew_retry */
+	atomic {
+		if
+		:: lacking -> lacking = false; relieve()
+		:: else
+		fi;
+		if
+		:: todo == 0 -> goto reads_alarm
+		:: else
+		fi
+	};
+	carry_out();
+	/* mtsi_watch_look */
+reads_alarm:
+	atomic {
+		if
+		:: rings || timer -> rings = false; timer = false; rang = true; heard = true
+		:: !rings
+		fi
+	};
+look:
 	atomic {
 		SOUND;
-		do
-#ifdef MUTANT_KEEPER_SPARES_BUSY
-		:: i < SLOTS && COUNTED(i) && stuck[i] -> i++ /* for ever, but it uses CPU */
+		if
+		:: asleep && !rang -> goto lacks
+		:: else
+		fi;
+		if
+#ifdef MUTANT_FLAG_LEFT_ARMED
+		:: asleep -> asleep = false
 #else
-		:: i < SLOTS && COUNTED(i) && stuck[i] -> away[i] = true; n_active--; i++
+		:: asleep -> asleep = false; armed = false
 #endif
-		:: i < SLOTS && COUNTED(i) && !stuck[i] -> i++
-		:: i < SLOTS && COUNTED(i) && !stuck[i] -> away[i] = true; n_active--; i++
-		:: i < SLOTS && !COUNTED(i) -> i++
+		:: else
+		fi;
+		rang = false;
+		heard = false;
+		do
 		:: i == SLOTS -> break
+#ifdef MUTANT_KEEPER_SPARES_BUSY
+		:: i < SLOTS && standing[i] == ACTIVE && stuck[i] -> i++ /* for ever, but it uses CPU */
+#else
+		:: i < SLOTS && standing[i] == ACTIVE && stuck[i] -> stand(i, AWAY); i++
+		:: i < SLOTS && standing[i] == ACTIVE && stuck[i] -> stand(i, LONG); i++
+#endif
+		:: i < SLOTS && standing[i] == ACTIVE && !stuck[i] -> i++
+		:: i < SLOTS && standing[i] == ACTIVE && !stuck[i] -> stand(i, AWAY); i++
+		:: i < SLOTS && standing[i] == ACTIVE && !stuck[i] -> stand(i, LONG); i++
+		:: i < SLOTS && standing[i] == LONG -> stand(i, AWAY); i++
+		:: i < SLOTS && standing[i] == LONG -> i++
+		:: i < SLOTS && (standing[i] == FREE || standing[i] == AWAY) -> i++
 		od;
 		i = 0;
+#ifndef MUTANT_HOOK_NOT_GIVEN_UP
+		if
+		:: hooking > 0 -> /* long enough; one that never returns is given up in the end */
+			do
+			:: i < SLOTS -> come(i); i++
+			:: else -> break
+			od;
+			i = 0
+		:: hooking == 0 || (hooking > 0 && !HOOK_STUCK)
+		fi;
+#endif
 		if
 		:: width = 1
+#if WIDEST > 1
 		:: width = WIDEST
+#endif
 		fi;
+#if BLOCKING
+		if
+		:: blocking = false
+		:: blocking = true
+		fi;
+#endif
+#if NUDGES
 		if
 		:: nudges > 0 && parked[0] -> nudges--; parked[0] = false; owed[0] = true; ready!0
 		:: nudges == 0 || !parked[0]
 		:: nudges > 0
 		fi;
-		short_of_threads = false;
+#endif
 #ifdef MUTANT_KEEPER_MARKS_QUIETLY
 		if
 		:: started
@@ -499,38 +705,88 @@ tick:
 		relieve();
 #endif
 		started = true;
-		quiet = n_active == 0 && len(ready) == 0;
 #ifdef MUTANT_SLEEPS_BY_OLD_NEWS
+		alone = n_active + n_long == 0 && waking == 0 && CALM
 	};
 	atomic {
-#endif
 		if
-		:: quiet ->
-			quiet = false;
-			asleep = true;
-#ifndef MUTANT_FLAG_LEFT_ARMED
-			armed = false;
+		:: alone ->
+#elif defined(MUTANT_SLEEPS_WHILE_COUNTED_ON)
+		if
+		:: waking == 0 && CALM ->
+#elif defined(MUTANT_SLEEPS_DURING_HOOK)
+		if
+		:: n_active + n_long == 0 && CALM ->
+#elif defined(NEEDLESS)
+		if
+		:: n_active + n_long == 0 && waking == 0 ->
+#else
+		if
+		:: n_active + n_long == 0 && waking == 0 && CALM ->
 #endif
-			timer = false
+			asleep = true;
+			width = 1;
+			blocking = false
+		:: true /* requests have come, or it cannot */
+		fi;
+		alone = false;
+		if
+		:: todo == 0 -> goto lacks
 		:: else
 		fi
 	};
 	carry_out();
-	if
-	:: asleep
-	:: else -> goto tick
-	fi;
-end_sleeps:
-	timer;
-fires:
+lacks:
 	atomic {
-		asleep = false;
-#ifndef MUTANT_FLAG_LEFT_ARMED
-		armed = false;
+		SOUND;
+#ifdef MUTANT_NOBODY_STANDS_IN
+		stand_in = false;
+#else
+		stand_in = !polling && NONE_COMES && n_active < width;
 #endif
-		timer = false;
-		goto tick
-	}
+		alone = stand_in;
+		if
+		:: asleep && !lacking -> goto end_sleeps
+		:: else -> goto clears /* it does not sleep for ever */
+		fi
+	};
+end_sleeps:
+	atomic {
+		if
+		:: wake || rings
+		:: timer -> timer = false; rings = true
+		:: alone && (bell || event[0] || event[1])
+		fi
+	};
+clears:
+	atomic {
+		wake = false;
+		if
+		:: alone -> alone = false
+		:: else -> goto tick
+		fi
+	};
+	/* mtsi_crew_stand_in */
+	atomic {
+		SOUND;
+		if
+		:: polling -> goto tick
+		:: else -> polling = true; in_poll++; keeper_polls = true
+		fi
+	};
+	atomic { bell = false; claim_all() };
+	atomic {
+		SOUND;
+		polling = false;
+		in_poll--;
+		keeper_polls = false;
+		append_found();
+#ifndef MUTANT_STANDS_IN_QUIETLY
+		relieve()
+#endif
+	};
+	carry_out();
+	goto tick
 }
 
 proctype peer(byte c)

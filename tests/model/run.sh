@@ -22,52 +22,92 @@ trap 'test -n "${KEEP-}" || rm -rf "$work"' EXIT
 trap 'test -z "$lanes" || kill $lanes 2>/dev/null; exit 99' HUP INT TERM
 
 # MODEL, what the search looks for, what it should come to, what for spin.
-#   safety  assertions, and ends that are none
+#   safety  assertions, and ends that are none; without the ltl
 #   cycles  these, and whether anything can go round for ever
 #   fair    assertions, and the model's ltl, under weak fairness
 # The longest go first.
 cat >"$work/jobs" <<'END'
 crew fair holds
-crew fair holds -DNEEDLESS -DTIMEOUTS=0
-crew fair holds -DNEEDLESS -DREQUESTS=1
-crew fair holds -DNUDGES=1 -DREQUESTS=1 -DTIMEOUTS=0
+crew safety holds -DREQUESTS=2
 stop safety holds
-crew fair holds -DFOREVER=2 -DLIMIT=3 -DREQUESTS=1
-crew fair holds -DFAILURES=1 -DREQUESTS=1
+crew safety holds -DNEXT=0 -DREQUESTS=2 -DLATERS=1
+crew safety holds -DNEXT=0 -DBLOCKING=1
+crew safety holds -DNEXT=0 -DTIMEOUTS=1
 stop cycles holds -DPEERS=1
-crew fair holds -DLIMIT=1
-crew fair holds -DLIMIT=1 -DNUDGES=2 -DREQUESTS=1
-claim safety holds
+crew safety holds -DNEXT=0 -DFAILURES=1
+linger safety holds -DBORN=2 -DEXPIRIES=0
+crew safety holds -DNEXT=0 -DWIDEST=2
+linger safety holds -DLOOKS=0 -DEVICTIONS=0
+crew safety holds -DNEXT=0 -DNEEDLESS
+crew fair holds -DNEXT=0 -DPOLLED
+crew fair holds -DLIMIT=1 -DREQUESTS=2 -DLATERS=1
+crew fair holds -DLIMIT=1 -DNUDGES=2
+crew fair holds -DLIMIT=1 -DFAILURES=1
+crew fair holds -DLIMIT=1 -DBLOCKING=1
+linger safety holds -DLOOKS=0 -DEVICTIONS=0 -DEXPIRIES=0 -DNEEDLESS
+crew fair holds -DLIMIT=1 -DPOLLED
+crew fair holds -DLIMIT=1 -DPOLLED -DNEEDLESS
+output cycles holds
+output safety holds
+output safety holds -DCUTS=0
 claim cycles holds
-crew fair found -DMUTANT_ARMS_BY_OLD_NEWS -DTIMEOUTS=0
-crew fair found -DMUTANT_FLAG_LEFT_ARMED -DTIMEOUTS=0
-crew fair found -DMUTANT_LEAVES_WITHOUT_LOOKING
-crew fair found -DMUTANT_SLEEPS_BY_OLD_NEWS -DTIMEOUTS=0
-crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED
+claim safety holds
+claim safety holds -DNEEDLESS
+crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
 crew fair found -DMUTANT_AWAY_TWICE
-crew fair found -DMUTANT_BELL_EMPTIED_BEFORE -DNUDGES=1 -DREQUESTS=1
-crew fair found -DMUTANT_CONDITION_FREED -DTIMEOUTS=2 -DREQUESTS=1
-crew fair found -DMUTANT_DISARMS_AFTER_TURN -DTIMEOUTS=0
-crew fair found -DMUTANT_FAILURE_NOT_ARMED -DFAILURES=1 -DREQUESTS=1
+crew safety found -DMUTANT_BACK_UNWATCHED -DREQUESTS=2
+crew fair found -DMUTANT_BELL_EMPTIED_BEFORE -DNUDGES=1
+crew fair found -DMUTANT_COMES_TWICE -DNEXT=0
+crew fair found -DMUTANT_CONDITION_FREED -DTIMEOUTS=2 -DNEXT=0 -DWIDEST=2
+crew fair found -DMUTANT_DISARMS_AFTER_TURN
+crew fair found -DMUTANT_DISARMS_OTHERS
+crew fair found -DMUTANT_FLAG_LEFT_ARMED -DNEXT=0
 crew fair found -DMUTANT_GOES_AWAY_QUIETLY
-crew fair found -DMUTANT_KEEPER_MARKS_QUIETLY
-crew fair found -DMUTANT_KEEPER_SPARES_BUSY -DTIMEOUTS=0
-crew fair found -DMUTANT_KEEPS_BATCH
-crew fair found -DMUTANT_NEVER_ARMS
-crew fair found -DMUTANT_NOBODY_SENT_TO_POLL
-crew fair found -DMUTANT_NO_BELL -DNUDGES=1 -DREQUESTS=1
+crew fair found -DMUTANT_HOOK_NOT_GIVEN_UP -DNEXT=0
+crew fair found -DMUTANT_KEEPER_MARKS_QUIETLY -DNEXT=0
+crew fair found -DMUTANT_KEEPER_SPARES_BUSY -DNEXT=0
+crew fair found -DMUTANT_KEEPS_BATCH -DNEXT=0
+crew fair found -DMUTANT_LATER_LEFT -DLATERS=1 -DREQUESTS=2 -DWIDEST=2
+crew fair found -DMUTANT_LATER_WAITS_FOR_EVENTS -DLIMIT=1 -DLATERS=1 -DREQUESTS=2
+crew fair found -DMUTANT_LEAVES_QUIETLY -DTIMEOUTS=1
+crew fair found -DMUTANT_LEAVES_WITHOUT_LOOKING -DTIMEOUTS=1 -DNEXT=0
+crew fair found -DMUTANT_NEVER_ARMS -DNEXT=0
+crew fair found -DMUTANT_NOBODY_SENT_TO_POLL -DNEXT=0
+crew fair found -DMUTANT_NOBODY_STANDS_IN -DPOLLED -DLIMIT=1 -DNEXT=0
+crew fair found -DMUTANT_NO_BELL -DNUDGES=1 -DLIMIT=1
 crew fair found -DMUTANT_RESTS_AFTER_TURN
-crew fair found -DMUTANT_RUNG_FOR_EVER -DLIMIT=1 -DNUDGES=2 -DREQUESTS=1
-crew fair found -DMUTANT_TAKES_QUIETLY -DTIMEOUTS=0
+crew fair found -DMUTANT_RUNG_FOR_EVER -DLIMIT=1 -DNUDGES=2
+crew fair found -DMUTANT_SLEEPS_BY_OLD_NEWS -DNEXT=0
+crew fair found -DMUTANT_SLEEPS_DURING_HOOK -DNEXT=0
+crew fair found -DMUTANT_SLEEPS_WHILE_COUNTED_ON -DNEXT=0
+crew fair found -DMUTANT_STANDS_IN_QUIETLY -DNEXT=0
+crew fair found -DMUTANT_TAKES_QUIETLY -DNEXT=0 -DBLOCKING=1
 claim safety found -DMUTANT_BORN_WITHOUT_OWNER
 claim safety found -DMUTANT_CLAIM_IN_TWO_STEPS
 claim safety found -DMUTANT_CLEAR_LATE
+claim safety found -DMUTANT_DRAINED_OVER_CLEAR
 claim safety found -DMUTANT_FREE_WITHOUT_OWNER
+claim safety found -DMUTANT_LET_GO_LATER
 claim safety found -DMUTANT_NO_AGAIN
 claim safety found -DMUTANT_REGISTER_LATE
 claim safety found -DMUTANT_RELEASE_BLINDLY
 claim safety found -DMUTANT_SHORT_READ_IS_ENOUGH
 claim safety found -DMUTANT_THOROUGH_FORGOTTEN
+claim safety found -DMUTANT_THOROUGH_LATE
+linger safety found -DMUTANT_CLOSES_WITHOUT_CLAIM
+linger safety found -DMUTANT_FINISH_STOPS_AT_MARKED
+linger safety found -DMUTANT_HANDED_OVER_UNOWNED
+linger safety found -DMUTANT_LOOK_LETS_GO_FIRST -DBORN=2
+linger safety found -DMUTANT_NUDGES_LINGERERS
+linger safety found -DMUTANT_OVER_IS_NOT_SEEN -DBORN=2
+linger safety found -DMUTANT_UNLINKS_LATE
+output safety found -DMUTANT_CUT_WITHOUT_CLAIM
+output safety found -DMUTANT_ENDS_WITHIN_THE_LIMIT
+output safety found -DMUTANT_HELD_NOT_ASKED_AGAIN
+output safety found -DMUTANT_LOST_IS_SILENT
+output safety found -DMUTANT_RELEASE_BLINDLY
+output safety found -DMUTANT_ROOM_FORGOTTEN
+output safety found -DMUTANT_WISH_IN_TWO_STEPS
 stop safety found -DMUTANT_COUNTED_LATE
 stop safety found -DMUTANT_DESTROYED_DURING_STOP -DTIMEOUTS=0
 stop safety found -DMUTANT_DISMISSED_SLEEP_ON -DTIMEOUTS=0
@@ -79,6 +119,8 @@ stop safety found -DMUTANT_NO_CLIENT_LOCK
 stop safety found -DMUTANT_NO_LISTENER_LOCK
 stop safety found -DMUTANT_NO_SHUTDOWN
 stop cycles found -DMUTANT_RELIEF_WHEN_DISMISSED -DPEERS=1 -DTIMEOUTS=0
+stop safety found -DMUTANT_STOPPER_COUNTED_LATE -DTIMEOUTS=0
+stop safety found -DMUTANT_STOPPER_TOUCHES -DTIMEOUTS=0
 stop safety found -DMUTANT_STOPPING_SET_LATE
 stop safety found -DMUTANT_TOUCHES_AFTER_LEAVING
 stop safety found -DMUTANT_WAITS_FOR_NO_THREADS
@@ -107,7 +149,7 @@ check()
 	shift 4
 	what="$model.pml, $search${*:+, $*}"
 	case $search in
-	safety) compile=-DSAFETY options= ;;
+	safety) compile='-DSAFETY -DNOCLAIM' options= ;;
 	cycles) compile=-DNP options=-l ;;
 	fair) compile=-DNFAIR=3 options='-a -f' ;;
 	esac
@@ -119,7 +161,11 @@ check()
 		return
 	fi
 	optimise=-O1
-	test "$wanted" = holds || optimise=-O0 # found soon, mostly: compiling takes longer
+	case $wanted$* in
+	found* | *-DLIMIT=1* | *-DFAILURES* | *-DBLOCKING* | *-DWIDEST* | *-DPOLLED* | *-DNEEDLESS*)
+		optimise=-O0 # soon done: compiling would take longer
+		;;
+	esac
 	if ! $CC $optimise -w -DMEMLIM=4096 $compile -o pan pan.c >said 2>&1; then
 		fail "$what: $CC does not take what spin has made of it" said
 		return
@@ -158,7 +204,7 @@ lane()
 }
 
 begin=$(date +%s)
-for model in claim crew stop; do
+for model in claim crew linger output stop; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
@@ -178,5 +224,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 3 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 5 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0

@@ -32,6 +32,7 @@ bool memory = true;
 #define TOUCH assert(memory)
 
 bool stopping;
+byte stoppers; /* in mtsi_life_stop */
 bool wake; /* the keeper's eventfd */
 bool listener_lock, listener_open = true;
 byte backlog = 1;
@@ -53,7 +54,7 @@ bool bell;
 chan ready = [CLIENTS] of { byte };
 bool polling, rung, dismissed;
 bool idle[WORKERS]; /* on the idle stack */
-byte waking, threads;
+byte waking, threads, leaving_now;
 
 /* Each worker's. */
 bool used[WORKERS], begun[WORKERS], waiting[WORKERS], kicked[WORKERS];
@@ -63,38 +64,36 @@ byte timeouts = TIMEOUTS;
 /* Only for the proofs. */
 byte born = 1;
 byte ended[CLIENTS];
-bool stop_returned, keeper_ended;
+bool keeper_ended;
 
 #define RING 1
 #define WAKE 2
 #define MAKE 4
 
+#ifdef MUTANT_RELIEF_WHEN_DISMISSED
+#define NEEDED (waking == 0 && (len(ready) > 0 || !polling))
+#else
+#define NEEDED (waking == 0 && (len(ready) > 0 || (!polling && !dismissed)))
+#endif
+
 inline relieve()
 {
 	if
-	:: polling && len(ready) > 0 && !rung -> rung = true; todo = RING
-	:: else ->
-		if
-#ifdef MUTANT_RELIEF_WHEN_DISMISSED
-		:: waking == 0 && (len(ready) > 0 || !polling) ->
-#else
-		:: waking == 0 && (len(ready) > 0 || !polling) && !dismissed ->
-#endif
-			if
-			:: idle[0] -> idle[0] = false; whom = 0; todo = WAKE; waking++
-			:: idle[1] && !idle[0] -> idle[1] = false; whom = 1; todo = WAKE; waking++
-			:: !idle[0] && !idle[1] && threads < WORKERS && !(used[0] && used[1]) ->
-				whom = used[0];
-				used[whom] = true;
+	:: polling && len(ready) > 0 && !rung -> rung = true; todo = todo | RING
+	:: else
+	fi;
+	if
+	:: NEEDED && idle[0] -> idle[0] = false; whom = 0; todo = todo | WAKE; waking++
+	:: NEEDED && idle[1] && !idle[0] -> idle[1] = false; whom = 1; todo = todo | WAKE; waking++
+	:: NEEDED && !idle[0] && !idle[1] && threads < WORKERS && !(used[0] && used[1]) ->
+		whom = used[0];
+		used[whom] = true;
 #ifndef MUTANT_COUNTED_LATE
-				threads++;
+		threads++;
 #endif
-				todo = MAKE;
-				waking++
-			:: else
-			fi
-		:: else
-		fi
+		todo = todo | MAKE;
+		waking++
+	:: else
 	fi
 }
 
@@ -107,9 +106,12 @@ inline carry_out()
 		:: else
 		fi;
 		if
-		:: todo == RING -> bell = true
-		:: todo == WAKE -> kicked[whom] = waiting[whom]
-		:: todo == MAKE -> begun[whom] = true
+		:: todo & RING -> bell = true
+		:: else
+		fi;
+		if
+		:: todo & WAKE -> kicked[whom] = waiting[whom]
+		:: todo & MAKE -> begun[whom] = true
 		:: else
 		fi;
 		todo = 0;
@@ -163,7 +165,7 @@ look:
 		if
 		:: len(ready) > 0 -> ready?c; relieve(); goto takes
 		:: len(ready) == 0 && !polling && !dismissed -> polling = true; goto polls
-		:: len(ready) == 0 && dismissed -> goto leaves
+		:: len(ready) == 0 && dismissed -> leaving_now++; goto leaves
 		:: len(ready) == 0 && polling && !dismissed ->
 			idle[me] = true;
 			waiting[me] = true;
@@ -252,24 +254,24 @@ wakes:
 		kicked[me] = false;
 		if
 		:: !idle[me] -> timed_out = false; arrived = true; goto look
-		:: idle[me] && timed_out && threads > 1 ->
+		:: idle[me] && (dismissed || (timed_out && threads - leaving_now > 1)) ->
 			timed_out = false;
 			idle[me] = false;
+			leaving_now++;
 			goto leaves
-		:: idle[me] && !(timed_out && threads > 1) ->
+		:: idle[me] && !dismissed && !(timed_out && threads - leaving_now > 1) ->
 			timed_out = false;
 			waiting[me] = true;
 			goto waits
 		fi
 	};
 
-leaves:
+leaves: /* the end hook; and then */
 	atomic {
 		TOUCH;
 		threads--;
-#ifdef MUTANT_RELIEF_WHEN_DISMISSED
+		leaving_now--;
 		relieve();
-#endif
 		begun[me] = false
 	};
 #ifdef MUTANT_TOUCHES_AFTER_LEAVING
@@ -432,23 +434,14 @@ waits_for_clients:
 	fi;
 #endif
 
-dismisses:
+dismisses: /* signalled with the lock held */
 	atomic {
 		TOUCH;
 		dismissed = true;
-		won = idle[0] || idle[1];
-		c = 0;
-		waking = waking + idle[0] + idle[1];
 #ifndef MUTANT_DISMISSED_SLEEP_ON
-		c = idle[0] + 2 * idle[1];
+		kicked[0] = kicked[0] || (idle[0] && waiting[0]);
+		kicked[1] = kicked[1] || (idle[1] && waiting[1])
 #endif
-		idle[0] = false;
-		idle[1] = false
-	};
-	atomic {
-		TOUCH;
-		kicked[0] = kicked[0] || ((c & 1) && waiting[0]);
-		kicked[1] = kicked[1] || ((c & 2) && waiting[1])
 	};
 #ifndef MUTANT_DISMISSED_WITHOUT_BELL
 	atomic { TOUCH; bell = true };
@@ -463,19 +456,33 @@ waits_for_threads:
 
 proctype stopper()
 {
-#ifndef MUTANT_STOPPING_SET_LATE
-	stopping = true;
+	bool first;
+#ifndef MUTANT_STOPPER_COUNTED_LATE
+	atomic { TOUCH; stoppers++ };
 #endif
-	atomic { TOUCH; wake = true };
-	stop_returned = true
+#ifndef MUTANT_STOPPING_SET_LATE
+	atomic { TOUCH; first = !stopping; stopping = true };
+#else
+	first = true;
+#endif
+#ifdef MUTANT_STOPPER_COUNTED_LATE
+	atomic { TOUCH; stoppers++ };
+#endif
+	if
+	:: first -> atomic { TOUCH; wake = true }
+	:: else
+	fi;
+	atomic { TOUCH; stoppers-- };
+#ifdef MUTANT_STOPPER_TOUCHES
+	TOUCH
+#endif
 }
 
 proctype destroyer()
 {
-#ifdef MUTANT_DESTROYED_DURING_STOP
 	keeper_ended;
-#else
-	keeper_ended && stop_returned;
+#ifndef MUTANT_DESTROYED_DURING_STOP
+	stoppers == 0;
 #endif
 	assert(clients == 0 && vacant[0] && vacant[1] && len(ready) == 0);
 	assert(ended[0] == 1 && ended[1] + 1 == born);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client whose output waits: it is parked with a wish, and must come back when the wish is fulfilled,
+ * when the connection is lost, and when the stop cuts it off.
+ *
+ * One client, one worker that serves it (claim.pml is about two), who polls, a peer that reads or
+ * resets, and the keeper, who may cut. What is done under the client's lock is one step. A reply is
+ * one or two units, the limit is one, the socket takes one.
+ *
+ * At rest, the client has ended, once, and all its output has gone, or the connection is lost; unless
+ * the peer does not read and nobody cuts: then it is parked, and its wish is known.
+ */
+
+#ifndef REQUESTS
+#define REQUESTS 2
+#endif
+#ifndef CUTS
+#define CUTS 1 /* whether the stop may cut, at any time */
+#endif
+#define LIMIT 1
+#define ROOM 1
+#define NO_WISH 255
+
+#define OWNED 1
+#define AGAIN 2
+
+byte claim;
+bool ready; /* in a line of the crew */
+
+/* The owner's. */
+bool held, ending, registered;
+
+/* Under the client's lock. */
+byte queue;
+byte resume_at = NO_WISH;
+bool lost;
+bool watch_in, watch_out; /* what epoll watches for */
+
+/* The kernel's. */
+byte data, room = ROOM;
+bool fin, reset, shut, crammed; /* crammed: a send has found no room, so the next room is an edge */
+bool edge_in, edge_out, edge_gone;
+
+/* Only for the proofs. */
+byte ended, handled;
+bool open = true, cut, reads = true;
+
+#define GONE (reset || shut)
+
+/* Under the lock. */
+inline lose()
+{
+	lost = true;
+	queue = 0;
+	watch_in = false;
+	watch_out = false;
+	edge_in = false;
+	edge_out = false;
+	edge_gone = false;
+	shut = true
+}
+
+/* Under the lock: until all is gone or the socket is full. */
+inline send()
+{
+	assert(open);
+	if
+	:: queue == 0
+	:: queue > 0 && GONE -> lose()
+	:: queue > 0 && !GONE && queue <= room -> room = room - queue; queue = 0
+	:: queue > 0 && !GONE && queue > room -> queue = queue - room; room = 0; crammed = true
+	fi
+}
+
+inline want_room(wanted)
+{
+	if
+	:: (wanted) && !watch_out -> watch_out = true; edge_out = room > 0; edge_gone = edge_gone || GONE
+	:: (wanted) && watch_out
+	:: !(wanted) -> watch_out = false; edge_out = false
+	fi
+}
+
+/* Sends what has gathered, and queues the rest, whatever the limit. */
+inline mtsi_output_flush()
+{
+	atomic {
+		if
+		:: lost || stage == 0
+		:: else ->
+			queue = queue + stage;
+			send();
+			if
+			:: lost
+			:: else -> want_room(queue > 0)
+			fi
+		fi;
+		stage = 0
+	}
+}
+
+inline mtsi_output_hold(answer)
+{
+#ifdef MUTANT_WISH_IN_TWO_STEPS
+	atomic {
+		most = (ending -> 0 : LIMIT);
+		answer = queue > most && !lost
+	};
+	atomic { resume_at = (answer -> most : NO_WISH); most = 0 }
+#else
+	atomic {
+#ifdef MUTANT_ENDS_WITHIN_THE_LIMIT
+		most = LIMIT;
+#else
+		most = (ending -> 0 : LIMIT);
+#endif
+		answer = queue > most && !lost;
+		resume_at = (answer -> most : NO_WISH);
+		most = 0
+	}
+#endif
+}
+
+inline mtsi_claim(won)
+{
+	atomic {
+		won = !(claim & OWNED);
+		if
+		:: won -> claim = OWNED
+		:: else -> claim = claim | AGAIN
+		fi
+	}
+}
+
+inline mtsi_claim_clear()
+{
+	if
+	:: claim & AGAIN -> claim = OWNED
+	:: else
+	fi
+}
+
+inline mtsi_claim_release(freed)
+{
+	atomic {
+		assert(claim & OWNED);
+#ifdef MUTANT_RELEASE_BLINDLY
+		freed = true;
+#else
+		freed = !(claim & AGAIN);
+#endif
+		if
+		:: freed -> claim = 0
+		:: else
+		fi
+	}
+}
+
+inline watch_for_input()
+{
+	atomic {
+		watch_in = true;
+		edge_in = data > 0 || fin;
+		edge_gone = GONE;
+#ifdef MUTANT_ROOM_FORGOTTEN
+		watch_out = false;
+		edge_out = false;
+#else
+		edge_out = watch_out && room > 0;
+#endif
+	}
+}
+
+inline watch_for_room()
+{
+	atomic { watch_in = false; edge_in = false; edge_out = watch_out && room > 0; edge_gone = GONE }
+}
+
+proctype worker()
+{
+	byte stage, most;
+	bool freed, waits;
+
+end_look:
+	atomic { ready -> ready = false; assert((claim & OWNED) && open && ended == 0) };
+go:
+	if
+	:: ending -> goto ends
+	:: else
+	fi;
+	mtsi_claim_clear();
+	if
+	:: held ->
+#ifdef MUTANT_HELD_NOT_ASKED_AGAIN
+		waits = true;
+#else
+		mtsi_output_hold(waits);
+#endif
+		if
+		:: waits -> waits = false; goto park
+		:: else -> held = false
+		fi
+	:: else
+	fi;
+
+serve:
+	mtsi_output_flush();
+	if
+	:: lost -> goto gives_up
+	:: else
+	fi;
+receive:
+	if
+	:: atomic { data > 0 && !GONE ->
+		data--; handled++;
+		if
+		:: stage = 1
+		:: stage = 2
+		fi };
+		if
+		:: true -> goto serve
+		:: true -> goto ends /* MTS_CLOSE */
+		fi
+	:: atomic { GONE -> lose() } goto gives_up
+	:: atomic { data == 0 && fin && !GONE } goto ends
+	:: atomic { data == 0 && !fin && !GONE }
+	fi;
+
+	/* Nothing there: it can be parked. */
+	mtsi_output_hold(held);
+park:
+	if
+	:: !registered -> watch_for_input(); registered = true
+	:: else
+	fi;
+	mtsi_claim_release(freed);
+	if
+	:: freed -> freed = false; goto end_look
+	:: else -> goto go
+	fi;
+
+ends: /* wait_for_output */
+	mtsi_output_flush();
+	ending = true;
+wait_on:
+	if
+	:: lost -> goto gives_up
+	:: else
+	fi;
+	mtsi_output_hold(waits);
+	if
+	:: waits ->
+		waits = false;
+		watch_for_room();
+		mtsi_claim_release(freed);
+		if
+		:: freed -> freed = false; goto end_look
+		:: else
+		fi;
+		mtsi_claim_clear();
+		goto wait_on
+	:: else
+	fi;
+seal:
+	atomic {
+		assert(queue == 0 || lost); /* else a thread would wait for it, in mtsi_output_drain */
+		watch_in = false; watch_out = false; edge_in = false; edge_out = false; edge_gone = false;
+		lost = true
+	}
+gives_up:
+	atomic { ended++; assert(ended == 1); open = false; watch_in = false; watch_out = false; queue = 0 }
+	goto end_look
+}
+
+proctype poller()
+{
+	bool in, out, gone, turn, won;
+
+end_poll:
+	atomic {
+		edge_in || edge_out || edge_gone ->
+		in = edge_in;
+		out = edge_out;
+		gone = edge_gone;
+		edge_in = false;
+		edge_out = false;
+		edge_gone = false;
+		turn = in || gone
+	};
+	if
+	:: out || gone ->
+mtsi_output_continue_locked:
+		atomic {
+			if
+			:: open && !lost ->
+				send();
+				if
+				:: lost ->
+#ifndef MUTANT_LOST_IS_SILENT
+					turn = true
+#else
+					turn = false
+#endif
+				:: else ->
+					if
+					:: queue == 0 -> want_room(false)
+					:: else
+					fi;
+					if
+					:: resume_at != NO_WISH && queue <= resume_at ->
+						resume_at = NO_WISH;
+						turn = true
+					:: else
+					fi
+				fi
+			:: else
+			fi
+		}
+	:: else
+	fi;
+	if
+	:: turn -> mtsi_claim(won)
+	:: else
+	fi;
+	/* The id is not compared: one client here. A slot that is free counts as owned. */
+	atomic { ready = ready || won; won = false; turn = false; in = false; out = false; gone = false };
+	goto end_poll
+}
+
+proctype peer()
+{
+	byte sent;
+	do
+	:: atomic { sent < REQUESTS -> sent++; data++; edge_in = edge_in || watch_in }
+	:: atomic { sent == REQUESTS && !fin -> fin = true; edge_in = edge_in || watch_in }
+	:: atomic { room < ROOM && open -> /* it has read */
+		room = ROOM;
+		edge_out = edge_out || (watch_out && crammed);
+		crammed = false }
+	:: atomic { reset = true; edge_gone = edge_gone || watch_in || watch_out } break
+	:: atomic { sent == REQUESTS && fin -> reads = false } break /* reads no more */
+	:: atomic { sent == REQUESTS && fin && (room == ROOM || !open) && ended > 0 } break
+	od
+}
+
+proctype keeper()
+{
+	bool won;
+#if CUTS
+	if
+	:: true ->
+cuts:		atomic { /* under the lock; the claim too */
+			if
+			:: open ->
+				cut = true;
+				lose();
+#ifndef MUTANT_CUT_WITHOUT_CLAIM
+				won = !(claim & OWNED);
+				claim = (won -> OWNED : claim | AGAIN)
+#endif
+			:: else
+			fi
+		};
+		atomic { ready = ready || won; won = false }
+	:: true
+	fi
+#endif
+}
+
+proctype at_rest()
+{
+end_rest:
+	timeout ->
+	assert(!ready);
+	assert(ended == 1 || (!reads && !cut && !reset && claim == 0 && resume_at < queue && watch_out))
+}
+
+init
+{
+	atomic {
+		claim = OWNED;
+		ready = true;
+		run worker();
+		run poller();
+		run peer();
+		run keeper();
+		run at_rest()
+	}
+}
