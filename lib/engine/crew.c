@@ -81,14 +81,18 @@ static size_t needed_locked(const struct mts_server *server)
 	if (crew->active_count + (crew->polling ? 1 : 0) >= crew->width) {
 		return 0;
 	}
+	/* One in the hook for new threads is not waited for when another one could come at once. */
+	const size_t coming = crew->waking - (crew->idle != NULL ? crew->hooking : 0);
 	if (ready == 0) {
 		const bool lacks_poller = mtsi_on_demand(server) && !crew->polling && !crew->dismissed;
-		return lacks_poller && crew->waking == 0 ? 1 : 0;
+		/* Nor is one made to poll if it would be stuck in that hook as well: the keeper polls. */
+		const bool could_come = crew->idle != NULL || crew->given_up == 0;
+		return lacks_poller && could_come && coming == 0 ? 1 : 0;
 	}
 	/* Where nearly each client needs a thread of its own, all CPUs may help to make them. */
 	size_t most = crew->blocking ? server->watch.cpus : 1;
 	most = most < ready ? most : ready;
-	return most > crew->waking ? most - crew->waking : 0;
+	return most > coming ? most - coming : 0;
 }
 
 struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
@@ -140,12 +144,24 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
 	}
 }
 
+void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now)
+{
+	struct mts_client *client = clients->first;
+	mtsi_lock_assert_held(&crew->lock);
+	for (size_t i = 0; i < clients->count; i++) {
+		client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
+		client = client->next;
+	}
+	mtsi_line_join(&crew->ready, clients);
+}
+
 /* Looks at what is needed, as things stand; for who is no worker. */
 static void relieve(struct mts_server *server, struct mtsi_line *clients)
 {
 	struct mtsi_crew *crew = &server->crew;
+	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
-	mtsi_line_join(&crew->ready, clients);
+	mtsi_crew_append_locked(crew, clients, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
@@ -186,7 +202,7 @@ bool mtsi_crew_lacks_poller(struct mts_server *server)
 	mtsi_lock_take(&crew->lock);
 	const bool none_comes = crew->waking == 0 && crew->idle == NULL
 		&& could_make_locked(server) == 0;
-	const bool late = crew->waking > 0 && crew->waking == crew->hooking;
+	const bool late = crew->waking == crew->hooking && crew->hooking + crew->given_up > 0;
 	crew->stand_in = !crew->polling && !crew->dismissed && (none_comes || late)
 		&& crew->active_count < crew->width;
 	const bool lacks = crew->stand_in;
@@ -206,9 +222,10 @@ void mtsi_crew_stand_in(struct mts_server *server)
 		return;
 	}
 	mtsi_poller_poll(server, 0, &found);
+	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
 	crew->polling = false;
-	mtsi_line_join(&crew->ready, &found);
+	mtsi_crew_append_locked(crew, &found, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
@@ -298,33 +315,22 @@ void mtsi_crew_end_locked(struct mtsi_worker *worker)
 	worker->server->crew.in_stint--;
 }
 
-bool mtsi_crew_step_aside(struct mtsi_worker *worker)
+void mtsi_crew_step_aside(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_relief relief = no_relief;
 	worker->stood_aside = true;
 	if (!mtsi_on_demand(server)) {
-		return false;
+		return;
 	}
 	mtsi_lock_take(&crew->lock);
-	const bool aside = is_watched(worker->standing);
-	struct mtsi_relief relief = no_relief;
-	if (aside) {
+	if (is_watched(worker->standing)) {
 		mtsi_crew_stand_locked(worker, MTSI_AWAY);
 		relief = mtsi_crew_relieve_locked(server);
 	}
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
-	return aside;
-}
-
-void mtsi_crew_step_back(struct mtsi_worker *worker)
-{
-	struct mts_server *server = worker->server;
-	mtsi_lock_take(&server->crew.lock);
-	mtsi_crew_stand_locked(worker, MTSI_ACTIVE);
-	mtsi_watch_over_locked(server);
-	mtsi_lock_release(&server->crew.lock);
 }
 
 size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room)

@@ -49,7 +49,7 @@ struct mtsi_crew {
 
 	struct mtsi_worker *workers; /* all that run */
 	struct mtsi_worker *idle; /* those that rest, the latest first */
-	struct mtsi_worker *active; /* those active or long, in the order of their stints */
+	struct mtsi_worker *active; /* those active or long, about in the order of their stints */
 	struct mtsi_worker *last_active;
 	size_t active_count;
 	size_t long_count;
@@ -65,7 +65,8 @@ struct mtsi_crew {
 	size_t leaving_now; /* of these, those that have decided to end */
 	size_t waking; /* workers on their way to the ready line: woken, or being made */
 	size_t hooking; /* of these, those in the program's hook for new threads */
-	uint64_t hooking_since; /* when the latest of them has begun it */
+	uint64_t hooking_since; /* when the first of them has begun it */
+	size_t given_up; /* workers that have been in that hook for too long: nobody waits for them */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
 	struct mtsi_signal gone; /* the last worker has left */
@@ -81,6 +82,9 @@ void mtsi_crew_free(struct mts_server *server);
 
 /* Takes up work: with threads on demand somebody has to poll. The keeper. */
 void mtsi_crew_begin(struct mts_server *server);
+
+/* Puts clients that the caller owns at the end of the ready line; theirs is empty then. */
+void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now);
 
 /* Gives it clients that the caller owns; the line is empty then. Any thread but a worker's. */
 void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients);
@@ -132,10 +136,10 @@ void mtsi_crew_end_locked(struct mtsi_worker *worker);
 void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing standing);
 
 /*
- * This worker is about to wait in a call of the library, inside a callback: somebody else takes
- * over at once. False when nobody needs to, and then it does not step back afterwards either.
+ * This worker is about to wait in a call of the library, inside a callback: somebody else takes over
+ * at once. It is not counted on again before its next stint: a callback that converses waits again
+ * and again, and many of them, counted on in between, would keep others from being sent for.
  */
-bool mtsi_crew_step_aside(struct mtsi_worker *worker);
-void mtsi_crew_step_back(struct mtsi_worker *worker);
+void mtsi_crew_step_aside(struct mtsi_worker *worker);
 
 #endif

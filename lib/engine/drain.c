@@ -35,6 +35,9 @@ static const uint64_t grace = 80 * MTSI_MILLISECOND;
 /* How often sockets are looked at whose progress raises no event. */
 static const uint64_t look_time = 10 * MTSI_MILLISECOND;
 
+/* How often workers are looked at that serve the last clients. */
+static const uint64_t watch_time = MTSI_MILLISECOND;
+
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
 static void claim(struct mts_client *client, struct mtsi_line *claimed)
 {
@@ -136,6 +139,26 @@ static void report_hung(struct mts_server *server)
 	free(list);
 }
 
+/*
+ * Lets the crew go; false when some still run at `end`. Until then those that serve the last clients
+ * are watched as ever, so that a close hook that waits holds up no other.
+ */
+static bool let_go(struct mts_server *server, uint64_t end)
+{
+	uint64_t now;
+	bool all_gone;
+	do {
+		now = mtsi_clock_now();
+		if (mtsi_on_demand(server)) {
+			(void)mtsi_watch_look(server, now);
+		}
+		(void)mtsi_crew_retry(server, now);
+		const uint64_t look = mtsi_clock_after(now, watch_time);
+		all_gone = mtsi_roster_dismiss(server, look < end ? look : end);
+	} while (!all_gone && now < end);
+	return all_gone;
+}
+
 int mtsi_drain(struct mts_server *server)
 {
 	const uint64_t deadline = stop_deadline(server);
@@ -148,7 +171,7 @@ int mtsi_drain(struct mts_server *server)
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();
 	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
-	const bool all_gone = mtsi_roster_dismiss(server, end);
+	const bool all_gone = let_go(server, end);
 	if (!mtsi_roster_join(server, end) || !all_gone) {
 		report_hung(server);
 		return -EBUSY;

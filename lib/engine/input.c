@@ -261,13 +261,9 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
 static ssize_t receive_waiting(struct mtsi_worker *worker, void *buffer, size_t size)
 {
-	const bool aside = mtsi_crew_step_aside(worker);
-	const ssize_t count = mtsi_socket_receive(worker->client->fd, buffer, size);
-	if (aside) {
-		mtsi_crew_step_back(worker);
-	}
+	mtsi_crew_step_aside(worker);
 	worker->input.drained = false;
-	return count;
+	return mtsi_socket_receive(worker->client->fd, buffer, size);
 }
 
 bool mtsi_input_exhausted(const struct mtsi_worker *worker)

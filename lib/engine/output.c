@@ -158,11 +158,8 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
 			return result;
 		}
-		const bool aside = mtsi_crew_step_aside(worker);
+		mtsi_crew_step_aside(worker);
 		mtsi_socket_wait_writable(client->fd);
-		if (aside) {
-			mtsi_crew_step_back(worker);
-		}
 	}
 }
 

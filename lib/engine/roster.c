@@ -11,7 +11,8 @@
  *
  * A new one is on its way until it has come for work. One that finds no client first goes through
  * the program's hook for new threads, still on its way, since another one would have to go through
- * it as well; only after 100 ms it is given up (watch.c).
+ * it as well. After 100 ms it is given up (watch.c): then the keeper polls, so that a hook that
+ * hangs makes no crowd of threads that hang in it.
  *
  * Waking is done with the lock released, since it is a system call. By then the worker may have
  * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept
@@ -186,6 +187,7 @@ void mtsi_roster_enlist_locked(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
 	mtsi_lock_assert_held(&crew->lock);
+	crew->waking--;
 	crew->enlisted++;
 	if (crew->enlisted > crew->threads_peak) {
 		crew->threads_peak = crew->enlisted;
@@ -201,24 +203,32 @@ void mtsi_roster_hook_locked(struct mtsi_worker *worker, uint64_t now)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
 	worker->hooked = true;
-	crew->hooking++;
-	crew->hooking_since = now;
+	crew->waking++;
+	if (crew->hooking++ == 0) {
+		crew->hooking_since = now;
+	}
 }
 
 void mtsi_roster_come_locked(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
 	if (worker->hooked) {
-		worker->hooked = false;
 		crew->hooking--;
 		crew->waking--;
 	}
+	crew->given_up -= worker->given_up ? 1 : 0;
+	worker->hooked = false;
+	worker->given_up = false;
 }
 
 void mtsi_roster_give_up_hooks_locked(struct mtsi_crew *crew)
 {
 	for (struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
-		mtsi_roster_come_locked(w);
+		if (w->hooked) {
+			mtsi_roster_come_locked(w);
+			w->given_up = true;
+			crew->given_up++;
+		}
 	}
 }
 

@@ -29,9 +29,8 @@ void mtsi_roster_enlist_locked(struct mtsi_worker *worker);
 void mtsi_roster_leave(struct mtsi_worker *worker);
 
 /*
- * A new worker is still on its way, in the program's hook for new threads perhaps; it has come.
- * Those that stay in that hook for too long are given up by the watch: they are on their way no
- * more.
+ * A new worker is still on its way, in the program's hook for new threads; it has come. Those that
+ * stay in that hook for too long are given up by the watch: they are on their way no more.
  */
 void mtsi_roster_hook_locked(struct mtsi_worker *worker, uint64_t now);
 void mtsi_roster_come_locked(struct mtsi_worker *worker);

@@ -53,7 +53,10 @@ static void lose(struct mts_client *client)
 	mtsi_lock_release(&client->lock);
 }
 
-/* As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here. */
+/*
+ * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, and -ENOBUFS when too
+ * much output waits for the client to get one.
+ */
 static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
 	int result = worker->failed;
@@ -68,6 +71,9 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 			if (worker->input.ended) {
 				return 0;
 			}
+			if (!wait && worker->queued && mtsi_output_hold(worker->client)) {
+				return -ENOBUFS;
+			}
 			if (!wait && mtsi_input_exhausted(worker)) {
 				return -EAGAIN;
 			}
@@ -75,7 +81,7 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 			result = filled < 0 ? filled : 0;
 		}
 	}
-	if (result == -EAGAIN) {
+	if (result == -EAGAIN || result == -ENOBUFS) {
 		return result;
 	}
 	if (result == -ENOMEM) {
@@ -190,7 +196,7 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 static bool had_enough(const struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
-	if (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES) {
+	if (worker->failed != 0 || (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES)) {
 		return false;
 	}
 	const bool more = input->start < input->end || !input->drained;
@@ -210,6 +216,9 @@ static int serve(struct mtsi_worker *worker)
 		const int result = next_request(worker, &request, &size, wait);
 		if (result == -EAGAIN) {
 			return PARKED;
+		}
+		if (result == -ENOBUFS) {
+			return HAD_ENOUGH;
 		}
 		if (result != 1) {
 			return end_of_input(worker, result);

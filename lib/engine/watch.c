@@ -8,7 +8,9 @@
  * something is counted on no more, and another one takes over. One that computes is left alone,
  * until somebody has waited a whole period for it and there is a CPU to spare; after some
  * milliseconds one or two more are let in, so that short requests get their turn beside long ones.
- * So handlers that wait never count, and handlers that compute do not breed threads.
+ * So handlers that wait never count, and handlers that compute do not breed threads; only when
+ * nobody gets on at all, since handlers compute for seconds or for ever, one more is let in every
+ * 100 ms.
  *
  * That costs a client up to a period each time. So a recent stall has two workers serve side by
  * side: when one of them waits, the other goes on. And when more than a quarter of the handlers
@@ -53,6 +55,7 @@ static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
 static const uint64_t suspicious = 50 * MTSI_MICROSECOND; /* the age of a stint */
 static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
 static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
+static const uint64_t last_patience = 100 * MTSI_MILLISECOND; /* when nobody gets on at all */
 static const uint64_t hook_patience = 100 * MTSI_MILLISECOND;
 static const uint64_t stalls_last = 50 * MTSI_MILLISECOND;
 
@@ -145,33 +148,48 @@ static const struct suspect *find(
 	return NULL;
 }
 
-/* The suspects that wait and are still where they were are counted on no more; how many. */
+/*
+ * The suspects that wait and are still where they were are counted on no more; how many. When there
+ * may be more than could be asked after, those that were go to the end of the list.
+ */
 static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
 {
+	const struct mtsi_worker *last = crew->last_active;
 	unsigned stalls = 0;
 	struct mtsi_worker *next;
 	for (struct mtsi_worker *w = count > 0 ? crew->active : NULL; w != NULL; w = next) {
 		const struct suspect *suspect = find(suspects, count, w);
-		next = w->next_active;
+		next = w != last ? w->next_active : NULL;
 		if (suspect != NULL) {
+			const enum mtsi_standing standing = w->standing;
 			w->seen_stint = w->stint;
 			w->seen_cpu = suspect->cpu;
-			if (suspect->waits) {
+			if (suspect->waits || count == SUSPECTS) {
 				mtsi_crew_stand_locked(w, MTSI_AWAY);
+			}
+			if (suspect->waits) {
 				stalls++;
+			} else if (count == SUSPECTS) {
+				mtsi_crew_stand_locked(w, standing);
 			}
 		}
 	}
 	return stalls;
 }
 
-/* Nobody gets on: the same client is still the first, or nobody has polled. */
-static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watch *watch)
+/* Somebody waits, or may: the same client is still the first, or nobody has polled. */
+static bool late_locked(const struct mtsi_crew *crew, const struct mtsi_watch *watch)
 {
 	if (crew->ready.count > 0 && crew->ready.first == watch->head) {
 		return true;
 	}
 	return !crew->polling && crew->polls == watch->polls;
+}
+
+/* Nobody gets on at all: neither those in the line nor those in epoll. */
+static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watch *watch)
+{
+	return late_locked(crew, watch) && (crew->ready.count == 0 || crew->ready.first == watch->head);
 }
 
 /* How long the first of the ready line has waited. */
@@ -183,25 +201,44 @@ static uint64_t age_locked(const struct mtsi_crew *crew, uint64_t now)
 }
 
 /*
- * Has one more compute, beside those that do: when nobody gets on and there is a CPU to spare, or
- * when somebody has waited for too long.
+ * Whether one more is to compute, beside those that do: when somebody waits and there is a CPU to
+ * spare; when somebody has waited for long, but only a few beyond the CPUs; and in the end, one by
+ * one, whenever nobody gets on, since handlers may compute for ever.
  */
+static bool one_more_locked(
+	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
+{
+	const size_t computing = crew->active_count + crew->long_count;
+	const uint64_t stuck_for = now - watch->stuck_since;
+	const uint64_t age = age_locked(crew, now);
+	if (computing < watch->cpus && late_locked(crew, watch)) {
+		return true;
+	}
+	if (now - watch->let_in < patience) {
+		return false;
+	}
+	if (computing < watch->cpus + SPARE_WORKERS) {
+		return stuck_for >= patience || age >= patience;
+	}
+	return stuck_for >= last_patience && now - watch->let_in >= last_patience;
+}
+
+/* Lets one more in, by counting no more on the one that has computed longest. */
 static void let_in_locked(struct mtsi_crew *crew, struct mtsi_watch *watch, uint64_t now)
 {
-	const bool stuck = stuck_locked(crew, watch);
-	if (!stuck) {
+	struct mtsi_worker *oldest = NULL;
+	if (!stuck_locked(crew, watch)) {
 		watch->stuck_since = now;
 	}
-	const bool impatient = now - watch->let_in >= patience
-		&& (now - watch->stuck_since >= patience || age_locked(crew, now) >= patience);
-	const size_t computing = crew->active_count + crew->long_count;
-	struct mtsi_worker *oldest = crew->active;
-	while (oldest != NULL && oldest->standing != MTSI_ACTIVE) {
-		oldest = oldest->next_active;
+	if (!one_more_locked(crew, watch, now)) {
+		return;
 	}
-	if (oldest != NULL
-		&& ((stuck && computing < watch->cpus)
-			|| (impatient && computing < watch->cpus + SPARE_WORKERS))) {
+	for (struct mtsi_worker *w = crew->active; w != NULL; w = w->next_active) {
+		if (w->standing == MTSI_ACTIVE && (oldest == NULL || w->stint < oldest->stint)) {
+			oldest = w;
+		}
+	}
+	if (oldest != NULL) {
 		mtsi_crew_stand_locked(oldest, MTSI_LONG);
 		watch->let_in = now;
 	}

@@ -75,16 +75,6 @@ static void serve(struct mtsi_worker *worker)
 	mtsi_crew_end_locked(worker);
 }
 
-/* Notes when they have come to be ready. */
-static void stamp(const struct mtsi_line *line, uint64_t now)
-{
-	struct mts_client *client = line->first;
-	for (size_t i = 0; i < line->count; i++) {
-		client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
-		client = client->next;
-	}
-}
-
 /* Polls once; the lock is released meanwhile. */
 static void poll_locked(struct mtsi_worker *worker)
 {
@@ -99,15 +89,13 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_lock_release(&crew->lock);
 	mtsi_poller_poll(server, deadline, &found);
 	const uint64_t now = mtsi_clock_now();
-	stamp(&found, now);
 	mtsi_lock_take(&crew->lock);
-	stamp(&crew->later, now);
 	crew->polling = false;
 	if (found.count > 0) {
 		mtsi_watch_found_locked(server, now);
 	}
-	mtsi_line_join(&crew->ready, &found);
-	mtsi_line_join(&crew->ready, &crew->later);
+	mtsi_crew_append_locked(crew, &found, now);
+	mtsi_crew_append_locked(crew, &crew->later, now);
 }
 
 /* A new worker begins, with its first client, or none; the hook is a part of that stint. */
@@ -118,20 +106,21 @@ static void arrive(struct mtsi_worker *worker)
 	atomic_store_explicit(&worker->since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
 	mtsi_roster_enlist_locked(worker);
-	mtsi_roster_hook_locked(worker, now);
 	struct mts_client *client = take_locked(crew);
 	if (client != NULL) {
-		mtsi_roster_come_locked(worker);
 		begin(worker, client);
 		run_start_hook(worker);
 		serve(worker);
-	} else {
-		mtsi_watch_over_locked(worker->server);
-		mtsi_lock_release(&crew->lock);
-		run_start_hook(worker);
-		mtsi_lock_take(&crew->lock);
-		mtsi_roster_come_locked(worker);
+		return;
 	}
+	if (mtsi_on_demand(worker->server)) {
+		mtsi_roster_hook_locked(worker, now);
+		mtsi_watch_over_locked(worker->server);
+	}
+	mtsi_lock_release(&crew->lock);
+	run_start_hook(worker);
+	mtsi_lock_take(&crew->lock);
+	mtsi_roster_come_locked(worker);
 }
 
 static void work(struct mtsi_worker *worker)
@@ -147,7 +136,7 @@ static void work(struct mtsi_worker *worker)
 		} else if (on_demand && !crew->polling && (!crew->dismissed || crew->later.count > 0)) {
 			poll_locked(worker);
 		} else if (crew->later.count > 0) {
-			mtsi_line_join(&crew->ready, &crew->later);
+			mtsi_crew_append_locked(crew, &crew->later, mtsi_clock_now());
 		} else if (crew->dismissed || !mtsi_roster_rest_locked(worker)) {
 			break;
 		}

@@ -47,6 +47,7 @@ struct mtsi_worker {
 	struct mtsi_worker *next_active; /* in the list of active ones */
 	struct mtsi_worker *previous_active;
 	bool hooked; /* on its way, in the program's hook for new threads */
+	bool given_up; /* in that hook still, and not waited for any more */
 	bool woken; /* taken from the stack of idle ones, to look for work */
 	enum mtsi_standing standing;
 	uint64_t stint; /* the number of its present or latest stint; never the same twice in a crew */
