@@ -95,6 +95,36 @@ static size_t needed_locked(const struct mts_server *server)
 	return most > coming ? most - coming : 0;
 }
 
+/* Sends for as many as are needed, or as can be had. */
+static void send_for_locked(struct mts_server *server, size_t needed, struct mtsi_relief *relief)
+{
+	struct mtsi_crew *crew = &server->crew;
+	relief->wake = mtsi_roster_call_locked(crew);
+	if (relief->wake != NULL) {
+		return;
+	}
+	const size_t could = could_make_locked(server);
+	relief->make = needed < could ? needed : could;
+	crew->waking += relief->make;
+	crew->threads += relief->make;
+	if (crew->waking == 0) {
+		relief->waiting = crew->ready.count - crew->waiting;
+		crew->waiting = crew->ready.count;
+	}
+}
+
+/* Whether no worker polls, and none comes that could, unless the hook for new threads lets it. */
+static bool lacks_poller_locked(const struct mts_server *server)
+{
+	const struct mtsi_crew *crew = &server->crew;
+	if (crew->polling || crew->active_count >= crew->width || crew->waking != crew->hooking) {
+		return false;
+	}
+	const bool hooks = crew->hooking + crew->given_up > 0;
+	const bool none_left = crew->idle == NULL && could_make_locked(server) == 0;
+	return mtsi_on_demand(server) && !crew->dismissed && (hooks || none_left);
+}
+
 struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
@@ -105,22 +135,10 @@ struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 		relief.ring = true;
 	}
 	const size_t needed = needed_locked(server);
-	if (needed == 0) {
-		return relief;
+	if (needed > 0) {
+		send_for_locked(server, needed, &relief);
 	}
-	relief.wake = mtsi_roster_call_locked(crew);
-	if (relief.wake != NULL) {
-		return relief;
-	}
-	const size_t could = could_make_locked(server);
-	relief.make = needed < could ? needed : could;
-	crew->waking += relief.make;
-	crew->threads += relief.make;
-	if (crew->waking == 0) {
-		relief.waiting = crew->ready.count - crew->waiting;
-		relief.stand_in = mtsi_on_demand(server) && !crew->polling && !crew->stand_in;
-		crew->waiting = crew->ready.count;
-	}
+	relief.stand_in = !crew->stand_in && lacks_poller_locked(server);
 	return relief;
 }
 
@@ -200,11 +218,7 @@ bool mtsi_crew_lacks_poller(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	const bool none_comes = crew->waking == 0 && crew->idle == NULL
-		&& could_make_locked(server) == 0;
-	const bool late = crew->waking == crew->hooking && crew->hooking + crew->given_up > 0;
-	crew->stand_in = !crew->polling && !crew->dismissed && (none_comes || late)
-		&& crew->active_count < crew->width;
+	crew->stand_in = lacks_poller_locked(server);
 	const bool lacks = crew->stand_in;
 	mtsi_lock_release(&crew->lock);
 	return lacks;

@@ -117,7 +117,10 @@ static void arrive(struct mtsi_worker *worker)
 		mtsi_roster_hook_locked(worker, now);
 		mtsi_watch_over_locked(worker->server);
 	}
+	/* If somebody rests meanwhile, that one is the sooner to come. */
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(worker->server);
 	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(worker->server, relief);
 	run_start_hook(worker);
 	mtsi_lock_take(&crew->lock);
 	mtsi_roster_come_locked(worker);

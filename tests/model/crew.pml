@@ -71,6 +71,8 @@ byte width = 1;
 bool blocking;
 bool hooked[SLOTS]; /* on its way, in the hook for new threads */
 byte hooking;
+bool given[SLOTS]; /* in that hook still, and given up */
+byte n_given;
 bool lacking; /* a thread could not be made lately */
 byte standing[SLOTS];
 bool asleep, armed; /* the watch */
@@ -139,15 +141,21 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #define MAY_MAKE (threads < LIMIT && !lacking)
 #define CALM (stand_in || (polling && len(ready) == 0 && len(later) == 0))
 #ifdef NEEDLESS
-#define NONE_COMES (waking == 0 && idle_count == 0 && !MAY_MAKE)
+#define NONE_COMES (waking == hooking && (n_given > 0 || (waking == 0 && idle_count == 0 && !MAY_MAKE)))
 #else
-#define NONE_COMES ((waking == 0 && idle_count == 0 && !MAY_MAKE) || (waking > 0 && waking == hooking))
+#define NONE_COMES (waking == hooking && (hooking + n_given > 0 || (idle_count == 0 && !MAY_MAKE)))
 #endif
-#define NEEDED (waking == 0 && n_active + polling < width && (len(ready) > 0 || !polling))
+#define AWAITED (waking - (idle_count > 0 -> hooking : 0)) /* one that rests could come sooner */
+#ifdef MUTANT_HUNG_HOOKS_BREED
+#define TO_POLL (!polling)
+#else
+#define TO_POLL (!polling && (idle_count > 0 || n_given == 0))
+#endif
+#define NEEDED (AWAITED == 0 && n_active + polling < width && (len(ready) > 0 || TO_POLL))
 
 /* What holds whenever somebody gets the lock. */
 #define SOUND assert(n_active == COUNT(ACTIVE) && n_long == COUNT(LONG) && in_poll == polling); \
-	assert(waking <= 1 && waking == COMING && threads <= LIMIT && leaving_now <= threads); \
+	assert(waking <= hooking + 1 && waking == COMING && threads <= LIMIT && leaving_now <= threads); \
 	assert(!(polling && !keeper_polls && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
 	assert(!(NEEDED && (idle_count > 0 || MAY_MAKE) && started)); \
 	assert(!(asleep && n_active + n_long > 0 && !armed)); \
@@ -186,6 +194,7 @@ inline relieve()
 			coming[whom] = true;
 			waking++
 		:: idle_count == 0 && MAY_MAKE ->
+			assert(len(ready) > 0 || n_given == 0); /* it would hang in that hook as well */
 			whom = 0;
 			do
 			:: used[whom] -> whom++
@@ -196,12 +205,12 @@ inline relieve()
 			todo = todo | MAKE;
 			coming[whom] = true;
 			waking++
-		:: idle_count == 0 && !MAY_MAKE ->
-			if
-			:: !polling && !stand_in -> todo = todo | STAND_IN
-			:: else
-			fi
+		:: idle_count == 0 && !MAY_MAKE
 		fi
+	:: else
+	fi;
+	if
+	:: !polling && !stand_in && n_active < width && NONE_COMES -> todo = todo | STAND_IN
 	:: else
 	fi
 }
@@ -227,6 +236,7 @@ inline come(i)
 {
 	if
 	:: hooked[i] -> hooked[i] = false; coming[i] = false; hooking--; waking--
+	:: given[i] -> given[i] = false; n_given--
 	:: else
 	fi
 }
@@ -296,11 +306,9 @@ inline step_aside()
 #ifdef MUTANT_AWAY_TWICE
 	n_active--;
 	standing[me] = AWAY;
-	aside = true;
 #else
-	aside = standing[me] == ACTIVE || standing[me] == LONG; /* else the keeper was here first */
-	if
-	:: aside -> stand(me, AWAY)
+	if /* else the keeper was here first, or it has waited before in this stint */
+	:: standing[me] == ACTIVE || standing[me] == LONG -> stand(me, AWAY)
 	:: else
 	fi;
 #endif
@@ -363,7 +371,7 @@ inline join_later()
 proctype worker(byte me)
 {
 	byte c, at, todo, whom;
-	bool timed_out, first, second, aside, enough;
+	bool timed_out, first, second, enough;
 
 end_unborn:
 	atomic { begun[me] -> skip };
@@ -385,10 +393,14 @@ arrive:
 			hooked[me] = true;
 			hooking++;
 #ifndef NEEDLESS
-			watch_over()
+			watch_over();
+#endif
+#ifndef MUTANT_HOOKS_QUIETLY
+			relieve() /* somebody who rests could come sooner */
 #endif
 		fi
 	};
+	carry_out();
 	/* The hook, with no client; it may return. */
 	if
 	:: true
@@ -567,18 +579,6 @@ next_blocks:
 	held++;
 end_next:
 	atomic { pending[c] > 0 -> held-- };
-	if
-	:: aside ->
-comes_back:	atomic {
-			SOUND;
-			aside = false;
-			stand(me, ACTIVE);
-#ifndef MUTANT_BACK_UNWATCHED
-			watch_over()
-#endif
-		}
-	:: else
-	fi;
 	goto handler;
 
 finishes:
@@ -670,7 +670,8 @@ look:
 		if
 		:: hooking > 0 -> /* long enough; one that never returns is given up in the end */
 			do
-			:: i < SLOTS -> come(i); i++
+			:: i < SLOTS && hooked[i] -> come(i); given[i] = true; n_given++; i++
+			:: i < SLOTS && !hooked[i] -> i++
 			:: else -> break
 			od;
 			i = 0
