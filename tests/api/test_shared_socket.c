@@ -29,9 +29,25 @@ static struct watch watch;
 
 static const struct timeval receive_timeout = {.tv_usec = RECEIVE_TIMEOUT_MS * 1000};
 
+/*
+ * What has just happened comes to its end: a look after a request, and the translation of code that runs
+ * for the first time, under valgrind. Something that spins does not get through here.
+ */
+static void come_to_rest(void)
+{
+	const uint64_t start = now_ms();
+	uint64_t before;
+	do {
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "it does not come to rest");
+		before = cpu_ms();
+		poll(NULL, 0, IDLE_MS / 5);
+	} while (cpu_ms() != before);
+}
+
 /* While nothing happens for so long, the process uses less than 2 % of a CPU. */
 static void expect_rest(int milliseconds)
 {
+	come_to_rest();
 	const uint64_t start = now_ms();
 	const uint64_t cpu = cpu_ms();
 	poll(NULL, 0, milliseconds);

@@ -55,7 +55,7 @@ claim safety holds
 claim safety holds -DNEEDLESS
 crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
 crew fair found -DMUTANT_AWAY_TWICE
-crew safety found -DMUTANT_HOOKS_QUIETLY
+crew safety found -DMUTANT_HOOKS_QUIETLY -DNEXT=0 -DTIMEOUTS=1
 crew safety found -DMUTANT_HUNG_HOOKS_BREED
 crew fair found -DMUTANT_BELL_EMPTIED_BEFORE -DNUDGES=1
 crew fair found -DMUTANT_COMES_TWICE -DNEXT=0
