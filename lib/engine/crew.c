@@ -90,9 +90,9 @@ static size_t needed_locked(const struct mts_server *server)
 		return lacks_poller && could_come && coming == 0 ? 1 : 0;
 	}
 	/* Where nearly each client needs a thread of its own, all CPUs may help to make them. */
-	size_t most = crew->blocking ? server->watch.cpus : 1;
-	most = most < ready ? most : ready;
-	return most > coming ? most - coming : 0;
+	const size_t most = crew->blocking ? server->watch.cpus : 1;
+	const size_t wanted = most < ready ? most : ready;
+	return wanted > coming ? wanted - coming : 0;
 }
 
 /* Sends for as many as are needed, or as can be had. */

@@ -9,9 +9,9 @@
  * limit is never passed. When it cannot be made the keeper is told: it polls meanwhile, and tries
  * again.
  *
- * A new one is on its way until it has come for work. One that finds no client first goes through
- * the program's hook for new threads, still on its way, since another one would have to go through
- * it as well. After 100 ms it is given up (watch.c): then the keeper polls, so that a hook that
+ * A new one is on its way until it has come for work. On demand that is when the program's hook for
+ * new threads is through with it. After 100 ms there it is given up (watch.c): then the keeper
+ * polls, and another one is made only for clients that wait, one after the other; so a hook that
  * hangs makes no crowd of threads that hang in it.
  *
  * Waking is done with the lock released, since it is a system call. By then the worker may have

@@ -98,29 +98,35 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_crew_append_locked(crew, &crew->later, now);
 }
 
-/* A new worker begins, with its first client, or none; the hook is a part of that stint. */
+/*
+ * A new worker begins. With a thread per client it takes one first, which no other thread could
+ * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner while
+ * the hook takes its time, so it takes none before it is through.
+ */
 static void arrive(struct mtsi_worker *worker)
 {
-	struct mtsi_crew *crew = &worker->server->crew;
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	const bool hook = mtsi_on_demand(server) && server->options.on_thread_start != NULL;
 	const uint64_t now = mtsi_clock_now();
 	atomic_store_explicit(&worker->since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
 	mtsi_roster_enlist_locked(worker);
-	struct mts_client *client = take_locked(crew);
+	struct mts_client *client = hook ? NULL : take_locked(crew);
 	if (client != NULL) {
 		begin(worker, client);
 		run_start_hook(worker);
 		serve(worker);
 		return;
 	}
-	if (mtsi_on_demand(worker->server)) {
+	if (hook) {
 		mtsi_roster_hook_locked(worker, now);
-		mtsi_watch_over_locked(worker->server);
+		mtsi_watch_over_locked(server);
 	}
 	/* If somebody rests meanwhile, that one is the sooner to come. */
-	const struct mtsi_relief relief = mtsi_crew_relieve_locked(worker->server);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);
-	mtsi_crew_send(worker->server, relief);
+	mtsi_crew_send(server, relief);
 	run_start_hook(worker);
 	mtsi_lock_take(&crew->lock);
 	mtsi_roster_come_locked(worker);
