@@ -28,6 +28,9 @@
 #ifndef FOREVER
 #define FOREVER 1 /* handlers that never return */
 #endif
+#ifndef HOOK_FIRST
+#define HOOK_FIRST 0 /* a new thread goes through a hook before it may take a client */
+#endif
 #ifndef TIMEOUTS
 #define TIMEOUTS 0 /* how often a worker is tired of waiting */
 #endif
@@ -389,7 +392,11 @@ arrive:
 			begin_stint();
 			relieve();
 			goto takes
+#if HOOK_FIRST
+		:: true -> /* on demand, with a hook */
+#else
 		:: len(ready) == 0 ->
+#endif
 			hooked[me] = true;
 			hooking++;
 #ifndef NEEDLESS

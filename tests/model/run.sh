@@ -40,6 +40,8 @@ crew safety holds -DNEXT=0 -DWIDEST=2
 linger safety holds -DLOOKS=0 -DEVICTIONS=0
 crew safety holds -DNEXT=0 -DNEEDLESS
 crew fair holds -DNEXT=0 -DPOLLED
+crew fair holds -DNEXT=0 -DHOOK_FIRST=1
+crew fair holds -DLIMIT=1 -DHOOK_FIRST=1
 crew fair holds -DLIMIT=1 -DREQUESTS=2 -DLATERS=1
 crew fair holds -DLIMIT=1 -DNUDGES=2
 crew fair holds -DLIMIT=1 -DFAILURES=1
