@@ -64,8 +64,9 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
 typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
 
 /**
- * A thread that serves clients begins, or ends. Messages for the log may come from that thread
- * before and after, and from threads that serve no clients.
+ * A thread that serves clients begins, or ends. It serves nobody before the first has returned, so
+ * that one should not take long. Messages for the log may come from that thread before and after,
+ * and from threads that serve no clients.
  *
  * @param user what mts_server_on_thread() was given
  */
