@@ -98,6 +98,21 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_crew_append_locked(crew, &crew->later, now);
 }
 
+/* On its way still, it is in the program's hook; the lock is released meanwhile. */
+static void go_through_hook(struct mtsi_worker *worker, uint64_t now)
+{
+	struct mts_server *server = worker->server;
+	mtsi_roster_hook_locked(worker, now);
+	mtsi_watch_over_locked(server);
+	/* If somebody rests, that one is the sooner to come. */
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&server->crew.lock);
+	mtsi_crew_send(server, relief);
+	run_start_hook(worker);
+	mtsi_lock_take(&server->crew.lock);
+	mtsi_roster_come_locked(worker);
+}
+
 /*
  * A new worker begins. With a thread per client it takes one first, which no other thread could
  * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner while
@@ -120,16 +135,12 @@ static void arrive(struct mtsi_worker *worker)
 		return;
 	}
 	if (hook) {
-		mtsi_roster_hook_locked(worker, now);
-		mtsi_watch_over_locked(server);
+		go_through_hook(worker, now);
+	} else if (server->options.on_thread_start != NULL) {
+		mtsi_lock_release(&crew->lock);
+		run_start_hook(worker);
+		mtsi_lock_take(&crew->lock);
 	}
-	/* If somebody rests meanwhile, that one is the sooner to come. */
-	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
-	mtsi_lock_release(&crew->lock);
-	mtsi_crew_send(server, relief);
-	run_start_hook(worker);
-	mtsi_lock_take(&crew->lock);
-	mtsi_roster_come_locked(worker);
 }
 
 static void work(struct mtsi_worker *worker)
