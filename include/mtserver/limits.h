@@ -47,7 +47,9 @@ enum mts_timeout {
 MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 
 /**
- * Sets how much output may wait for one client; see mts_client_write(). *Live*.
+ * Sets how much output may wait for one client; see mts_client_write(). *Live*. With
+ * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond it; the client then
+ * gets no further request handled until less waits, and holds no thread meanwhile.
  *
  * @param server the server
  * @param bytes 1 to 1 GiB; the default is 256 KiB
