@@ -12,7 +12,8 @@
  * Whoever closes one takes it out of the list first, so what is in the list is never closed.
  *
  * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
- * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments). More than that
+ * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments), or is a short
+ * reply that goes out with the end of the stream. More than that
  * also waits when the peer has finished sending: the kernel would go on by itself, but it gives up
  * sockets that nobody has open when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides
  * are shut down and all is acknowledged, the connection is closed, and epoll says so.
@@ -108,13 +109,13 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 	atomic_fetch_sub(&linger->count, 1);
 }
 
-static bool nothing_to_lose(int fd)
+static bool nothing_to_lose(int fd, size_t corked)
 {
 	if (mtsi_socket_unread(fd) > 0) {
 		return false;
 	}
 	const size_t on_its_way = mtsi_socket_unacknowledged(fd);
-	if (on_its_way == 0 || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) == 0)) {
+	if (on_its_way <= corked || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) <= corked)) {
 		return true;
 	}
 	/* What a Unix socket has taken is with the peer already. */
@@ -141,7 +142,7 @@ static bool drained(struct mts_client *client)
 		if (count == 0) {
 			return mtsi_socket_peer(client->fd) == MTSI_PEER_SENDING
 				? mtsi_socket_unacknowledged(client->fd) == 0
-				: nothing_to_lose(client->fd);
+				: nothing_to_lose(client->fd, 0);
 		}
 		if (count < 0) {
 			return true;
@@ -198,11 +199,11 @@ static bool hand_over(struct mts_client *client)
 	return handed;
 }
 
-void mtsi_linger_or_close(struct mts_client *client, bool given_up)
+void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
 {
 	struct mts_server *server = client->server;
 	/* One that was refused has most likely not spoken yet, and is about to. */
-	const bool at_once = client->opened && nothing_to_lose(client->fd);
+	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_client_close(client);
 	}

@@ -27,9 +27,10 @@ void mtsi_linger_free(struct mtsi_linger *linger);
 
 /*
  * Ends a client whose callbacks are over and whose output the kernel has: closes it at once when it
- * is given up or nothing can be lost by that, else lets it linger. By the owner, who loses it.
+ * is given up or nothing can be lost by that, else lets it linger. Up to `corked` bytes of output
+ * are not on the wire yet only because they wait for this. By the owner, who loses it.
  */
-void mtsi_linger_or_close(struct mts_client *client, bool given_up);
+void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked);
 
 /* Something happened on a lingering client's socket. By who polls, once it has claimed the client. */
 void mtsi_linger_event(struct mts_client *client);

@@ -34,6 +34,7 @@
 /* Output that is to go out after the queue: what has gathered, then one write. */
 struct pieces {
 	struct iovec iov[2];
+	bool more; /* the end of the stream follows at once */
 };
 
 static size_t left_of(const struct pieces *pieces)
@@ -83,7 +84,7 @@ static int send_locked(struct mts_client *client, struct pieces *pieces, size_t 
 	struct iovec parts[3];
 	unsigned short count;
 	while ((count = gather(&client->output, pieces, parts)) > 0) {
-		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count);
+		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count, pieces->more);
 		if (result == -EAGAIN) {
 			return 0;
 		}
@@ -166,7 +167,8 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 static int push_stage(struct mtsi_worker *worker, const void *data, size_t size, size_t limit)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
-	struct pieces pieces = {{{stage->data, stage->size}, {(void *)(uintptr_t)data, size}}};
+	struct pieces pieces = {
+		{{stage->data, stage->size}, {(void *)(uintptr_t)data, size}}, worker->corked > 0};
 	stage->size = 0;
 	stage->mark = 0;
 	return push(worker, &pieces, limit);
@@ -246,7 +248,7 @@ bool mtsi_output_hold(struct mts_client *client)
 
 bool mtsi_output_continue_locked(struct mts_client *client)
 {
-	struct pieces none = {{{NULL, 0}, {NULL, 0}}};
+	struct pieces none = {{{NULL, 0}, {NULL, 0}}, false};
 	size_t sent = 0;
 	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
 		return false;

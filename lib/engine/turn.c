@@ -36,6 +36,9 @@
 /* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
 
+/* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
+enum { FEW_BYTES = 536 };
+
 /* First requests that are looked for in vain after one that was found, and how often without. */
 enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
 
@@ -111,6 +114,7 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	mtsi_input_begin(worker);
 	memset(&worker->stage, 0, sizeof(worker->stage));
 	worker->queued = false;
+	worker->corked = 0;
 	worker->failed = 0;
 	worker->last_turn = false;
 	worker->peer[0] = '\0';
@@ -265,7 +269,7 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	run_close_hook(worker, reason);
 	client->worker = NULL;
 	mtsi_input_end(worker);
-	mtsi_linger_or_close(client, given_up);
+	mtsi_linger_or_close(client, given_up, worker->corked);
 }
 
 /* Asks epoll to watch for input, or at an end for output alone; false when its memory is short. */
@@ -325,9 +329,21 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 	return false;
 }
 
+/*
+ * How many bytes of replies may go out in one packet with the end of the stream, which must follow
+ * at once: no hook is to be waited for, and they are so few that any window takes them.
+ */
+static size_t corkable(const struct mtsi_worker *worker, int reason)
+{
+	const bool at_once = reason == MTS_CLOSED_BY_HANDLER && worker->server->options.on_close == NULL
+		&& !mtsi_stopping(worker->server);
+	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
+}
+
 /* It ends, for this reason. */
 static void end(struct mtsi_worker *worker, struct mts_client *client, int reason)
 {
+	worker->corked = corkable(worker, reason);
 	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client, reason)) {
 		return;
 	}

@@ -67,6 +67,7 @@ struct mtsi_worker {
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
 	bool queued; /* not all that was sent has gone out at once */
+	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
 	unsigned luck; /* see eager() in turn.c */
 	unsigned opens;
 	bool stood_aside; /* it has waited in a call of the library since this was cleared */

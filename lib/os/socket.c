@@ -37,6 +37,10 @@ void mtsi_socket_close(int fd)
 	(void)close(fd);
 }
 
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* then it goes out at once */
+#endif
+
 #ifndef SIOCOUTQNSD
 #define SIOCOUTQNSD 0x894B /* a number of Linux's that only its own headers name */
 #endif
@@ -79,13 +83,13 @@ ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
 	return receive(fd, buffer, size, MSG_DONTWAIT);
 }
 
-ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count)
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more)
 {
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+	const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
 	for (;;) {
-		const ssize_t sent = count == 1
-			? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
-			: sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		const ssize_t sent = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+										: sendmsg(fd, &message, flags);
 		if (sent >= 0) {
 			return sent;
 		}

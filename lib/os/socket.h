@@ -28,8 +28,12 @@ void mtsi_socket_close(int fd);
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
-/* Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. */
-ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count);
+/*
+ * Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. With `more`
+ * the end of the stream is about to follow, and a short piece waits for it, to be one packet with
+ * it (MSG_MORE, send(2)).
+ */
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
 
 /* Waits until it takes more, or is dead. */
 void mtsi_socket_wait_writable(int fd);

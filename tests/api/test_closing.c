@@ -50,13 +50,18 @@ static int reply_and_close(mts_client *client, const void *request, size_t size,
 	return MTS_CLOSE;
 }
 
-static mts_server *closing_server(void)
+static mts_server *server_with(mts_close_hook hook)
 {
 	mts_server *server = server_new(reply_and_close, NULL);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 6), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	ck_assert_int_eq(mts_server_on_close(server, hook, &endings), 0);
 	server_start(server);
 	return server;
+}
+
+static mts_server *closing_server(void)
+{
+	return server_with(endings_note);
 }
 
 /* Sends from a thread of its own, since the server does not read it all. */
@@ -195,6 +200,60 @@ START_TEST(a_small_reply_closes_at_once)
 }
 END_TEST
 
+/* Without a hook to wait for, nothing is held back either when the peer has sent more. */
+START_TEST(a_short_reply_survives_unread_input_without_a_hook)
+{
+	mts_server *server = server_with(NULL);
+	const int peer = talkative_peer(server, 100);
+	server_wait_stat(server, MTS_STAT_LINGERING, 1);
+	peer_finish(peer);
+	server_wait_stat(server, MTS_STAT_LINGERING, 0);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+/* The kernel shows the data a moment before the end even when one packet brings both. */
+START_TEST(a_short_reply_comes_with_the_end_of_the_stream)
+{
+	mts_server *server = server_with(NULL);
+	int together = 0;
+	for (int i = 0; i < 20; i++) {
+		const int peer = peer_connect(server, 0);
+		struct pollfd wanted = {.fd = peer, .events = POLLIN | POLLRDHUP};
+		peer_puts(peer, "small.");
+		ck_assert_int_eq(poll(&wanted, 1, PATIENCE * 1000), 1);
+		together += (wanted.revents & POLLRDHUP) != 0 ? 1 : 0;
+		peer_expect_pattern(peer, 100, 0);
+		peer_expect_end(peer);
+		close(peer);
+	}
+	ck_assert_int_ge(together, 15);
+	server_end(server);
+}
+END_TEST
+
+static void wait_for_peer(mts_client *client, int reason, void *user)
+{
+	(void)client;
+	(void)reason;
+	(void)user;
+	gate_wait(&leave, 1);
+}
+
+START_TEST(a_short_reply_does_not_wait_for_the_close_hook)
+{
+	mts_server *server = server_with(wait_for_peer);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "small.");
+	peer_expect_pattern(peer, 100, 0);
+	gate_add(&leave);
+	peer_expect_end(peer);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
 START_TEST(a_peer_that_has_finished_is_closed_at_once)
 {
 	mts_server *server = closing_server();
@@ -254,6 +313,9 @@ int main(void)
 	tcase_add_test(tcase, lingering_ends_after_a_megabyte);
 	tcase_add_test(tcase, lingering_leaves_room_for_clients);
 	tcase_add_test(tcase, a_small_reply_closes_at_once);
+	tcase_add_test(tcase, a_short_reply_survives_unread_input_without_a_hook);
+	tcase_add_test(tcase, a_short_reply_comes_with_the_end_of_the_stream);
+	tcase_add_test(tcase, a_short_reply_does_not_wait_for_the_close_hook);
 	tcase_add_test(tcase, a_peer_that_has_finished_is_closed_at_once);
 	tcase_add_test(tcase, a_slow_reader_gets_all_of_a_large_reply);
 	tcase_add_test(tcase, a_lingering_peer_may_reset);

@@ -71,7 +71,7 @@ static uint64_t linger(int *peer)
 	peer_puts(*peer, "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, false);
+	mtsi_linger_or_close(client, false, 0);
 	ck_assert_uint_eq(lingering(), before + 1);
 	return id;
 }
@@ -103,7 +103,7 @@ START_TEST(nothing_to_lose)
 	int peer;
 	struct mts_client *client = open_client(&peer);
 	const uint64_t id = client->id;
-	mtsi_linger_or_close(client, false);
+	mtsi_linger_or_close(client, false, 0);
 	ck_assert(is_gone(id));
 	ck_assert_uint_eq(lingering(), 0);
 	peer_expect_end(peer);
@@ -117,8 +117,8 @@ START_TEST(a_short_reply)
 	struct mts_client *client = open_client(&peer);
 	const uint64_t id = client->id;
 	struct iovec reply = {(char[]){'h', 'i'}, 2};
-	ck_assert_int_eq(mtsi_socket_send_now(client->fd, &reply, 1), 2);
-	mtsi_linger_or_close(client, false);
+	ck_assert_int_eq(mtsi_socket_send_now(client->fd, &reply, 1, false), 2);
+	mtsi_linger_or_close(client, false, 0);
 	ck_assert(is_gone(id));
 	peer_expect_text(peer, "hi");
 	peer_expect_end(peer);
@@ -134,7 +134,7 @@ START_TEST(given_up)
 	peer_puts(peer, "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, true);
+	mtsi_linger_or_close(client, true, 0);
 	ck_assert(is_gone(id));
 	peer_expect_gone(peer);
 	close(peer);
@@ -152,9 +152,9 @@ START_TEST(a_long_reply)
 	peer_puts(peer, "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	const ssize_t sent = mtsi_socket_send_now(client->fd, &reply, 1);
+	const ssize_t sent = mtsi_socket_send_now(client->fd, &reply, 1, false);
 	ck_assert_int_gt(sent, 0);
-	mtsi_linger_or_close(client, false);
+	mtsi_linger_or_close(client, false, 0);
 	ck_assert_uint_eq(lingering(), 1);
 	ck_assert_uint_eq(mtsi_door_clients(server), 0);
 	peer_puts(peer, "and more");
@@ -299,7 +299,7 @@ START_TEST(the_end)
 	peer_puts(peers[3], "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, false);
+	mtsi_linger_or_close(client, false, 0);
 	ck_assert(is_gone(id));
 	ck_assert_uint_eq(lingering(), 0);
 	for (int i = 0; i < 4; i++) {

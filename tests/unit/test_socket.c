@@ -92,13 +92,13 @@ START_TEST(sending)
 	char bytes[16];
 	struct iovec one = {(char[]){'a', 'b', 'c'}, 3};
 	struct iovec three[3] = {{(char[]){'d'}, 1}, {NULL, 0}, {(char[]){'e', 'f'}, 2}};
-	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1), 3);
-	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3), 3);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1, false), 3);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3, false), 3);
 	ck_assert_int_eq(recv(theirs, bytes, 6, MSG_WAITALL), 6);
 	ck_assert_mem_eq(bytes, "abcdef", 6);
 	mtsi_socket_shut_sending(ours);
-	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1), -EPIPE); /* and no SIGPIPE */
-	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3), -EPIPE);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &one, 1, false), -EPIPE); /* and no SIGPIPE */
+	ck_assert_int_eq(mtsi_socket_send_now(ours, three, 3, false), -EPIPE);
 	ck_assert_int_eq(recv(theirs, bytes, 1, 0), 0);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(sending_more_than_it_takes)
 	struct iovec piece = {bytes, sizeof(bytes)};
 	size_t sent = 0;
 	ssize_t count;
-	while ((count = mtsi_socket_send_now(ours, &piece, 1)) > 0) {
+	while ((count = mtsi_socket_send_now(ours, &piece, 1, false)) > 0) {
 		sent += (size_t)count;
 	}
 	ck_assert_int_eq(count, -EAGAIN);
@@ -122,7 +122,7 @@ START_TEST(sending_more_than_it_takes)
 		sent -= (size_t)got;
 	}
 	mtsi_socket_wait_writable(ours);
-	ck_assert_int_gt(mtsi_socket_send_now(ours, &piece, 1), 0);
+	ck_assert_int_gt(mtsi_socket_send_now(ours, &piece, 1, false), 0);
 }
 END_TEST
 
@@ -133,7 +133,7 @@ START_TEST(nothing_left_to_acknowledge)
 	char byte;
 	ck_assert_uint_eq(mtsi_socket_unacknowledged(ours), 0);
 	ck_assert_uint_eq(mtsi_socket_unsent(ours), 0);
-	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1), 1);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1, false), 1);
 	ck_assert_int_eq(recv(theirs, &byte, 1, 0), 1);
 	while (mtsi_socket_unacknowledged(ours) > 0) {
 		poll(NULL, 0, 1);
@@ -179,7 +179,7 @@ START_TEST(a_reset)
 	ck_assert_int_eq(mtsi_socket_state(ours), MTSI_SOCKET_DEAD);
 	ck_assert_int_eq(mtsi_socket_peer(ours), MTSI_PEER_CLOSED);
 	ck_assert_int_eq(mtsi_socket_receive(ours, &byte, 1), -ECONNRESET);
-	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1), -EPIPE);
+	ck_assert_int_eq(mtsi_socket_send_now(ours, &piece, 1, false), -EPIPE);
 	mtsi_socket_wait_writable(ours);
 }
 END_TEST
