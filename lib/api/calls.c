@@ -177,7 +177,7 @@ int mts_client_gone(mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	if (atomic_load(&client->cut)) {
+	if (atomic_load(&client->cause) == MTS_CLOSED_STOP) {
 		return MTS_GONE_STOP;
 	}
 	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);

@@ -11,8 +11,10 @@
 
 #include <stdlib.h>
 
+#include "engine/claim.h"
 #include "engine/clients.h"
 #include "engine/door.h"
+#include "engine/line.h"
 #include "engine/server.h"
 #include "os/poll.h"
 #include "os/socket.h"
@@ -51,6 +53,24 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	mtsi_queue_clear(&client->output);
 	(void)mtsi_client_watch_locked(client, 0);
 	mtsi_socket_shut(client->fd);
+}
+
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed)
+{
+	const bool cut = !atomic_load(&client->lost);
+	if (client->stage == MTSI_CLIENT_LINGERING) {
+		return false;
+	}
+	if (cut) {
+		int none = MTSI_NO_CAUSE;
+		(void)atomic_compare_exchange_strong(&client->cause, &none, reason);
+	}
+	/* Also when it is lost already: its close hook may hang, and the peer wait for the end. */
+	mtsi_client_lose_locked(client);
+	if (mtsi_claim(client)) {
+		mtsi_line_add(claimed, client);
+	}
+	return cut;
 }
 
 void mtsi_client_close(struct mts_client *client)

@@ -15,6 +15,7 @@
 #include "wire/queue.h"
 
 struct mts_server;
+struct mtsi_line;
 struct mtsi_worker;
 
 /*
@@ -50,7 +51,7 @@ struct mts_client {
 	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
 	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
-	_Atomic bool cut; /* the server did that; for a lingerer: its time is up */
+	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
 	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
 	bool held; /* owner: it waits until less of its output waits */
@@ -69,6 +70,7 @@ struct mts_client {
 	uint32_t saved_size; /* owner, like the next two: of the input that is saved */
 	uint32_t saved_capacity; /* without the byte behind it for a NUL */
 	uint32_t saved_scanned; /* what framing has searched already */
+	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 	struct mtsi_peer peer; /* owner */
 	struct mts_client *previous; /* linger lock */
@@ -76,6 +78,7 @@ struct mts_client {
 };
 
 #define MTSI_NO_WISH SIZE_MAX
+enum { MTSI_NO_CAUSE = -1 };
 
 #ifndef MTSI_DEBUG
 static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
@@ -96,6 +99,14 @@ int mtsi_client_want_room_locked(struct mts_client *client, bool wanted);
  * Under the client's lock.
  */
 void mtsi_client_lose_locked(struct mts_client *client);
+
+/*
+ * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is
+ * lost already. If it is parked it is claimed and put into `claimed`, which is to be offered to the
+ * crew: it gets a turn to end in. One that lingers is left alone. Under the client's lock; true when
+ * this has cut it off. The first cause is the one that counts.
+ */
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
 
 /*
  * Closes the socket and gives the slot back. By the owner, after its last callback; the client is

@@ -129,6 +129,7 @@ struct mts_client *mtsi_clients_open(
 	client->stage = MTSI_CLIENT_WAITING;
 	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
 	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
+	atomic_store_explicit(&client->cause, MTSI_NO_CAUSE, memory_order_relaxed);
 	client->opened = false;
 	client->held = false;
 	client->registered = false;

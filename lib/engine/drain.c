@@ -39,33 +39,21 @@ static const uint64_t look_time = 10 * MTSI_MILLISECOND;
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
-static void claim(struct mts_client *client, struct mtsi_line *claimed)
-{
-	if (mtsi_claim(client)) {
-		mtsi_line_add(claimed, client);
-	}
-}
-
 static void nudge(struct mts_client *client, struct mtsi_line *claimed)
 {
 	if (client->stage != MTSI_CLIENT_LINGERING) {
 		mtsi_socket_shut_receiving(client->fd);
-		claim(client, claimed);
+		if (mtsi_claim(client)) {
+			mtsi_line_add(claimed, client);
+		}
 	}
 }
 
 static void cut(struct mts_client *client, struct mtsi_line *claimed)
 {
-	if (client->stage == MTSI_CLIENT_LINGERING) {
-		return;
-	}
-	if (!atomic_load(&client->lost)) {
-		atomic_store(&client->cut, true);
+	if (mtsi_client_cut_locked(client, MTS_CLOSED_STOP, claimed)) {
 		mtsi_count_shared(&client->server->stats, MTS_STAT_CUT_OFF, 1);
 	}
-	/* Also when it is lost already: its close hook may hang, and the peer wait for the end. */
-	mtsi_client_lose_locked(client);
-	claim(client, claimed);
 }
 
 /* Does this to all clients; those that are claimed get a turn. */

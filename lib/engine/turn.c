@@ -157,7 +157,8 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 /* The connection is gone: by the server's doing, or the peer's. */
 static int loser(const struct mts_client *client)
 {
-	return atomic_load(&client->cut) ? MTS_CLOSED_STOP : MTS_CLOSED_BY_PEER;
+	const int cause = atomic_load(&client->cause);
+	return cause != MTSI_NO_CAUSE ? cause : MTS_CLOSED_BY_PEER;
 }
 
 static int end_of_input(struct mtsi_worker *worker, int result)

@@ -78,6 +78,7 @@ START_TEST(a_slot_used_again)
 	first->stage = MTSI_CLIENT_SERVED;
 	atomic_store(&first->lost, true);
 	atomic_store(&first->cut, true);
+	atomic_store(&first->cause, MTS_CLOSED_STOP);
 	mtsi_lock_take(&first->lock);
 	ck_assert_int_eq(mtsi_queue_append(&first->output, "left over", 9), 0);
 	mtsi_lock_release(&first->lock);
@@ -87,6 +88,7 @@ START_TEST(a_slot_used_again)
 	ck_assert_uint_eq(second->id, id + MTSI_FIRST_ID);
 	ck_assert_int_eq(second->stage, MTSI_CLIENT_WAITING);
 	ck_assert(!second->opened && !atomic_load(&second->lost) && !atomic_load(&second->cut));
+	ck_assert_int_eq(atomic_load(&second->cause), MTSI_NO_CAUSE);
 	ck_assert_uint_eq(mtsi_queue_size(&second->output), 0);
 	ck_assert_ptr_null(second->data);
 	mtsi_client_close(second);
