@@ -28,7 +28,9 @@ extern "C" {
 enum mts_gone {
 	MTS_GONE_EOF = 1, /**< the peer sends no more; it may still read */
 	MTS_GONE_RESET = 2, /**< the connection is dead: nothing that is written arrives */
-	MTS_GONE_STOP = 3 /**< the server is stopping */
+	MTS_GONE_STOP = 3, /**< the server is stopping */
+	MTS_GONE_DEADLINE = 4 /**< the handler has run for longer than #MTS_TIMEOUT_HANDLER, or another
+							   deadline has ended the client */
 };
 
 /**
@@ -44,6 +46,8 @@ enum mts_gone {
  * @retval 0 written
  * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
  * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
+ *         #MTS_TIMEOUT_WRITE
  * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
  * @par Threads
  * This client's callbacks.
@@ -110,6 +114,9 @@ MTS_API int mts_client_flush(mts_client *client);
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
  * @retval -ECANCELED the server stops, and no whole request had arrived by then
+ * @retval -ETIMEDOUT none has begun within #MTS_TIMEOUT_IDLE, or one that has is not whole within
+ *         #MTS_TIMEOUT_REQUEST; the client ends when the callback returns, and can be written to
+ *         until then
  * @retval -EMSGSIZE the request is too large; the client ends when the callback returns
  * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; likewise
  * @retval -EPIPE the client is lost
@@ -130,6 +137,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @return how many bytes were read, 0 at the peer's end of stream, or
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
  * @retval -ECANCELED the server stops, and all that had arrived by then was read
+ * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EPIPE the client is lost
  * @retval -ENOMEM memory is short; the client is cut off
  * @par Threads
@@ -240,8 +248,8 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * Asks whether a long handler may as well give up. Costs a system call.
  *
  * @param client the client
- * @return 0: no; #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true;
- *        or
+ * @return 0: no; else one of #mts_gone: the one that the server has brought about, if it has, then
+ *         #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true; or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

@@ -23,12 +23,34 @@ extern "C" {
 
 /** The waits that mts_server_set_timeout() bounds. */
 enum mts_timeout {
-	MTS_TIMEOUT_IDLE = 0, /**< between requests; not available yet */
-	MTS_TIMEOUT_REQUEST = 1, /**< from a request's first byte to its last; not available yet */
-	MTS_TIMEOUT_WRITE = 2, /**< a write that makes no progress; not available yet */
-	MTS_TIMEOUT_HANDLER = 3, /**< one call of the handler; not available yet */
-	MTS_TIMEOUT_LINGER = 4, /**< after the reply, for the peer to finish; not available yet: 2 s */
-	MTS_TIMEOUT_STOP = 5 /**< from the stop to the cut; 5 s by default */
+	/**
+	 * Between requests, from the end of one to the first byte of the next; 60 s by default. The
+	 * client ends with #MTS_CLOSED_IDLE.
+	 */
+	MTS_TIMEOUT_IDLE = 0,
+	/**
+	 * From a request's first byte to its last, however slowly it drips; and each wait of
+	 * mts_client_read(). 30 s by default; #MTS_CLOSED_REQUEST_TIMEOUT.
+	 */
+	MTS_TIMEOUT_REQUEST = 1,
+	/**
+	 * Output waits, and the peer takes nothing of it, not even a byte. 30 s by default;
+	 * #MTS_CLOSED_WRITE_TIMEOUT, and what waits is dropped.
+	 */
+	MTS_TIMEOUT_WRITE = 2,
+	/**
+	 * One call of the handler; never by default. A handler cannot be ended from outside: it is
+	 * logged, and mts_client_gone() tells it #MTS_GONE_DEADLINE. Its own waits in mts_client_next()
+	 * and mts_client_read() count, but it is told after them. A change holds from the next call on.
+	 */
+	MTS_TIMEOUT_HANDLER = 3,
+	/**
+	 * After the last reply, until the peer has finished too, so that it gets all of that reply; 2 s
+	 * by default, and 1 MiB of input, which is thrown away. The client's callbacks are over by then.
+	 */
+	MTS_TIMEOUT_LINGER = 4,
+	/** From the stop until what is left is cut off; 5 s by default. #MTS_CLOSED_STOP */
+	MTS_TIMEOUT_STOP = 5
 };
 
 /**
@@ -95,14 +117,16 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
 
 /**
- * Sets how long the server waits for something. *Live*: a stop that has begun keeps its deadline.
+ * Sets how long the server waits for something. *Live*: waits that have begun are bounded by the new
+ * value too, from when they began; but a stop that has begun keeps its deadline. Nothing ends early;
+ * how late, depends on how busy the machine is: a millisecond when it is not. A blocking call inside
+ * a callback that is ended by a deadline answers -ETIMEDOUT.
  *
  * @param server the server
  * @param which one of #mts_timeout
  * @param milliseconds how long; 0: for ever
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p which is none of them
- * @retval -ENOTSUP @p which is not available yet: anything but #MTS_TIMEOUT_STOP
  * @par Threads
  * Any.
  * @since 0.1

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "engine/client.h"
-#include "engine/input.h"
 #include "engine/output.h"
 #include "engine/server.h"
 #include "engine/turn.h"
@@ -101,7 +100,7 @@ ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
 		return -EINVAL;
 	}
 	const int result = flush(client);
-	return result != 0 ? result : mtsi_input_read(client->worker, buffer, size);
+	return result != 0 ? result : mtsi_turn_read(client->worker, buffer, size);
 }
 
 mts_server *mts_client_server(const mts_client *client)
@@ -177,8 +176,16 @@ int mts_client_gone(mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	if (atomic_load(&client->cause) == MTS_CLOSED_STOP) {
+	switch (atomic_load(&client->cause)) {
+	case MTSI_NO_CAUSE:
+		break;
+	case MTS_CLOSED_STOP:
 		return MTS_GONE_STOP;
+	default:
+		return MTS_GONE_DEADLINE;
+	}
+	if (client->worker != NULL && mtsi_turn_overrun(client->worker)) {
+		return MTS_GONE_DEADLINE;
 	}
 	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);
 	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {

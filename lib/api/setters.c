@@ -128,12 +128,7 @@ int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
 	if (server == NULL || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_STOP) {
 		return refuse_live(server, "a choice of timeout", (size_t)which);
 	}
-	if (which != MTS_TIMEOUT_STOP) {
-		if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
-			(void)mtsi_fail(server, -ENOTSUP, "timeout %d is not available yet", which);
-		}
-		return -ENOTSUP;
-	}
-	atomic_store(&server->options.stop_timeout, milliseconds);
+	atomic_store(&server->options.timeouts[which], milliseconds);
+	mtsi_deadlines_changed(server);
 	return 0;
 }

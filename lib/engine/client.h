@@ -10,6 +10,7 @@
 
 #include <mtserver/handler.h>
 
+#include "engine/heap.h"
 #include "os/lock.h"
 #include "wire/address.h"
 #include "wire/queue.h"
@@ -51,7 +52,7 @@ struct mts_client {
 	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
 	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
-	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
+	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
 	bool held; /* owner: it waits until less of its output waits */
@@ -64,6 +65,7 @@ struct mts_client {
 		uint32_t ready_at; /* while it is in the ready line: since when, in microseconds */
 		uint32_t drained; /* while it lingers: bytes thrown away */
 	};
+	_Atomic uint64_t waits; /* what it is waited for, and since when: see deadline.c */
 	struct mtsi_lock lock;
 	struct mtsi_queue output; /* lock: what the socket has not taken yet */
 
@@ -73,8 +75,13 @@ struct mts_client {
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 	struct mtsi_peer peer; /* owner */
+	_Atomic uint64_t
+		stuck_since; /* lock: its output makes no progress; 0: none waits; others read it */
+	struct mtsi_heap_node
+		deadline; /* deadlines' lock: when it is to be looked at; MTSI_NEVER: never */
 	struct mts_client *previous; /* linger lock */
-	uint64_t due; /* linger lock: when lingering ends */
+	uint64_t lingers_since; /* linger lock */
+	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
 };
 
 #define MTSI_NO_WISH SIZE_MAX

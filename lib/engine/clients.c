@@ -18,6 +18,7 @@
 
 #include "engine/claim.h"
 #include "engine/server.h"
+#include "os/clock.h"
 #include "os/must.h"
 #include "os/pages.h"
 
@@ -94,6 +95,7 @@ static struct mts_client *make_slot(struct mts_server *server)
 	struct mts_client *client = slot_at(clients, slot);
 	client->server = server;
 	client->fd = -1;
+	client->deadline.key = MTSI_NEVER;
 	mtsi_lock_init(&client->lock);
 	atomic_init(&client->claim, MTSI_OWNED);
 	atomic_init(&client->id, slot); /* generation 0: nobody has had it yet */

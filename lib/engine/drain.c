@@ -67,9 +67,7 @@ static void visit_all(
 
 static uint64_t stop_deadline(const struct mts_server *server)
 {
-	const unsigned timeout = atomic_load(&server->options.stop_timeout);
-	const uint64_t span = (uint64_t)timeout * MTSI_MILLISECOND;
-	return timeout == 0 ? MTSI_NEVER : mtsi_clock_after(mtsi_clock_now(), span);
+	return mtsi_clock_after(mtsi_clock_now(), mtsi_timeout(&server->options, MTS_TIMEOUT_STOP));
 }
 
 static bool anybody(struct mts_server *server)

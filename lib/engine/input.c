@@ -259,11 +259,15 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 }
 
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
-static ssize_t receive_waiting(struct mtsi_worker *worker, void *buffer, size_t size)
+static ssize_t receive_waiting(
+	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
 {
+	struct mts_client *client = worker->client;
 	mtsi_crew_step_aside(worker);
 	worker->input.drained = false;
-	return mtsi_socket_receive(worker->client->fd, buffer, size);
+	mtsi_deadline_block(client, kind);
+	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
+	return mtsi_deadline_unblock(client) ? count : -ETIMEDOUT;
 }
 
 bool mtsi_input_exhausted(const struct mtsi_worker *worker)
@@ -287,8 +291,12 @@ static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size
 	return count;
 }
 
-/* The seam: the client's next bytes. As mtsi_input_fill(), with their count instead of 1. */
-static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size, bool wait)
+/*
+ * The seam: the client's next bytes, for which to wait if that is the kind of a wait. As
+ * mtsi_input_fill(), with their count instead of 1.
+ */
+static ssize_t receive(
+	struct mtsi_worker *worker, void *buffer, size_t size, bool wait, enum mtsi_wait kind)
 {
 	struct mts_client *client = worker->client;
 	const bool on_demand = mtsi_on_demand(worker->server);
@@ -299,7 +307,7 @@ static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size, bo
 	if (!mtsi_stopping(worker->server)) {
 		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
 		if (count == -EAGAIN && (wait || !on_demand)) {
-			count = receive_waiting(worker, buffer, size);
+			count = receive_waiting(worker, buffer, size, kind);
 		}
 	}
 	if ((count == 0 || count == -EAGAIN) && mtsi_stopping(worker->server)) {
@@ -312,7 +320,7 @@ static ssize_t receive(struct mtsi_worker *worker, void *buffer, size_t size, bo
 		}
 	} else if (count == 0) {
 		worker->input.ended = true;
-	} else if (count != -ECANCELED && count != -EAGAIN) {
+	} else if (count != -ECANCELED && count != -ETIMEDOUT && count != -EAGAIN) {
 		return connection_failed(client);
 	}
 	return count;
@@ -327,7 +335,8 @@ int mtsi_input_fill(struct mtsi_worker *worker, bool wait)
 		return result;
 	}
 	const size_t room = input->capacity - input->end;
-	const ssize_t count = receive(worker, input->data + input->end, room, wait);
+	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+	const ssize_t count = receive(worker, input->data + input->end, room, wait, kind);
 	if (count <= 0) {
 		return (int)count;
 	}
@@ -343,7 +352,7 @@ ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size)
 	const size_t here = input->end - input->start;
 	input->scanned = 0;
 	if (here == 0) {
-		return input->ended ? 0 : receive(worker, buffer, size, true);
+		return input->ended ? 0 : receive(worker, buffer, size, true, MTSI_WAIT_REQUEST);
 	}
 	/* The current request stays valid, so its NUL goes back unless its place has been read. */
 	char *const nul = input->nul;

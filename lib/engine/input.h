@@ -39,7 +39,8 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 
 /*
  * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
- * server stops and all that had come by then is read; -EPIPE when the client is lost; -ENOMEM.
+ * server stops and all that had come by then is read; -ETIMEDOUT when a deadline has ended the wait;
+ * -EPIPE when the client is lost; -ENOMEM.
  * Without `wait` -EAGAIN when there is nothing: the client can be parked.
  */
 int mtsi_input_fill(struct mtsi_worker *worker, bool wait);

@@ -70,6 +70,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_crew_init(server);
 	mtsi_watch_init(&server->watch);
 	mtsi_door_init(&server->door);
+	mtsi_deadlines_init(&server->deadlines);
 	mtsi_linger_init(&server->linger);
 	mtsi_log_init(&server->log);
 	init_life(&server->life);
@@ -109,6 +110,7 @@ static void free_server(struct mts_server *server)
 	mtsi_clients_free(&server->clients);
 	mtsi_crew_free(server);
 	mtsi_door_free(&server->door);
+	mtsi_deadlines_free(&server->deadlines);
 	mtsi_linger_free(&server->linger);
 	mtsi_log_free(&server->log);
 	mtsi_signal_destroy(&server->life.changed);

@@ -4,8 +4,8 @@
  *
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
- * is shut down first, and input thrown away until the peer has finished too, for at most 2 seconds
- * and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever claims it
+ * is shut down first, and input thrown away until the peer has finished too, for at most the linger
+ * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever claims it
  * (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper when its
  * time is up. It marks those in the list as cut, under the list's lock, and claims them; one that
  * somebody owns at that moment is closed by its owner, who looks at the mark before it lets go.
@@ -52,7 +52,6 @@ enum {
 	FEW = 16 /* lingerers that nobody minds */
 };
 
-static const uint64_t linger_time = 2 * MTSI_SECOND;
 static const uint64_t look_again = MTSI_MILLISECOND;
 
 void mtsi_linger_init(struct mtsi_linger *linger)
@@ -78,7 +77,7 @@ static bool append(struct mtsi_linger *linger, struct mts_client *client, bool *
 	const bool over = linger->over;
 	if (!over) {
 		*first = linger->first == NULL;
-		client->due = mtsi_clock_after(mtsi_clock_now(), linger_time);
+		client->lingers_since = mtsi_clock_now();
 		client->next = NULL;
 		client->previous = linger->last;
 		if (linger->last != NULL) {
@@ -217,6 +216,13 @@ enum oldest {
 	MARKED /* its owner closes it, in a moment */
 };
 
+/* When the time of a lingerer is up, as the timeout is now. */
+static uint64_t ends_at(const struct mts_client *client)
+{
+	const uint64_t timeout = mtsi_timeout(&client->server->options, MTS_TIMEOUT_LINGER);
+	return mtsi_clock_after(client->lingers_since, timeout);
+}
+
 /*
  * Closes the first one if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when it is
  * due; MTSI_NEVER without one.
@@ -227,8 +233,8 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	enum oldest result = NOBODY;
 	mtsi_lock_take(&linger->lock);
 	struct mts_client *client = linger->first;
-	*due = client != NULL ? client->due : MTSI_NEVER;
-	if (client != NULL && client->due <= now) {
+	*due = client != NULL ? ends_at(client) : MTSI_NEVER;
+	if (client != NULL && *due <= now) {
 		if (!atomic_exchange(&client->cut, true) && now != MTSI_NEVER) {
 			mtsi_count_shared(&server->stats, MTS_STAT_TIMEOUTS, 1);
 		}

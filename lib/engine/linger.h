@@ -15,7 +15,7 @@ struct mts_server;
 /* Sockets whose close waits for the peer to finish; they are parked, no thread sleeps for them. */
 struct mtsi_linger {
 	struct mtsi_lock
-		lock; /* taken last; guards all of this, and next, previous and due of those in the list */
+		lock; /* taken last; guards all of this, and next, previous and lingers_since of those in the list */
 	struct mts_client *first; /* the one that is due first: all wait equally long */
 	struct mts_client *last;
 	bool over; /* the server ends: nobody lingers any more */

@@ -15,8 +15,17 @@ enum {
 	RAW_REQUEST = 1024,
 	USUAL_REQUEST = 64 * 1024,
 	USUAL_STACK = 1024 * 1024,
-	USUAL_OUTPUT = 256 * 1024,
-	STOP_MILLISECONDS = 5000
+	USUAL_OUTPUT = 256 * 1024
+};
+
+/* In milliseconds; 0: never. */
+static const unsigned usual_timeouts[MTSI_TIMEOUTS] = {
+	[MTS_TIMEOUT_IDLE] = 60000,
+	[MTS_TIMEOUT_REQUEST] = 30000,
+	[MTS_TIMEOUT_WRITE] = 30000,
+	[MTS_TIMEOUT_HANDLER] = 0,
+	[MTS_TIMEOUT_LINGER] = 2000,
+	[MTS_TIMEOUT_STOP] = 5000,
 };
 
 void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *user)
@@ -29,7 +38,9 @@ void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *
 	options->backlog = SOMAXCONN;
 	atomic_init(&options->model, MTS_THREAD_ON_DEMAND);
 	atomic_init(&options->max_output, USUAL_OUTPUT);
-	atomic_init(&options->stop_timeout, STOP_MILLISECONDS);
+	for (int i = 0; i < MTSI_TIMEOUTS; i++) {
+		atomic_init(&options->timeouts[i], usual_timeouts[i]);
+	}
 }
 
 void mtsi_options_free(struct mtsi_options *options)

@@ -8,9 +8,13 @@
 
 #include <mtserver/handler.h>
 #include <mtserver/hooks.h>
+#include <mtserver/limits.h>
 #include <mtserver/threads.h>
 
+#include "os/clock.h"
 #include "wire/frame.h"
+
+enum { MTSI_TIMEOUTS = MTS_TIMEOUT_STOP + 1 };
 
 /*
  * What the program has chosen. Written by the configuring thread before the server runs, then
@@ -39,8 +43,15 @@ struct mtsi_options {
 	unsigned defer_accept; /* seconds */
 
 	_Atomic size_t max_output;
-	_Atomic unsigned stop_timeout; /* milliseconds, 0: never */
+	_Atomic unsigned timeouts[MTSI_TIMEOUTS]; /* milliseconds, 0: never; by enum mts_timeout */
 };
+
+/* A timeout, in nanoseconds; MTSI_NEVER: there is none. Any thread. */
+static inline uint64_t mtsi_timeout(const struct mtsi_options *options, enum mts_timeout which)
+{
+	const unsigned timeout = atomic_load_explicit(&options->timeouts[which], memory_order_relaxed);
+	return timeout == 0 ? MTSI_NEVER : timeout * MTSI_MILLISECOND;
+}
 
 /* The defaults. */
 void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *user);

@@ -135,6 +135,7 @@ static int push_locked(struct mts_client *client, struct pieces *pieces, size_t 
 	}
 	const size_t queued = mtsi_queue_size(&client->output);
 	const size_t left = left_of(pieces);
+	mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
 	if (queued + left > limit) {
 		return -EAGAIN;
 	}
@@ -144,11 +145,17 @@ static int push_locked(struct mts_client *client, struct pieces *pieces, size_t 
 	return left > 0 ? queue_locked(client, pieces) : 0;
 }
 
+/* What ended a wait for room. */
+static int why_lost(const struct mts_client *client)
+{
+	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
+}
+
 /* Pushes until no more than `limit` bytes wait, or the client is lost. */
 static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 {
 	struct mts_client *client = worker->client;
-	for (;;) {
+	for (bool waited = false;; waited = true) {
 		size_t sent = 0;
 		mtsi_lock_take(&client->lock);
 		const int result = push_locked(client, pieces, limit, &sent);
@@ -157,7 +164,7 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
 		if (result != -EAGAIN) {
 			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
-			return result;
+			return waited && result == -EPIPE ? why_lost(client) : result;
 		}
 		mtsi_crew_step_aside(worker);
 		mtsi_socket_wait_writable(client->fd);
@@ -259,6 +266,7 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		if (lost) {
 			return true;
 		}
+		mtsi_deadline_output_locked(client, mtsi_queue_size(&client->output) > 0, sent > 0);
 	}
 	if (mtsi_queue_size(&client->output) == 0) {
 		(void)mtsi_client_want_room_locked(client, false);

@@ -17,7 +17,8 @@ struct mtsi_stage_area {
 };
 
 /*
- * All of these: 0, -EPIPE when the client is lost, or -ENOMEM, which loses it. Called by the worker
+ * All of these: 0, -EPIPE when the client is lost, -ETIMEDOUT when that came of its taking nothing
+ * while this waited, or -ENOMEM, which loses it. Called by the worker
  * that serves the client, with no lock held.
  */
 

@@ -180,6 +180,7 @@ bool mtsi_roster_rest_locked(struct mtsi_worker *worker)
 		}
 	}
 	crew->waking--;
+	worker->now = mtsi_clock_now();
 	return true;
 }
 

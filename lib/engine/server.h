@@ -9,6 +9,7 @@
 
 #include "engine/clients.h"
 #include "engine/crew.h"
+#include "engine/deadline.h"
 #include "engine/door.h"
 #include "engine/life.h"
 #include "engine/linger.h"
@@ -32,6 +33,7 @@ struct mts_server {
 	struct mtsi_crew crew;
 	struct mtsi_watch watch;
 	struct mtsi_door door;
+	struct mtsi_deadlines deadlines;
 	struct mtsi_linger linger;
 	struct mtsi_life life;
 	struct mtsi_stats stats;

@@ -21,6 +21,7 @@
 #include "engine/turn.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -93,14 +94,38 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 	if (result < 0) {
 		worker->failed = result;
 	} else {
+		mtsi_deadline_met(worker->client);
 		mtsi_count(&worker->stats, MTS_STAT_REQUESTS, 1);
 	}
 	return result;
 }
 
+bool mtsi_turn_overrun(struct mtsi_worker *worker)
+{
+	worker->overrun = worker->overrun || mtsi_deadline_overrun(worker->client);
+	return worker->overrun;
+}
+
+/* A blocking call of a callback is over; the handler goes on. */
+static void go_on(struct mtsi_worker *worker, bool overrun)
+{
+	mtsi_deadline_handler_since(worker->client, overrun ? 0 : worker->handler_since);
+}
+
 int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
 {
-	return next_request(worker, request, size, true);
+	const bool overrun = mtsi_turn_overrun(worker);
+	const int result = next_request(worker, request, size, true);
+	go_on(worker, overrun);
+	return result;
+}
+
+ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_turn_overrun(worker);
+	const ssize_t count = mtsi_input_read(worker, buffer, size);
+	go_on(worker, overrun);
+	return count;
 }
 
 static void attach(struct mtsi_worker *worker, struct mts_client *client)
@@ -145,7 +170,13 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	worker->stood_aside = false;
 	worker->handled++;
 	mtsi_count(&worker->stats, MTS_STAT_BUSY, 1);
+	worker->overrun = false;
+	worker->handler_since = mtsi_deadline_handler(worker->client);
 	const int verdict = options->handler(worker->client, request, size, options->user);
+	if (worker->handler_since != 0) {
+		worker->handler_since = 0;
+		mtsi_deadline_met(worker->client);
+	}
 	mtsi_count(&worker->stats, MTS_STAT_BUSY, (uint64_t)-1);
 	/* What has waited in a call of the library has been relieved at once, and needs no care. */
 	if (sampled && !worker->stood_aside) {
@@ -154,11 +185,11 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	return verdict;
 }
 
-/* The connection is gone: by the server's doing, or the peer's. */
-static int loser(const struct mts_client *client)
+/* Why it ends: this, unless the server has ended it. */
+static int unless_cut(const struct mts_client *client, int reason)
 {
 	const int cause = atomic_load(&client->cause);
-	return cause != MTSI_NO_CAUSE ? cause : MTS_CLOSED_BY_PEER;
+	return cause != MTSI_NO_CAUSE ? cause : reason;
 }
 
 static int end_of_input(struct mtsi_worker *worker, int result)
@@ -169,7 +200,8 @@ static int end_of_input(struct mtsi_worker *worker, int result)
 	case 0:
 		return MTS_CLOSED_BY_PEER;
 	case -EPIPE:
-		return loser(client);
+	case -ETIMEDOUT:
+		return unless_cut(client, MTS_CLOSED_BY_PEER);
 	case -ECANCELED:
 		return MTS_CLOSED_STOP;
 	case -EMSGSIZE:
@@ -192,6 +224,9 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 	mtsi_output_forget(worker);
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->server));
 	const struct mts_client *client = worker->client;
+	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
+		return unless_cut(client, MTS_CLOSED_ERROR); /* it was told so by a call */
+	}
 	mtsi_log_client(worker->server, MTSI_LOG_HANDLER, client->id, &client->peer,
 		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
 	return MTS_CLOSED_ERROR;
@@ -230,7 +265,7 @@ static int serve(struct mtsi_worker *worker)
 		}
 		const int verdict = handle(worker, request, size);
 		if (verdict == MTS_CLOSE) {
-			return MTS_CLOSED_BY_HANDLER;
+			return unless_cut(worker->client, MTS_CLOSED_BY_HANDLER);
 		}
 		if (verdict != MTS_KEEP) {
 			return handler_failed(worker, verdict);
@@ -316,6 +351,7 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 		return false;
 	}
 	client->ending = (signed char)reason;
+	mtsi_deadline_met(client);
 	while (mtsi_output_hold(client)) {
 		client->worker = NULL;
 		mtsi_input_end(worker);
@@ -350,7 +386,8 @@ static void end(struct mtsi_worker *worker, struct mts_client *client, int reaso
 	}
 	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
-		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR : loser(client);
+		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR
+										   : unless_cut(client, MTS_CLOSED_BY_PEER);
 	}
 	finish(worker, client, reason, given_up);
 }
@@ -417,9 +454,33 @@ static int go(struct mtsi_worker *worker, struct mts_client *client)
 	return client->opened ? serve(worker) : begin(worker);
 }
 
+/*
+ * What the client is waited for once the turn is over. -1, or the reason when that has lasted too
+ * long: what has arrived in time has been read by now.
+ */
+static int wait_begins(struct mtsi_worker *worker, struct mts_client *client, bool later)
+{
+	const bool partial = worker->input.start < worker->input.end;
+	enum mtsi_wait kind = partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+	if (client->held || (later && worker->handled > 0)) {
+		kind = MTSI_WAIT_NOTHING;
+	}
+	worker->now = mtsi_clock_now();
+	if (mtsi_deadline_wait(client, kind, worker->now)) {
+		return -1;
+	}
+	mtsi_count(&worker->stats, MTS_STAT_TIMEOUTS, 1);
+	if (kind == MTSI_WAIT_REQUEST) {
+		mtsi_log_client(worker->server, MTSI_LOG_TIMEOUT, client->id, &client->peer,
+			"its request has not come whole within %" PRIu64 " ms",
+			mtsi_timeout(&worker->server->options, MTS_TIMEOUT_REQUEST) / MTSI_MILLISECOND);
+	}
+	return mtsi_deadline_reason(kind);
+}
+
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 {
-	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	atomic_store_explicit(&worker->since, worker->now, memory_order_relaxed);
 	worker->received = 0;
 	worker->handled = 0;
 	for (;;) {
@@ -433,6 +494,11 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 			client->held = worker->queued && mtsi_output_hold(client);
 		}
 		const bool later = result == HAD_ENOUGH && !client->held;
+		const int overdue = wait_begins(worker, client, later);
+		if (overdue >= 0) {
+			end(worker, client, overdue);
+			return false;
+		}
 		const int parked = later ? keep(worker, client) : park(worker, client);
 		if (parked == -ENOMEM) {
 			cannot_keep(worker, client);

@@ -89,6 +89,7 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_lock_release(&crew->lock);
 	mtsi_poller_poll(server, deadline, &found);
 	const uint64_t now = mtsi_clock_now();
+	worker->now = now;
 	mtsi_lock_take(&crew->lock);
 	crew->polling = false;
 	if (found.count > 0) {
@@ -124,6 +125,7 @@ static void arrive(struct mtsi_worker *worker)
 	struct mtsi_crew *crew = &server->crew;
 	const bool hook = mtsi_on_demand(server) && server->options.on_thread_start != NULL;
 	const uint64_t now = mtsi_clock_now();
+	worker->now = now;
 	atomic_store_explicit(&worker->since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
 	mtsi_roster_enlist_locked(worker);

@@ -58,6 +58,7 @@ struct mtsi_worker {
 	struct mtsi_seat *seat; /* where it rests */
 	struct mtsi_observed observed; /* constant */
 
+	uint64_t now; /* the time, as it was when the last turn, poll or rest ended */
 	_Atomic uint64_t since; /* when its client's last bytes or its turn came; others read it */
 	struct mtsi_stats stats;
 
@@ -70,6 +71,8 @@ struct mtsi_worker {
 	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
 	unsigned luck; /* see eager() in turn.c */
 	unsigned opens;
+	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
+	bool overrun; /* that deadline has passed */
 	bool stood_aside; /* it has waited in a call of the library since this was cleared */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool last_turn; /* the server is stopping: only what had arrived by then is read */

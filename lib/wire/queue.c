@@ -22,6 +22,9 @@
 
 enum { SMALLEST = 1024 };
 
+/* What may wait at most; half as much again fits into the struct as well. */
+static const size_t most = (size_t)2 * 1024 * 1024 * 1024;
+
 const char *mtsi_queue_bytes(const struct mtsi_queue *queue)
 {
 	return queue->data == NULL ? NULL : queue->data + queue->start;
@@ -33,7 +36,7 @@ static void slide(struct mtsi_queue *queue)
 
 	memmove(queue->data, queue->data + queue->start, waiting);
 	queue->start = 0;
-	queue->end = waiting;
+	queue->end = (uint32_t)waiting;
 }
 
 /*
@@ -43,8 +46,11 @@ static void slide(struct mtsi_queue *queue)
 static int grow(struct mtsi_queue *queue, size_t needed)
 {
 	size_t waiting = mtsi_queue_size(queue);
-	size_t capacity = queue->capacity + queue->capacity / 2;
+	size_t capacity = (size_t)queue->capacity + queue->capacity / 2;
 
+	if (capacity > most) {
+		capacity = most;
+	}
 	if (capacity < needed) {
 		capacity = needed;
 	}
@@ -61,7 +67,8 @@ static int grow(struct mtsi_queue *queue, size_t needed)
 		memcpy(data, queue->data + queue->start, waiting);
 	}
 	free(queue->data);
-	*queue = (struct mtsi_queue){.data = data, .end = waiting, .capacity = capacity};
+	*queue = (struct mtsi_queue){
+		.data = data, .end = (uint32_t)waiting, .capacity = (uint32_t)capacity};
 	return 0;
 }
 
@@ -70,8 +77,8 @@ static int make_room(struct mtsi_queue *queue, size_t size)
 {
 	size_t waiting = mtsi_queue_size(queue);
 
-	/* No object is larger than PTRDIFF_MAX, so after this no sum below can overflow. */
-	if (size > (size_t)PTRDIFF_MAX - waiting) {
+	/* After this no sum below can overflow. */
+	if (size > most - waiting) {
 		return -ENOMEM;
 	}
 	if (size <= queue->capacity - queue->end) {
@@ -96,7 +103,7 @@ int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
 		return error;
 	}
 	memcpy(queue->data + queue->end, data, size);
-	queue->end += size;
+	queue->end += (uint32_t)size;
 	return 0;
 }
 
@@ -105,7 +112,7 @@ void mtsi_queue_consume(struct mtsi_queue *queue, size_t count)
 	if (count >= mtsi_queue_size(queue)) {
 		mtsi_queue_clear(queue);
 	} else {
-		queue->start += count;
+		queue->start += (uint32_t)count;
 	}
 }
 

@@ -8,12 +8,13 @@
 #define MTSI_WIRE_QUEUE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct mtsi_queue {
-	size_t start; /* the first byte that waits */
-	size_t end; /* one past the last */
+	uint32_t start; /* the first byte that waits */
+	uint32_t end; /* one past the last */
 	char *data; /* NULL exactly when the queue is empty */
-	size_t capacity; /* what data points to */
+	uint32_t capacity; /* what data points to */
 };
 
 /* How many bytes wait. */
@@ -27,7 +28,7 @@ const char *mtsi_queue_bytes(const struct mtsi_queue *queue);
 
 /*
  * Appends a copy of data[0, size), which must not lie in the queue itself.  Amortised O(size).
- * Returns 0, or -ENOMEM with the queue unchanged.
+ * Returns 0, or -ENOMEM with the queue unchanged: also when more than 2 GiB would wait.
  */
 int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size);
 

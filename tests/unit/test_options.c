@@ -34,7 +34,12 @@ START_TEST(defaults)
 	ck_assert_int_eq(options.backlog, SOMAXCONN);
 	ck_assert_uint_eq(options.defer_accept, 0);
 	ck_assert_uint_eq(atomic_load(&options.max_output), 256 * 1024);
-	ck_assert_uint_eq(atomic_load(&options.stop_timeout), 5000);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_IDLE), 60 * MTSI_SECOND);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_REQUEST), 30 * MTSI_SECOND);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_WRITE), 30 * MTSI_SECOND);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_HANDLER), MTSI_NEVER);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_LINGER), 2 * MTSI_SECOND);
+	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_STOP), 5 * MTSI_SECOND);
 	mtsi_options_free(&options);
 }
 END_TEST
