@@ -62,7 +62,7 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @param text the string
  * @retval 0 written
  * @retval -EINVAL @p client or @p text is NULL
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
  * @par Threads
  * This client's callbacks.
@@ -77,7 +77,7 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @param format the format, with its arguments
  * @retval 0 written
  * @retval -EINVAL @p client or @p format is NULL, or the format is wrong
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; when the text could be made but not kept, the client is cut off
  * @retval -EOVERFLOW the text would be longer than INT_MAX; nothing was written
  * @par Threads
@@ -93,7 +93,7 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
  * @param client the client
  * @retval 0 sent, or on its way
  * @retval -EINVAL @p client is NULL
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
  * @par Threads
  * This client's callbacks.

@@ -49,6 +49,8 @@ crew fair holds -DLIMIT=1 -DBLOCKING=1
 linger safety holds -DLOOKS=0 -DEVICTIONS=0 -DEXPIRIES=0 -DNEEDLESS
 crew fair holds -DLIMIT=1 -DPOLLED
 crew fair holds -DLIMIT=1 -DPOLLED -DNEEDLESS
+deadline safety holds
+deadline safety holds -DCHANGES=0
 output cycles holds
 output safety holds
 output safety holds -DCUTS=0
@@ -97,6 +99,12 @@ claim safety found -DMUTANT_RELEASE_BLINDLY
 claim safety found -DMUTANT_SHORT_READ_IS_ENOUGH
 claim safety found -DMUTANT_THOROUGH_FORGOTTEN
 claim safety found -DMUTANT_THOROUGH_LATE
+deadline safety found -DMUTANT_ARMED_LEFT -DCHANGES=0
+deadline safety found -DMUTANT_ARMED_READ_FIRST -DCHANGES=0
+deadline safety found -DMUTANT_ARMS_QUIETLY -DCHANGES=0
+deadline safety found -DMUTANT_CHANGES_QUIETLY
+deadline safety found -DMUTANT_EXPIRES_BLINDLY -DCHANGES=0
+deadline safety found -DMUTANT_WORD_READ_FIRST -DCHANGES=0
 linger safety found -DMUTANT_CLOSES_WITHOUT_CLAIM
 linger safety found -DMUTANT_FINISH_STOPS_AT_MARKED
 linger safety found -DMUTANT_HANDED_OVER_UNOWNED

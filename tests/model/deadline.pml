@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deadlines: the word that says what a client is waited for, `armed`, the heap, and the keeper.
+ *
+ * One client, whose owner parks it or blocks in the wait, again and again, as input comes; the keeper;
+ * somebody who shortens a timeout; and a clock that runs at any speed until every wait is overdue. So a
+ * deadline that is missed is a run that ends with the client still waiting, which spin
+ * reports as an end that is none. The heap of one client is its key.
+ */
+
+#ifndef INPUTS
+#define INPUTS 1
+#endif
+#ifndef CHANGES
+#define CHANGES 1
+#endif
+#define NEVER 255
+
+#define NOTHING 0
+#define IDLE 1
+#define REQUEST 2
+
+byte now;
+byte latest; /* when the latest wait has begun */
+byte last[3]; /* how long a wait of each kind may last */
+
+/* The word; each touch of it is one step. */
+byte kind = NOTHING;
+byte since;
+bool blocked;
+bool expired;
+
+byte armed = NOTHING;
+byte key = NEVER;     /* of the client in the heap */
+byte planned = NEVER; /* when the keeper wakes by itself */
+bool locked;          /* the deadlines' lock */
+bool wake;            /* the keeper has been woken */
+bool changed;         /* a timeout has */
+
+bool owned = true;
+bool again;
+bool ready;           /* claimed, and in the ready line */
+bool input;           /* has arrived, and is unread */
+bool shut;            /* the receiving side */
+
+/* Claims it, or leaves AGAIN: claim.pml looks closer. */
+inline claim()
+{
+	atomic {
+		if
+		:: !owned -> owned = true; ready = true
+		:: else -> again = true
+		fi
+	}
+}
+
+inline lock()
+{
+	atomic { !locked -> locked = true }
+}
+
+/* Unless it is known to be there early enough. */
+inline arm()
+{
+	if
+	:: !known ->
+		atomic {
+			!locked;
+			if :: s + last[k] < key -> key = s + last[k] :: else fi;
+			armed = k;
+			sooner = s + last[k] < planned;
+			if :: sooner -> planned = s + last[k] :: else fi
+		}
+#ifndef MUTANT_ARMS_QUIETLY
+		atomic { if :: sooner -> wake = true :: else fi; sooner = false }
+#endif
+	:: else
+	fi;
+	known = false
+}
+
+proctype worker()
+{
+	byte k;
+	byte s;
+	bool known;
+	bool sooner;
+
+turn:
+	again = false;
+	/* Receives; mtsi_deadline_met: the word is nobody's then. */
+	atomic {
+		if
+		:: input -> input = false; kind = NOTHING
+		:: else
+		fi
+	}
+	/* What it is waited for now: the same as before, unless something has come. */
+	atomic {
+		if
+		:: kind == NOTHING -> s = now; latest = now; if :: k = IDLE :: k = REQUEST fi
+		:: else -> k = kind; s = since
+		fi
+	}
+	/* mtsi_deadline_wait: too late already? */
+	if
+	:: s + last[k] <= now -> goto ended
+	:: else
+	fi;
+	if
+	:: goto park
+	:: goto block
+	fi;
+
+park:
+#ifdef MUTANT_ARMED_READ_FIRST
+	known = (armed == k);
+#endif
+	atomic { kind = k; since = s; blocked = false; expired = false }
+#ifndef MUTANT_ARMED_READ_FIRST
+	known = (armed == k);
+#endif
+	arm();
+
+	atomic {
+		if
+		:: !again -> owned = false
+		:: else -> goto turn
+		fi
+	}
+	atomic { ready -> ready = false }
+	goto turn;
+
+block:
+	atomic { kind = k; since = s; blocked = true; expired = false }
+	known = (armed == k);
+	arm();
+	(input || shut);
+	/* mtsi_deadline_unblock */
+	atomic {
+		blocked = false;
+		if
+		:: expired -> goto ended
+		:: else -> assert(!shut)
+		fi
+	}
+	goto turn;
+
+ended:
+	assert(now >= s + last[k]);
+	kind = NOTHING
+}
+
+/* reckon_locked: `due` is what it comes to. */
+inline reckon(at)
+{
+	key = NEVER;
+#ifdef MUTANT_WORD_READ_FIRST
+	atomic { k = kind; s = since; x = expired }
+#endif
+#ifndef MUTANT_ARMED_LEFT
+	armed = NOTHING;
+#endif
+#ifndef MUTANT_WORD_READ_FIRST
+	atomic { k = kind; s = since; x = expired }
+#endif
+	due = (k == NOTHING || x -> NEVER : s + last[k]);
+	if
+	:: due > at && due != NEVER -> key = due; armed = k
+	:: else
+	fi
+}
+
+proctype keeper()
+{
+	byte k;
+	byte s;
+	byte due;
+	byte alarm = NEVER; /* when this sleep ends */
+	byte looked; /* the time, as this round has read it */
+	bool x;
+	bool b;
+
+end_asleep:
+	do
+	:: wake || alarm <= now ->
+		wake = false;
+		looked = now;
+		if
+		:: changed ->
+			changed = false;
+			lock();
+			reckon(0);
+			locked = false
+		:: else
+		fi;
+		do
+		:: lock();
+			if
+			:: key <= looked ->
+				reckon(looked);
+				if
+				:: due <= looked -> /* seems to be overdue */
+					locked = false;
+					claim();
+					/* expire_wait_locked, under the client's lock */
+					atomic { k = kind; s = since; b = blocked; x = expired }
+					if
+					:: b && !x && s + last[k] <= looked ->
+						atomic {
+							if
+#ifdef MUTANT_EXPIRES_BLINDLY
+							:: true ->
+#else
+							:: kind == k && since == s && blocked && !expired ->
+#endif
+								assert(blocked && now >= since + last[kind]);
+								expired = true;
+								b = true
+							:: else -> b = false
+							fi
+						}
+						if :: b -> shut = true :: else fi
+					:: else
+					fi
+				:: else -> locked = false
+				fi
+			:: else ->
+				atomic {
+					planned = key;
+					alarm = key;
+					locked = false;
+					k = 0; s = 0; due = 0; looked = 0; x = false; b = false;
+					break
+				}
+			fi
+		od
+	od
+}
+
+proctype peer()
+{
+	byte sent;
+	do
+	:: sent < INPUTS && !input -> input = true; claim(); sent++
+	:: break
+	od
+}
+
+proctype setter()
+{
+	last[IDLE] = 1;
+	changed = true;
+#ifndef MUTANT_CHANGES_QUIETLY
+	wake = true
+#endif
+}
+
+proctype clock()
+{
+end_late:
+	do
+	:: now < latest + 2 -> now++
+	od
+}
+
+init
+{
+	atomic {
+		/* What is to be changed is longer than anything here lasts. */
+		last[IDLE] = (CHANGES -> 100 : 2);
+		last[REQUEST] = 1;
+		run worker();
+		run keeper();
+		run peer();
+#if CHANGES > 0
+		run setter();
+#endif
+		run clock()
+	}
+}
