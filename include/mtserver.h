@@ -12,6 +12,7 @@
 #include <mtserver/handler.h>
 #include <mtserver/hooks.h>
 #include <mtserver/limits.h>
+#include <mtserver/reach.h>
 #include <mtserver/server.h>
 #include <mtserver/stats.h>
 #include <mtserver/threads.h>

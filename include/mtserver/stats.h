@@ -35,7 +35,9 @@ enum mts_stat {
 	MTS_STAT_CUT_OFF = 12, /**< clients cut off at the stop deadline */
 	MTS_STAT_TIMEOUTS = 13, /**< deadlines that ended a client or its lingering */
 	MTS_STAT_LINGERING = 14, /**< sockets, now, whose close waits for the peer to finish */
-	MTS_STAT_THREAD_WAITS = 15 /**< times a client had to wait because no thread could be had */
+	MTS_STAT_THREAD_WAITS = 15, /**< times a client had to wait because no thread could be had */
+	MTS_STAT_UNSENT =
+		16 /**< messages by client id that a client could not take (-ENOBUFS, -ENOMEM) */
 };
 
 /**

@@ -181,6 +181,8 @@ int mts_client_gone(mts_client *client)
 		break;
 	case MTS_CLOSED_STOP:
 		return MTS_GONE_STOP;
+	case MTS_CLOSED_KICKED:
+		return MTS_GONE_KICKED;
 	default:
 		return MTS_GONE_DEADLINE;
 	}

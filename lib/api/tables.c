@@ -55,6 +55,7 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_TIMEOUTS] = "timeouts",
 		[MTS_STAT_LINGERING] = "lingering",
 		[MTS_STAT_THREAD_WAITS] = "thread_waits",
+		[MTS_STAT_UNSENT] = "unsent",
 	};
 	return which < 0 || which >= MTSI_STATS ? NULL : names[which];
 }

@@ -54,11 +54,11 @@ struct mts_client {
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
-	bool opened; /* owner: the open hook has agreed */
+	_Atomic bool opened; /* the open hook has agreed; by the owner, read anywhere */
 	bool held; /* owner: it waits until less of its output waits */
 	bool registered; /* owner: epoll watches it for input */
 	unsigned char stage; /* lock */
-	signed char ending; /* owner: why it ends, once only its output is waited for; else -1 */
+	signed char ending; /* the owner writes under the lock: why it ends, once it does; else -1 */
 
 	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
 	union { /* owner */
@@ -73,6 +73,7 @@ struct mts_client {
 	uint32_t saved_capacity; /* without the byte behind it for a NUL */
 	uint32_t saved_scanned; /* what framing has searched already */
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
+	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
 	size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 	struct mtsi_peer peer; /* owner */
 	_Atomic uint64_t

@@ -136,6 +136,7 @@ struct mts_client *mtsi_clients_open(
 	client->held = false;
 	client->registered = false;
 	client->ending = -1;
+	client->writing = false;
 	client->resume_at = MTSI_NO_WISH;
 	client->data = NULL;
 	client->worker = NULL;
@@ -187,16 +188,26 @@ struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
 	return NULL;
 }
 
+struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot)
+{
+	while (*slot < atomic_load(&server->clients.slots)) {
+		struct mts_client *client = slot_at(&server->clients, (*slot)++);
+		mtsi_lock_take(&client->lock);
+		if (client->fd >= 0) {
+			return client;
+		}
+		mtsi_lock_release(&client->lock);
+	}
+	return NULL;
+}
+
 void mtsi_clients_each(struct mts_server *server,
 	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed)
 {
-	const size_t slots = atomic_load(&server->clients.slots);
-	for (size_t slot = 0; slot < slots; slot++) {
-		struct mts_client *client = slot_at(&server->clients, slot);
-		mtsi_lock_take(&client->lock);
-		if (client->fd >= 0) {
-			visit(client, claimed);
-		}
+	struct mts_client *client;
+	size_t slot = 0;
+	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
+		visit(client, claimed);
 		mtsi_lock_release(&client->lock);
 	}
 }

@@ -56,6 +56,12 @@ struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id);
 struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
 
 /*
+ * The next client that has a socket, locked; NULL at the end. `*slot` is 0 at first. One that is
+ * there from the first call to the last is met once; one that comes meanwhile, perhaps. Any thread.
+ */
+struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot);
+
+/*
  * Calls `visit` with each client that has a socket, locked, and with `claimed`, where it may put
  * those that it has claimed. Any thread; `visit` takes no lock.
  */

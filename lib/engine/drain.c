@@ -99,6 +99,7 @@ static void cut_off(struct mts_server *server)
 		mtsi_door_leave(server);
 	}
 	visit_all(server, cut);
+	mtsi_post_offer(server); /* those that had been claimed before; no more will come */
 	mtsi_count_shared(&server->stats, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 

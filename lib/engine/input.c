@@ -310,6 +310,9 @@ static ssize_t receive(
 			count = receive_waiting(worker, buffer, size, kind);
 		}
 	}
+	if (count == 0 && atomic_load(&client->lost)) {
+		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
+	}
 	if ((count == 0 || count == -EAGAIN) && mtsi_stopping(worker->server)) {
 		count = receive_last(worker, buffer, size);
 	}

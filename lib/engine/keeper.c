@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept,
- * threads that could not be made, the stop, and the watch over workers that serve. It never runs a
+ * threads that could not be made, clients that other threads want served, the stop, and the watch
+ * over workers that serve. It never runs a
  * handler and never waits for a client, so nothing that a program or a peer does holds it up; only
  * the log hook runs here.
  *
@@ -42,6 +43,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Does what is due; when the next thing is. */
 static uint64_t reckon(struct mts_server *server, uint64_t now)
 {
+	mtsi_post_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_deadlines_expire(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));

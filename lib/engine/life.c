@@ -72,6 +72,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_door_init(&server->door);
 	mtsi_deadlines_init(&server->deadlines);
 	mtsi_linger_init(&server->linger);
+	mtsi_post_init(&server->post);
 	mtsi_log_init(&server->log);
 	init_life(&server->life);
 	server->poll = -1;
@@ -112,6 +113,7 @@ static void free_server(struct mts_server *server)
 	mtsi_door_free(&server->door);
 	mtsi_deadlines_free(&server->deadlines);
 	mtsi_linger_free(&server->linger);
+	mtsi_post_free(&server->post);
 	mtsi_log_free(&server->log);
 	mtsi_signal_destroy(&server->life.changed);
 	mtsi_lock_destroy(&server->life.lock);

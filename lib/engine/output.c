@@ -16,6 +16,18 @@
  *
  * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
  * and both are done under the lock.
+ *
+ * Messages from elsewhere (post.c) come under the same lock, from threads that must not wait. One
+ * enters the queue whole before its first byte is sent, so it can be refused for want of memory or
+ * room only as a whole, and from then on it is like any queued output: nothing gets into the middle
+ * of it. Nor does it get into the middle of what a handler writes. What has gathered, and what one
+ * call writes, are sent and queued in one critical section; only a writer that waits for room gives
+ * the lock away with a part of its bytes sent and the others still in its own memory. While it waits
+ * it says so (`writing`), and messages are refused: more than the limit waits, after all. That also
+ * keeps senders from filling up again and again the room that it waits for.
+ *
+ * A client that ends takes no messages (`ending`): it would have to wait for them, and senders could
+ * keep it for ever. They are refused from before its last output is sent to the end.
  */
 #include "engine/output.h"
 
@@ -155,11 +167,16 @@ static int why_lost(const struct mts_client *client)
 static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 {
 	struct mts_client *client = worker->client;
+	bool waits = false;
 	for (bool waited = false;; waited = true) {
 		size_t sent = 0;
 		mtsi_lock_take(&client->lock);
 		const int result = push_locked(client, pieces, limit, &sent);
 		worker->queued = mtsi_queue_size(&client->output) > 0;
+		if (waits != (result == -EAGAIN)) {
+			waits = !waits;
+			client->writing = waits;
+		}
 		mtsi_lock_release(&client->lock);
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
 		if (result != -EAGAIN) {
@@ -277,4 +294,62 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		client->resume_at = MTSI_NO_WISH;
 	}
 	return wished;
+}
+
+static bool takes_messages_locked(const struct mts_client *client)
+{
+	return client->stage == MTSI_CLIENT_SERVED && atomic_load(&client->opened) && client->ending < 0
+		&& !atomic_load(&client->lost);
+}
+
+/* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
+static bool too_much_locked(const struct mts_client *client, size_t size)
+{
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t limit = limit_of(client);
+	return queued > 0 && (queued > limit || size > limit - queued);
+}
+
+/*
+ * Into the queue: 0 or -ENOMEM. First it is in epoll: changing what that watches for needs no
+ * memory, so once a part is sent the rest can be left to it.
+ */
+static int enqueue_locked(struct mts_client *client, const void *data, size_t size)
+{
+	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
+		return -ENOMEM;
+	}
+	return mtsi_queue_append(&client->output, data, size);
+}
+
+int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn)
+{
+	*turn = false;
+	if (!takes_messages_locked(client)) {
+		return -ENOENT;
+	}
+	if (client->writing) {
+		return -ENOBUFS;
+	}
+	if (too_much_locked(client, size)) {
+		/* Who polls may be late, and the socket take more by now. */
+		*turn = mtsi_output_continue_locked(client);
+		if (atomic_load(&client->lost)) {
+			return -ENOENT;
+		}
+		if (too_much_locked(client, size)) {
+			return -ENOBUFS;
+		}
+	}
+	const bool first = mtsi_queue_size(&client->output) == 0;
+	if (enqueue_locked(client, data, size) != 0) {
+		return -ENOMEM;
+	}
+	if (first) {
+		*turn = mtsi_output_continue_locked(client) || *turn;
+		if (mtsi_queue_size(&client->output) > 0) {
+			(void)mtsi_client_want_room_locked(client, true);
+		}
+	}
+	return atomic_load(&client->lost) ? -ENOENT : 0;
 }

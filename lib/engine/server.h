@@ -16,6 +16,7 @@
 #include "engine/listener.h"
 #include "engine/log.h"
 #include "engine/options.h"
+#include "engine/post.h"
 #include "engine/stats.h"
 #include "engine/watch.h"
 
@@ -35,6 +36,7 @@ struct mts_server {
 	struct mtsi_door door;
 	struct mtsi_deadlines deadlines;
 	struct mtsi_linger linger;
+	struct mtsi_post post;
 	struct mtsi_life life;
 	struct mtsi_stats stats;
 	struct mtsi_log log;

@@ -273,13 +273,17 @@ static int serve(struct mtsi_worker *worker)
 	}
 }
 
-/* From here on the program can write and read nothing more; the kernel has all that was written. */
-static void seal(struct mts_client *client)
+/*
+ * From here on the program can write and read nothing more; the kernel has all that was written.
+ * False when somebody has cut the client off meanwhile.
+ */
+static bool seal(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
 	(void)mtsi_client_watch_locked(client, 0);
-	atomic_store(&client->lost, true);
+	const bool lost = atomic_exchange(&client->lost, true);
 	mtsi_lock_release(&client->lock);
+	return !lost;
 }
 
 static void run_close_hook(struct mtsi_worker *worker, int reason)
@@ -299,10 +303,11 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	if (given_up) {
 		lose(client);
 	} else {
-		seal(client);
+		given_up = !seal(client);
 	}
 	worker->failed = -EPIPE;
-	run_close_hook(worker, reason);
+	/* From here on nobody can cut it off; whoever has until now has said why. */
+	run_close_hook(worker, unless_cut(client, reason));
 	client->worker = NULL;
 	mtsi_input_end(worker);
 	mtsi_linger_or_close(client, given_up, worker->corked);
@@ -345,12 +350,11 @@ static int keep(struct mtsi_worker *worker, struct mts_client *client)
 }
 
 /* The client ends: waits for its output, with no thread if it can; true when it is parked. */
-static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client, int reason)
+static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client)
 {
 	if (!mtsi_on_demand(worker->server) || mtsi_output_flush(worker, false) != 0) {
 		return false;
 	}
-	client->ending = (signed char)reason;
 	mtsi_deadline_met(client);
 	while (mtsi_output_hold(client)) {
 		client->worker = NULL;
@@ -377,11 +381,14 @@ static size_t corkable(const struct mtsi_worker *worker, int reason)
 	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
 }
 
-/* It ends, for this reason. */
+/* It ends, for this reason. From here on nobody else sends it anything. */
 static void end(struct mtsi_worker *worker, struct mts_client *client, int reason)
 {
+	mtsi_lock_take(&client->lock);
+	client->ending = (signed char)reason;
+	mtsi_lock_release(&client->lock);
 	worker->corked = corkable(worker, reason);
-	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client, reason)) {
+	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
 		return;
 	}
 	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;

@@ -1,0 +1,100 @@
+/**
+ * @file mtserver/reach.h
+ * SPDX-License-Identifier: MIT
+ *
+ * @defgroup reach Reaching clients
+ * A client itself may be used in its own callbacks only. Its number, mts_client_id(), may go
+ * anywhere, and with that any thread can send to the client or end it, at any time: an id is never
+ * used again, so one that is too late finds nobody. The example `chat.c` shows how.
+ *
+ * None of these calls blocks, and none of them runs a callback of the program, so they may be made
+ * with locks of the program's own held. All may be called in callbacks too, of this server and of
+ * others, also about the client whose callback it is. Not in signal handlers. The server must not be
+ * destroyed meanwhile; before it has started and after it has stopped it has no clients.
+ * @{
+ */
+#ifndef MTSERVER_REACH_H
+#define MTSERVER_REACH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mtserver/export.h>
+#include <mtserver/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Sends a message to a client: all of it, or nothing.
+ *
+ * The caller sends it itself, as far as the socket takes it; the rest is kept and follows by itself.
+ * What waits for a client is limited (mts_server_set_max_output()): a message that does not fit is
+ * refused, so that a peer that does not read costs neither memory nor time. Where nothing waits a
+ * message of any size is taken. One is refused also while the client's own handler waits in
+ * mts_client_write() for its peer to read, since more than the limit waits then.
+ *
+ * Messages that one thread sends to one client arrive in that order, each in one piece: nothing that
+ * others send, or that the client's handler writes in one call, gets in between. What the handler has
+ * written but not sent yet (mts_client_flush()) comes after it.
+ *
+ * A client can be sent to from the moment its open hook has returned 0 until it ends: when its
+ * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. That a message was
+ * taken does not mean that it arrives: the connection may be lost before.
+ *
+ * @param server the server
+ * @param id the client's number
+ * @param data the bytes; not kept
+ * @param size how many; with 0 the answer is only whether the client could be sent to
+ * @retval 0 sent, or on its way
+ * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
+ * @retval -ENOENT there is no such client: it is gone, it ends, or it is not open yet
+ * @retval -ENOBUFS too much waits for this client; nothing was sent (counted: #MTS_STAT_UNSENT)
+ * @retval -ENOMEM memory is short; nothing was sent, and the client stays (likewise)
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size);
+
+/**
+ * Sends a message to all clients, as mts_server_send() would to each. Clients that cannot take it
+ * are passed over, and counted in #MTS_STAT_UNSENT. One that opens or ends meanwhile may get it or
+ * not.
+ *
+ * @param server the server
+ * @param data the bytes; not kept
+ * @param size how many
+ * @return how many clients have been reached, at most INT_MAX, or
+ * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t size);
+
+/**
+ * Cuts a client off, at once. Output that waits for it is dropped, calls that wait in its callbacks
+ * fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and its close hook is called with
+ * #MTS_CLOSED_KICKED, when its present callback has returned. (One whose open hook then refuses it
+ * has no close hook.)
+ *
+ * @param server the server
+ * @param id the client's number
+ * @retval 0 done; when several kick the same client, this is the answer to one of them
+ * @retval -EINVAL @p server is NULL
+ * @retval -ENOENT there is no such client: it is gone, its connection is lost, or its close hook has
+ *         begun
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_kick(mts_server *server, uint64_t id);
+
+#ifdef __cplusplus
+}
+#endif
+
+/** @} */
+#endif

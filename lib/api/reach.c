@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Clients by their ids, from any thread: arguments checked, then one call down.
+ */
+#include <mtserver/reach.h>
+
+#include <errno.h>
+#include <limits.h>
+
+#include "engine/server.h"
+
+int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size)
+{
+	if (server == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	return mtsi_post_send(server, id, data, size);
+}
+
+int mts_server_broadcast(mts_server *server, const void *data, size_t size)
+{
+	if (server == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	const size_t reached = mtsi_post_broadcast(server, data, size);
+	return reached > INT_MAX ? INT_MAX : (int)reached;
+}
+
+int mts_server_kick(mts_server *server, uint64_t id)
+{
+	return server == NULL ? -EINVAL : mtsi_post_kick(server, id);
+}

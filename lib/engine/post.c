@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reaching clients by their ids, from threads that own none of them: send, broadcast, kick.
+ *
+ * An id leads to a slot, never to freed memory, and under the slot's lock it is either this very
+ * client, with its socket, or gone (clients.h). All that is done to the client is done under that
+ * one lock, none of it waits, and no two clients are locked at once: a broadcast goes from slot to
+ * slot, and whoever comes or goes meanwhile gets it or not. Messages of one thread to one client are
+ * in order because that thread sends them one after the other, and the client's queue is one.
+ *
+ * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
+ * or waited for less output than it now has. Then it is claimed, and left to the keeper, who offers
+ * it to the crew. The caller does not do that itself. It may be any thread, with locks of the program
+ * held: a worker that it made would inherit its CPUs and its priority, and if none could be made, the
+ * program's log hook would run inside of this call.
+ *
+ * Claiming and handing over are one critical section of the client's lock. So when a stop has cut all
+ * clients off, under that lock each, then whoever was claimed before is in the line, and nobody comes
+ * any more: who is lost is not claimed again. The keeper looks into the line after that for the last
+ * time, while the crew is still there (drain.c).
+ */
+#include "engine/post.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include <mtserver/hooks.h>
+
+#include "engine/claim.h"
+#include "engine/client.h"
+#include "engine/keeper.h"
+#include "engine/output.h"
+#include "engine/server.h"
+#include "os/must.h"
+#include "os/thread.h"
+
+void mtsi_post_init(struct mtsi_post *post)
+{
+	mtsi_lock_init(&post->lock);
+	post->claimed = (struct mtsi_line){NULL, NULL, 0};
+}
+
+void mtsi_post_free(struct mtsi_post *post)
+{
+	mtsi_must(post->claimed.count == 0);
+	mtsi_lock_destroy(&post->lock);
+}
+
+/* Leaves to the keeper who was claimed; whether it is to be woken. Under the lock of that client. */
+static bool hand_over_locked(struct mts_server *server, struct mtsi_line *claimed)
+{
+	const bool any = claimed->count > 0;
+	if (any) {
+		mtsi_lock_take(&server->post.lock);
+		mtsi_line_join(&server->post.claimed, claimed);
+		mtsi_lock_release(&server->post.lock);
+	}
+	return any;
+}
+
+void mtsi_post_offer(struct mts_server *server)
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	mtsi_lock_take(&server->post.lock);
+	mtsi_line_join(&claimed, &server->post.claimed);
+	mtsi_lock_release(&server->post.lock);
+	mtsi_crew_offer(server, &claimed);
+}
+
+/* One message to one client; sets *wake when the keeper is to be woken. */
+static int post_locked(struct mts_client *client, const void *data, size_t size, bool *wake)
+{
+	struct mts_server *server = client->server;
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	bool turn;
+	const int result = mtsi_output_post_locked(client, data, size, &turn);
+	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
+	if (turn && mtsi_claim(client)) {
+		mtsi_line_add(&claimed, client);
+		*wake = hand_over_locked(server, &claimed);
+	}
+	if (result == -ENOBUFS || result == -ENOMEM) {
+		mtsi_count_shared(&server->stats, MTS_STAT_UNSENT, 1);
+	}
+	return result;
+}
+
+int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, size_t size)
+{
+	const int before = mtsi_thread_shield();
+	int result = -ENOENT;
+	bool wake = false;
+	struct mts_client *client = mtsi_clients_lock(server, id);
+	if (client != NULL) {
+		result = post_locked(client, data, size, &wake);
+		mtsi_lock_release(&client->lock);
+	}
+	if (wake) {
+		mtsi_keeper_wake(server);
+	}
+	mtsi_thread_unshield(before);
+	return result;
+}
+
+size_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size)
+{
+	const int before = mtsi_thread_shield();
+	size_t reached = 0;
+	size_t slot = 0;
+	bool wake = false;
+	struct mts_client *client;
+	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
+		reached += post_locked(client, data, size, &wake) == 0 ? 1 : 0;
+		mtsi_lock_release(&client->lock);
+	}
+	if (wake) {
+		mtsi_keeper_wake(server);
+	}
+	mtsi_thread_unshield(before);
+	return reached;
+}
+
+int mtsi_post_kick(struct mts_server *server, uint64_t id)
+{
+	const int before = mtsi_thread_shield();
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	int result = -ENOENT;
+	bool wake = false;
+	struct mts_client *client = mtsi_clients_lock(server, id);
+	if (client != NULL) {
+		/* Not one that is lost already: it ends by itself, and for another reason. */
+		if (client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)) {
+			(void)mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, &claimed);
+			wake = hand_over_locked(server, &claimed);
+			result = 0;
+		}
+		mtsi_lock_release(&client->lock);
+	}
+	if (wake) {
+		mtsi_keeper_wake(server);
+	}
+	mtsi_thread_unshield(before);
+	return result;
+}
