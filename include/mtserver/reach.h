@@ -2,7 +2,7 @@
  * @file mtserver/reach.h
  * SPDX-License-Identifier: MIT
  *
- * @defgroup reach Reaching clients
+ * @defgroup reach Reach
  * A client itself may be used in its own callbacks only. Its number, mts_client_id(), may go
  * anywhere, and with that any thread can send to the client or end it, at any time: an id is never
  * used again, so one that is too late finds nobody. The example `chat.c` shows how.

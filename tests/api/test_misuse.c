@@ -28,16 +28,20 @@ static int keep(mts_client *client, const void *request, size_t size, void *user
 	return MTS_KEEP;
 }
 
-/* A call on a fresh `server` that gives `code`, and a sentence when that is a failure. */
-#define ANSWERS(code, call) \
+/* A call on a fresh `server` that gives `code`, and a sentence when `told`. */
+#define ANSWERS_WITH(code, call, told) \
 	do { \
 		mts_server *server = mts_server_create(keep, NULL); \
 		const int result = (call); \
 		ck_assert_msg(result == (code), "%s: %d instead of %d", #call, result, (code)); \
-		ck_assert_msg((result < 0) == (*mts_server_error(server) != '\0'), "%s: \"%s\"", #call, \
+		ck_assert_msg((told) == (*mts_server_error(server) != '\0'), "%s: \"%s\"", #call, \
 			mts_server_error(server)); \
 		ck_assert_int_eq(mts_server_destroy(server), 0); \
 	} while (0)
+
+/* That has a sentence when it is a failure; what any thread may call never leaves one. */
+#define ANSWERS(code, call) ANSWERS_WITH(code, call, result < 0)
+#define SAYS(code, call) ANSWERS_WITH(code, call, false)
 
 /* Without a server there is nowhere to leave a sentence. */
 #define REFUSES(call) ck_assert_msg((call) == -EINVAL, "%s: %d", #call, (int)(call))
@@ -293,6 +297,35 @@ static void timeout(void)
 	}
 }
 
+static void send_by_id(void)
+{
+	static const uint64_t nobody[] = {0, 1, UINT64_C(1) << 24, UINT64_MAX};
+	REFUSES(mts_server_send(NULL, 1, "x", 1));
+	REFUSES(mts_server_send(NULL, 1, NULL, 0));
+	SAYS(-EINVAL, mts_server_send(server, 1, NULL, 1));
+	SAYS(-EINVAL, mts_server_send(server, 1, NULL, SIZE_MAX));
+	for (size_t i = 0; i < sizeof(nobody) / sizeof(nobody[0]); i++) {
+		SAYS(-ENOENT, mts_server_send(server, nobody[i], "x", 1));
+		SAYS(-ENOENT, mts_server_send(server, nobody[i], NULL, 0));
+		SAYS(-ENOENT, mts_server_kick(server, nobody[i]));
+	}
+}
+
+static void broadcast(void)
+{
+	REFUSES(mts_server_broadcast(NULL, "x", 1));
+	REFUSES(mts_server_broadcast(NULL, NULL, 0));
+	SAYS(-EINVAL, mts_server_broadcast(server, NULL, 1));
+	SAYS(0, mts_server_broadcast(server, NULL, 0));
+	SAYS(0, mts_server_broadcast(server, "x", 1));
+}
+
+static void kick(void)
+{
+	REFUSES(mts_server_kick(NULL, 1));
+	SAYS(-ENOENT, mts_server_kick(server, 0));
+}
+
 static void stat(void)
 {
 	static const int none[] = {-1, 1000, INT_MAX, INT_MIN};
@@ -319,7 +352,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_THREAD_WAITS);
+	check_names(mts_stat_name, MTS_STAT_UNSENT);
 }
 
 static void closed_name(void)
@@ -367,6 +400,9 @@ static const struct misuse functions[] = {
 	{"mts_server_set_backlog", backlog},
 	{"mts_server_set_defer_accept", defer_accept},
 	{"mts_server_set_timeout", timeout},
+	{"mts_server_send", send_by_id},
+	{"mts_server_broadcast", broadcast},
+	{"mts_server_kick", kick},
 	{"mts_server_stat", stat},
 	{"mts_stat_name", stat_name},
 	{"mts_closed_name", closed_name},

@@ -226,6 +226,7 @@ static int talk_to_itself(mts_client *client, const void *request, size_t size, 
 	mts_client_puts(client, "written third\n");
 	mts_client_flush(client);
 	answers[1] = mts_server_broadcast(server, "sent fourth\n", 12);
+	gate_add(&leave);
 	return MTS_KEEP;
 }
 
@@ -237,6 +238,7 @@ START_TEST(to_itself)
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go\n");
 	peer_expect_text(peer, "sent second\nwritten first\nwritten third\nsent fourth\n");
+	gate_wait(&leave, 1);
 	ck_assert_int_eq(answers[0], 0);
 	ck_assert_int_eq(answers[1], 1);
 	close(peer);

@@ -95,14 +95,34 @@ check_dialogue()
 	end_server dialogue TERM
 }
 
+# Ada comes first, so she may kick; Bob says something, and is kicked; Eve just says goodbye.
+check_chat()
+{
+	start chat "Listening on" "unix:@mtserver-chat-$$" || return
+	"$talk" -t "$address" Ada ... ... "/kick Bob" "/kick Bob" /quit >"$work/ada" &
+	ada=$!
+	jobs_to_stop="$jobs_to_stop $ada"
+	wait_until "chat: Ada does not come in" grep -q "Ada is here" "$work/ada" || return
+	session "chat, who is kicked" "Your name?\n* Bob is here\n" -k -t "$address" Bob hello
+	wait "$ada" || fail "chat: Ada's talk did not come to its end"
+	printf '%s\n' "Your name?" "* Ada is here" "* Bob is here" "Bob: hello" "* Bob was kicked" \
+		"You cannot kick Bob." Goodbye. >"$work/wanted"
+	same "chat: Ada was told something else" "$work/wanted" "$work/ada"
+	session "chat, all said at once" "Your name?\n* Eve is here\nGoodbye.\n" -k "$address" Eve \
+		"nobody hears this" /quit
+	port_in_use chat "$address"
+	end_server chat TERM
+}
+
 check_hello
 check_echo
 check_upper
 check_dialogue
+check_chat
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in
-	hello.c | echo.c | upper.c | dialogue.c) ;;
+	hello.c | echo.c | upper.c | dialogue.c | chat.c) ;;
 	*) fail "${source##*/} is an example that tests/checks/examples.sh does not know" ;;
 	esac
 done

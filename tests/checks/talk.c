@@ -5,7 +5,8 @@
  *
  * Sends each LINE with a newline, then ends its sending side, and prints what comes until the peer
  * closes. -k keeps the sending side open. -t takes turns: it waits for a line of the peer's before
- * each line of its own. The whole talk has half a minute, so that a script never hangs.
+ * each line of its own; "..." is not sent, so that it waits for one more. The whole talk has half a
+ * minute, so that a script never hangs.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -136,6 +137,8 @@ int main(int argc, char **argv)
 		die("usage", "talk [-k] [-t] ADDRESS [LINE]...");
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += 30;
+	/* Who waits for this talk to come to a point sees its lines as they come. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	const char *address = argv[optind++];
 	bool unix_socket = strncmp(address, "unix:", 5) == 0;
@@ -143,7 +146,8 @@ int main(int argc, char **argv)
 	for (; optind < argc; optind++) {
 		if (in_turns)
 			print_what_comes(fd, true);
-		send_line(fd, argv[optind]);
+		if (!in_turns || strcmp(argv[optind], "...") != 0)
+			send_line(fd, argv[optind]);
 	}
 	if (!keep_open && shutdown(fd, SHUT_WR) != 0)
 		die("ending", strerror(errno));
