@@ -4,8 +4,9 @@
  * when the connection is lost, and when the stop cuts it off.
  *
  * One client, one worker that serves it (claim.pml is about two), who polls, a peer that reads or
- * resets, and the keeper, who may cut. What is done under the client's lock is one step. A reply is
- * one or two units, the limit is one, the socket takes one.
+ * resets, the keeper, who may cut, and another thread, which sends to it by its id. What is done under
+ * the client's lock is one step. A reply is one or two units, a message one, the limit is one, the
+ * socket takes one.
  *
  * At rest, the client has ended, once, and all its output has gone, or the connection is lost; unless
  * the peer does not read and nobody cuts: then it is parked, and its wish is known.
@@ -16,6 +17,9 @@
 #endif
 #ifndef CUTS
 #define CUTS 1 /* whether the stop may cut, at any time */
+#endif
+#ifndef MESSAGES
+#define MESSAGES 1 /* that the other thread sends */
 #endif
 #define LIMIT 1
 #define ROOM 1
@@ -34,6 +38,7 @@ bool held, ending, registered;
 byte queue;
 byte resume_at = NO_WISH;
 bool lost;
+bool ends_now; /* the code has one word for both: `ending` is what the owner reads of it */
 bool watch_in, watch_out; /* what epoll watches for */
 
 /* The kernel's. */
@@ -44,6 +49,7 @@ bool edge_in, edge_out, edge_gone;
 /* Only for the proofs. */
 byte ended, handled;
 bool open = true, cut, reads = true;
+bool handed; /* claimed by the sender, in the post line */
 
 #define GONE (reset || shut)
 
@@ -239,7 +245,11 @@ park:
 	:: else -> goto go
 	fi;
 
-ends: /* wait_for_output */
+ends:
+#ifndef MUTANT_ENDS_AND_TAKES_MORE
+	ends_now = true; /* under the lock */
+#endif
+	/* wait_for_output */
 	mtsi_output_flush();
 	ending = true;
 wait_on:
@@ -272,6 +282,35 @@ gives_up:
 	goto end_look
 }
 
+/* Under the lock: sends the queue on; `turn` is set if the client is to have one. */
+inline mtsi_output_continue_locked()
+{
+	if
+	:: open && !lost ->
+		send();
+		if
+		:: lost ->
+#ifndef MUTANT_LOST_IS_SILENT
+			turn = true
+#else
+			turn = false
+#endif
+		:: else ->
+			if
+			:: queue == 0 -> want_room(false)
+			:: else
+			fi;
+			if
+			:: resume_at != NO_WISH && queue <= resume_at ->
+				resume_at = NO_WISH;
+				turn = true
+			:: else
+			fi
+		fi
+	:: else
+	fi
+}
+
 proctype poller()
 {
 	bool in, out, gone, turn, won;
@@ -289,33 +328,8 @@ end_poll:
 	};
 	if
 	:: out || gone ->
-mtsi_output_continue_locked:
-		atomic {
-			if
-			:: open && !lost ->
-				send();
-				if
-				:: lost ->
-#ifndef MUTANT_LOST_IS_SILENT
-					turn = true
-#else
-					turn = false
-#endif
-				:: else ->
-					if
-					:: queue == 0 -> want_room(false)
-					:: else
-					fi;
-					if
-					:: resume_at != NO_WISH && queue <= resume_at ->
-						resume_at = NO_WISH;
-						turn = true
-					:: else
-					fi
-				fi
-			:: else
-			fi
-		}
+continue_output:
+		atomic { mtsi_output_continue_locked() }
 	:: else
 	fi;
 	if
@@ -325,6 +339,55 @@ mtsi_output_continue_locked:
 	/* The id is not compared: one client here. A slot that is free counts as owned. */
 	atomic { ready = ready || won; won = false; turn = false; in = false; out = false; gone = false };
 	goto end_poll
+}
+
+/* Another thread: sends by id. All of one message is one step, under the lock. */
+proctype sender()
+{
+	byte sent;
+	bool turn, won;
+
+	do
+	:: atomic { sent < MESSAGES ->
+		sent++;
+		if
+		:: !open || lost || ends_now
+		:: else ->
+			if
+			:: queue > 0 && queue + 1 > LIMIT -> mtsi_output_continue_locked()
+			:: else
+			fi;
+			if
+			:: lost || (queue > 0 && queue + 1 > LIMIT) /* -ENOENT, -ENOBUFS */
+			:: else ->
+				/* Behind what waits, or to the socket at once. */
+				if
+				:: queue > 0 -> queue++
+				:: else ->
+					queue++;
+					mtsi_output_continue_locked();
+					if
+#ifndef MUTANT_MESSAGE_LEFT_BEHIND
+					:: queue > 0 -> want_room(true)
+#endif
+					:: else
+					fi
+				fi
+			fi;
+			if
+#ifndef MUTANT_SENDER_IS_SILENT
+			:: turn -> /* claimed, and left to the keeper, in the same step */
+				won = !(claim & OWNED);
+				claim = (won -> OWNED : claim | AGAIN);
+				handed = handed || won;
+				won = false
+#endif
+			:: else
+			fi;
+			turn = false
+		fi }
+	:: sent == MESSAGES -> break
+	od
 }
 
 proctype peer()
@@ -367,11 +430,20 @@ cuts:		atomic { /* under the lock; the claim too */
 #endif
 }
 
+/* The keeper once more: offers to the crew whom the sender has claimed. */
+proctype offers()
+{
+end_offers:
+	do
+	:: atomic { handed -> assert(!ready); handed = false; ready = true }
+	od
+}
+
 proctype at_rest()
 {
 end_rest:
 	timeout ->
-	assert(!ready);
+	assert(!ready && !handed);
 	assert(ended == 1 || (!reads && !cut && !reset && claim == 0 && resume_at < queue && watch_out))
 }
 
@@ -384,6 +456,8 @@ init
 		run poller();
 		run peer();
 		run keeper();
+		run sender();
+		run offers();
 		run at_rest()
 	}
 }

@@ -54,6 +54,7 @@ deadline safety holds -DCHANGES=0
 output cycles holds
 output safety holds
 output safety holds -DCUTS=0
+output safety holds -DREQUESTS=1 -DMESSAGES=2
 claim cycles holds
 claim safety holds
 claim safety holds -DNEEDLESS
@@ -113,11 +114,14 @@ linger safety found -DMUTANT_NUDGES_LINGERERS
 linger safety found -DMUTANT_OVER_IS_NOT_SEEN -DBORN=2
 linger safety found -DMUTANT_UNLINKS_LATE
 output safety found -DMUTANT_CUT_WITHOUT_CLAIM
+output safety found -DMUTANT_ENDS_AND_TAKES_MORE
 output safety found -DMUTANT_ENDS_WITHIN_THE_LIMIT
 output safety found -DMUTANT_HELD_NOT_ASKED_AGAIN
 output safety found -DMUTANT_LOST_IS_SILENT
+output safety found -DMUTANT_MESSAGE_LEFT_BEHIND
 output safety found -DMUTANT_RELEASE_BLINDLY
 output safety found -DMUTANT_ROOM_FORGOTTEN
+output safety found -DMUTANT_SENDER_IS_SILENT
 output safety found -DMUTANT_WISH_IN_TWO_STEPS
 stop safety found -DMUTANT_COUNTED_LATE
 stop safety found -DMUTANT_DESTROYED_DURING_STOP -DTIMEOUTS=0
