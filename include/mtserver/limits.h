@@ -71,7 +71,8 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 /**
  * Sets how much output may wait for one client; see mts_client_write(). *Live*. With
  * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond it; the client then
- * gets no further request handled until less waits, and holds no thread meanwhile.
+ * gets no further request handled until less waits, and holds no thread meanwhile. A message by
+ * mts_server_send() that is larger than the limit may wait beyond it as well, one at a time.
  *
  * @param server the server
  * @param bytes 1 to 1 GiB; the default is 256 KiB
