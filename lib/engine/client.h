@@ -74,15 +74,16 @@ struct mts_client {
 	uint32_t saved_scanned; /* what framing has searched already */
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
-	size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
+	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
+	union {
+		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
+		uint64_t lingers_since; /* linger lock: while it lingers */
+	};
 	struct mtsi_peer peer; /* owner */
 	_Atomic uint64_t
-		stuck_since; /* lock: its output makes no progress; 0: none waits; others read it */
-	struct mtsi_heap_node
-		deadline; /* deadlines' lock: when it is to be looked at; MTSI_NEVER: never */
+		stuck_since; /* written under the lock: since when its output makes no progress */
+	struct mtsi_heap_node deadline; /* deadlines' lock: when to look at it, or MTSI_NEVER */
 	struct mts_client *previous; /* linger lock */
-	uint64_t lingers_since; /* linger lock */
-	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
 };
 
 #define MTSI_NO_WISH SIZE_MAX
