@@ -32,12 +32,20 @@ enum mts_stat {
 	MTS_STAT_BUSY = 9, /**< handlers that run now */
 	MTS_STAT_STALLS = 10, /**< times a blocked handler was relieved by another thread */
 	MTS_STAT_ACCEPT_ERRORS = 11, /**< failures of accept(2) or of what follows it */
-	MTS_STAT_CUT_OFF = 12, /**< clients cut off at the stop deadline */
+	MTS_STAT_CUT_OFF = 12, /**< clients, and lingering sockets, cut off at the stop deadline */
 	MTS_STAT_TIMEOUTS = 13, /**< deadlines that ended a client or its lingering */
 	MTS_STAT_LINGERING = 14, /**< sockets, now, whose close waits for the peer to finish */
 	MTS_STAT_THREAD_WAITS = 15, /**< times a client had to wait because no thread could be had */
-	MTS_STAT_UNSENT =
-		16 /**< messages by client id that a client could not take (-ENOBUFS, -ENOMEM) */
+	/** messages by client id that a client could not take (-ENOBUFS, -ENOMEM) */
+	MTS_STAT_UNSENT = 16,
+	/** clients that ended after a stop was asked for, and were not cut off at its deadline */
+	MTS_STAT_DRAINED = 17,
+	/**
+	 * callbacks that still ran when run or join returned -EBUSY, as long as they do; destructors of
+	 * thread-specific data count as one until the server is freed. 0 before, and after a stop that
+	 * worked
+	 */
+	MTS_STAT_HUNG = 18
 };
 
 /**

@@ -56,6 +56,8 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_LINGERING] = "lingering",
 		[MTS_STAT_THREAD_WAITS] = "thread_waits",
 		[MTS_STAT_UNSENT] = "unsent",
+		[MTS_STAT_DRAINED] = "drained",
+		[MTS_STAT_HUNG] = "hung",
 	};
 	return which < 0 || which >= MTSI_STATS ? NULL : names[which];
 }

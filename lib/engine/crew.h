@@ -69,12 +69,13 @@ struct mtsi_crew {
 	size_t given_up; /* workers that have been in that hook for too long: nobody waits for them */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
+	bool hung; /* the run has ended although some were still at work */
 	struct mtsi_signal gone; /* the last worker has left */
 	pthread_t last; /* the one that left last; it has joined the one before it */
 	bool somebody_left;
 	pthread_t
 		late; /* one that had left, but had not ended when it was to be joined; the keeper's */
-	bool somebody_late;
+	bool somebody_late; /* written by the keeper, too */
 };
 
 void mtsi_crew_init(struct mts_server *server);

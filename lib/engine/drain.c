@@ -160,6 +160,7 @@ int mtsi_drain(struct mts_server *server)
 	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
 	const bool all_gone = let_go(server, end);
 	if (!mtsi_roster_join(server, end) || !all_gone) {
+		mtsi_roster_give_up(server);
 		report_hung(server);
 		return -EBUSY;
 	}

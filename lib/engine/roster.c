@@ -303,7 +303,22 @@ bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
 	crew->somebody_left = false;
 	mtsi_lock_release(&crew->lock);
 	if (crew->somebody_late && mtsi_thread_join_until(crew->late, deadline)) {
+		mtsi_lock_take(&crew->lock);
 		crew->somebody_late = false;
+		mtsi_lock_release(&crew->lock);
 	}
 	return !crew->somebody_late;
+}
+
+void mtsi_roster_give_up(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	server->crew.hung = true;
+	mtsi_lock_release(&server->crew.lock);
+}
+
+size_t mtsi_roster_hung_locked(struct mtsi_crew *crew)
+{
+	mtsi_lock_assert_held(&crew->lock);
+	return crew->hung ? crew->threads + (crew->somebody_late ? 1 : 0) : 0;
 }

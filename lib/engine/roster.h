@@ -3,6 +3,7 @@
 #define MTSI_ENGINE_ROSTER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mts_server;
@@ -38,6 +39,13 @@ void mtsi_roster_give_up_hooks_locked(struct mtsi_crew *crew);
 
 /* Rests until woken: true. False: it has rested long enough, or all are let go, and it may leave. */
 bool mtsi_roster_rest_locked(struct mtsi_worker *worker);
+
+/*
+ * The run ends although some workers have not: they are hung. How many of them still are; those
+ * whose threads are still in a destructor of the program's count as one until they are joined.
+ */
+void mtsi_roster_give_up(struct mts_server *server);
+size_t mtsi_roster_hung_locked(struct mtsi_crew *crew);
 
 /* Lets all workers go, and waits for that until `deadline`; false when some still run. */
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);

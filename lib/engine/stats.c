@@ -6,6 +6,7 @@
  */
 #include "engine/stats.h"
 
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 
@@ -35,6 +36,9 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 		break;
 	case MTS_STAT_THREADS_PEAK:
 		value = crew->threads_peak;
+		break;
+	case MTS_STAT_HUNG:
+		value = mtsi_roster_hung_locked(crew);
 		break;
 	case MTS_STAT_LINGERING:
 		value = atomic_load(&server->linger.count);

@@ -286,13 +286,21 @@ static bool seal(struct mts_client *client)
 	return !lost;
 }
 
+/* Whether it ends during a stop, and not by its deadline. */
+static bool is_drained(const struct mtsi_worker *worker)
+{
+	return mtsi_stopping(worker->server) && atomic_load(&worker->client->cause) != MTS_CLOSED_STOP;
+}
+
 static void run_close_hook(struct mtsi_worker *worker, int reason)
 {
 	const struct mtsi_options *options = &worker->server->options;
 	if (worker->client->opened) {
+		const bool drained = is_drained(worker);
 		if (options->on_close != NULL) {
 			options->on_close(worker->client, reason, options->on_close_user);
 		}
+		mtsi_count(&worker->stats, MTS_STAT_DRAINED, drained ? 1 : 0);
 		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
 	}
 }

@@ -352,7 +352,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_UNSENT);
+	check_names(mts_stat_name, MTS_STAT_HUNG);
 }
 
 static void closed_name(void)

@@ -2,6 +2,7 @@
  *
  * The numbers, each compared with what the test knows to have happened.
  */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ START_TEST(every_number_has_a_name)
 		}
 		ck_assert_uint_eq(stat_of(server, count), 0);
 	}
-	ck_assert_int_eq(count, MTS_STAT_UNSENT + 1);
+	ck_assert_int_eq(count, MTS_STAT_HUNG + 1);
 	ck_assert_str_eq(mts_stat_name(MTS_STAT_ACCEPTED), "accepted");
 	ck_assert_str_eq(mts_stat_name(MTS_STAT_LINGERING), "lingering");
 	ck_assert_ptr_null(mts_stat_name(-1));
@@ -234,13 +235,17 @@ START_TEST(a_cut_at_the_stop_is_counted)
 	server_wait_stat(server, MTS_STAT_OPEN, 2);
 	mts_server_stop(server);
 	peer_expect_end(idle); /* an idle one just ends */
-	(void)mts_server_join(server);
+	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	ck_assert_uint_eq(stat_of(server, MTS_STAT_CUT_OFF), 1);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_DRAINED), 1);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_HUNG), 1);
 	gate_add(&leave);
 	peer_expect_gone(busy);
 	close(busy);
 	close(idle);
 	server_wait_stat(server, MTS_STAT_CLOSED, 2);
+	server_wait_stat(server, MTS_STAT_HUNG, 0);
+	ck_assert_uint_eq(stat_of(server, MTS_STAT_DRAINED), 1);
 	while (mts_server_destroy(server) != 0) {
 		poll(NULL, 0, 1);
 	}

@@ -133,6 +133,7 @@ START_TEST(hung_destructor)
 	connect_all(server, peers, count);
 	watch_stop(server, TIMEOUT, -EBUSY);
 	gate_wait(&entered, 1);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_HUNG), 1);
 	expect_report(peers, count);
 	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	ck_assert_int_eq(mts_server_destroy(server), -EBUSY);
