@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -48,6 +49,10 @@ static struct epoll_event late_event; /* written while there is none */
 static _Atomic int64_t ahead;
 static _Atomic int64_t stopped_at; /* 0: the clock goes */
 static _Thread_local bool counts;
+static _Atomic uint32_t steps;
+static _Atomic uint32_t hook_step;
+static void (*_Atomic step_hook)(void);
+static _Atomic size_t largest;
 
 void fault_inside(bool inside)
 {
@@ -63,6 +68,9 @@ static void set(enum fault_call call, int error, uint32_t skip, uint32_t times, 
 	atomic_store(&plan->every, every);
 	atomic_store(&plan->calls, 0);
 	atomic_store(&plan->hits, 0);
+	if (call == FAULT_MEMORY) {
+		atomic_store(&largest, 0);
+	}
 	atomic_store(&plan->error, error);
 }
 
@@ -115,6 +123,24 @@ void fault_hook(enum fault_call call, void (*hook)(void))
 	atomic_store(&plans[call].hook, hook);
 }
 
+void fault_at_step(uint32_t n, void (*hook)(void))
+{
+	atomic_store(&step_hook, NULL);
+	atomic_store(&steps, 0);
+	atomic_store(&hook_step, n);
+	atomic_store(&step_hook, hook);
+}
+
+uint32_t fault_steps(void)
+{
+	return atomic_load(&steps);
+}
+
+size_t fault_largest(void)
+{
+	return atomic_load(&largest);
+}
+
 void fault_watch_only(uint32_t events)
 {
 	atomic_store(&watch_only, events);
@@ -141,6 +167,16 @@ void fault_wait_event(void)
 	}
 }
 
+/* Counts a call of any kind. */
+static void step(void)
+{
+	const uint32_t number = atomic_fetch_add(&steps, 1);
+	void (*hook)(void) = atomic_load(&step_hook);
+	if (hook != NULL && number == atomic_load(&hook_step)) {
+		hook();
+	}
+}
+
 /* Counts a call; whether it is to fail, and then errno says how. */
 static bool fails(enum fault_call call)
 {
@@ -148,6 +184,7 @@ static bool fails(enum fault_call call)
 	if (!counts) {
 		return false;
 	}
+	step();
 	const int error = atomic_load(&plan->error);
 	const uint32_t number = atomic_fetch_add(&plan->calls, 1);
 	const uint32_t skip = atomic_load(&plan->skip);
@@ -160,8 +197,20 @@ static bool fails(enum fault_call call)
 		hook();
 	}
 	atomic_fetch_add(&plan->hits, 1);
+	if (error == FAULT_NOTHING) {
+		return false;
+	}
 	errno = error;
 	return true;
+}
+
+/* The same for so much memory. */
+static bool lacks(size_t size)
+{
+	size_t most = atomic_load(&largest);
+	while (counts && size > most && !atomic_compare_exchange_weak(&largest, &most, size)) {
+	}
+	return fails(FAULT_MEMORY);
 }
 
 static size_t cut(size_t size)
@@ -185,6 +234,20 @@ WRAPPED(int, accept4, int fd, struct sockaddr *address, socklen_t *size, int fla
 WRAPPED(int, bind, int fd, const struct sockaddr *address, socklen_t size)
 {
 	return fails(FAULT_BIND) ? -1 : __real_bind(fd, address, size);
+}
+
+/* A number that is closed twice is somebody else's by the second time, or nobody's, as here. */
+WRAPPED(int, close, int fd)
+{
+	if (counts) {
+		step();
+	}
+	const int result = __real_close(fd);
+	if (result != 0 && errno == EBADF) {
+		(void)fprintf(stderr, "descriptor %d is closed, but is not open\n", fd);
+		abort();
+	}
+	return result;
 }
 
 WRAPPED(int, epoll_create1, int flags)
@@ -247,28 +310,27 @@ WRAPPED(int, listen, int fd, int backlog)
 
 WRAPPED(void *, malloc, size_t size)
 {
-	return fails(FAULT_MEMORY) ? NULL : __real_malloc(size);
+	return lacks(size) ? NULL : __real_malloc(size);
 }
 
 WRAPPED(void *, calloc, size_t count, size_t size)
 {
-	return fails(FAULT_MEMORY) ? NULL : __real_calloc(count, size);
+	return lacks(count * size) ? NULL : __real_calloc(count, size);
 }
 
 WRAPPED(void *, realloc, void *old, size_t size)
 {
-	return fails(FAULT_MEMORY) ? NULL : __real_realloc(old, size);
+	return lacks(size) ? NULL : __real_realloc(old, size);
 }
 
 WRAPPED(void *, mmap, void *where, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	return fails(FAULT_MEMORY) ? MAP_FAILED
-							   : __real_mmap(where, size, protection, flags, fd, offset);
+	return lacks(size) ? MAP_FAILED : __real_mmap(where, size, protection, flags, fd, offset);
 }
 
 WRAPPED(char *, strdup, const char *text)
 {
-	return fails(FAULT_MEMORY) ? NULL : __real_strdup(text);
+	return lacks(strlen(text) + 1) ? NULL : __real_strdup(text);
 }
 
 WRAPPED(ssize_t, recv, int fd, void *buffer, size_t size, int flags)

@@ -3,6 +3,9 @@
  * Faults on order: the library's own calls fail when a test says so. The linker's --wrap puts these
  * functions in the place of the real ones in programs that link the private library; the library itself
  * has no part in it.
+ *
+ * Nothing has to be ordered to have every close looked at: one of a descriptor that is closed already ends
+ * the test.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -34,6 +37,9 @@ enum fault_call {
 
 #define FAULT_FOREVER UINT32_MAX
 
+/* For fault_fail(): the call goes well, but its hook is called. */
+enum { FAULT_NOTHING = -1 };
+
 /*
  * Only calls of the library count. Those on its own threads always do; those on the thread of the test
  * do between fault_inside(true) and fault_inside(false).
@@ -57,6 +63,16 @@ void fault_wait_hits(enum fault_call call, uint32_t hits);
 
 /* Calls this on the thread whose call is about to fail; NULL: nothing. */
 void fault_hook(enum fault_call call, void (*hook)(void));
+
+/*
+ * Calls this once, on the thread that is about to make the n-th call, from 0, of all that can be made to
+ * fail and of close, whatever they are; NULL: nothing. Counting begins anew. How many there were.
+ */
+void fault_at_step(uint32_t n, void (*hook)(void));
+uint32_t fault_steps(void);
+
+/* The most memory that was asked for at once, since FAULT_MEMORY was set or cleared. */
+size_t fault_largest(void);
 
 /* Only epoll_ctl calls that ask for exactly these of EPOLLIN, OUT, RDHUP and PRI count; 0: all. */
 void fault_watch_only(uint32_t events);

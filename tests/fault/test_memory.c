@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory runs out: at the first allocation of a whole session, at the second, and so on, once or
- * several times, until the session passes without a failure. Whatever fails, the process lives, nothing leaks
+ * Memory runs out: at the first allocation of a whole session, at the second, and so on, once,
+ * several times or from then on, until the session passes without a failure. Whatever fails, the process lives, nothing leaks
  * (sanitizers and valgrind look), and once there is memory again the next client is served.
  */
 #include "scene.h"
@@ -195,6 +195,13 @@ START_TEST(each_allocation_and_some_more)
 }
 END_TEST
 
+/* Until that session is over. */
+START_TEST(each_allocation_and_all_that_follow)
+{
+	every_allocation(FAULT_FOREVER);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory");
@@ -202,6 +209,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, each_allocation_once);
 	tcase_add_test(cases, each_allocation_and_some_more);
+	tcase_add_test(cases, each_allocation_and_all_that_follow);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -2,7 +2,8 @@
  *
  * Threads on demand, when a client cannot be parked or nobody can be had to serve it: epoll has no memory
  * for it, there is none for the beginning of its request, no second thread can be made. The client that
- * cannot be kept is cut off, as an error, and the others are none the worse for it.
+ * cannot be kept is cut off, as an error, and the others are none the worse for it. And input that comes at
+ * the very moment at which a client is parked, which must be served like any other.
  */
 #include "scene.h"
 
@@ -13,7 +14,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "engine/claim.h"
 #include "engine/server.h"
+#include "os/socket.h"
 
 static const int errors[] = {ENOMEM, ENOSPC};
 enum {
@@ -220,6 +223,86 @@ START_TEST(a_second_thread_after_all)
 }
 END_TEST
 
+/* What comes to the latest client while its worker is in a call on the way to parking it. */
+static struct {
+	mts_server *server;
+	int peer;
+	uint64_t id;
+	const char *text;
+	bool claimed; /* wait until another thread has found it owned, not only until it is here */
+} news;
+
+static int note_news(mts_client *client, void *scene)
+{
+	news.id = mts_client_id(client);
+	gate_add(&((struct scene *)scene)->opened);
+	return 0;
+}
+
+static void come_meanwhile(void)
+{
+	fault_inside(false);
+	struct mts_client *client = mtsi_clients_find(news.server, news.id);
+	ck_assert_ptr_nonnull(client);
+	peer_puts(news.peer, news.text);
+	while (news.claimed ? !mtsi_claim_again(client) : mtsi_socket_unread(client->fd) == 0) {
+		poll(NULL, 0, 1);
+	}
+	fault_inside(true);
+}
+
+static void make_news(struct scene *scene)
+{
+	scene_make(scene, scene_echo);
+	ck_assert_int_eq(mts_server_on_open(scene->server, note_news, scene), 0);
+	scene_start(scene);
+	news.server = scene->server;
+	news.peer = peer_socket();
+}
+
+/* The first time: it is not watched yet, and is asked to be watched when there is something already. */
+START_TEST(input_while_it_is_parked_first)
+{
+	struct scene scene;
+	make_news(&scene);
+	news.text = "at that moment\n";
+	news.claimed = false;
+	fault_hook(FAULT_EPOLL_CTL, come_meanwhile);
+	fault_watch_only(PARKS);
+	fault_fail(FAULT_EPOLL_CTL, FAULT_NOTHING, 0, 1);
+	peer_connect_socket(news.peer, scene.server);
+	peer_expect_text(news.peer, "at that moment\n");
+	ck_assert_uint_eq(fault_hits(FAULT_EPOLL_CTL), 1);
+	scene_ask(news.peer, "and on");
+	close(news.peer);
+	scene_end(&scene);
+}
+END_TEST
+
+/*
+ * Later: half a request is being saved when the rest comes. Another worker, which polls since this one
+ * does not come back, finds the client owned, before its owner lets go of it.
+ */
+START_TEST(input_while_it_is_parked_again)
+{
+	struct scene scene;
+	make_news(&scene);
+	peer_connect_socket(news.peer, scene.server);
+	scene_ask(news.peer, "watched");
+	news.text = " of a line\n";
+	news.claimed = true;
+	fault_hook(FAULT_MEMORY, come_meanwhile);
+	for (uint32_t i = 0; i < MANY; i++) {
+		fault_fail(FAULT_MEMORY, FAULT_NOTHING, 0, 1);
+		peer_puts(news.peer, "half");
+		peer_expect_text(news.peer, "half of a line\n");
+		ck_assert_uint_eq(fault_hits(FAULT_MEMORY), 1);
+	}
+	close(news.peer);
+	scene_end(&scene);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("parking");
@@ -232,6 +315,8 @@ int main(void)
 	tcase_add_test(cases, one_thread_for_all);
 	tcase_add_test(cases, the_only_thread_waits);
 	tcase_add_test(cases, a_second_thread_after_all);
+	tcase_add_test(cases, input_while_it_is_parked_first);
+	tcase_add_test(cases, input_while_it_is_parked_again);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);
 }

@@ -32,10 +32,12 @@ static void wait_until_alone(mts_server *server)
 }
 
 static uint64_t last_id;
+static int last_fd;
 
 static int note_id(mts_client *client, const void *request, size_t size, void *user)
 {
 	last_id = mts_client_id(client);
+	last_fd = mts_client_fd(client);
 	return scene_echo(client, request, size, user);
 }
 
@@ -54,17 +56,22 @@ START_TEST(for_a_client_that_is_gone)
 	scene_start(&scene);
 	const int first = peer_connect(scene.server, 0);
 	const uint64_t old = ask_id(first);
-	close(first);
+	const int old_fd = last_fd;
+	const int second = peer_socket();
+	/* That closes the connection, but leaves its number taken, so that the other one is the next. */
+	ck_assert_int_eq(dup2(STDERR_FILENO, first), first);
 	wait_until_alone(scene.server);
 	tell(&scene, old);
-	const int second = peer_connect(scene.server, 0);
+	peer_connect_socket(second, scene.server);
 	const uint64_t new = ask_id(second);
+	ck_assert_int_eq(last_fd, old_fd);
 	ck_assert_uint_eq(new % MTSI_FIRST_ID, old % MTSI_FIRST_ID);
 	ck_assert_uint_ne(new, old);
 	tell(&scene, old);
 	tell(&scene, new);
 	scene_ask(second, "still here");
 	close(second);
+	close(first);
 	scene_end(&scene);
 }
 END_TEST
