@@ -16,6 +16,8 @@
 
 #include "watch.h"
 
+enum { USUAL_LIVES = 300 };
+
 /* One of many. */
 struct life {
 	_Atomic int inside; /* callbacks that run */
@@ -104,9 +106,16 @@ static void live(int number)
 	free(life);
 }
 
+/* How many: MTS_TEST_LIVES, or as many as take some seconds. */
+static int lives(void)
+{
+	const char *text = getenv("MTS_TEST_LIVES");
+	return text != NULL ? atoi(text) : USUAL_LIVES;
+}
+
 START_TEST(many_lives)
 {
-	enum { LIVES = 300, LOADERS = 3 };
+	enum { LOADERS = 3 };
 	static char requests[LOADERS][8] = {"1", "22", "4444"};
 	pthread_t loaders[LOADERS];
 	const int threads = settled_threads();
@@ -117,7 +126,7 @@ START_TEST(many_lives)
 	for (int i = 0; i < LOADERS; i++) {
 		ck_assert_int_eq(pthread_create(&loaders[i], NULL, make_load, requests[i]), 0);
 	}
-	for (int i = 0; i < LIVES; i++) {
+	for (int i = 0; i < lives(); i++) {
 		live(i);
 	}
 	atomic_store(&load.over, true);
@@ -134,7 +143,7 @@ int main(void)
 {
 	Suite *suite = suite_create("life, again and again");
 	TCase *cases = tcase_create("many");
-	tcase_set_timeout(cases, 120);
+	tcase_set_timeout(cases, 120 + lives() / 10);
 	tcase_add_test(cases, many_lives);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

@@ -2,11 +2,13 @@
  *
  * Sockets that others have as well, through dup(2), a child, or whoever handed a listener down. What they do
  * to it the server finds done: a client's socket that does not block any more, or not for long, and a
- * listener that is shut down. None of it may cost a client, or a CPU.
+ * listener that is shut down. None of it may cost a client, or a CPU. And what the server has closed may
+ * live on in them: that raises no events for anybody.
  *
  * That nothing happens to an idle client is no event. So it is left idle for a bounded time, in which its
  * end would be seen, and the process's CPU time is taken: what others run meanwhile does not count.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -298,6 +300,96 @@ START_TEST(listener_of_a_full_server_is_shut_down)
 }
 END_TEST
 
+/* What lives on, and how its client ends. */
+static struct {
+	int way; /* BY_DUP or BY_CHILD */
+	int verdict; /* what the handler returns after its reply */
+	int copy;
+	pid_t child;
+	int release[2]; /* the child lives until this is closed */
+	struct gate made;
+} copy;
+
+static void hold_in_a_child(void)
+{
+	char byte;
+	close(copy.release[1]);
+	while (read(copy.release[0], &byte, 1) > 0) {
+	}
+	_exit(0);
+}
+
+static int make_a_copy(mts_client *client, const void *request, size_t size, void *user)
+{
+	const char *text = request;
+	(void)user;
+	(void)mts_client_write(client, text, size);
+	if (text[0] != 'c') {
+		return MTS_KEEP;
+	}
+	if (copy.way == BY_DUP) {
+		copy.copy = dup(mts_client_fd(client));
+	} else {
+		copy.child = fork();
+		if (copy.child == 0) {
+			hold_in_a_child();
+		}
+	}
+	gate_add(&copy.made);
+	return copy.verdict;
+}
+
+static void let_go_of_the_copy(void)
+{
+	close(copy.release[1]);
+	close(copy.release[0]);
+	if (copy.way == BY_DUP) {
+		ck_assert_int_eq(close(copy.copy), 0);
+	} else {
+		ck_assert_int_eq(waitpid(copy.child, NULL, 0), copy.child);
+	}
+}
+
+static const int verdicts[] = {MTS_CLOSE, -EIO};
+enum { VERDICTS = sizeof(verdicts) / sizeof(verdicts[0]), GHOSTS = 2 * VERDICTS };
+
+/* The peer goes on as if nothing had happened, and the next client has its slot: none of it is heard. */
+START_TEST(a_copy_of_a_closed_socket_raises_no_events)
+{
+	copy.way = _i < VERDICTS ? BY_DUP : BY_CHILD;
+	copy.verdict = verdicts[_i % VERDICTS];
+	copy.made = (struct gate)GATE;
+	ck_assert_int_eq(pipe2(copy.release, O_CLOEXEC), 0);
+	mts_server *server = watch_server(&watch, make_a_copy, STOP_TIMEOUT, TCP);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "c");
+	gate_wait(&copy.made, 1);
+	gate_wait(&watch.closed, 1);
+	server_wait_stat(server, MTS_STAT_LINGERING, 0);
+	const int next = peer_connect(server, 0);
+	talk(next, "hello");
+	for (int i = 0; i < 10; i++) {
+		(void)send(peer, "and another thing", 17, MSG_NOSIGNAL);
+	}
+	expect_rest(IDLE_MS);
+	(void)shutdown(peer, SHUT_WR);
+	expect_rest(IDLE_MS);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BYTES_IN), 1 + 5);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 1);
+	talk(next, "still here");
+	let_go_of_the_copy();
+	peer_expect_gone(peer);
+	talk(next, "and now");
+	watch_stop_well(server, STOP_TIMEOUT);
+	watch_destroy(server);
+	watch_expect_some(&watch, MTS_CLOSED_STOP, 1);
+	ck_assert_int_eq(gate_count(&watch.closed), 2);
+	close(peer);
+	close(next);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("shared sockets");
@@ -307,6 +399,7 @@ int main(void)
 	tcase_add_test(cases, receive_timeout_of_the_listener);
 	tcase_add_loop_test(cases, listener_is_shut_down, 0, SHUTDOWNS * FAMILIES);
 	tcase_add_loop_test(cases, listener_of_a_full_server_is_shut_down, 0, SHUTDOWNS * FAMILIES);
+	tcase_add_loop_test(cases, a_copy_of_a_closed_socket_raises_no_events, 0, GHOSTS);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -268,6 +268,49 @@ START_TEST(one_thread_stays)
 }
 END_TEST
 
+static struct gate leaving;
+static struct gate gone;
+
+static void hesitate(void *user)
+{
+	(void)user;
+	gate_add(&leaving);
+	gate_wait(&gone, 1);
+}
+
+/* A thread that has decided to go counts until it has gone; who comes meanwhile is not forgotten. */
+START_TEST(work_that_comes_as_a_thread_leaves)
+{
+	int peers[2];
+	leaving = gone = (struct gate)GATE;
+	mts_server *server = gate_server();
+	ck_assert_int_eq(mts_server_set_max_threads(server, 2), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, NULL, hesitate, NULL), 0);
+	server_start(server);
+	employ(server, 2);
+	gate_wait(&leaving, 1);
+	setup();
+	const uint64_t before = mts_server_stat(server, MTS_STAT_THREAD_WAITS);
+	for (int i = 0; i < 2; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_send(peers[i], &i, sizeof(i));
+	}
+	while (mts_server_stat(server, MTS_STAT_THREAD_WAITS) == before) {
+		poll(NULL, 0, 1);
+	}
+	gate_wait(&entered, 1);
+	ck_assert_int_eq(gate_count(&entered), 1);
+	gate_add(&gone);
+	gate_wait(&entered, 2); /* at once: the other thread has the place of the one that is gone */
+	gate_add(&leave);
+	for (int i = 0; i < 2; i++) {
+		peer_expect(peers[i], &i, sizeof(i));
+		close(peers[i]);
+	}
+	server_end(server);
+}
+END_TEST
+
 /* Goes down the stack in frames of a few hundred bytes, touching all of it. */
 static size_t descend(const char *top, size_t depth)
 {
@@ -320,6 +363,7 @@ int main(void)
 	tcase_add_test(tcase, clients_beyond_the_threads_are_served_in_the_end);
 	tcase_add_test(tcase, spare_threads_leave_after_a_second);
 	tcase_add_test(tcase, one_thread_stays);
+	tcase_add_test(tcase, work_that_comes_as_a_thread_leaves);
 	tcase_add_loop_test(tcase, the_stack_is_as_large_as_was_asked_for, 0, 4);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
