@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -301,6 +302,77 @@ START_TEST(a_lingering_peer_may_reset)
 }
 END_TEST
 
+/* Raw requests: whatever the first receive has got. */
+static int reply_at_length(mts_client *client, const void *request, size_t size, void *user)
+{
+	char *bytes = malloc(REPLY);
+	(void)request;
+	(void)size;
+	(void)user;
+	pattern_fill(bytes, REPLY, 0);
+	const int result = mts_client_write(client, bytes, REPLY);
+	free(bytes);
+	return result == 0 ? MTS_CLOSE : result;
+}
+
+/* With nothing set but what every server needs: all of the reply, to a peer that has sent far more. */
+START_TEST(the_simplest_program_loses_nothing_either)
+{
+	mts_server *server = server_new(reply_at_length, NULL);
+	server_start(server);
+	for (int i = 0; i < 5; i++) {
+		pthread_t sender;
+		int peer = peer_connect(server, 0);
+		ck_assert_int_eq(pthread_create(&sender, NULL, send_unread, &peer), 0);
+		peer_expect_pattern(peer, REPLY, 0);
+		peer_expect_end(peer);
+		ck_assert_int_eq(pthread_join(sender, NULL), 0);
+		close(peer);
+	}
+	server_wait_stat(server, MTS_STAT_LINGERING, 0);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_TIMEOUTS), 0);
+	server_end(server);
+}
+END_TEST
+
+/* No more than an eighth of the clients' number may linger: beyond that those go that have done so longest. */
+START_TEST(a_crowd_of_lingerers_makes_room)
+{
+	enum { MOST = 160, SHARE = MOST / 8, CROWD = 2 * SHARE };
+	int peers[CROWD];
+	mts_server *server = closing_server();
+	ck_assert_int_eq(mts_server_set_max_clients(server, MOST), 0);
+	const int before = count_descriptors();
+	for (int i = 0; i < CROWD; i++) {
+		peers[i] = talkative_peer(server, 100);
+		gate_wait(&endings.all, i + 1);
+	}
+	while (mts_server_stat(server, MTS_STAT_LINGERING) > SHARE) {
+		poll(NULL, 0, 1);
+	}
+	ck_assert_int_le(count_descriptors(), before + CROWD + SHARE);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 0);
+	const int another = peer_connect(server, 0);
+	peer_puts(another, "small.");
+	peer_expect_pattern(another, 100, 0);
+	peer_expect_end(another);
+	close(another);
+	/* What is closed answers with a reset, what lingers takes it. */
+	for (int i = 0; i < CROWD - SHARE; i++) {
+		const uint64_t start = now_ms();
+		while (send(peers[i], "more", 4, MSG_NOSIGNAL) > 0) {
+			ck_assert_msg(now_ms() - start < PATIENCE * 1000, "number %d still lingers", i);
+			poll(NULL, 0, 1);
+		}
+	}
+	for (int i = 0; i < CROWD; i++) {
+		close(peers[i]);
+	}
+	server_wait_stat(server, MTS_STAT_LINGERING, 0);
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("closing");
@@ -319,6 +391,8 @@ int main(void)
 	tcase_add_test(tcase, a_peer_that_has_finished_is_closed_at_once);
 	tcase_add_test(tcase, a_slow_reader_gets_all_of_a_large_reply);
 	tcase_add_test(tcase, a_lingering_peer_may_reset);
+	tcase_add_test(tcase, the_simplest_program_loses_nothing_either);
+	tcase_add_test(tcase, a_crowd_of_lingerers_makes_room);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
