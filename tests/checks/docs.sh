@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every public function says what it returns, from which threads it may be called, and since when; and
-# Doxygen has no warning about the documentation.
+# Every public function says what it returns, from which threads it may be called, and since when; the
+# tests that the documentation names are there; and Doxygen has no warning about it.
 . "$srcdir/tests/checks/common.sh"
 
 # Prints "function: what is missing" for each declaration, from the comment that stands before it.
@@ -46,9 +46,32 @@ for header in $(public_headers); do
 	esac
 done
 
+# test_of PROGRAM[.TEST]: whether a program of that name has it, and runs it.
+test_of()
+{
+	program=${1%%.*}
+	for source in "$srcdir"/tests/*/"$program.c"; do
+		if [ "$program" = "$1" ] && [ -f "$source" ]; then
+			return 0
+		elif grep -qsF "START_TEST(${1#*.})" "$source" &&
+			[ "$(grep -cwF "${1#*.}" "$source")" -ge 2 ]; then
+			return 0
+		fi
+	done
+	return 1
+}
+
 for source in "$srcdir"/examples/*.c; do
 	grep -q "^\\\\include ${source##*/}\$" "$srcdir/doc/mainpage.md" ||
 		fail "doc/mainpage.md does not show ${source##*/}"
+done
+
+# doc/RELIABILITY.md names tests as program.test: each of them is there.
+tests_named=$(grep -oE '`test_[a-z0-9_]+(\.[a-z0-9_]+)?`' "$srcdir/doc/RELIABILITY.md" | tr -d '`' |
+	LC_ALL=C sort -u)
+[ -n "$tests_named" ] || fail "doc/RELIABILITY.md names no tests"
+for named in $tests_named; do
+	test_of "$named" || fail "doc/RELIABILITY.md names $named, which there is not"
 done
 
 if [ -n "$DOXYGEN" ]; then
