@@ -11,12 +11,16 @@
  * The ramp is the exception: there the clients have their first reply, rest for the time of the
  * warm-up, and the window opens right before they all ask at once.
  *
+ * With --firehose one more client streams from the warm-up on, and is no part of the figures but of
+ * one of its own.
+ *
  * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1 when there was any error: a figure of a server that does not
  * answer right is worth nothing, so it is printed but the run fails.
  */
 #include "child.h"
 #include "clients.h"
 #include "contract.h"
+#include "hose.h"
 #include "meter.h"
 #include "ramp.h"
 #include "report.h"
@@ -39,6 +43,7 @@ struct options {
 	double warmup;
 	double seconds;
 	int pin;
+	int firehose; /* one more client streams meanwhile */
 	char **command;
 };
 
@@ -63,7 +68,8 @@ static void pause_for(double seconds)
 
 /* What must be read together, is: when the generator was held up in between, it is read again.
  * The ticks are only a proportion, so they may stand outside. */
-static int read_all(pid_t pid, const struct clients *clients, struct reading *reading)
+static int read_all(
+	pid_t pid, const struct clients *clients, const struct hose *hose, struct reading *reading)
 {
 	int tries = READING_TRIES;
 
@@ -74,6 +80,7 @@ static int read_all(pid_t pid, const struct clients *clients, struct reading *re
 		reading->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 		reading->time = read_clock(CLOCK_MONOTONIC);
 		reading->requests = clients_completed(clients);
+		reading->echoed = hose ? hose_echoed(hose) : 0;
 		if (meter_cpu(pid, &reading->server_cpu) != 0) {
 			return -1;
 		}
@@ -82,8 +89,8 @@ static int read_all(pid_t pid, const struct clients *clients, struct reading *re
 }
 
 /* The warm-up is over when this begins, but for the ramp, where the load begins in here. */
-static int measure(
-	const struct options *options, pid_t pid, struct clients *clients, struct figures *figures)
+static int measure(const struct options *options, pid_t pid, struct clients *clients,
+	const struct hose *hose, struct figures *figures)
 {
 	struct meter_tasks before, after;
 	uint64_t requests;
@@ -92,12 +99,12 @@ static int measure(
 	failed = meter_tasks(pid, &before);
 	requests = clients_completed(clients);
 	clients_record(clients, 1);
-	failed |= read_all(pid, clients, &figures->begin);
+	failed |= read_all(pid, clients, hose, &figures->begin);
 	if (options->load.shape == SHAPE_RAMP) {
 		clients_go(clients);
 	}
 	pause_for(options->seconds);
-	failed |= read_all(pid, clients, &figures->end);
+	failed |= read_all(pid, clients, hose, &figures->end);
 	clients_record(clients, 0);
 	failed |= meter_memory(pid, &figures->memory);
 	failed |= meter_tasks(pid, &after);
@@ -124,6 +131,24 @@ static int pin_itself(void)
 	return 0;
 }
 
+static void warm_up_and_measure(const struct options *options, const struct child *child,
+	struct clients *clients, struct figures *figures)
+{
+	struct hose *hose = options->firehose ? hose_start(child->port) : NULL;
+
+	if (options->load.shape != SHAPE_RAMP) {
+		clients_go(clients);
+	}
+	pause_for(options->warmup);
+	if (measure(options, child->pid, clients, hose, figures) != 0) {
+		figures->server_errors++;
+	}
+	figures->firehose = options->firehose;
+	if (options->firehose && (!hose || hose_finish(hose) != 0)) {
+		figures->server_errors++;
+	}
+}
+
 static int run(const struct options *options, struct figures *figures)
 {
 	struct load load = options->load;
@@ -144,13 +169,7 @@ static int run(const struct options *options, struct figures *figures)
 		return -1;
 	}
 	if (clients_ready(clients, READY_SECONDS) == 0) {
-		if (load.shape != SHAPE_RAMP) {
-			clients_go(clients);
-		}
-		pause_for(options->warmup);
-		if (measure(options, child.pid, clients, figures) != 0) {
-			figures->server_errors++;
-		}
+		warm_up_and_measure(options, &child, clients, figures);
 	}
 	figures->all_requests = clients_completed(clients);
 	clients_finish(clients, &figures->results);
@@ -250,6 +269,8 @@ static void parse(struct options *options, int argc, char **argv)
 			options->seconds = seconds_value(argc, argv, &i);
 		} else if (strcmp(argv[i], "--patience") == 0) {
 			load->patience = seconds_value(argc, argv, &i);
+		} else if (strcmp(argv[i], "--firehose") == 0) {
+			options->firehose = 1;
 		} else if (strcmp(argv[i], "--pin") == 0) {
 			options->pin = 1;
 		} else {

@@ -126,6 +126,8 @@ uint64_t report(const struct load *load, const struct figures *figures)
 	print_latencies(&figures->results);
 	print_state(figures);
 	print_ramp(load, &figures->results);
+	print_ratio("hose_mib_per_s", (double)(end->echoed - begin->echoed),
+		figures->firehose ? (double)(end->time - begin->time) : 0, 1e9 / 1048576);
 	print_ratio("generator_percent", (double)(end->own_cpu - begin->own_cpu),
 		(double)(end->time - begin->time) * load->threads, 100);
 	printf(" all_requests=%" PRIu64, figures->all_requests);

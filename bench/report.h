@@ -10,6 +10,7 @@ struct reading {
 	uint64_t server_cpu;
 	uint64_t own_cpu;
 	uint64_t requests;
+	uint64_t echoed; /* bytes of the firehose */
 	uint64_t user;
 	uint64_t system;
 };
@@ -22,6 +23,7 @@ struct figures {
 	uint64_t switch_requests; /* served while those were counted */
 	uint64_t all_requests; /* from the first connection to the last reply */
 	struct results results;
+	int firehose; /* there was one */
 	uint64_t server_errors;
 };
 

@@ -29,9 +29,9 @@ full_servers="bare_threads bare_epoll ours ours_per_client ours_on_demand ours_d
 quick_loads="pingpong-1 pingpong-64 pingpong-1000 paced-30 connect-64 pipeline-64 block1-64 \
 	ramp-1000 idle-1000"
 loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-64 paced-30 connect-64 \
-	pipeline-64 block0-64 block1-64 block100-1000 ramp-1000 idle-10000"
+	pipeline-64 firehose-50 block0-64 block1-64 block100-1000 ramp-1000 idle-10000"
 full_loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-1 pinned-64 pinned-1000 \
-	pinned-10000 paced-30 connect-64 pipeline-1 pipeline-64 sleep40us-64 block0-64 block1-64 \
+	pinned-10000 paced-30 connect-64 pipeline-1 pipeline-64 firehose-50 sleep40us-64 block0-64 block1-64 \
 	block0-1000 block1-1000 block100-1000 burn1ms-64 burn5ms-64 ramp-1000 idle-1000 idle-10000"
 
 # NAME-CLIENTS; sets $mode, $work (the server's options), $options (the generator's), and $window
@@ -52,6 +52,7 @@ describe_load() {
 	burn1ms-*) options="--mark 100" work="--burn 1000" ;;
 	burn5ms-*) options="--mark 10" work="--burn 5000" ;;
 	ramp-*) options="--shape ramp --mark 100" work="--sleep 10000" ;;
+	firehose-*) options="--firehose" ;; # and one more client that never stops sending
 	idle-*) options="--shape idle" ;;
 	*)
 		echo "run.sh: no such load: $1" >&2

@@ -8,7 +8,7 @@ BEGIN {
 	names = "round load server status clients requests seconds cpu_ms cpu_us_per_request " \
 		"user_ns_per_request system_percent requests_per_s p50_us p99_us p999_us fast_p50_us " \
 		"fast_p99_us slow_p50_us fast slow missed switches_per_request switches rss_kib anon_kib " \
-		"exact_rss_kib exact_anon_kib threads ramp_ms generator_percent all_requests errors " \
+		"exact_rss_kib exact_anon_kib threads ramp_ms hose_mib_per_s generator_percent all_requests errors " \
 		"refused reset short wrong lost server_failed"
 	fields = split(names, field, " ")
 	line = field[1]
@@ -155,6 +155,15 @@ function marked(load, server) {
 		against_none(load, server, "requests_per_s"), against_none(load, server, "fast_p99_us")
 }
 
+# Fair is who is no worse than a loop that reads 16 KiB at a time.
+function hose(load, server) {
+	printf "%-14s %-15s %22s %24s %18s %24s %24s %6d\n", load, server,
+		over(load, server, "p50_us", 1, "%.0f", 1), over(load, server, "p99_us", 1, "%.0f", 1),
+		relation(load, server, "p99_us", load, "bare_epoll", 1),
+		over(load, server, "requests_per_s", 1, "%.0f", 1),
+		over(load, server, "hose_mib_per_s", 1, "%.0f", 1), errors[load, server]
+}
+
 function ramp(load, server) {
 	printf "%-14s %-15s %18s %18s %24s %6s %8s %6d\n", load, server,
 		over(load, server, "ramp_ms", 1, "%.0f", 1), ratio(load, server, "ramp_ms", 1),
@@ -177,6 +186,8 @@ function idle(load, server,    name) {
 function belongs(kind, load) {
 	if (kind == "idle" || kind == "ramp")
 		return load ~ ("^" kind)
+	if (kind == "hose" || load ~ /^firehose/)
+		return kind == "hose" && load ~ /^firehose/
 	if (load ~ /^(idle|ramp)/)
 		return 0
 	return kind != "marked" || load ~ /^(block|burn|sleep)/
@@ -199,6 +210,8 @@ function each(kind, header,    i, j, load, server, printed) {
 				marked(load, server)
 			else if (kind == "ramp")
 				ramp(load, server)
+			else if (kind == "hose")
+				hose(load, server)
 			else
 				idle(load, server)
 		}
@@ -216,6 +229,8 @@ END {
 		"fast p50 us", "fast p99 us", "ratio", "slow p50", "req/s to block0", "fast p99 to block0"))
 	each("ramp", sprintf("%-14s %-15s %18s %18s %24s %6s %8s %6s", "load", "server",
 		"ramp ms", "ratio", "requests/s", "ratio", "threads", "errors"))
+	each("hose", sprintf("%-14s %-15s %22s %24s %18s %24s %24s %6s", "load", "server", "p50 us",
+		"p99 us", "to bare_epoll", "requests/s", "firehose MiB/s", "errors"))
 	each("idle", sprintf("%-14s %-15s %24s %18s %8s %8s %8s %8s %8s %6s", "load", "server",
 		"RSS KiB", "ratio", "VmRSS", "RssAnon", "threads", "CPU ms", "switches", "errors"))
 	print "switch.: context switches per request (idle: in all), na where threads came and went"
