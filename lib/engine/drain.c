@@ -154,6 +154,7 @@ int mtsi_drain(struct mts_server *server)
 	mtsi_door_shut(server);
 	mtsi_listeners_close(server);
 	visit_all(server, nudge);
+	mtsi_roster_thin_out(server);
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t now = mtsi_clock_now();

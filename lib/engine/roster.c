@@ -2,8 +2,9 @@
  *
  * The threads of the crew: made when they are sent for, at rest when there is nothing to do, gone
  * when they have rested for a second; one always stays. The latest to rest is the first to be woken,
- * so its stack is warm and the others can go. Who is sent for, and when, says crew.c; its lock
- * guards all of this too.
+ * so its stack is warm and the others can go. During a stop they go at once instead, so that its
+ * deadline does not find thousands of them that have still to end. Who is sent for, and when, says
+ * crew.c; its lock guards all of this too.
  *
  * A thread counts from the moment it is decided on, under the lock, until it has left, so that the
  * limit is never passed. When it cannot be made the keeper is told: it polls meanwhile, and tries
@@ -155,10 +156,19 @@ void mtsi_roster_make(struct mts_server *server)
 	}
 }
 
+/* Whether one may leave before all are let go: one always stays. */
+static bool may_go_locked(const struct mtsi_crew *crew)
+{
+	return crew->threads - crew->leaving_now > 1;
+}
+
 bool mtsi_roster_rest_locked(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
 	uint64_t until = mtsi_clock_after(mtsi_clock_now(), rest_time);
+	if (may_go_locked(crew) && mtsi_stopping(worker->server)) {
+		return false;
+	}
 	worker->woken = false;
 	worker->previous_idle = NULL;
 	worker->next_idle = crew->idle;
@@ -171,7 +181,8 @@ bool mtsi_roster_rest_locked(struct mtsi_worker *worker)
 		if (worker->woken) {
 			break;
 		}
-		if (crew->dismissed || (!in_time && crew->threads - crew->leaving_now > 1)) {
+		const bool enough = !in_time || mtsi_stopping(worker->server);
+		if (crew->dismissed || (enough && may_go_locked(crew))) {
 			unlink_idle_locked(crew, worker);
 			return false;
 		}
@@ -275,14 +286,26 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	}
 }
 
+static void call_idle_locked(struct mtsi_crew *crew)
+{
+	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
+		mtsi_signal_one(&worker->seat->signal);
+	}
+}
+
+void mtsi_roster_thin_out(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	call_idle_locked(&server->crew);
+	mtsi_lock_release(&server->crew.lock);
+}
+
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
 	crew->dismissed = true;
-	for (struct mtsi_worker *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
-		mtsi_signal_one(&worker->seat->signal);
-	}
+	call_idle_locked(crew);
 	mtsi_poller_ring(server);
 	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}

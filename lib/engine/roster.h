@@ -47,6 +47,9 @@ bool mtsi_roster_rest_locked(struct mtsi_worker *worker);
 void mtsi_roster_give_up(struct mts_server *server);
 size_t mtsi_roster_hung_locked(struct mtsi_crew *crew);
 
+/* A stop has begun: those that rest leave, but one. */
+void mtsi_roster_thin_out(struct mts_server *server);
+
 /* Lets all workers go, and waits for that until `deadline`; false when some still run. */
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);
 
