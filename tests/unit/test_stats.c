@@ -44,7 +44,7 @@ static void teardown(void)
 static bool is_counter(int which)
 {
 	return which != MTS_STAT_OPEN && which != MTS_STAT_THREADS && which != MTS_STAT_THREADS_PEAK
-		&& which != MTS_STAT_LINGERING;
+		&& which != MTS_STAT_LINGERING && which != MTS_STAT_HUNG;
 }
 
 START_TEST(sums)
