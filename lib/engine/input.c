@@ -113,7 +113,9 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 		return true;
 	}
 	if (owns_memory(worker)) {
-		memmove(input->data, input->data + input->start, here);
+		if (input->start > 0) {
+			memmove(input->data, input->data + input->start, here);
+		}
 	} else {
 		input->capacity = room_to_grow(worker, here);
 		char *memory = malloc(input->capacity + 1);
