@@ -5,7 +5,8 @@
  * lingering, and being accepted at that very moment. It ends at its deadline; each client is closed once,
  * for the true reason; and the numbers say how many went by themselves, were cut off, or hang.
  *
- * A third of the crowd will do where the limit of open files is low, or valgrind slows everything down.
+ * A third of the crowd will do where the limit of open files is low, or valgrind or a sanitizer slows
+ * everything down, the end of each thread most of all.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +18,12 @@
 #include <unistd.h>
 
 #include "watch.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
 
 enum { TIMEOUT = 500, QUEUED = 800 * 1024, MOST_OUTPUT = 1024 * 1024 };
 
@@ -159,7 +166,7 @@ static void on_log(int level, const char *message, void *user)
 
 static void prepare(void)
 {
-	share = most_descriptors() < NEEDED || under_valgrind() ? 1 : 3;
+	share = most_descriptors() < NEEDED || under_valgrind() || SANITIZED ? 1 : 3;
 	for (int i = 0; i < STATES; i++) {
 		entered[i] = (struct gate)GATE;
 	}
