@@ -6,6 +6,7 @@
 #include "engine/stats.h"
 
 #include "../api/support.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 
@@ -84,6 +85,15 @@ START_TEST(what_is_not_counted)
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_THREADS_PEAK), 9);
 	atomic_store(&server->linger.count, 4);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_LINGERING), 4);
+	server->crew.threads = 3;
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
+	mtsi_roster_give_up(server);
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 3);
+	server->crew.somebody_late = true;
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 4);
+	server->crew.somebody_late = false;
+	server->crew.threads = 0;
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
 	atomic_store(&server->linger.count, 0);
 }
 END_TEST
