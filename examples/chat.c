@@ -2,10 +2,10 @@
  *
  * Fifth lesson: clients that hear of each other.
  *
- * A client may be used in its own callbacks only, but its number may go anywhere: with that, any thread
- * can send to it or end it. So this room keeps a list of numbers and names, and the handler of whoever
- * says something sends it to the others. A number is never used again, so one that is too late reaches
- * nobody, and none of these calls waits, so the list may stay locked meanwhile.
+ * A client may be used in its own callbacks only, but its number may go anywhere: with that, any
+ * thread can send to it or end it. So this room keeps a list of numbers and names, and the handler
+ * of whoever says something sends it to the others. A number is never used again, so one that is
+ * too late reaches nobody, and none of these calls waits, so the list may stay locked meanwhile.
  *
  * The first line is one's name. /quit leaves; /kick NAME is for whoever has been there longest.
  *

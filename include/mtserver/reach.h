@@ -9,8 +9,8 @@
  *
  * None of these calls blocks, and none of them runs a callback of the program, so they may be made
  * with locks of the program's own held. All may be called in callbacks too, of this server and of
- * others, also about the client whose callback it is. Not in signal handlers. The server must not be
- * destroyed meanwhile; before it has started and after it has stopped it has no clients.
+ * others, also about the client whose callback it is. Not in signal handlers. The server must not
+ * be destroyed meanwhile; before it has started and after it has stopped it has no clients.
  * @{
  */
 #ifndef MTSERVER_REACH_H
@@ -29,19 +29,19 @@ extern "C" {
 /**
  * Sends a message to a client: all of it, or nothing.
  *
- * The caller sends it itself, as far as the socket takes it; the rest is kept and follows by itself.
- * What waits for a client is limited (mts_server_set_max_output()): a message that does not fit is
- * refused, so that a peer that does not read costs neither memory nor time. Where nothing waits a
- * message of any size is taken. One is refused also while the client's own handler waits in
+ * The caller sends it itself, as far as the socket takes it; the rest is kept and follows by
+ * itself. What waits for a client is limited (mts_server_set_max_output()): a message that does not
+ * fit is refused, so that a peer that does not read costs neither memory nor time. Where nothing
+ * waits a message of any size is taken. One is refused also while the client's own handler waits in
  * mts_client_write() for its peer to read, since more than the limit waits then.
  *
- * Messages that one thread sends to one client arrive in that order, each in one piece: nothing that
- * others send, or that the client's handler writes in one call, gets in between. What the handler has
- * written but not sent yet (mts_client_flush()) comes after it.
+ * Messages that one thread sends to one client arrive in that order, each in one piece: nothing
+ * that others send, or that the client's handler writes in one call, gets in between. What the
+ * handler has written but not sent yet (mts_client_flush()) comes after it.
  *
  * A client can be sent to from the moment its open hook has returned 0 until it ends: when its
- * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. That a message was
- * taken does not mean that it arrives: the connection may be lost before.
+ * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. That a message
+ * was taken does not mean that it arrives: the connection may be lost before.
  *
  * @param server the server
  * @param id the client's number
@@ -75,17 +75,17 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
 MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t size);
 
 /**
- * Cuts a client off, at once. Output that the kernel does not have yet is dropped, calls that wait in
- * its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and its close hook is
- * called with #MTS_CLOSED_KICKED, when its present callback has returned. (One whose open hook then
- * refuses it has no close hook.)
+ * Cuts a client off, at once. Output that the kernel does not have yet is dropped, calls that wait
+ * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and its close
+ * hook is called with #MTS_CLOSED_KICKED, when its present callback has returned. (One whose open
+ * hook then refuses it has no close hook.)
  *
  * @param server the server
  * @param id the client's number
  * @retval 0 done; when several kick the same client, this is the answer to one of them
  * @retval -EINVAL @p server is NULL
- * @retval -ENOENT there is no such client: it is gone, its connection is lost, or its close hook has
- *         begun
+ * @retval -ENOENT there is no such client: it is gone, its connection is lost, or its close hook
+ *         has begun
  * @par Threads
  * Any.
  * @since 0.1

@@ -42,8 +42,8 @@ bool mtsi_output_hold(struct mts_client *client);
 
 /*
  * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
- * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too much
- * waits, -ENOMEM. `*turn`, in each case: the client is to have a turn, so claim it.
+ * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
+ * much waits, -ENOMEM. `*turn`, in each case: the client is to have a turn, so claim it.
  */
 int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn);
 

@@ -5,19 +5,19 @@
  * An id leads to a slot, never to freed memory, and under the slot's lock it is either this very
  * client, with its socket, or gone (clients.h). All that is done to the client is done under that
  * one lock, none of it waits, and no two clients are locked at once: a broadcast goes from slot to
- * slot, and whoever comes or goes meanwhile gets it or not. Messages of one thread to one client are
- * in order because that thread sends them one after the other, and the client's queue is one.
+ * slot, and whoever comes or goes meanwhile gets it or not. Messages of one thread to one client
+ * are in order because that thread sends them one after the other, and the client's queue is one.
  *
  * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
  * or waited for less output than it now has. Then it is claimed, and left to the keeper, who offers
- * it to the crew. The caller does not do that itself. It may be any thread, with locks of the program
- * held: a worker that it made would inherit its CPUs and its priority, and if none could be made, the
- * program's log hook would run inside of this call.
+ * it to the crew. The caller does not do that itself. It may be any thread, with locks of the
+ * program held: a worker that it made would inherit its CPUs and its priority, and if none could be
+ * made, the program's log hook would run inside of this call.
  *
- * Claiming and handing over are one critical section of the client's lock. So when a stop has cut all
- * clients off, under that lock each, then whoever was claimed before is in the line, and nobody comes
- * any more: who is lost is not claimed again. The keeper looks into the line after that for the last
- * time, while the crew is still there (drain.c).
+ * Claiming and handing over are one critical section of the client's lock. So when a stop has cut
+ * all clients off, under that lock each, then whoever was claimed before is in the line, and nobody
+ * comes any more: who is lost is not claimed again. The keeper looks into the line after that for
+ * the last time, while the crew is still there (drain.c).
  */
 #include "engine/post.h"
 
