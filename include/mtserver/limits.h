@@ -53,13 +53,39 @@ enum mts_timeout {
 	MTS_TIMEOUT_STOP = 5
 };
 
+/** What mts_server_set_overload() chooses: what happens to clients for whom there is no room. */
+enum mts_overload {
+	/** They wait in the kernel's queue (listen(2)) until somebody leaves; the default. */
+	MTS_OVERLOAD_WAIT = 0,
+	/**
+	 * They are accepted and closed at once, and counted in #MTS_STAT_REFUSED: they know at once, and
+	 * can try elsewhere. That goes on also when no descriptor can be had.
+	 */
+	MTS_OVERLOAD_REFUSE = 1,
+	/**
+	 * The client that has been idle for longest is cut off to let a new one in. Its close hook is
+	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. Idle is who has nothing of a
+	 * request under way and takes all its output: the server waits for the first byte of its next
+	 * request, between two handlers or in mts_client_next(). As long as nobody is idle new ones wait.
+	 */
+	MTS_OVERLOAD_EVICT = 2
+};
+
 /**
- * Sets how many clients may be connected at once; the others wait in the kernel's queue
- * (listen(2)). *Live*: nobody is cut off when there are more at the moment.
+ * Sets how many clients may be connected at once, from when they are accepted until their close hook
+ * has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower limit
+ * cuts nobody off when there are more at the moment, but lets nobody in until there is room again;
+ * with #MTS_OVERLOAD_EVICT the next one to come makes that room.
+ *
+ * Connections that only wait for their peer to take the last reply (#MTS_TIMEOUT_LINGER) come on top:
+ * at most an eighth of this number, or 16.
  *
  * @param server the server
- * @param clients 1 to 16,000,000. The default is 10,000, or what the limit of open files
- *        (RLIMIT_NOFILE, getrlimit(2)) leaves when the server starts.
+ * @param clients 1 to 16,000,000. The default is 10,000, or, if that is less, what the limit of open
+ *        files (RLIMIT_NOFILE, getrlimit(2)) leaves when the server starts: without what is open by
+ *        then, and 8 in reserve, so that connections can be refused and log files opened at the
+ *        limit. A number that does not fit into the limit of open files is kept, and said so in the
+ *        log at the start (#MTS_LOG_WARNING); when descriptors run out, new ones wait.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
  * @par Threads
@@ -67,6 +93,38 @@ enum mts_timeout {
  * @since 0.1
  */
 MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
+
+/**
+ * Sets how many clients of one address may be connected at once. Those above that are accepted and
+ * closed at once, whatever the overload policy, and counted in #MTS_STAT_REFUSED: if they waited, they
+ * would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits, or, for Unix
+ * sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there count from
+ * the first; nobody is cut off when there are more at the moment.
+ *
+ * @param server the server
+ * @param clients 1 to 16,000,000; 0, the default: as many as like
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p clients is out of range
+ * @retval -ENOMEM there was no limit, and no memory to count who is there; nothing has changed
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t clients);
+
+/**
+ * Chooses what happens when as many clients are connected as may be (mts_server_set_max_clients()).
+ *
+ * @param server the server
+ * @param policy one of #mts_overload
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p policy is none of them
+ * @retval -EBUSY the server runs or ran
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_overload(mts_server *server, int policy);
 
 /**
  * Sets how much output may wait for one client; see mts_client_write(). *Live*. With

@@ -45,7 +45,8 @@ enum mts_stat {
 	 * thread-specific data count as one until the server is freed. 0 before, and after a stop that
 	 * worked
 	 */
-	MTS_STAT_HUNG = 18
+	MTS_STAT_HUNG = 18,
+	MTS_STAT_EVICTED = 19 /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */
 };
 
 /**

@@ -81,6 +81,27 @@ int mts_server_set_max_clients(mts_server *server, size_t clients)
 	return 0;
 }
 
+int mts_server_set_max_clients_per_address(mts_server *server, size_t clients)
+{
+	if (server == NULL || clients > MOST_CLIENTS) {
+		return refuse_live(server, "the number of clients of an address", clients);
+	}
+	return mtsi_address_book_set_limit(server, clients);
+}
+
+int mts_server_set_overload(mts_server *server, int policy)
+{
+	const int result = mtsi_configurable(server, "choose what to do when full");
+	if (result != 0) {
+		return result;
+	}
+	if (policy < MTS_OVERLOAD_WAIT || policy > MTS_OVERLOAD_EVICT) {
+		return mtsi_fail(server, -EINVAL, "%d is no overload policy", policy);
+	}
+	server->options.overload = policy;
+	return 0;
+}
+
 int mts_server_set_max_output(mts_server *server, size_t bytes)
 {
 	if (server == NULL || bytes == 0 || bytes > MOST_BYTES) {

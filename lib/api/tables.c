@@ -58,6 +58,7 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_UNSENT] = "unsent",
 		[MTS_STAT_DRAINED] = "drained",
 		[MTS_STAT_HUNG] = "hung",
+		[MTS_STAT_EVICTED] = "evicted",
 	};
 	return which < 0 || which >= MTSI_STATS ? NULL : names[which];
 }

@@ -11,6 +11,14 @@
  * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
  * early. The listeners' lock is held over a batch, which does not wait for anything: so a stop that
  * has closed them under that lock knows that no client comes any more.
+ *
+ * Who comes is counted by its address first (address_book.c), then by the door. Whoever is above a
+ * limit that does not let it wait is closed at once; the log is told once for each batch.
+ *
+ * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE) that goes on without
+ * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that the
+ * spare one can be had again. When another thread has got it meanwhile there is none for now, and the
+ * listeners rest; the next connection that is accepted brings it back.
  */
 #include "engine/accept.h"
 
@@ -22,6 +30,7 @@
 #include "engine/line.h"
 #include "engine/server.h"
 #include "os/clock.h"
+#include "os/poll.h"
 #include "os/socket.h"
 
 enum { BATCH = 64 };
@@ -47,18 +56,49 @@ static bool about_the_connection(int result)
 	}
 }
 
-/* What ended a batch. */
-struct outcome {
+/* What has come of a batch. */
+struct batch {
 	int result; /* the last failure, or 0 */
-	int tries;
+	size_t tries;
+	size_t troubles; /* of these, those that failed by the connection's own trouble */
+	size_t let_in;
+	size_t held;
+	size_t refused;
+	struct mtsi_peer last; /* the last that was refused, and why */
+	int why; /* -EUSERS: too many from there; -ENOMEM; -EBUSY: too many in all */
 };
 
-static void failed(struct mts_server *server, int result, uint64_t freed)
+static bool refuses(const struct mts_server *server)
 {
-	mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
-	mtsi_log(server, MTSI_LOG_ACCEPT, "cannot accept: %s", strerror(-result));
-	if (!mtsi_linger_evict(server)) {
-		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	return server->options.overload == MTS_OVERLOAD_REFUSE;
+}
+
+static void refuse(struct mts_client *client, int why, struct batch *batch)
+{
+	batch->last = client->peer;
+	batch->why = why;
+	batch->refused++;
+	mtsi_door_turn_away(client);
+}
+
+/* Lets it in, or does with it what the limits demand. */
+static void admit(struct mts_client *client, struct mtsi_line *found, struct batch *batch)
+{
+	const int result = mtsi_address_book_enter(client);
+	if (result != 0) {
+		refuse(client, result, batch);
+		return;
+	}
+	switch (mtsi_door_enter(client->server, client)) {
+	case MTSI_LET_IN:
+		mtsi_line_add(found, client);
+		batch->let_in++;
+		break;
+	case MTSI_HELD_BACK:
+		batch->held++;
+		break;
+	default:
+		refuse(client, -EBUSY, batch);
 	}
 }
 
@@ -82,45 +122,129 @@ static struct mts_client *accept_one(struct mts_server *server, int listener, in
 	return client;
 }
 
-/* Takes a batch: how many, and what ended it. */
-static size_t take_batch(struct mts_server *server, int listener, size_t room,
-	struct mtsi_line *found, struct outcome *outcome)
+/* Takes a batch, `room` at most besides those that are refused. */
+static void take_batch(struct mts_server *server, int listener, size_t room,
+	struct mtsi_line *found, struct batch *batch)
 {
-	size_t count = 0;
-	for (outcome->tries = 0; outcome->tries < BATCH && count < room; outcome->tries++) {
-		struct mts_client *client = accept_one(server, listener, &outcome->result);
+	while (batch->tries < BATCH && batch->let_in + batch->held < room) {
+		struct mts_client *client = accept_one(server, listener, &batch->result);
+		batch->tries++;
 		if (client != NULL) {
-			mtsi_door_enter(server);
-			mtsi_line_add(found, client);
-			count++;
-		} else if (about_the_connection(outcome->result)) {
+			admit(client, found, batch);
+		} else if (about_the_connection(batch->result)) {
 			mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
+			batch->troubles++;
 		} else {
 			break;
 		}
 	}
-	return count;
+}
+
+static void report_refused(struct mts_server *server, const struct batch *batch)
+{
+	char who[MTSI_ADDRESS_TEXT] = "";
+	(void)mtsi_peer_format(&batch->last, who, sizeof(who));
+	switch (batch->why) {
+	case -EUSERS:
+		mtsi_log(server, MTSI_LOG_REFUSED,
+			"refused %zu connections, the last from %s: no more than %zu clients of one address",
+			batch->refused, who, mtsi_address_book_limit(server));
+		break;
+	case -EBUSY:
+		mtsi_log(server, MTSI_LOG_REFUSED,
+			"refused %zu connections, the last from %s: no more than %zu clients", batch->refused,
+			who, mtsi_door_max_clients(server));
+		break;
+	default:
+		mtsi_log(server, MTSI_LOG_REFUSED, "refused %zu connections, the last from %s: %s",
+			batch->refused, who, strerror(-batch->why));
+	}
+}
+
+/* Takes one connection in the place of the spare descriptor, and closes it; false when there is none. */
+static bool refuse_one(struct mts_server *server, int listener)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	int *spare = &server->listeners.spare;
+	if (*spare < 0) {
+		return false;
+	}
+	mtsi_socket_close(*spare);
+	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
+	if (fd >= 0) {
+		mtsi_socket_close(fd);
+		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
+	}
+	*spare = mtsi_wake_open();
+	return fd >= 0;
+}
+
+/* No descriptor is to be had, but clients are to be told: whether any was. */
+static bool refuse_batch(struct mts_server *server, uint64_t tag)
+{
+	size_t count = 0;
+	mtsi_lock_take(&server->listeners.lock);
+	const int listener = server->listeners.list[tag - 1].fd;
+	while (listener >= 0 && count < BATCH && refuse_one(server, listener)) {
+		count++;
+	}
+	mtsi_lock_release(&server->listeners.lock);
+	return count > 0;
+}
+
+/* Accept does not work: makes that better, or rests. */
+static void failed(struct mts_server *server, uint64_t tag, int result, uint64_t freed)
+{
+	const bool descriptors = result == -EMFILE || result == -ENFILE;
+	mtsi_count_shared(&server->stats, MTS_STAT_ACCEPT_ERRORS, 1);
+	mtsi_log(server, MTSI_LOG_ACCEPT, "cannot accept: %s", strerror(-result));
+	if (mtsi_linger_evict(server)) {
+		return;
+	}
+	if (!(descriptors && refuses(server) && refuse_batch(server, tag))) {
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	}
+}
+
+/* What a batch leaves to be done, with no lock held. */
+static void conclude(
+	struct mts_server *server, uint64_t tag, const struct batch *batch, uint64_t freed)
+{
+	if (batch->let_in + batch->held + batch->refused > 0) {
+		mtsi_door_well(server);
+	}
+	if (batch->refused > 0) {
+		report_refused(server, batch);
+	}
+	if (batch->result != 0 && batch->result != -EAGAIN && !about_the_connection(batch->result)) {
+		failed(server, tag, batch->result, freed);
+	} else if (batch->troubles == BATCH) {
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	}
 }
 
 void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct mtsi_line *found)
 {
-	struct outcome outcome = {0, 0};
+	struct mtsi_listeners *listeners = &server->listeners;
+	struct batch batch = {.result = 0};
 	uint64_t freed;
 	const size_t room = mtsi_door_room(server, &freed);
 	if (shut_down) {
 		mtsi_listeners_bury(server, tag);
 		return;
 	}
-	mtsi_lock_take(&server->listeners.lock);
-	const int listener = server->listeners.list[tag - 1].fd;
-	const size_t count = listener < 0 ? 0 : take_batch(server, listener, room, found, &outcome);
-	mtsi_lock_release(&server->listeners.lock);
-	if (count > 0) {
-		mtsi_door_well(server);
+	mtsi_lock_take(&listeners->lock);
+	const int listener = listeners->list[tag - 1].fd;
+	if (listener >= 0) {
+		take_batch(server, listener, room, found, &batch);
+		if (refuses(server) && listeners->spare < 0) {
+			listeners->spare = mtsi_wake_open();
+		}
 	}
-	if (outcome.result != 0 && outcome.result != -EAGAIN && !about_the_connection(outcome.result)) {
-		failed(server, outcome.result, freed);
-	} else if (count == 0 && outcome.tries == BATCH) {
-		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	mtsi_lock_release(&listeners->lock);
+	conclude(server, tag, &batch, freed);
+	if (batch.held > 0) {
+		mtsi_eviction_run(server, found);
 	}
 }

@@ -75,6 +75,7 @@ struct mts_client {
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
 	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
+	_Atomic unsigned char listing; /* how it stands in the address book; see there */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 		uint64_t lingers_since; /* linger lock: while it lingers */

@@ -16,11 +16,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "engine/address_book.h"
 #include "engine/claim.h"
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/must.h"
 #include "os/pages.h"
+#include "os/socket.h"
 
 static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
@@ -131,6 +133,7 @@ struct mts_client *mtsi_clients_open(
 	client->stage = MTSI_CLIENT_WAITING;
 	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
 	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
+	atomic_store_explicit(&client->listing, MTSI_UNLISTED, memory_order_relaxed);
 	atomic_store_explicit(&client->cause, MTSI_NO_CAUSE, memory_order_relaxed);
 	client->opened = false;
 	client->held = false;
@@ -142,6 +145,9 @@ struct mts_client *mtsi_clients_open(
 	client->worker = NULL;
 	mtsi_peer_from(&client->peer, peer, size);
 	atomic_store(&client->thorough, client->peer.family == AF_UNIX);
+	if (client->peer.family == AF_UNIX) {
+		mtsi_peer_set_user(&client->peer, mtsi_socket_user(fd));
+	}
 	mtsi_lock_release(&client->lock);
 	return client;
 }
@@ -209,5 +215,14 @@ void mtsi_clients_each(struct mts_server *server,
 	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
 		visit(client, claimed);
 		mtsi_lock_release(&client->lock);
+	}
+}
+
+void mtsi_clients_peek(struct mts_server *server,
+	void (*look)(const struct mts_client *client, void *context), void *context)
+{
+	const size_t slots = atomic_load(&server->clients.slots);
+	for (size_t slot = 0; slot < slots; slot++) {
+		look(slot_at(&server->clients, slot), context);
 	}
 }

@@ -68,4 +68,11 @@ struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slo
 void mtsi_clients_each(struct mts_server *server,
 	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed);
 
+/*
+ * Calls `look` with each slot, also the free ones, and without its lock: only what is atomic may be
+ * read. Any thread.
+ */
+void mtsi_clients_peek(struct mts_server *server,
+	void (*look)(const struct mts_client *client, void *context), void *context);
+
 #endif

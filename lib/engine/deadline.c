@@ -254,6 +254,14 @@ uint64_t mtsi_deadline_idle_since(const struct mts_client *client)
 	return kind_of(word) == MTSI_WAIT_IDLE && (word & EXPIRED) == 0 ? begun(word) : 0;
 }
 
+bool mtsi_deadline_end_idle(struct mts_client *client)
+{
+	uint64_t word = atomic_load(&client->waits);
+	mtsi_lock_assert_held(&client->lock);
+	return kind_of(word) == MTSI_WAIT_IDLE && (word & (BLOCKED | EXPIRED)) == BLOCKED
+		&& atomic_compare_exchange_strong(&client->waits, &word, word | EXPIRED);
+}
+
 void mtsi_deadline_forget(struct mts_client *client)
 {
 	struct mtsi_deadlines *deadlines = &client->server->deadlines;

@@ -64,6 +64,12 @@ void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool pro
 /* Since when a client waits for its next request; 0: it does not. Any thread; a moment later it may. */
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
 
+/*
+ * Ends that wait, if its owner blocks in it: true, and the owner gets no request any more. Under the
+ * client's lock; whoever does that cuts the client off next.
+ */
+bool mtsi_deadline_end_idle(struct mts_client *client);
+
 /* Why a client ends whose wait of this kind has lasted too long: one of enum mts_closed. */
 int mtsi_deadline_reason(enum mtsi_wait kind);
 

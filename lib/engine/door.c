@@ -9,8 +9,21 @@
  * listeners under it. So there is no moment between "full" and "resting" in which a leaving client
  * could be missed.
  *
+ * A client counts from when it is let in, which happens here, under the lock, and only while there
+ * are fewer than may be. So there are never more than the limit; a limit that is lowered lets nobody
+ * in until enough have left.
+ *
+ * What becomes of those for whom there is no room is for the program to choose. They wait outside;
+ * or they are accepted and turned away; or a client that is idle makes room for them (eviction.c).
+ * For that they have to be accepted before anybody is cut off: who has too many clients already must
+ * not cost others theirs. So a few are held at the door, owned by it, until somebody has left, and
+ * just so many clients are evicted as are held, as far as room is lacking for them. Whoever leaves
+ * makes room for the one that has been held for longest, evicted or not. When the limit is lowered in
+ * the very moment in which somebody is accepted, that one is held too, whatever the policy.
+ *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
- * second, and wake early when a client of ours closes: accept neither spins nor gives up.
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
+ * evicted then, since others may be the ones who take all descriptors, and would take that one too.
  */
 #include "engine/door.h"
 
@@ -19,10 +32,7 @@
 #include "os/bind.h"
 #include "os/clock.h"
 
-enum {
-	USUAL_CLIENTS = 10000,
-	RESERVED_DESCRIPTORS = 32 /* for listeners, epoll and what the program has open */
-};
+enum { USUAL_CLIENTS = 10000 };
 
 static const uint64_t shortest_pause = 10 * MTSI_MILLISECOND;
 static const uint64_t longest_pause = MTSI_SECOND;
@@ -31,6 +41,8 @@ void mtsi_door_init(struct mtsi_door *door)
 {
 	mtsi_lock_init(&door->lock);
 	door->clients = 0;
+	door->held = (struct mtsi_line){NULL, NULL, 0};
+	door->evicting = 0;
 	door->armed = false;
 	door->open = false;
 	door->short_until = 0;
@@ -44,9 +56,28 @@ void mtsi_door_free(struct mtsi_door *door)
 	mtsi_lock_destroy(&door->lock);
 }
 
-static bool has_room(const struct mtsi_door *door)
+/* For how many there is room, besides those who are held. */
+static size_t room_locked(struct mtsi_door *door)
 {
-	return door->clients < atomic_load(&door->max_clients);
+	const size_t taken = door->clients + door->held.count;
+	const size_t most = atomic_load(&door->max_clients);
+	mtsi_lock_assert_held(&door->lock);
+	return taken < most ? most - taken : 0;
+}
+
+/* How many may be accepted, as things stand. */
+static size_t wanted_locked(struct mts_server *server)
+{
+	struct mtsi_door *door = &server->door;
+	const size_t room = room_locked(door);
+	switch (server->options.overload) {
+	case MTS_OVERLOAD_REFUSE:
+		return SIZE_MAX;
+	case MTS_OVERLOAD_EVICT:
+		return room + (door->held.count < MTSI_MOST_HELD ? MTSI_MOST_HELD - door->held.count : 0);
+	default:
+		return room;
+	}
 }
 
 /* Arms or disarms the listeners, as things stand. */
@@ -54,19 +85,35 @@ static void look_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_assert_held(&door->lock);
-	const bool wanted = door->open && has_room(door) && door->short_until == 0;
+	const bool wanted = door->open && wanted_locked(server) > 0 && door->short_until == 0;
 	if (wanted != door->armed) {
 		mtsi_listeners_arm(server, wanted);
 		door->armed = wanted;
 	}
 }
 
+/* Lets in those who are held, as far as there is room: into `admitted`, for the crew. */
+static void admit_locked(struct mtsi_door *door, struct mtsi_line *admitted)
+{
+	mtsi_lock_assert_held(&door->lock);
+	while (door->held.count > 0 && door->clients < atomic_load(&door->max_clients)) {
+		mtsi_line_add(admitted, mtsi_line_take(&door->held));
+		door->clients++;
+	}
+}
+
 void mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
 {
-	mtsi_lock_take(&server->door.lock);
-	atomic_store(&server->door.max_clients, clients);
+	struct mtsi_door *door = &server->door;
+	mtsi_lock_take(&door->lock);
+	atomic_store(&door->max_clients, clients);
 	look_locked(server);
-	mtsi_lock_release(&server->door.lock);
+	const bool somebody = door->held.count > 0;
+	mtsi_lock_release(&door->lock);
+	if (somebody) {
+		/* To let them in, or evict more for them, is for the library's threads. */
+		mtsi_eviction_soon(server);
+	}
 }
 
 size_t mtsi_door_max_clients(const struct mts_server *server)
@@ -74,34 +121,57 @@ size_t mtsi_door_max_clients(const struct mts_server *server)
 	return atomic_load_explicit(&server->door.max_clients, memory_order_relaxed);
 }
 
-static size_t default_clients(void)
+/* For how many clients there are descriptors. */
+static size_t affordable(size_t descriptors, size_t in_use)
 {
-	const size_t descriptors = mtsi_descriptor_limit();
-	if (descriptors <= RESERVED_DESCRIPTORS) {
-		return 1;
+	const size_t others = in_use + MTSI_RESERVED_DESCRIPTORS;
+	return descriptors > others ? descriptors - others : 0;
+}
+
+/* The default, when none has been chosen: 0, or the limit that has been. */
+static size_t settle_limit_locked(struct mtsi_door *door, size_t afford)
+{
+	const size_t chosen = atomic_load(&door->max_clients);
+	mtsi_lock_assert_held(&door->lock);
+	if (chosen == 0) {
+		const size_t usual = afford < USUAL_CLIENTS ? afford : USUAL_CLIENTS;
+		atomic_store(&door->max_clients, usual > 0 ? usual : 1);
 	}
-	const size_t left = descriptors - RESERVED_DESCRIPTORS;
-	return left < USUAL_CLIENTS ? left : USUAL_CLIENTS;
+	return chosen;
 }
 
 void mtsi_door_open(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
+	const size_t descriptors = mtsi_descriptor_limit();
+	const size_t in_use = mtsi_descriptors_open(server->poll);
+	const size_t afford = affordable(descriptors, in_use);
 	mtsi_lock_take(&door->lock);
-	if (atomic_load(&door->max_clients) == 0) {
-		atomic_store(&door->max_clients, default_clients());
-	}
+	const size_t chosen = settle_limit_locked(door, afford);
 	door->open = true;
 	look_locked(server);
 	mtsi_lock_release(&door->lock);
+	if (chosen > afford) {
+		mtsi_log(server, MTSI_LOG_LIMIT,
+			"the limit of %zu open files suffices for %zu clients, not for %zu: raise it to %zu "
+			"(RLIMIT_NOFILE, ulimit -n), or lower the number of clients",
+			descriptors, afford, chosen, chosen + in_use + MTSI_RESERVED_DESCRIPTORS);
+	}
 }
 
 void mtsi_door_shut(struct mts_server *server)
 {
-	mtsi_lock_take(&server->door.lock);
-	server->door.open = false;
+	struct mtsi_door *door = &server->door;
+	struct mtsi_line held = {NULL, NULL, 0};
+	struct mts_client *client;
+	mtsi_lock_take(&door->lock);
+	door->open = false;
+	mtsi_line_join(&held, &door->held);
 	look_locked(server);
-	mtsi_lock_release(&server->door.lock);
+	mtsi_lock_release(&door->lock);
+	while ((client = mtsi_line_take(&held)) != NULL) {
+		mtsi_door_turn_away(client);
+	}
 }
 
 size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
@@ -110,29 +180,70 @@ size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
 	mtsi_lock_take(&door->lock);
 	look_locked(server);
 	*freed = door->freed;
-	const size_t room = has_room(door) ? atomic_load(&door->max_clients) - door->clients : 0;
+	const size_t room = wanted_locked(server);
 	mtsi_lock_release(&door->lock);
 	return room;
 }
 
-void mtsi_door_enter(struct mts_server *server)
-{
-	mtsi_lock_take(&server->door.lock);
-	server->door.clients++;
-	mtsi_lock_release(&server->door.lock);
-}
-
-void mtsi_door_leave(struct mts_server *server)
+enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client *client)
 {
 	struct mtsi_door *door = &server->door;
+	enum mtsi_admission admission = MTSI_LET_IN;
+	mtsi_lock_take(&door->lock);
+	if (room_locked(door) > 0) {
+		door->clients++;
+	} else if (door->open && server->options.overload != MTS_OVERLOAD_REFUSE) {
+		mtsi_line_add(&door->held, client);
+		admission = MTSI_HELD_BACK;
+	} else {
+		admission = MTSI_FULL;
+	}
+	mtsi_lock_release(&door->lock);
+	return admission;
+}
+
+void mtsi_door_turn_away(struct mts_client *client)
+{
+	mtsi_count_shared(&client->server->stats, MTS_STAT_REFUSED, 1);
+	mtsi_address_book_leave(client);
+	mtsi_client_close(client);
+}
+
+void mtsi_door_leave(struct mts_server *server, bool evicted)
+{
+	struct mtsi_door *door = &server->door;
+	struct mtsi_line admitted = {NULL, NULL, 0};
 	mtsi_lock_take(&door->lock);
 	door->clients--;
+	door->evicting -= evicted ? 1 : 0;
+	admit_locked(door, &admitted);
 	look_locked(server);
 	const bool last = door->clients == 0;
 	mtsi_lock_release(&door->lock);
+	mtsi_crew_offer(server, &admitted);
 	if (last && mtsi_stopping(server)) {
 		mtsi_keeper_wake(server);
 	}
+}
+
+bool mtsi_door_begin_eviction(struct mts_server *server)
+{
+	struct mtsi_door *door = &server->door;
+	mtsi_lock_take(&door->lock);
+	const size_t all = door->clients + door->held.count;
+	const size_t most = atomic_load(&door->max_clients);
+	const bool wanted = server->options.overload == MTS_OVERLOAD_EVICT && door->held.count > 0
+		&& all > most && door->evicting < all - most;
+	door->evicting += wanted ? 1 : 0;
+	mtsi_lock_release(&door->lock);
+	return wanted;
+}
+
+void mtsi_door_cancel_eviction(struct mts_server *server)
+{
+	mtsi_lock_take(&server->door.lock);
+	server->door.evicting--;
+	mtsi_lock_release(&server->door.lock);
 }
 
 void mtsi_door_freed(struct mts_server *server)
@@ -173,13 +284,16 @@ void mtsi_door_well(struct mts_server *server)
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_door *door = &server->door;
+	struct mtsi_line admitted = {NULL, NULL, 0};
 	mtsi_lock_take(&door->lock);
+	admit_locked(door, &admitted);
 	if (door->short_until != 0 && door->short_until <= now) {
 		door->short_until = 0;
-		look_locked(server);
 	}
+	look_locked(server);
 	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
 	mtsi_lock_release(&door->lock);
+	mtsi_crew_offer(server, &admitted);
 	return due;
 }
 

@@ -94,9 +94,8 @@ static void cut_off(struct mts_server *server)
 	struct mts_client *client;
 	mtsi_crew_take_unopened(server, &unopened);
 	while ((client = mtsi_line_take(&unopened)) != NULL) {
-		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
-		mtsi_client_close(client);
-		mtsi_door_leave(server);
+		mtsi_door_turn_away(client);
+		mtsi_door_leave(server, false);
 	}
 	visit_all(server, cut);
 	mtsi_post_offer(server); /* those that had been claimed before; no more will come */

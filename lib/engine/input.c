@@ -260,6 +260,15 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 	return count;
 }
 
+/* What has ended a wait from outside; who did that holds the lock until all of it is done. */
+static int why_ended(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	const bool lost = atomic_load(&client->lost);
+	mtsi_lock_release(&client->lock);
+	return lost ? -EPIPE : -ETIMEDOUT;
+}
+
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
 static ssize_t receive_waiting(
 	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
@@ -268,8 +277,9 @@ static ssize_t receive_waiting(
 	mtsi_crew_step_aside(worker);
 	worker->input.drained = false;
 	mtsi_deadline_block(client, kind);
+	mtsi_eviction_offer(worker->server, client->id);
 	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
-	return mtsi_deadline_unblock(client) ? count : -ETIMEDOUT;
+	return mtsi_deadline_unblock(client) ? count : why_ended(client);
 }
 
 bool mtsi_input_exhausted(const struct mtsi_worker *worker)

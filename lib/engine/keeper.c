@@ -47,6 +47,7 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_deadlines_expire(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));
+	due = earlier(due, mtsi_eviction_retry(server, now));
 	due = earlier(due, mtsi_crew_retry(server, now));
 	return mtsi_on_demand(server) ? earlier(due, mtsi_watch_look(server, now)) : due;
 }

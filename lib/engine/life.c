@@ -70,6 +70,8 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_crew_init(server);
 	mtsi_watch_init(&server->watch);
 	mtsi_door_init(&server->door);
+	mtsi_address_book_init(&server->addresses);
+	mtsi_eviction_init(&server->eviction);
 	mtsi_deadlines_init(&server->deadlines);
 	mtsi_linger_init(&server->linger);
 	mtsi_post_init(&server->post);
@@ -111,6 +113,8 @@ static void free_server(struct mts_server *server)
 	mtsi_clients_free(&server->clients);
 	mtsi_crew_free(server);
 	mtsi_door_free(&server->door);
+	mtsi_address_book_free(&server->addresses);
+	mtsi_eviction_free(&server->eviction);
 	mtsi_deadlines_free(&server->deadlines);
 	mtsi_linger_free(&server->linger);
 	mtsi_post_free(&server->post);

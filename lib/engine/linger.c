@@ -35,6 +35,7 @@
 
 #include <errno.h>
 
+#include "engine/address_book.h"
 #include "engine/claim.h"
 #include "engine/client.h"
 #include "engine/keeper.h"
@@ -203,10 +204,12 @@ void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corke
 	struct mts_server *server = client->server;
 	/* One that was refused has most likely not spoken yet, and is about to. */
 	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
+	const bool evicted = atomic_load(&client->cause) == MTS_CLOSED_EVICTED;
+	mtsi_address_book_leave(client);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_client_close(client);
 	}
-	mtsi_door_leave(server);
+	mtsi_door_leave(server, evicted);
 }
 
 /* What the list says of its first client. */

@@ -27,6 +27,7 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	mtsi_lock_init(&listeners->lock);
 	listeners->list = NULL;
 	listeners->count = 0;
+	listeners->spare = -1;
 }
 
 static bool reserve(struct mtsi_listeners *listeners)
@@ -285,6 +286,9 @@ static int prepare(struct mts_server *server, size_t index)
 int mtsi_listeners_prepare(struct mts_server *server)
 {
 	int result = 0;
+	if (server->options.overload == MTS_OVERLOAD_REFUSE && server->listeners.spare < 0) {
+		server->listeners.spare = mtsi_wake_open(); /* if it cannot be had now, then later */
+	}
 	for (size_t i = 0; i < server->listeners.count && result == 0; i++) {
 		result = prepare(server, i);
 	}
@@ -319,6 +323,14 @@ void mtsi_listeners_bury(struct mts_server *server, uint64_t tag)
 	}
 }
 
+static void drop_spare(struct mtsi_listeners *listeners)
+{
+	if (listeners->spare >= 0) {
+		mtsi_socket_close(listeners->spare);
+		listeners->spare = -1;
+	}
+}
+
 void mtsi_listeners_close(struct mts_server *server)
 {
 	mtsi_lock_take(&server->listeners.lock);
@@ -326,12 +338,14 @@ void mtsi_listeners_close(struct mts_server *server)
 		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
 		drop(&server->listeners.list[i]);
 	}
+	drop_spare(&server->listeners);
 	mtsi_lock_release(&server->listeners.lock);
 }
 
 void mtsi_listeners_free(struct mts_server *server)
 {
 	unwind(&server->listeners, 0);
+	drop_spare(&server->listeners);
 	free(server->listeners.list);
 	mtsi_lock_destroy(&server->listeners.lock);
 }

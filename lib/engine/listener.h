@@ -30,6 +30,7 @@ struct mtsi_listeners {
 	struct mtsi_lock lock;
 	struct mtsi_listener *list;
 	size_t count;
+	int spare; /* the lock, who accepts: a descriptor to be given up for a moment; -1: none */
 };
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners);

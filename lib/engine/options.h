@@ -41,6 +41,7 @@ struct mtsi_options {
 	size_t stack_size;
 	int backlog;
 	unsigned defer_accept; /* seconds */
+	int overload; /* one of enum mts_overload */
 
 	_Atomic size_t max_output;
 	_Atomic unsigned timeouts[MTSI_TIMEOUTS]; /* milliseconds, 0: never; by enum mts_timeout */

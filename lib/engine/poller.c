@@ -38,6 +38,7 @@ static bool continue_output(struct mts_server *server, uint64_t id)
 	}
 	const bool turn = mtsi_output_continue_locked(client);
 	mtsi_lock_release(&client->lock);
+	mtsi_eviction_offer(server, id);
 	return turn;
 }
 

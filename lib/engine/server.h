@@ -7,10 +7,12 @@
 
 #include <mtserver/server.h>
 
+#include "engine/address_book.h"
 #include "engine/clients.h"
 #include "engine/crew.h"
 #include "engine/deadline.h"
 #include "engine/door.h"
+#include "engine/eviction.h"
 #include "engine/life.h"
 #include "engine/linger.h"
 #include "engine/listener.h"
@@ -34,6 +36,8 @@ struct mts_server {
 	struct mtsi_crew crew;
 	struct mtsi_watch watch;
 	struct mtsi_door door;
+	struct mtsi_address_book addresses;
+	struct mtsi_eviction eviction;
 	struct mtsi_deadlines deadlines;
 	struct mtsi_linger linger;
 	struct mtsi_post post;

@@ -495,6 +495,7 @@ static int wait_begins(struct mtsi_worker *worker, struct mts_client *client, bo
 
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 {
+	const uint64_t id = client->id;
 	atomic_store_explicit(&worker->since, worker->now, memory_order_relaxed);
 	worker->received = 0;
 	worker->handled = 0;
@@ -517,6 +518,9 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		const int parked = later ? keep(worker, client) : park(worker, client);
 		if (parked == -ENOMEM) {
 			cannot_keep(worker, client);
+		}
+		if (parked == 0 && !later) {
+			mtsi_eviction_offer(worker->server, id);
 		}
 		if (parked != -EAGAIN) {
 			return later && parked == 0;

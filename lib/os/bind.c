@@ -197,3 +197,14 @@ size_t mtsi_descriptor_limit(void)
 	}
 	return (size_t)limit.rlim_cur;
 }
+
+size_t mtsi_descriptors_open(int any)
+{
+	/* A new one gets the lowest number that is free, and all below are open. */
+	const int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	if (lowest < 0) {
+		return mtsi_descriptor_limit();
+	}
+	(void)close(lowest);
+	return (size_t)lowest;
+}

@@ -47,4 +47,7 @@ int mtsi_defer_accept(int fd, unsigned seconds);
 /* How many descriptors this process may have open. */
 size_t mtsi_descriptor_limit(void);
 
+/* How many it has, without those behind a gap; the caller names one of them. */
+size_t mtsi_descriptors_open(int any);
+
 #endif

@@ -162,6 +162,16 @@ enum mtsi_socket_peer mtsi_socket_peer(int fd)
 	return peer_may_send(info.tcpi_state) ? MTSI_PEER_SENDING : MTSI_PEER_FINISHED;
 }
 
+uint32_t mtsi_socket_user(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof(peer)) {
+		return UINT32_MAX;
+	}
+	return peer.uid;
+}
+
 enum mtsi_socket_state mtsi_socket_state(int fd)
 {
 	struct pollfd asked = {.fd = fd, .events = POLLRDHUP};

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -62,6 +63,9 @@ enum mtsi_socket_peer {
 	MTSI_PEER_CLOSED /* and so have we, and nothing is on its way any more */
 };
 enum mtsi_socket_peer mtsi_socket_peer(int fd);
+
+/* The user at the other end of a Unix socket when it connected; UINT32_MAX: unknown. */
+uint32_t mtsi_socket_user(int fd);
 
 /* How a connection looks from here. */
 enum mtsi_socket_state { MTSI_SOCKET_ALIVE, MTSI_SOCKET_HALF_CLOSED, MTSI_SOCKET_DEAD };

@@ -369,6 +369,33 @@ void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, sock
 	}
 }
 
+void mtsi_peer_set_user(struct mtsi_peer *peer, uint32_t user)
+{
+	memcpy(peer->ip, &user, sizeof(user));
+}
+
+/* The first bytes as a number, whatever the order: it is only compared. */
+static uint64_t number_of(const unsigned char *bytes, size_t size)
+{
+	uint64_t number = 0;
+	memcpy(&number, bytes, size);
+	return number;
+}
+
+bool mtsi_peer_origin(const struct mtsi_peer *peer, struct mtsi_origin *origin)
+{
+	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const bool ipv6 = peer->family == AF_INET6;
+	origin->kind = peer->family;
+	if (ipv6 && memcmp(peer->ip, mapped, sizeof(mapped)) == 0) {
+		origin->kind = AF_INET;
+		origin->number = number_of(peer->ip + sizeof(mapped), 4);
+	} else {
+		origin->number = number_of(peer->ip, ipv6 ? 8 : 4);
+	}
+	return peer->family != AF_UNSPEC;
+}
+
 socklen_t mtsi_peer_to(const struct mtsi_peer *peer, struct sockaddr_storage *storage)
 {
 	memset(storage, 0, sizeof(*storage));

@@ -7,6 +7,7 @@
 #define MTSI_WIRE_ADDRESS_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -63,9 +64,12 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
  */
 int mtsi_address_format(const struct sockaddr *address, socklen_t length, char *out, size_t size);
 
-/* A peer's address as it is kept for each client.  The name of a Unix socket is not kept. */
+/*
+ * A peer's address as it is kept for each client.  The name of a Unix socket is not kept, but the
+ * user at its other end is.
+ */
 struct mtsi_peer {
-	unsigned char ip[16]; /* network byte order; IPv4 in the first four */
+	unsigned char ip[16]; /* network byte order; IPv4 in the first four; there too: a Unix user */
 	uint32_t scope; /* IPv6 only */
 	uint16_t port; /* host byte order */
 	unsigned char family; /* AF_INET, AF_INET6, AF_UNIX, or AF_UNSPEC: not known */
@@ -74,6 +78,18 @@ static_assert(sizeof(struct mtsi_peer) == 24, "an idle client is paid for byte b
 
 /* Sets *peer; to AF_UNSPEC when the address is of another family or too short for its own. */
 void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, socklen_t length);
+
+/* Notes the user at the other end of a Unix socket. */
+void mtsi_peer_set_user(struct mtsi_peer *peer, uint32_t user);
+
+/* Where a peer comes from, as far as it makes a difference to limits. */
+struct mtsi_origin {
+	uint64_t number; /* the IPv4 address, the first 64 bits of the IPv6 address, or the user */
+	int kind; /* AF_INET, AF_INET6, AF_UNIX */
+};
+
+/* Sets *origin; an IPv4 address mapped into IPv6 is IPv4.  False for AF_UNSPEC. */
+bool mtsi_peer_origin(const struct mtsi_peer *peer, struct mtsi_origin *origin);
 
 /* Sets *storage, unused bytes to 0, and returns how much of it counts; 0 for AF_UNSPEC. */
 socklen_t mtsi_peer_to(const struct mtsi_peer *peer, struct sockaddr_storage *storage);

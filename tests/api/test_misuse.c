@@ -257,6 +257,27 @@ static void max_clients(void)
 	ANSWERS(0, mts_server_set_max_clients(server, 16000000));
 }
 
+static void max_clients_per_address(void)
+{
+	REFUSES(mts_server_set_max_clients_per_address(NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_max_clients_per_address(server, 16000001));
+	ANSWERS(-EINVAL, mts_server_set_max_clients_per_address(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_max_clients_per_address(server, 0));
+	ANSWERS(0, mts_server_set_max_clients_per_address(server, 16000000));
+}
+
+static void overload(void)
+{
+	static const int none[] = {-1, MTS_OVERLOAD_EVICT + 1, 1000, INT_MAX, INT_MIN};
+	REFUSES(mts_server_set_overload(NULL, MTS_OVERLOAD_WAIT));
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		ANSWERS(-EINVAL, mts_server_set_overload(server, none[i]));
+	}
+	ANSWERS(0, mts_server_set_overload(server, MTS_OVERLOAD_EVICT));
+	ANSWERS(0, mts_server_set_overload(server, MTS_OVERLOAD_REFUSE));
+	ANSWERS(0, mts_server_set_overload(server, MTS_OVERLOAD_WAIT));
+}
+
 static void max_output(void)
 {
 	REFUSES(mts_server_set_max_output(NULL, 1));
@@ -352,7 +373,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_HUNG);
+	check_names(mts_stat_name, MTS_STAT_EVICTED);
 }
 
 static void closed_name(void)
@@ -396,6 +417,8 @@ static const struct misuse functions[] = {
 	{"mts_server_set_max_threads", max_threads},
 	{"mts_server_set_stack_size", stack_size},
 	{"mts_server_set_max_clients", max_clients},
+	{"mts_server_set_max_clients_per_address", max_clients_per_address},
+	{"mts_server_set_overload", overload},
 	{"mts_server_set_max_output", max_output},
 	{"mts_server_set_backlog", backlog},
 	{"mts_server_set_defer_accept", defer_accept},

@@ -77,6 +77,7 @@ static void configure(mts_server *server)
 	BUSY(mts_server_set_max_threads(server, 1));
 	BUSY(mts_server_set_stack_size(server, 65536));
 	BUSY(mts_server_set_backlog(server, 1));
+	BUSY(mts_server_set_overload(server, MTS_OVERLOAD_EVICT));
 	BUSY(mts_server_set_defer_accept(server, 1));
 	close(fd);
 }
@@ -88,10 +89,13 @@ static void configure_live(mts_server *server)
 	strcpy(before, mts_server_error(server));
 	ck_assert_int_eq(mts_server_set_max_clients(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_output(server, 0), -EINVAL);
+	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, SIZE_MAX), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, -1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP + 1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1000), 0);
+	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
+	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 100000), 0);
 	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_STOP; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
@@ -168,6 +172,7 @@ START_TEST(least_values)
 	ck_assert_int_eq(mts_server_set_max_request(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
+	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_stack_size(server, 16384), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 1), 0);
@@ -190,6 +195,7 @@ START_TEST(most_values)
 	ck_assert_int_eq(mts_server_set_max_request(server, gib), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, gib), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 16000000), 0);
+	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 16000000), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, 1000000), 0);
 	ck_assert_int_eq(mts_server_set_defer_accept(server, 3600), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, UINT_MAX), 0);

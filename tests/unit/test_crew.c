@@ -270,7 +270,7 @@ START_TEST(taken_back)
 		ck_assert_uint_gt(client->id, before);
 		before = client->id;
 		mtsi_client_close(client);
-		mtsi_door_leave(server);
+		mtsi_door_leave(server, false);
 	}
 	mtsi_crew_take_unopened(server, &line);
 	ck_assert_uint_eq(line.count, 0);

@@ -5,11 +5,14 @@
  */
 #include "engine/door.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "../api/support.h"
 #include "engine/server.h"
+#include "os/bind.h"
 #include "os/clock.h"
 #include "os/poll.h"
 
@@ -88,11 +91,11 @@ static void perform(enum act act)
 		mtsi_door_shut(server);
 		break;
 	case ENTER:
-		mtsi_door_enter(server);
+		ck_assert_int_eq(mtsi_door_enter(server, NULL), MTSI_LET_IN);
 		(void)mtsi_door_room(server, &freed);
 		break;
 	case LEAVE:
-		mtsi_door_leave(server);
+		mtsi_door_leave(server, false);
 		break;
 	case ONE:
 	case TWO:
@@ -167,24 +170,85 @@ START_TEST(how_long_it_pauses)
 }
 END_TEST
 
+/* So many descriptors beyond those that are open, and those in reserve. */
 static const struct {
-	rlim_t descriptors;
+	rlim_t left;
 	size_t clients;
-} limits[] = {{20, 1}, {32, 1}, {33, 1}, {34, 2}, {132, 100}, {1024, 992}};
+} limits[] = {{0, 1}, {1, 1}, {2, 2}, {100, 100}, {10001, 10000}};
+
+/* What is open, as the library sees it, and the most that may be. */
+static size_t allow_descriptors(rlim_t left)
+{
+	struct rlimit limit;
+	const size_t open = mtsi_descriptors_open(server->poll);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (open + MTSI_RESERVED_DESCRIPTORS + left > limit.rlim_max) {
+		return 0;
+	}
+	limit.rlim_cur = open + MTSI_RESERVED_DESCRIPTORS + left;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return (size_t)limit.rlim_cur;
+}
 
 /* Nobody has set a limit: as many as there are descriptors for, which is looked up at the start. */
 START_TEST(the_limit_by_default)
 {
-	struct rlimit limit;
-	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	if (limits[_i].descriptors > limit.rlim_max) {
-		return;
+	if (allow_descriptors(limits[_i].left) > 0) {
+		ck_assert_uint_eq(mtsi_door_max_clients(server), 0);
+		mtsi_door_open(server);
+		ck_assert_uint_eq(mtsi_door_max_clients(server), limits[_i].clients);
 	}
-	limit.rlim_cur = limits[_i].descriptors;
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_uint_eq(mtsi_door_max_clients(server), 0);
+}
+END_TEST
+
+/* A gap among the descriptors, and there being none at all. */
+START_TEST(how_many_are_open)
+{
+	const size_t before = mtsi_descriptors_open(server->poll);
+	const int first = dup(server->poll);
+	const int second = dup(server->poll);
+	ck_assert_uint_eq((size_t)first, before);
+	ck_assert_uint_gt(mtsi_descriptors_open(server->poll), before);
+	close(first);
+	ck_assert_uint_eq(mtsi_descriptors_open(server->poll), before);
+	close(second);
+	starve_descriptors(true);
+	ck_assert_uint_eq(mtsi_descriptors_open(server->poll), mtsi_descriptor_limit());
+	starve_descriptors(false);
+}
+END_TEST
+
+static char complaint[512];
+static int complaints;
+
+static void note(int level, const char *message, void *user)
+{
+	(void)user;
+	if (level == MTS_LOG_WARNING) {
+		(void)snprintf(complaint, sizeof(complaint), "%s", message);
+		complaints++;
+	}
+}
+
+/* It is said at the start, with both numbers and what is wanted, that a limit is too high; and only then. */
+START_TEST(a_limit_that_cannot_be_served)
+{
+	char wanted[64];
+	const size_t descriptors = allow_descriptors(100);
+	complaints = 0;
+	ck_assert_uint_gt(descriptors, 0);
+	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
+	mtsi_door_set_max_clients(server, 100 + (size_t)_i);
 	mtsi_door_open(server);
-	ck_assert_uint_eq(mtsi_door_max_clients(server), limits[_i].clients);
+	ck_assert_uint_eq(mtsi_door_max_clients(server), 100 + (size_t)_i);
+	ck_assert_int_eq(complaints, _i);
+	if (_i > 0) {
+		(void)snprintf(wanted, sizeof(wanted), "limit of %zu open files", descriptors);
+		ck_assert_ptr_nonnull(strstr(complaint, wanted));
+		ck_assert_ptr_nonnull(strstr(complaint, "for 100 clients, not for 101"));
+		(void)snprintf(wanted, sizeof(wanted), "raise it to %zu ", descriptors + 1);
+		ck_assert_ptr_nonnull(strstr(complaint, wanted));
+	}
 }
 END_TEST
 
@@ -208,6 +272,8 @@ int main(void)
 	tcase_add_test(cases, a_pause_that_is_not_due);
 	tcase_add_test(cases, how_long_it_pauses);
 	tcase_add_loop_test(cases, the_limit_by_default, 0, sizeof(limits) / sizeof(limits[0]));
+	tcase_add_test(cases, how_many_are_open);
+	tcase_add_loop_test(cases, a_limit_that_cannot_be_served, 0, 2);
 	tcase_add_test(cases, a_limit_that_was_set_stays);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);

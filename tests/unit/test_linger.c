@@ -53,7 +53,7 @@ static struct mts_client *open_client(int *peer)
 	ck_assert_ptr_nonnull(client);
 	client->stage = MTSI_CLIENT_SERVED;
 	client->opened = true;
-	mtsi_door_enter(server);
+	ck_assert_int_eq(mtsi_door_enter(server, client), MTSI_LET_IN);
 	return client;
 }
 

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which client goes when another one wants to come: the one that has been idle for longest.
+ *
+ * Idle is who waits for the first byte of its next request, parked, or with a thread that blocks in
+ * that wait and nothing else; with no output waiting, and nothing in its socket that is not read yet.
+ * Since when, says a word in the client that is there for deadlines anyway.
+ *
+ * Nobody keeps the clients in the order of that word, since each request would pay for it. One look
+ * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these are
+ * used up one by one. Each is looked at again, closely, under its lock: if its word is what it was,
+ * it has been idle ever since, and everybody who has become idle meanwhile is younger. So the order is
+ * exact, and a flood pays for the look once in 64 times.
+ *
+ * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So it
+ * is not repeated before eight times as long as it took has passed. Meanwhile, and whenever nobody is
+ * idle, `wanting` is set: then each client that becomes idle offers itself (mtsi_eviction_offer()):
+ * when it has been parked, begins to block, or when its last output has gone. `wanting` is set before
+ * clients are looked at, and they let go before they read it, both sequentially consistent (or under
+ * the client's lock, for output). So a client that was found busy will see it, and none is missed.
+ *
+ * How many have to go is the door's to say. It counts each from the moment it is chosen until its
+ * close hook is over, so nobody goes in vain, and nobody comes too early.
+ */
+#include "engine/eviction.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/claim.h"
+#include "engine/clients.h"
+#include "engine/crew.h"
+#include "engine/keeper.h"
+#include "engine/line.h"
+#include "engine/server.h"
+#include "os/clock.h"
+#include "os/socket.h"
+
+enum { REST = 8 }; /* times as long as the look has taken */
+
+static const uint64_t shortest_rest = MTSI_MILLISECOND;
+
+/* Who has been evicted, for the log. */
+struct evicted {
+	uint64_t id; /* 0: nobody */
+	uint64_t since;
+	struct mtsi_peer peer;
+};
+
+void mtsi_eviction_init(struct mtsi_eviction *eviction)
+{
+	memset(eviction, 0, sizeof(*eviction));
+	mtsi_lock_init(&eviction->lock);
+	atomic_init(&eviction->wanting, false);
+	atomic_init(&eviction->retry_at, MTSI_NEVER);
+}
+
+void mtsi_eviction_free(struct mtsi_eviction *eviction)
+{
+	mtsi_lock_destroy(&eviction->lock);
+}
+
+/* Keeps it among the 64 that have been idle for longest. Without any lock of the client's. */
+static void collect(const struct mts_client *client, void *context)
+{
+	struct mtsi_eviction *eviction = context;
+	const struct mtsi_candidate new = {atomic_load(&client->id), mtsi_deadline_idle_since(client)};
+	size_t at = eviction->count;
+	if (new.since == 0 || atomic_load(&client->stuck_since) != 0) {
+		return;
+	}
+	while (at > 0 && eviction->list[at - 1].since > new.since) {
+		at--;
+	}
+	if (at == MTSI_CANDIDATES) {
+		return;
+	}
+	eviction->count += eviction->count < MTSI_CANDIDATES ? 1 : 0;
+	memmove(&eviction->list[at + 1], &eviction->list[at], (eviction->count - 1 - at) * sizeof(new));
+	eviction->list[at] = new;
+}
+
+static void look_at_all_locked(struct mts_server *server)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	const uint64_t start = mtsi_clock_now();
+	eviction->next = 0;
+	eviction->count = 0;
+	mtsi_clients_peek(server, collect, eviction);
+	const uint64_t now = mtsi_clock_now();
+	const uint64_t rest = REST * (now - start);
+	eviction->rest_until = 0;
+	if (eviction->count < MTSI_CANDIDATES) {
+		eviction->rest_until = mtsi_clock_after(now, rest > shortest_rest ? rest : shortest_rest);
+	}
+}
+
+/* Whether it may be evicted, if it is still idle since `since`; 0: since whenever. */
+static bool idle_locked(struct mts_client *client, uint64_t since)
+{
+	const uint64_t idle = mtsi_deadline_idle_since(client);
+	mtsi_lock_assert_held(&client->lock);
+	return client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
+		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
+		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
+		&& mtsi_socket_unread(client->fd) == 0;
+}
+
+/*
+ * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then looked
+ * at again, since it may have had a turn before; it gets one in any case.
+ */
+static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_line *claimed)
+{
+	if (mtsi_deadline_end_idle(client)) {
+		return true;
+	}
+	if (!mtsi_claim(client)) {
+		return false;
+	}
+	mtsi_line_add(claimed, client);
+	return idle_locked(client, since);
+}
+
+/* Evicts this one, if it is idle. */
+static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
+	struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mts_client *client = mtsi_clients_lock(server, candidate.id);
+	if (client == NULL) {
+		return false;
+	}
+	const uint64_t since = mtsi_deadline_idle_since(client);
+	const bool goes = idle_locked(client, candidate.since)
+		&& seize_locked(client, candidate.since, claimed);
+	if (goes) {
+		evicted->id = candidate.id;
+		evicted->since = since;
+		evicted->peer = client->peer;
+		(void)mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, claimed);
+	}
+	mtsi_lock_release(&client->lock);
+	return goes;
+}
+
+/* Evicts the first of the candidates that is still idle; false when none is left. */
+static bool evict_candidate_locked(
+	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	bool done = false;
+	while (!done && eviction->next < eviction->count) {
+		done = evict(server, eviction->list[eviction->next++], claimed, evicted);
+	}
+	return done;
+}
+
+/* Evicts the one that has been idle for longest; or sets about being told of one. */
+static bool evict_oldest_locked(
+	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	mtsi_lock_assert_held(&eviction->lock);
+	if (evict_candidate_locked(server, claimed, evicted)) {
+		return true;
+	}
+	atomic_store(&eviction->wanting, true);
+	uint64_t retry = eviction->rest_until;
+	if (mtsi_clock_now() >= eviction->rest_until) {
+		look_at_all_locked(server);
+		if (evict_candidate_locked(server, claimed, evicted)) {
+			return true;
+		}
+		/* If these were all that are idle, each will offer itself. */
+		const bool others = eviction->count == MTSI_CANDIDATES;
+		retry = others ? mtsi_clock_after(mtsi_clock_now(), shortest_rest) : MTSI_NEVER;
+	}
+	if (retry != MTSI_NEVER) {
+		atomic_store(&eviction->retry_at, retry);
+		mtsi_keeper_wake(server);
+	}
+	return false;
+}
+
+static void report(struct mts_server *server, const struct evicted *evicted)
+{
+	const uint64_t now = mtsi_clock_now();
+	mtsi_count_shared(&server->stats, MTS_STAT_EVICTED, 1);
+	mtsi_log_client(server, MTSI_LOG_EVICTED, evicted->id, &evicted->peer,
+		"evicted to let another one in, idle for %" PRIu64 " ms",
+		now > evicted->since ? (now - evicted->since) / MTSI_MILLISECOND : 0);
+}
+
+/* One step of it: false when nobody has to go, or nobody can. */
+static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	struct evicted evicted = {.id = 0};
+	mtsi_lock_take(&eviction->lock);
+	const bool wanted = mtsi_door_begin_eviction(server);
+	if (!wanted) {
+		atomic_store(&eviction->wanting, false);
+	} else if (!evict_oldest_locked(server, claimed, &evicted)) {
+		mtsi_door_cancel_eviction(server);
+	}
+	mtsi_lock_release(&eviction->lock);
+	if (evicted.id != 0) {
+		report(server, &evicted);
+	}
+	return evicted.id != 0;
+}
+
+void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed)
+{
+	while (run_once(server, claimed)) {
+	}
+}
+
+void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	const struct mtsi_candidate candidate = {id, 0};
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct evicted evicted = {.id = 0};
+	if (!atomic_load(&eviction->wanting)) {
+		return;
+	}
+	mtsi_lock_take(&eviction->lock);
+	if (!mtsi_door_begin_eviction(server)) {
+		atomic_store(&eviction->wanting, false);
+	} else if (!evict(server, candidate, &claimed, &evicted)) {
+		mtsi_door_cancel_eviction(server);
+	}
+	mtsi_lock_release(&eviction->lock);
+	if (evicted.id != 0) {
+		report(server, &evicted);
+	}
+	mtsi_crew_offer(server, &claimed);
+}
+
+void mtsi_eviction_soon(struct mts_server *server)
+{
+	atomic_store(&server->eviction.retry_at, 0);
+	mtsi_keeper_wake(server);
+}
+
+uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_eviction *eviction = &server->eviction;
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	/* Taken back before it is tried: whoever wants another try meanwhile is not forgotten. */
+	if (atomic_load(&eviction->retry_at) <= now) {
+		atomic_store(&eviction->retry_at, MTSI_NEVER);
+		mtsi_eviction_run(server, &claimed);
+		mtsi_crew_offer(server, &claimed);
+	}
+	return atomic_load(&eviction->retry_at);
+}
