@@ -148,6 +148,17 @@ static void kick_if_wanted(void)
 	}
 }
 
+/* Until somebody has come in the place of another. */
+static void wait_for_a_new_one(void)
+{
+	const uint64_t start = now_ms();
+	while (run.opened <= run.peers) {
+		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+		kick_if_wanted();
+		poll(NULL, 0, 1);
+	}
+}
+
 static void *broadcast(void *argument)
 {
 	const uint32_t sender = (uint32_t)(uintptr_t)argument;
@@ -159,6 +170,9 @@ static void *broadcast(void *argument)
 		ck_assert_int_ge(reached, run.gaps ? 0 : run.peers / 2);
 		free(bytes);
 		kick_if_wanted();
+		if (i == MESSAGES / 2) {
+			wait_for_a_new_one();
+		}
 	}
 	return NULL;
 }
@@ -379,6 +393,9 @@ static void connect_all(struct reader *readers)
 		readers[i].count = run.peers / READERS;
 		for (int k = 0; k < readers[i].count; k++) {
 			come(&readers[i], &readers[i].peers[k], k % 2 == 0);
+			if (k == 1) {
+				readers[i].peers[k].budget = 1; /* there is always one who goes */
+			}
 		}
 	}
 	server_wait_stat(run.server, MTS_STAT_ACCEPTED, (uint64_t)run.peers);
