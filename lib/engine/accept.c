@@ -173,8 +173,8 @@ static bool refuse_one(struct mts_server *server, int listener)
 	mtsi_socket_close(*spare);
 	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
 	if (fd >= 0) {
-		mtsi_socket_close(fd);
 		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
+		mtsi_socket_close(fd);
 	}
 	*spare = mtsi_wake_open();
 	return fd >= 0;

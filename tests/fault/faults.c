@@ -333,6 +333,11 @@ WRAPPED(char *, strdup, const char *text)
 	return lacks(strlen(text) + 1) ? NULL : __real_strdup(text);
 }
 
+WRAPPED(void *, tsearch, const void *key, void **root, int (*compare)(const void *, const void *))
+{
+	return fails(FAULT_MEMORY) ? NULL : __real_tsearch(key, root, compare);
+}
+
 WRAPPED(ssize_t, recv, int fd, void *buffer, size_t size, int flags)
 {
 	const bool may_wait = (flags & MSG_DONTWAIT) == 0;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Calls that can be made to fail. MEMORY is malloc, calloc, realloc, strdup and mmap. */
+/* Calls that can be made to fail. MEMORY is malloc, calloc, realloc, strdup, tsearch and mmap. */
 enum fault_call {
 	FAULT_ACCEPT,
 	FAULT_BIND,

@@ -332,7 +332,9 @@ START_TEST(nobody_is_looked_for_again_and_again)
 	gate_wait(&opened, ROOM + COMERS);
 	gate_wait(&closed, COMERS);
 	ck_assert_uint_eq(mtsi_door_clients(server), ROOM);
+	mtsi_lock_take(&server->door.lock);
 	ck_assert_uint_eq(server->door.evicting, 0);
+	mtsi_lock_release(&server->door.lock);
 	for (int i = 0; i < ROOM + COMERS; i++) {
 		close(peers[i]);
 	}
