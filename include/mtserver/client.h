@@ -31,7 +31,7 @@ enum mts_gone {
 	MTS_GONE_STOP = 3, /**< the server is stopping */
 	MTS_GONE_DEADLINE = 4, /**< the handler has run for longer than #MTS_TIMEOUT_HANDLER, or another
 							   deadline has ended the client */
-	MTS_GONE_KICKED = 5 /**< mts_server_kick() has cut it off */
+	MTS_GONE_KICKED = 5 /**< mts_server_kick() has cut it off, or another client needed its place */
 };
 
 /**

@@ -182,6 +182,7 @@ int mts_client_gone(mts_client *client)
 	case MTS_CLOSED_STOP:
 		return MTS_GONE_STOP;
 	case MTS_CLOSED_KICKED:
+	case MTS_CLOSED_EVICTED:
 		return MTS_GONE_KICKED;
 	default:
 		return MTS_GONE_DEADLINE;

@@ -301,8 +301,9 @@ void mtsi_listeners_arm(struct mts_server *server, bool armed)
 	for (size_t i = 0; i < listeners->count; i++) {
 		const struct mtsi_listener *listener = &listeners->list[i];
 		if (!atomic_load(&listener->dead)) {
-			(void)mtsi_poll_change(
-				server->poll, listener->fd, armed ? MTSI_POLL_IN | MTSI_POLL_RDHUP : 0, i + 1);
+			/* That it is shut down is to be known at rest too. */
+			const uint32_t events = armed ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
+			(void)mtsi_poll_change(server->poll, listener->fd, events, i + 1);
 		}
 	}
 }
