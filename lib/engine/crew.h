@@ -87,7 +87,10 @@ void mtsi_crew_begin(struct mts_server *server);
 /* Puts clients that the caller owns at the end of the ready line; theirs is empty then. */
 void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now);
 
-/* Gives it clients that the caller owns; the line is empty then. Any thread but a worker's. */
+/*
+ * Gives it clients that the caller owns; the line is empty then. Threads of the library; a worker
+ * does so outside of polls only.
+ */
 void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients);
 
 /* Tries again to make the threads that could not be made; when to come again. The keeper. */

@@ -234,6 +234,41 @@ START_TEST(refused_at_once)
 }
 END_TEST
 
+/* No descriptor can be had: those who come are told still, and who is inside notices nothing. */
+START_TEST(refused_without_descriptors)
+{
+	enum { COMERS = 5 };
+	int peers[COMERS + 1];
+	mts_server *server = start_server(MTS_OVERLOAD_REFUSE, 1000);
+	const int first = visit(server);
+	for (int i = 0; i <= COMERS; i++) {
+		peers[i] = peer_socket();
+	}
+	starve_descriptors(true);
+	for (int i = 0; i < COMERS; i++) {
+		peer_connect_socket(peers[i], server);
+	}
+	for (int i = 0; i < COMERS; i++) {
+		peer_expect_gone(peers[i]);
+	}
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), COMERS);
+	ck_assert_uint_ge(mts_server_stat(server, MTS_STAT_ACCEPT_ERRORS), 1);
+	ask(first);
+	/* A descriptor of ours becomes free, and the next one is let in. */
+	peer_puts(first, "close\n");
+	peer_expect_end(first);
+	server_wait_stat(server, MTS_STAT_CLOSED, 1);
+	peer_connect_socket(peers[COMERS], server);
+	ask(peers[COMERS]);
+	starve_descriptors(false);
+	for (int i = 0; i <= COMERS; i++) {
+		close(peers[i]);
+	}
+	close(first);
+	server_end(server);
+}
+END_TEST
+
 START_TEST(one_goes_for_each_who_comes)
 {
 	enum { ROOM = 3, COMERS = 30 };
@@ -573,6 +608,9 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, refused_at_once);
+	if (!under_valgrind()) {
+		tcase_add_test(tcase, refused_without_descriptors);
+	}
 	tcase_add_test(tcase, one_goes_for_each_who_comes);
 	tcase_add_test(tcase, nobody_comes_before_the_other_has_gone);
 	tcase_add_test(tcase, as_many_go_as_come);
