@@ -137,6 +137,7 @@ static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
 		evicted->id = candidate.id;
 		evicted->since = since;
 		evicted->peer = client->peer;
+		mtsi_count_shared(&server->stats, MTS_STAT_EVICTED, 1);
 		(void)mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, claimed);
 	}
 	mtsi_lock_release(&client->lock);
@@ -185,7 +186,6 @@ static bool evict_oldest_locked(
 static void report(struct mts_server *server, const struct evicted *evicted)
 {
 	const uint64_t now = mtsi_clock_now();
-	mtsi_count_shared(&server->stats, MTS_STAT_EVICTED, 1);
 	mtsi_log_client(server, MTSI_LOG_EVICTED, evicted->id, &evicted->peer,
 		"evicted to let another one in, idle for %" PRIu64 " ms",
 		now > evicted->since ? (now - evicted->since) / MTSI_MILLISECOND : 0);
