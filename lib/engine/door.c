@@ -287,10 +287,14 @@ uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 	struct mtsi_line admitted = {NULL, NULL, 0};
 	mtsi_lock_take(&door->lock);
 	admit_locked(door, &admitted);
-	if (door->short_until != 0 && door->short_until <= now) {
+	const bool over = door->short_until != 0 && door->short_until <= now;
+	if (over) {
 		door->short_until = 0;
 	}
-	look_locked(server);
+	/* Else nothing has changed: a listener that somebody has shut down is told of while it is armed. */
+	if (over || admitted.count > 0) {
+		look_locked(server);
+	}
 	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
 	mtsi_lock_release(&door->lock);
 	mtsi_crew_offer(server, &admitted);
