@@ -7,12 +7,15 @@
 #include <mtserver/client.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/client.h"
+#include "engine/file.h"
 #include "engine/output.h"
 #include "engine/server.h"
 #include "engine/turn.h"
@@ -81,6 +84,14 @@ static int flush(mts_client *client)
 int mts_client_flush(mts_client *client)
 {
 	return client == NULL ? -EINVAL : flush(client);
+}
+
+ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t count)
+{
+	if (client == NULL || offset < 0 || count > SSIZE_MAX || INT64_MAX - (int64_t)count < offset) {
+		return -EINVAL;
+	}
+	return client->worker == NULL ? -EPIPE : mtsi_file_send(client->worker, fd, offset, count);
 }
 
 int mts_client_next(mts_client *client, const void **request, size_t *size)

@@ -24,7 +24,8 @@
  * call writes, are sent and queued in one critical section; only a writer that waits for room gives
  * the lock away with a part of its bytes sent and the others still in its own memory. While it
  * waits it says so (`writing`), and messages are refused: more than the limit waits, after all.
- * That also keeps senders from filling up again and again the room that it waits for.
+ * That also keeps senders from filling up again and again the room that it waits for. The same goes
+ * for one that sends a file, which is done without the lock, because the disk may be slow.
  *
  * A client that ends takes no messages (`ending`): it would have to wait for them, and senders
  * could keep it for ever. They are refused from before its last output is sent to the end.
@@ -40,6 +41,7 @@
 #include "engine/crew.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "os/must.h"
 #include "os/poll.h"
 #include "os/socket.h"
 
@@ -163,19 +165,26 @@ static int why_lost(const struct mts_client *client)
 	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
 }
 
+static void wait_for_room(struct mtsi_worker *worker)
+{
+	mtsi_crew_step_aside(worker);
+	mtsi_socket_wait_writable(worker->client->fd);
+}
+
 /* Pushes until no more than `limit` bytes wait, or the client is lost. */
 static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 {
 	struct mts_client *client = worker->client;
-	bool waits = false;
+	bool wrote = worker->seizes;
 	for (bool waited = false;; waited = true) {
 		size_t sent = 0;
 		mtsi_lock_take(&client->lock);
 		const int result = push_locked(client, pieces, limit, &sent);
 		worker->queued = mtsi_queue_size(&client->output) > 0;
-		if (waits != (result == -EAGAIN)) {
-			waits = !waits;
-			client->writing = waits;
+		const bool writes = result == -EAGAIN || worker->seizes;
+		if (writes != wrote) {
+			wrote = writes;
+			client->writing = writes;
 		}
 		mtsi_lock_release(&client->lock);
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
@@ -183,8 +192,7 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
 			return waited && result == -EPIPE ? why_lost(client) : result;
 		}
-		mtsi_crew_step_aside(worker);
-		mtsi_socket_wait_writable(client->fd);
+		wait_for_room(worker);
 	}
 }
 
@@ -253,6 +261,66 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 int mtsi_output_drain(struct mtsi_worker *worker)
 {
 	return push_stage(worker, NULL, 0, 0);
+}
+
+int mtsi_output_seize(struct mtsi_worker *worker)
+{
+	mtsi_lock_take(&worker->client->lock);
+	worker->client->writing = true;
+	mtsi_lock_release(&worker->client->lock);
+	worker->seizes = true;
+	return push_stage(worker, NULL, 0, 0);
+}
+
+int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
+{
+	struct mts_client *client = worker->client;
+	mtsi_lock_take(&client->lock);
+	const bool lost = atomic_load(&client->lost);
+	if (!lost) {
+		mtsi_deadline_output_locked(client, true, progress);
+	}
+	mtsi_lock_release(&client->lock);
+	if (lost) {
+		return why_lost(client);
+	}
+	wait_for_room(worker);
+	return 0;
+}
+
+int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct pieces pieces = {{{(void *)(uintptr_t)data, size}, {NULL, 0}}, false};
+	return push(worker, &pieces, 0);
+}
+
+int mtsi_output_lost(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->client;
+	mtsi_lock_take(&client->lock);
+	mtsi_client_lose_locked(client);
+	mtsi_lock_release(&client->lock);
+	return why_lost(client);
+}
+
+void mtsi_output_yield(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->client;
+	worker->seizes = false;
+	mtsi_lock_take(&client->lock);
+	client->writing = false;
+	mtsi_deadline_output_locked(client, false, false);
+	mtsi_lock_release(&client->lock);
+}
+
+char *mtsi_output_space(struct mtsi_worker *worker, size_t *size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	mtsi_must(stage->size == 0);
+	place_stage(worker);
+	(void)enlarge_stage(worker, MTSI_LARGE_STAGE);
+	*size = stage->capacity;
+	return stage->data;
 }
 
 void mtsi_output_forget(struct mtsi_worker *worker)

@@ -139,6 +139,7 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	mtsi_input_begin(worker);
 	memset(&worker->stage, 0, sizeof(worker->stage));
 	worker->queued = false;
+	worker->seizes = false;
 	worker->corked = 0;
 	worker->failed = 0;
 	worker->last_turn = false;

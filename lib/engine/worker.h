@@ -68,6 +68,7 @@ struct mtsi_worker {
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
 	bool queued; /* not all that was sent has gone out at once */
+	bool seizes; /* it goes on sending after what it pushes: see mtsi_output_seize() */
 	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
 	unsigned luck; /* see eager() in turn.c */
 	unsigned opens;

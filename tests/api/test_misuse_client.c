@@ -5,6 +5,8 @@
  * the first answer that is not what it should be; the test's thread judges it.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,6 +66,23 @@ static void flush(void)
 	GIVES(-EINVAL, mts_client_flush(NULL));
 	if (subject != NULL) {
 		GIVES(0, mts_client_flush(subject));
+	}
+}
+
+static void send_file(void)
+{
+	const int64_t last = INT64_MAX;
+	GIVES(-EINVAL, mts_client_sendfile(NULL, 0, 0, 1));
+	GIVES(-EINVAL, mts_client_sendfile(NULL, -1, 0, 0));
+	if (subject != NULL) {
+		GIVES(-EINVAL, mts_client_sendfile(subject, 0, -1, 1));
+		GIVES(-EINVAL, mts_client_sendfile(subject, 0, INT64_MIN, 0));
+		GIVES(-EINVAL, mts_client_sendfile(subject, 0, last, 1));
+		GIVES(-EINVAL, mts_client_sendfile(subject, 0, 1, (size_t)SSIZE_MAX + 1));
+		GIVES(-EINVAL, mts_client_sendfile(subject, 0, 0, SIZE_MAX));
+		GIVES(-EBADF, mts_client_sendfile(subject, -1, 0, 1));
+		GIVES(-EBADF, mts_client_sendfile(subject, INT_MAX, 0, 1));
+		GIVES(0, mts_client_sendfile(subject, -1, last, 0));
 	}
 }
 
@@ -155,6 +174,7 @@ static const struct misuse functions[] = {
 	{"mts_client_puts", put_text},
 	{"mts_client_printf", print_text},
 	{"mts_client_flush", flush},
+	{"mts_client_sendfile", send_file},
 	{"mts_client_next", next},
 	{"mts_client_read", read_bytes},
 	{"mts_client_server", server_of},
@@ -217,6 +237,8 @@ static void misuse_closed(mts_client *client, int reason, void *user)
 	GIVES(-EPIPE, mts_client_puts(client, "x"));
 	GIVES(-EPIPE, mts_client_printf(client, "%d", 1));
 	GIVES(-EPIPE, mts_client_flush(client));
+	GIVES(-EPIPE, mts_client_sendfile(client, 0, 0, 1));
+	GIVES(-EPIPE, mts_client_sendfile(client, 0, 0, 0));
 	GIVES(-EPIPE, mts_client_next(client, &request, &size));
 	GIVES(1, request == NULL && size == 0);
 	GIVES(-EPIPE, mts_client_read(client, &byte, 1));

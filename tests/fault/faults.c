@@ -20,9 +20,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <check.h>
 
@@ -362,6 +364,16 @@ WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
 		return __real_sendmsg(fd, message, flags);
 	}
 	return __real_send(fd, first->iov_base, cut(first->iov_len), flags);
+}
+
+WRAPPED(ssize_t, sendfile, int socket, int fd, off_t *offset, size_t count)
+{
+	return fails(FAULT_SENDFILE) ? -1 : __real_sendfile(socket, fd, offset, cut(count));
+}
+
+WRAPPED(ssize_t, pread, int fd, void *buffer, size_t size, off_t offset)
+{
+	return fails(FAULT_PREAD) ? -1 : __real_pread(fd, buffer, cut(size), offset);
 }
 
 WRAPPED(int, setsockopt, int fd, int level, int option, const void *value, socklen_t size)

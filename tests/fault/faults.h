@@ -26,8 +26,10 @@ enum fault_call {
 	FAULT_LISTEN,
 	FAULT_MEMORY,
 	FAULT_PPOLL,
+	FAULT_PREAD,
 	FAULT_RECV,
 	FAULT_SEND,
+	FAULT_SENDFILE,
 	FAULT_SETSOCKOPT,
 	FAULT_SOCKET,
 	FAULT_THREAD,
@@ -82,7 +84,7 @@ void fault_event(uint64_t tag, uint32_t events);
 void fault_wait_event(void); /* until it has been dealt with */
 
 /*
- * A send, or a receive that may wait, takes at most so many bytes; 0: as many as it likes. One that does
+ * A send, a read of a file, or a receive that may wait, takes at most so many bytes; 0: as many as it likes. One that does
  * not wait takes all there is, as the kernel has it: where it takes less, an event follows.
  */
 void fault_short(size_t most);

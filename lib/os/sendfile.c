@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sendfile(2), and reading for where it cannot be used.
+ *
+ * It has no flags, so what a send says call by call must be arranged around it. The client's socket
+ * waits; for the time being it is made one that does not (FIONBIO), which nobody else can notice: all
+ * other calls on it but the owner's receive say for themselves whether they wait, and that one takes a
+ * socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the kernel sends
+ * SIGPIPE to the calling thread. Threads of the library have it blocked, but a callback may have changed
+ * that; so it is blocked here, and taken away at the end unless it was pending before.
+ */
+#include "os/sendfile.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/sendfile.h>
+#endif
+
+#include "os/must.h"
+
+enum { MOST_AT_ONCE = 1 << 30 }; /* Linux takes no more than 0x7ffff000 */
+
+/* C libraries differ in the type of ioctl's number; all of them hold this one. */
+static void set_waiting(int socket, bool waits)
+{
+	const unsigned short which = FIONBIO;
+	int non_blocking = waits ? 0 : 1;
+	(void)ioctl(socket, which, &non_blocking);
+}
+
+static void only_sigpipe(sigset_t *set)
+{
+	mtsi_must(sigemptyset(set) == 0);
+	mtsi_must(sigaddset(set, SIGPIPE) == 0);
+}
+
+static bool sigpipe_pending(void)
+{
+	sigset_t pending;
+	mtsi_must(sigpending(&pending) == 0);
+	return sigismember(&pending, SIGPIPE) == 1;
+}
+
+void mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
+{
+	sigset_t sigpipe;
+	only_sigpipe(&sigpipe);
+	mtsi_must(pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) == 0);
+	before->pending = sigpipe_pending();
+	set_waiting(socket, false);
+}
+
+void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket)
+{
+	set_waiting(socket, true);
+	if (!before->pending && sigpipe_pending()) {
+		const struct timespec at_once = {0, 0};
+		sigset_t sigpipe;
+		only_sigpipe(&sigpipe);
+		while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR) {
+		}
+	}
+	mtsi_must(pthread_sigmask(SIG_SETMASK, &before->mask, NULL) == 0);
+}
+
+#ifdef __linux__
+
+/* EINVAL: neither this file nor its file system can; ESPIPE: it has no positions. */
+ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
+{
+	for (;;) {
+		off_t from = (off_t)offset;
+		const ssize_t sent = sendfile(
+			socket, fd, &from, count < MOST_AT_ONCE ? count : MOST_AT_ONCE);
+		if (sent >= 0) {
+			return sent;
+		}
+		if (errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
+			return -ENOSYS;
+		}
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}
+
+#else
+
+/* Others have another function of that name, or none. */
+ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
+{
+	(void)socket;
+	(void)fd;
+	(void)offset;
+	(void)count;
+	return -ENOSYS;
+}
+
+#endif
+
+ssize_t mtsi_read_at(int fd, int64_t offset, void *buffer, size_t size)
+{
+	for (;;) {
+		ssize_t count = pread(fd, buffer, size, (off_t)offset);
+		if (count < 0 && errno == ESPIPE) {
+			count = read(fd, buffer, size);
+		}
+		if (count >= 0) {
+			return count;
+		}
+		if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}

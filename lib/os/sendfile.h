@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_SENDFILE_H
+#define MTSI_OS_SENDFILE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Hands on what `fd` has from `offset` on, at most `count` bytes, without a copy where the kernel can:
+ * how many the socket has taken; 0 at the end of the file; -EAGAIN when the socket, which must not be
+ * one that waits, takes nothing; -ENOSYS when this kind of file has to be copied; or what is wrong with
+ * the file or the socket. Between the two below.
+ */
+ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count);
+
+/*
+ * Reads from `offset` on; 0 at the end. What has no positions, a pipe say, gives what comes next. It may
+ * wait.
+ */
+ssize_t mtsi_read_at(int fd, int64_t offset, void *buffer, size_t size);
+
+/* What mtsi_sendfile_begin() has changed. */
+struct mtsi_sendfile {
+	sigset_t mask; /* the thread's signal mask, as it was */
+	bool pending; /* SIGPIPE was pending already, and stays so */
+};
+
+/* The socket waits for nothing, and the thread gets no SIGPIPE, between these two. */
+void mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
+void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket);
+
+#endif
