@@ -29,7 +29,7 @@ enum mts_closed {
 	MTS_CLOSED_TOO_LARGE = 5, /**< a request above the limit */
 	MTS_CLOSED_PROTOCOL = 6, /**< the stream broke the framing, or was cut off in a request */
 	MTS_CLOSED_ERROR = 7, /**< the handler returned an error, or a resource was short */
-	MTS_CLOSED_EVICTED = 8, /**< room was needed for another client */
+	MTS_CLOSED_EVICTED = 8, /**< room, or memory, was needed for another client */
 	MTS_CLOSED_KICKED = 9, /**< the program cut it off */
 	MTS_CLOSED_STOP = 10 /**< the server stopped */
 };

@@ -143,6 +143,33 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
 MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 
 /**
+ * Sets how much memory may be in use for what all clients together have sent and are to be sent:
+ * requests that have begun to arrive, requests that fit into no thread's buffer of 16 KiB, and output
+ * that waits. *Live*.
+ *
+ * When it is used up, nobody gets more of it. The next bytes of a request are left to the kernel, which
+ * stops the peer, and a write waits for its peer, as past mts_server_set_max_output(). Small
+ * needs go before larger ones: an eighth of the limit is kept for those of up to 16 KiB, half of that for
+ * those of up to 1 KiB. When a request still waits
+ * for memory 100 ms later, or more is in use than a limit that was lowered, the client with the largest
+ * buffers is cut off, whichever that is, then the next, until there is room: #MTS_CLOSED_EVICTED, logged,
+ * #MTS_STAT_MEMORY_CUTS. So a request that needs more than the limit ends its client.
+ *
+ * A request that grows is moved from time to time, and needs up to three times its size for that moment.
+ * With #MTS_THREAD_ON_DEMAND the limit may be exceeded by one buffer of 16 KiB for each thread.
+ *
+ * @param server the server
+ * @param bytes 64 KiB to SIZE_MAX / 2. The default is 256 MiB, or 64 times the largest request and the
+ *        output limit together, as they are when the server starts, if that is more.
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @par Threads
+ * Any.
+ * @since 0.1
+ */
+MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
+
+/**
  * Sets how many connections the kernel holds for each listener until they are accepted (listen(2),
  * which may hold fewer).
  *

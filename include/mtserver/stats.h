@@ -46,7 +46,10 @@ enum mts_stat {
 	 * worked
 	 */
 	MTS_STAT_HUNG = 18,
-	MTS_STAT_EVICTED = 19 /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */
+	MTS_STAT_EVICTED = 19, /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */
+	MTS_STAT_MEMORY = 20, /**< bytes, now, of what mts_server_set_max_memory() limits */
+	MTS_STAT_MEMORY_PEAK = 21, /**< the most there were at once */
+	MTS_STAT_MEMORY_CUTS = 22 /**< clients cut off because that memory was short */
 };
 
 /**

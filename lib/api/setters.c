@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <mtserver/limits.h>
 #include <mtserver/threads.h>
@@ -16,6 +17,7 @@ enum {
 	MOST_THREADS = 1000000,
 	LEAST_STACK = 16 * 1024,
 	MOST_BYTES = 1024 * 1024 * 1024,
+	LEAST_MEMORY = 64 * 1024,
 	MOST_CLIENTS = 16000000,
 	MOST_DEFER = 3600
 };
@@ -108,6 +110,15 @@ int mts_server_set_max_output(mts_server *server, size_t bytes)
 		return refuse_live(server, "the output limit in bytes", bytes);
 	}
 	atomic_store(&server->options.max_output, bytes);
+	return 0;
+}
+
+int mts_server_set_max_memory(mts_server *server, size_t bytes)
+{
+	if (server == NULL || bytes < LEAST_MEMORY || bytes > SIZE_MAX / 2) {
+		return refuse_live(server, "the memory limit in bytes", bytes);
+	}
+	mtsi_memory_set_limit(server, bytes);
 	return 0;
 }
 

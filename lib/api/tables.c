@@ -59,6 +59,9 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_DRAINED] = "drained",
 		[MTS_STAT_HUNG] = "hung",
 		[MTS_STAT_EVICTED] = "evicted",
+		[MTS_STAT_MEMORY] = "memory",
+		[MTS_STAT_MEMORY_PEAK] = "memory_peak",
+		[MTS_STAT_MEMORY_CUTS] = "memory_cuts",
 	};
 	return which < 0 || which >= MTSI_STATS ? NULL : names[which];
 }

@@ -50,7 +50,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
 	atomic_store(&client->lost, true);
-	mtsi_queue_clear(&client->output);
+	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
 	(void)mtsi_client_watch_locked(client, 0);
 	mtsi_socket_shut(client->fd);
@@ -81,7 +81,7 @@ void mtsi_client_close(struct mts_client *client)
 	(void)mtsi_client_watch_locked(client, 0);
 	const int fd = client->fd;
 	client->fd = -1;
-	mtsi_queue_clear(&client->output);
+	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
 	mtsi_deadline_forget(client);

@@ -55,7 +55,7 @@ struct mts_client {
 	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
 	_Atomic bool opened; /* the open hook has agreed; by the owner, read anywhere */
-	bool held; /* owner: it waits until less of its output waits */
+	bool held; /* owner: it waits until less of its output waits, or for memory */
 	bool registered; /* owner: epoll watches it for input */
 	unsigned char stage; /* lock */
 	signed char ending; /* the owner writes under the lock: why it ends, once it does; else -1 */
@@ -84,7 +84,13 @@ struct mts_client {
 	_Atomic uint64_t
 		stuck_since; /* written under the lock: since when its output makes no progress */
 	struct mtsi_heap_node deadline; /* deadlines' lock: when to look at it, or MTSI_NEVER */
-	struct mts_client *previous; /* linger lock */
+	union {
+		struct mts_client *previous; /* linger lock, while it lingers */
+		struct { /* before that: the owner writes, others read under the lock; see memory.c */
+			_Atomic uint32_t input_memory; /* bytes that are charged for its input */
+			_Atomic uint32_t wants; /* its input waits for so many more; 0: it does not */
+		};
+	};
 };
 
 #define MTSI_NO_WISH SIZE_MAX

@@ -6,6 +6,9 @@
  * not fit there gets memory of its own, which grows with what has really arrived, never with what a
  * length prefix claims, and is given back once it is consumed.
  *
+ * All that is kept beyond a worker's buffer is charged (memory.c). When there is no memory to be had,
+ * nothing is received: what cannot be kept is left to the kernel.
+ *
  * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of
  * the next request, so what it hides is kept, and put back before anything looks at the buffer
  * again.
@@ -40,6 +43,7 @@
 #include "os/clock.h"
 #include "os/must.h"
 #include "os/socket.h"
+#include "os/thread.h"
 #include "wire/frame.h"
 
 enum { COPIED = 512 }; /* bytes that are copied sooner than kept apart */
@@ -79,6 +83,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	memset(input, 0, sizeof(*input));
 	input->data = worker->small;
 	input->capacity = useful(worker, MTSI_SMALL_INPUT);
+	input->charged = client->saved != NULL || client->held;
 	if (client->saved == NULL) {
 		return;
 	}
@@ -99,7 +104,20 @@ static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 {
 	const size_t room = mtsi_frame_room(&worker->server->options.framing);
 	const size_t twice = here > room / 2 ? room : here * 2;
-	return here <= COPIED || twice < here ? here : twice;
+	const bool exact = here <= COPIED || twice < here || mtsi_memory_tight(&worker->server->memory);
+	return exact ? here : twice;
+}
+
+/* How much to save in: it is charged from then on. */
+static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
+{
+	const size_t capacity = room_to_grow(worker, here);
+	worker->input.charged = true;
+	if (mtsi_memory_input(worker->client, capacity + 1)) {
+		return capacity;
+	}
+	mtsi_memory_input_anyway(worker->client, here + 1);
+	return here;
 }
 
 bool mtsi_input_save(struct mtsi_worker *worker)
@@ -117,7 +135,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 			memmove(input->data, input->data + input->start, here);
 		}
 	} else {
-		input->capacity = room_to_grow(worker, here);
+		input->capacity = charge_to_save(worker, here);
 		char *memory = malloc(input->capacity + 1);
 		if (memory == NULL) {
 			return false;
@@ -136,10 +154,16 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 
 void mtsi_input_end(struct mtsi_worker *worker)
 {
+	struct mtsi_input *input = &worker->input;
 	if (owns_memory(worker)) {
-		free(worker->input.data);
+		free(input->data);
 	}
-	worker->input.data = NULL;
+	input->data = NULL;
+	if (input->charged) {
+		input->charged = false;
+		(void)mtsi_memory_input(worker->client, 0);
+		mtsi_memory_content(worker->client);
+	}
 }
 
 int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size)
@@ -181,11 +205,20 @@ static int use_large(struct mtsi_worker *worker)
 	input->end = here;
 	if (owned) {
 		free(before);
+		mtsi_memory_input_at_most(
+			worker->client, mtsi_on_demand(worker->server) ? MTSI_LARGE_INPUT + 1 : 0);
 	}
 	return 0;
 }
 
-/* Doubles memory of its own, up to what the largest request needs: 0 or -ENOMEM. */
+/* Charges for so much input: 0, or -ENOSPC: not yet. */
+static int charge(struct mtsi_worker *worker, size_t bytes)
+{
+	worker->input.charged = true;
+	return mtsi_memory_input_at_least(worker->client, bytes) ? 0 : -ENOSPC;
+}
+
+/* Doubles memory of its own, up to what the largest request needs: 0, -ENOSPC or -ENOMEM. */
 static int use_own(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -193,6 +226,11 @@ static int use_own(struct mtsi_worker *worker)
 	mtsi_must(input->capacity < room);
 	const bool owned = owns_memory(worker);
 	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
+	/* While it is moved there may be two. */
+	const int result = charge(worker, capacity + 1 + (owned ? input->capacity + 1 : 0));
+	if (result != 0) {
+		return result;
+	}
 	char *memory = realloc(owned ? input->data : NULL, capacity + 1);
 	if (memory == NULL) {
 		return -ENOMEM;
@@ -202,11 +240,12 @@ static int use_own(struct mtsi_worker *worker)
 	}
 	input->data = memory;
 	input->capacity = capacity;
+	mtsi_memory_input_at_most(worker->client, capacity + 1);
 	return 0;
 }
 
 /*
- * Makes room for more, with what is left of this request at the front: 0 or -ENOMEM. Memory of its
+ * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM. Memory of its
  * own is left as soon as what is here fits into the large buffer; the small one for good, for this
  * client, once it was filled.
  */
@@ -341,16 +380,73 @@ static ssize_t receive(
 	return count;
 }
 
+/* Waits for so many milliseconds, or until nothing more can come of the client: true. */
+static bool is_over_within(const struct mts_client *client, unsigned milliseconds)
+{
+	bool failed;
+	const bool closed = mtsi_socket_wait_closed_for(client->fd, milliseconds, &failed);
+	if (atomic_load(&client->lost) || failed || (closed && mtsi_socket_unread(client->fd) == 0)) {
+		return true;
+	}
+	if (closed && milliseconds > 0) {
+		mtsi_thread_pause(milliseconds); /* the socket waits for that no more */
+	}
+	return false;
+}
+
+/* Waits a little for memory, in a callback or for a thread of its own: 0, and try again, or an error. */
+static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->client;
+	mtsi_crew_step_aside(worker);
+	mtsi_deadline_block(client, kind);
+	const bool over = is_over_within(client, mtsi_memory_block(worker->server));
+	mtsi_memory_unblock(worker->server);
+	const bool in_time = mtsi_deadline_unblock(client);
+	if (over) {
+		return connection_failed(client);
+	}
+	return in_time ? 0 : -ETIMEDOUT;
+}
+
+/* Makes room for more, and sees to it that what is received can be kept: as mtsi_input_fill(). */
+static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
+{
+	const struct mtsi_input *input = &worker->input;
+	const bool on_demand = mtsi_on_demand(worker->server);
+	int result;
+	do {
+		result = make_room(worker);
+		/* Only who parks has to keep what lies in a worker's buffer. */
+		if (result == 0 && on_demand && mtsi_memory_tight(&worker->server->memory)) {
+			result = charge(worker, input->capacity + 1);
+		}
+		if (result != -ENOSPC) {
+			return result;
+		}
+		if (wait || !on_demand) {
+			result = wait_for_memory(worker, kind);
+		}
+	} while (result == 0);
+	if (result == -ENOSPC && is_over_within(worker->client, 0)) {
+		result = connection_failed(worker->client);
+	}
+	return result;
+}
+
 int mtsi_input_fill(struct mtsi_worker *worker, bool wait)
 {
 	struct mtsi_input *input = &worker->input;
+	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
 	take_nul(input);
-	const int result = make_room(worker);
+	const int result = prepare(worker, wait, kind);
 	if (result != 0 || input->ended) {
 		return result;
 	}
+	if (input->charged) {
+		mtsi_memory_content(worker->client);
+	}
 	const size_t room = input->capacity - input->end;
-	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
 	const ssize_t count = receive(worker, input->data + input->end, room, wait, kind);
 	if (count <= 0) {
 		return (int)count;

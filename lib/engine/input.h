@@ -23,6 +23,7 @@ struct mtsi_input {
 	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool drained; /* the last receive has taken all there was, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
+	bool charged; /* memory may be charged for it, or be waited for */
 };
 
 /* Begins with what the client has saved; ends with what it has left, or without: all is freed. */
@@ -41,7 +42,8 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
  * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
  * server stops and all that had come by then is read; -ETIMEDOUT when a deadline has ended the wait;
  * -EPIPE when the client is lost; -ENOMEM.
- * Without `wait` -EAGAIN when there is nothing: the client can be parked.
+ * Without `wait` -EAGAIN when there is nothing, and -ENOSPC when all clients' memory is used up, so that
+ * there would be nowhere to put it: the client can be parked. A thread of its own waits in any case.
  */
 int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
 

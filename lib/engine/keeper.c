@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept,
- * threads that could not be made, clients that other threads want served, the stop, and the watch
- * over workers that serve. It never runs a
+ * threads that could not be made, clients that other threads want served, memory that is short, the
+ * stop, and the watch over workers that serve. It never runs a
  * handler and never waits for a client, so nothing that a program or a peer does holds it up; only
  * the log hook runs here.
  *
@@ -46,6 +46,7 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 	mtsi_post_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_deadlines_expire(server, now));
+	due = earlier(due, mtsi_memory_relieve(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));
 	due = earlier(due, mtsi_eviction_retry(server, now));
 	due = earlier(due, mtsi_crew_retry(server, now));

@@ -73,6 +73,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_address_book_init(&server->addresses);
 	mtsi_eviction_init(&server->eviction);
 	mtsi_deadlines_init(&server->deadlines);
+	mtsi_memory_init(&server->memory);
 	mtsi_linger_init(&server->linger);
 	mtsi_post_init(&server->post);
 	mtsi_log_init(&server->log);
@@ -116,6 +117,7 @@ static void free_server(struct mts_server *server)
 	mtsi_address_book_free(&server->addresses);
 	mtsi_eviction_free(&server->eviction);
 	mtsi_deadlines_free(&server->deadlines);
+	mtsi_memory_free(&server->memory);
 	mtsi_linger_free(&server->linger);
 	mtsi_post_free(&server->post);
 	mtsi_log_free(&server->log);
@@ -172,6 +174,7 @@ static int prepare(struct mts_server *server, const char **why)
 	*why = "cannot start: the size of requests is above the largest that is allowed";
 	int result = mtsi_options_settle(&server->options);
 	if (result == 0) {
+		mtsi_memory_settle(server);
 		*why = "cannot start: no descriptor for events";
 		result = server->poll < 0 ? open_descriptors(server) : 0;
 	}

@@ -38,6 +38,7 @@ void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *
 	options->backlog = SOMAXCONN;
 	atomic_init(&options->model, MTS_THREAD_ON_DEMAND);
 	atomic_init(&options->max_output, USUAL_OUTPUT);
+	atomic_init(&options->max_memory, 0);
 	for (int i = 0; i < MTSI_TIMEOUTS; i++) {
 		atomic_init(&options->timeouts[i], usual_timeouts[i]);
 	}

@@ -44,6 +44,7 @@ struct mtsi_options {
 	int overload; /* one of enum mts_overload */
 
 	_Atomic size_t max_output;
+	_Atomic size_t max_memory; /* 0: by the other limits */
 	_Atomic unsigned timeouts[MTSI_TIMEOUTS]; /* milliseconds, 0: never; by enum mts_timeout */
 };
 

@@ -6,8 +6,9 @@
  * any lock, and go out in one send when the handler's batch of requests is done. What the socket
  * does not take moves into the client's queue, up to the output limit; epoll says when it takes
  * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
- * is, in the writer's own memory, while the writer waits: that is the backpressure. The lock is
- * never held while anybody waits.
+ * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as well
+ * when the memory of all clients together is used up (memory.c). The lock is never held while anybody
+ * waits.
  *
  * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
  * the limit, and if they are above it, the client gets no further turn until they are not: so a
@@ -82,11 +83,11 @@ static unsigned short gather(
 }
 
 /* So many bytes of queue and pieces are sent. */
-static void consume(struct mtsi_queue *queue, struct pieces *pieces, size_t sent)
+static void consume(struct mts_client *client, struct pieces *pieces, size_t sent)
 {
-	const size_t queued = mtsi_queue_size(queue);
+	const size_t queued = mtsi_queue_size(&client->output);
 	const size_t from_queue = sent < queued ? sent : queued;
-	mtsi_queue_consume(queue, from_queue);
+	mtsi_memory_consume_locked(client, from_queue);
 	sent -= from_queue;
 	advance(&pieces->iov[0], &sent);
 	advance(&pieces->iov[1], &sent);
@@ -107,7 +108,7 @@ static int send_locked(struct mts_client *client, struct pieces *pieces, size_t 
 			return -EPIPE;
 		}
 		*sent += (size_t)result;
-		consume(&client->output, pieces, (size_t)result);
+		consume(client, pieces, (size_t)result);
 		if (left_of(pieces) + mtsi_queue_size(&client->output) == 0) {
 			break;
 		}
@@ -115,14 +116,19 @@ static int send_locked(struct mts_client *client, struct pieces *pieces, size_t 
 	return 0;
 }
 
-static int queue_locked(struct mts_client *client, const struct pieces *pieces)
+/* Queues them: 0, -ENOMEM, or -ENOBUFS: not all of them. */
+static int queue_locked(struct mts_client *client, struct pieces *pieces)
 {
 	for (int i = 0; i < 2; i++) {
-		const struct iovec *piece = &pieces->iov[i];
-		if (mtsi_queue_append(&client->output, piece->iov_base, piece->iov_len) != 0) {
+		struct iovec *piece = &pieces->iov[i];
+		const int result = mtsi_memory_append_locked(client, piece->iov_base, piece->iov_len);
+		if (result == -ENOMEM) {
 			mtsi_client_lose_locked(client);
-			return -ENOMEM;
 		}
+		if (result != 0) {
+			return result;
+		}
+		piece->iov_len = 0;
 	}
 	return 0;
 }
@@ -135,7 +141,7 @@ static size_t limit_of(const struct mts_client *client)
 
 /*
  * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
- * does not, so wait and come again. Without epoll's help, as when its memory is short, nothing may
+ * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without epoll's help, as when its memory is short, nothing may
  * be left behind either.
  */
 static int push_locked(struct mts_client *client, struct pieces *pieces, size_t limit, size_t *sent)
@@ -165,10 +171,17 @@ static int why_lost(const struct mts_client *client)
 	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
 }
 
-static void wait_for_room(struct mtsi_worker *worker)
+/* Waits until the socket takes more, or, if it is memory that is short, for a while. */
+static void wait_for_room(struct mtsi_worker *worker, bool memory)
 {
+	const int fd = worker->client->fd;
 	mtsi_crew_step_aside(worker);
-	mtsi_socket_wait_writable(worker->client->fd);
+	if (memory) {
+		mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->server));
+		mtsi_memory_unblock(worker->server);
+	} else {
+		mtsi_socket_wait_writable(fd);
+	}
 }
 
 /* Pushes until no more than `limit` bytes wait, or the client is lost. */
@@ -181,18 +194,19 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 		mtsi_lock_take(&client->lock);
 		const int result = push_locked(client, pieces, limit, &sent);
 		worker->queued = mtsi_queue_size(&client->output) > 0;
-		const bool writes = result == -EAGAIN || worker->seizes;
+		const bool waits = result == -EAGAIN || result == -ENOBUFS;
+		const bool writes = waits || worker->seizes;
 		if (writes != wrote) {
 			wrote = writes;
 			client->writing = writes;
 		}
 		mtsi_lock_release(&client->lock);
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
-		if (result != -EAGAIN) {
+		if (!waits) {
 			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
 			return waited && result == -EPIPE ? why_lost(client) : result;
 		}
-		wait_for_room(worker);
+		wait_for_room(worker, result == -ENOBUFS);
 	}
 }
 
@@ -284,7 +298,7 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 	if (lost) {
 		return why_lost(client);
 	}
-	wait_for_room(worker);
+	wait_for_room(worker, false);
 	return 0;
 }
 
@@ -379,7 +393,7 @@ static bool too_much_locked(const struct mts_client *client, size_t size)
 }
 
 /*
- * Into the queue: 0 or -ENOMEM. First it is in epoll: changing what that watches for needs no
+ * Into the queue: 0, -ENOMEM or -ENOBUFS. First it is in epoll: changing what that watches for needs no
  * memory, so once a part is sent the rest can be left to it.
  */
 static int enqueue_locked(struct mts_client *client, const void *data, size_t size)
@@ -387,7 +401,7 @@ static int enqueue_locked(struct mts_client *client, const void *data, size_t si
 	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
 		return -ENOMEM;
 	}
-	return mtsi_queue_append(&client->output, data, size);
+	return mtsi_memory_append_locked(client, data, size);
 }
 
 int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn)
@@ -410,8 +424,9 @@ int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t 
 		}
 	}
 	const bool first = mtsi_queue_size(&client->output) == 0;
-	if (enqueue_locked(client, data, size) != 0) {
-		return -ENOMEM;
+	const int result = enqueue_locked(client, data, size);
+	if (result != 0) {
+		return result;
 	}
 	if (first) {
 		*turn = mtsi_output_continue_locked(client) || *turn;

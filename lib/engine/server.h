@@ -17,6 +17,7 @@
 #include "engine/linger.h"
 #include "engine/listener.h"
 #include "engine/log.h"
+#include "engine/memory.h"
 #include "engine/options.h"
 #include "engine/post.h"
 #include "engine/stats.h"
@@ -39,6 +40,7 @@ struct mts_server {
 	struct mtsi_address_book addresses;
 	struct mtsi_eviction eviction;
 	struct mtsi_deadlines deadlines;
+	struct mtsi_memory memory;
 	struct mtsi_linger linger;
 	struct mtsi_post post;
 	struct mtsi_life life;

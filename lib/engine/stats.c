@@ -40,6 +40,12 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 	case MTS_STAT_HUNG:
 		value = mtsi_roster_hung_locked(crew);
 		break;
+	case MTS_STAT_MEMORY:
+		value = atomic_load(&server->memory.used);
+		break;
+	case MTS_STAT_MEMORY_PEAK:
+		value = atomic_load(&server->memory.peak);
+		break;
 	case MTS_STAT_LINGERING:
 		value = atomic_load(&server->linger.count);
 		break;

@@ -9,7 +9,7 @@
 
 struct mts_server;
 
-enum { MTSI_STATS = MTS_STAT_EVICTED + 1 };
+enum { MTSI_STATS = MTS_STAT_MEMORY_CUTS + 1 };
 
 /*
  * A set of counters. Each worker has one that only it writes, so that counting costs no locked

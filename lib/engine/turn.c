@@ -47,7 +47,8 @@ enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
 enum {
 	PARKED = -1, /* it can be parked */
 	HAD_ENOUGH = -2, /* it has had its share, and there is more */
-	HELD = -3 /* too much of its output waits still */
+	HELD = -3, /* too much of its output waits still */
+	STARVED = -4 /* it waits for memory, and can be parked */
 };
 
 static void lose(struct mts_client *client)
@@ -58,8 +59,8 @@ static void lose(struct mts_client *client)
 }
 
 /*
- * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, and -ENOBUFS when too
- * much output waits for the client to get one.
+ * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
+ * output waits for the client to get one, and -ENOSPC when there is no memory for the rest of it.
  */
 static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
@@ -85,7 +86,7 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 			result = filled < 0 ? filled : 0;
 		}
 	}
-	if (result == -EAGAIN || result == -ENOBUFS) {
+	if (result == -EAGAIN || result == -ENOBUFS || result == -ENOSPC) {
 		return result;
 	}
 	if (result == -ENOMEM) {
@@ -244,7 +245,7 @@ static bool had_enough(const struct mtsi_worker *worker)
 	return more && mtsi_on_demand(worker->server) && !mtsi_stopping(worker->server);
 }
 
-/* Until the client ends, and then why it has; or PARKED when it can be, or HAD_ENOUGH. */
+/* Until the client ends, and then why it has; or PARKED, HAD_ENOUGH or STARVED. */
 static int serve(struct mtsi_worker *worker)
 {
 	const bool wait = !mtsi_on_demand(worker->server);
@@ -260,6 +261,9 @@ static int serve(struct mtsi_worker *worker)
 		}
 		if (result == -ENOBUFS) {
 			return HAD_ENOUGH;
+		}
+		if (result == -ENOSPC) {
+			return STARVED;
 		}
 		if (result != 1) {
 			return end_of_input(worker, result);
@@ -464,6 +468,7 @@ static int go(struct mtsi_worker *worker, struct mts_client *client)
 	}
 	mtsi_claim_clear(client);
 	if (client->held && mtsi_output_hold(client)) {
+		mtsi_memory_content(client); /* not yet, at any rate */
 		return HELD;
 	}
 	client->held = false;
@@ -474,11 +479,11 @@ static int go(struct mtsi_worker *worker, struct mts_client *client)
  * What the client is waited for once the turn is over. -1, or the reason when that has lasted too
  * long: what has arrived in time has been read by now.
  */
-static int wait_begins(struct mtsi_worker *worker, struct mts_client *client, bool later)
+static int wait_begins(struct mtsi_worker *worker, struct mts_client *client, bool held, bool later)
 {
 	const bool partial = worker->input.start < worker->input.end;
 	enum mtsi_wait kind = partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
-	if (client->held || (later && worker->handled > 0)) {
+	if (held || (later && worker->handled > 0)) {
 		kind = MTSI_WAIT_NOTHING;
 	}
 	worker->now = mtsi_clock_now();
@@ -510,8 +515,10 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		if (result != HELD) {
 			client->held = worker->queued && mtsi_output_hold(client);
 		}
-		const bool later = result == HAD_ENOUGH && !client->held;
-		const int overdue = wait_begins(worker, client, later);
+		const bool held = client->held;
+		const bool later = result == HAD_ENOUGH && !held;
+		client->held = held || result == STARVED;
+		const int overdue = wait_begins(worker, client, held, later);
 		if (overdue >= 0) {
 			end(worker, client, overdue);
 			return false;

@@ -104,6 +104,20 @@ void mtsi_socket_wait_writable(int fd)
 	wait_for(fd, POLLOUT);
 }
 
+void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+	(void)poll(&wanted, 1, (int)milliseconds); /* the caller looks again in any case */
+}
+
+bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed)
+{
+	struct pollfd asked = {.fd = fd, .events = 0};
+	const int count = poll(&asked, 1, (int)milliseconds);
+	*failed = count > 0 && (asked.revents & POLLERR) != 0;
+	return count > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 void mtsi_socket_shut_receiving(int fd)
 {
 	(void)shutdown(fd, SHUT_RD);

@@ -36,8 +36,15 @@ ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
  */
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
 
-/* Waits until it takes more, or is dead. */
+/* Waits until it takes more, or is dead; the second for so many milliseconds at most. */
 void mtsi_socket_wait_writable(int fd);
+void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
+
+/*
+ * Waits for so many milliseconds, or until the connection is closed on both sides: true. `*failed`: it
+ * has ended with an error, a reset say.
+ */
+bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 
 /* Shuts down, for us or for both sides: shutdown(2). Whoever waits on the socket wakes up. */
 void mtsi_socket_shut_receiving(int fd);

@@ -119,6 +119,13 @@ void mtsi_thread_yield(void)
 	(void)sched_yield();
 }
 
+void mtsi_thread_pause(unsigned milliseconds)
+{
+	const struct timespec pause = {
+		.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+	(void)nanosleep(&pause, NULL);
+}
+
 void mtsi_thread_name(const char *name)
 {
 	(void)pthread_setname_np(pthread_self(), name);

@@ -29,6 +29,9 @@ void mtsi_thread_unshield(int before);
 /* Lets others run: for waits that are as good as over. */
 void mtsi_thread_yield(void);
 
+/* Does nothing for about so long. */
+void mtsi_thread_pause(unsigned milliseconds);
+
 /* Names the calling thread, for ps, top and debuggers; at most 15 characters. */
 void mtsi_thread_name(const char *name);
 

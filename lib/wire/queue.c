@@ -39,13 +39,9 @@ static void slide(struct mtsi_queue *queue)
 	queue->end = (uint32_t)waiting;
 }
 
-/*
- * Moves what waits to a block of at least needed bytes.  Not by realloc(), which would copy the
- * consumed bytes in front too.
- */
-static int grow(struct mtsi_queue *queue, size_t needed)
+/* The capacity of a block to move to, of at least needed bytes. */
+static size_t larger(const struct mtsi_queue *queue, size_t needed)
 {
-	size_t waiting = mtsi_queue_size(queue);
 	size_t capacity = (size_t)queue->capacity + queue->capacity / 2;
 
 	if (capacity > most) {
@@ -54,10 +50,30 @@ static int grow(struct mtsi_queue *queue, size_t needed)
 	if (capacity < needed) {
 		capacity = needed;
 	}
-	if (capacity < SMALLEST) {
-		capacity = SMALLEST;
-	}
+	return capacity < SMALLEST ? SMALLEST : capacity;
+}
 
+size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size)
+{
+	size_t waiting = mtsi_queue_size(queue);
+
+	/* After this no sum below can overflow. */
+	if (size > most - waiting || size <= queue->capacity - queue->end) {
+		return 0;
+	}
+	if (queue->start < waiting || waiting + size > queue->capacity) {
+		return larger(queue, waiting + size);
+	}
+	return 0;
+}
+
+/*
+ * Moves what waits to a block of that capacity.  Not by realloc(), which would copy the consumed bytes
+ * in front too.
+ */
+static int grow(struct mtsi_queue *queue, size_t capacity)
+{
+	size_t waiting = mtsi_queue_size(queue);
 	char *data = malloc(capacity);
 
 	if (data == NULL) {
@@ -75,19 +91,17 @@ static int grow(struct mtsi_queue *queue, size_t needed)
 /* Makes room for size bytes after the end. */
 static int make_room(struct mtsi_queue *queue, size_t size)
 {
-	size_t waiting = mtsi_queue_size(queue);
+	size_t block = mtsi_queue_block(queue, size);
 
-	/* After this no sum below can overflow. */
-	if (size > most - waiting) {
+	if (block > 0) {
+		return grow(queue, block);
+	}
+	if (size > most - mtsi_queue_size(queue)) {
 		return -ENOMEM;
 	}
-	if (size <= queue->capacity - queue->end) {
-		return 0;
+	if (size > queue->capacity - queue->end) {
+		slide(queue);
 	}
-	if (queue->start < waiting || waiting + size > queue->capacity) {
-		return grow(queue, waiting + size);
-	}
-	slide(queue);
 	return 0;
 }
 

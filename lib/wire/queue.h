@@ -27,6 +27,12 @@ static inline size_t mtsi_queue_size(const struct mtsi_queue *queue)
 const char *mtsi_queue_bytes(const struct mtsi_queue *queue);
 
 /*
+ * How large the block will be to which an append of size bytes moves what waits; 0 when there is room
+ * for them, or when it fails in any case.
+ */
+size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size);
+
+/*
  * Appends a copy of data[0, size), which must not lie in the queue itself.  Amortised O(size).
  * Returns 0, or -ENOMEM with the queue unchanged: also when more than 2 GiB would wait.
  */

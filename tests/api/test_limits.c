@@ -3,8 +3,10 @@
  * How many may come in, and what happens to those who may not: they wait, nobody is lost, and the
  * server does not fret meanwhile.
  */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +291,28 @@ START_TEST(deferring_does_not_matter_to_unix_sockets)
 }
 END_TEST
 
+START_TEST(bad_memory_limits_are_refused_with_a_sentence)
+{
+	static const size_t bad[] = {0, 1, 65535, SIZE_MAX / 2 + 1, SIZE_MAX};
+	char number[32];
+	mts_server *server = echo_server(10);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_int_eq(mts_server_set_max_memory(server, bad[i]), -EINVAL);
+		(void)snprintf(number, sizeof(number), "%zu ", bad[i]);
+		ck_assert_ptr_nonnull(strstr(mts_server_error(server), number));
+		ck_assert_ptr_nonnull(strstr(mts_server_error(server), "memory"));
+	}
+	ck_assert_int_eq(mts_server_set_max_memory(server, 65536), 0);
+	server_start(server);
+	ck_assert_int_eq(mts_server_set_max_memory(server, 65535), -EINVAL);
+	ck_assert_int_eq(mts_server_set_max_memory(server, SIZE_MAX / 2), 0);
+	const int peer = peer_connect(server, 0);
+	expect_served(peer);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("limits");
@@ -303,6 +327,7 @@ int main(void)
 		tcase_add_test(tcase, accept_is_tried_again_by_itself);
 		tcase_add_test(tcase, a_server_stops_while_it_is_starved);
 	}
+	tcase_add_test(tcase, bad_memory_limits_are_refused_with_a_sentence);
 	tcase_add_test(tcase, a_silent_peer_is_not_accepted_when_deferred);
 	tcase_add_test(tcase, deferring_does_not_matter_to_unix_sockets);
 	suite_add_tcase(suite, tcase);

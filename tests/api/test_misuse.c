@@ -287,6 +287,17 @@ static void max_output(void)
 	ANSWERS(0, mts_server_set_max_output(server, GIB));
 }
 
+static void max_memory(void)
+{
+	REFUSES(mts_server_set_max_memory(NULL, 65536));
+	ANSWERS(-EINVAL, mts_server_set_max_memory(server, 0));
+	ANSWERS(-EINVAL, mts_server_set_max_memory(server, 65535));
+	ANSWERS(-EINVAL, mts_server_set_max_memory(server, SIZE_MAX / 2 + 1));
+	ANSWERS(-EINVAL, mts_server_set_max_memory(server, SIZE_MAX));
+	ANSWERS(0, mts_server_set_max_memory(server, SIZE_MAX / 2));
+	ANSWERS(0, mts_server_set_max_memory(server, 65536));
+}
+
 static void backlog(void)
 {
 	REFUSES(mts_server_set_backlog(NULL, 1));
@@ -373,7 +384,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_EVICTED);
+	check_names(mts_stat_name, MTS_STAT_MEMORY_CUTS);
 }
 
 static void closed_name(void)
@@ -420,6 +431,7 @@ static const struct misuse functions[] = {
 	{"mts_server_set_max_clients_per_address", max_clients_per_address},
 	{"mts_server_set_overload", overload},
 	{"mts_server_set_max_output", max_output},
+	{"mts_server_set_max_memory", max_memory},
 	{"mts_server_set_backlog", backlog},
 	{"mts_server_set_defer_accept", defer_accept},
 	{"mts_server_set_timeout", timeout},

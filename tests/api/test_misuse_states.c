@@ -90,6 +90,7 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_max_clients(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_output(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, SIZE_MAX), -EINVAL);
+	ck_assert_int_eq(mts_server_set_max_memory(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, -1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP + 1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
@@ -97,6 +98,7 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 100000), 0);
+	ck_assert_int_eq(mts_server_set_max_memory(server, 100000), 0);
 	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_STOP; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
 	}
@@ -171,6 +173,7 @@ START_TEST(least_values)
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 1), 0);
+	ck_assert_int_eq(mts_server_set_max_memory(server, 65536), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
@@ -194,6 +197,7 @@ START_TEST(most_values)
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, gib), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, gib), 0);
+	ck_assert_int_eq(mts_server_set_max_memory(server, SIZE_MAX / 2), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 16000000), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 16000000), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, 1000000), 0);

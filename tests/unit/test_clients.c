@@ -80,7 +80,7 @@ START_TEST(a_slot_used_again)
 	atomic_store(&first->cut, true);
 	atomic_store(&first->cause, MTS_CLOSED_STOP);
 	mtsi_lock_take(&first->lock);
-	ck_assert_int_eq(mtsi_queue_append(&first->output, "left over", 9), 0);
+	ck_assert_int_eq(mtsi_memory_append_locked(first, "left over", 9), 0);
 	mtsi_lock_release(&first->lock);
 	mtsi_client_close(first);
 	struct mts_client *second = open_client();

@@ -45,7 +45,8 @@ static void teardown(void)
 static bool is_counter(int which)
 {
 	return which != MTS_STAT_OPEN && which != MTS_STAT_THREADS && which != MTS_STAT_THREADS_PEAK
-		&& which != MTS_STAT_LINGERING && which != MTS_STAT_HUNG;
+		&& which != MTS_STAT_LINGERING && which != MTS_STAT_HUNG && which != MTS_STAT_MEMORY
+		&& which != MTS_STAT_MEMORY_PEAK;
 }
 
 START_TEST(sums)
