@@ -475,7 +475,9 @@ static mts_server *waiting_server(int *peers)
 static void end_waiting(mts_server *server, const int *peers)
 {
 	for (int i = 0; i < 4; i++) {
-		close(peers[i]);
+		if (peers[i] >= 0) {
+			close(peers[i]);
+		}
 	}
 	gate_wait(&endings.all, 4);
 	finish(server, LIMIT);

@@ -87,7 +87,9 @@ static void put_into(enum state state)
 		peer_puts(desk.peer, "hello");
 		break;
 	case OUTPUT:
-		ck_assert_int_eq(mtsi_queue_append(&client->output, "hello", 5), 0);
+		mtsi_lock_take(&client->lock);
+		ck_assert_int_eq(mtsi_memory_append_locked(client, "hello", 5), 0);
+		mtsi_lock_release(&client->lock);
 		break;
 	case PARTIAL:
 		ck_assert(mtsi_deadline_wait(client, MTSI_WAIT_REQUEST, mtsi_clock_now()));
