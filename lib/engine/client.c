@@ -46,6 +46,15 @@ int mtsi_client_want_room_locked(struct mts_client *client, bool wanted)
 	return mtsi_client_watch_locked(client, wanted ? others | MTSI_POLL_OUT : others);
 }
 
+bool mtsi_client_watch(struct mts_client *client, uint32_t events)
+{
+	mtsi_lock_take(&client->lock);
+	const uint32_t room = client->watched & MTSI_POLL_OUT;
+	const bool watched = mtsi_client_watch_locked(client, events | room) == 0;
+	mtsi_lock_release(&client->lock);
+	return watched;
+}
+
 void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
@@ -54,6 +63,13 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	mtsi_deadline_output_locked(client, false, false);
 	(void)mtsi_client_watch_locked(client, 0);
 	mtsi_socket_shut(client->fd);
+}
+
+void mtsi_client_lose(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	mtsi_client_lose_locked(client);
+	mtsi_lock_release(&client->lock);
 }
 
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed)

@@ -110,11 +110,18 @@ int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
 int mtsi_client_want_room_locked(struct mts_client *client, bool wanted);
 
 /*
+ * Asks epoll to watch for these events, and for room if it does that already; false when its memory
+ * is short. The owner.
+ */
+bool mtsi_client_watch(struct mts_client *client, uint32_t events);
+
+/*
  * The connection is no good any more, for whatever reason: drops what waits, takes the socket out
  * of epoll, which would go on reporting it, and shuts it down, which wakes whoever waits on it.
  * Under the client's lock.
  */
 void mtsi_client_lose_locked(struct mts_client *client);
+void mtsi_client_lose(struct mts_client *client); /* takes that lock */
 
 /*
  * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is

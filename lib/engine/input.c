@@ -270,9 +270,7 @@ static int make_room(struct mtsi_worker *worker)
 
 static int connection_failed(struct mts_client *client)
 {
-	mtsi_lock_take(&client->lock);
-	mtsi_client_lose_locked(client);
-	mtsi_lock_release(&client->lock);
+	mtsi_client_lose(client);
 	return -EPIPE;
 }
 

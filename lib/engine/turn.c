@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One go of service, the same for every thread model: open, then read, frame and handle until
- * something ends it, then close. What differs between models is how the wait for input is done
+ * something ends it (ending.c). What differs between models is how the wait for input is done
  * (input.c), and what follows when there is none: on demand the client is parked.
  *
  * Requests that came together are handled one after the other, and their replies gather; only when
@@ -12,11 +12,6 @@
  * Parking: what the client has left in the worker's buffers is saved, epoll is asked to watch it if
  * it does not yet, and then the worker lets go of it. If anything has happened meanwhile, it cannot
  * let go, and looks once more. From the moment it has let go the client may be anybody's.
- *
- * The end comes in a fixed order, whatever its cause: the output is handed to the kernel or given
- * up, the close hook runs, the client is counted as closed, and only then does the socket linger or
- * close. On demand a client whose peer does not read its last replies is parked, with nothing
- * watched but its output, and comes back for the rest of the order when that is gone.
  */
 #include "engine/turn.h"
 
@@ -27,7 +22,7 @@
 
 #include "engine/claim.h"
 #include "engine/client.h"
-#include "engine/linger.h"
+#include "engine/ending.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/clock.h"
@@ -36,9 +31,6 @@
 
 /* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
-
-/* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
-enum { FEW_BYTES = 536 };
 
 /* First requests that are looked for in vain after one that was found, and how often without. */
 enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
@@ -50,13 +42,6 @@ enum {
 	HELD = -3, /* too much of its output waits still */
 	STARVED = -4 /* it waits for memory, and can be parked */
 };
-
-static void lose(struct mts_client *client)
-{
-	mtsi_lock_take(&client->lock);
-	mtsi_client_lose_locked(client);
-	mtsi_lock_release(&client->lock);
-}
 
 /*
  * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
@@ -90,7 +75,7 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 		return result;
 	}
 	if (result == -ENOMEM) {
-		lose(worker->client);
+		mtsi_client_lose(worker->client);
 	}
 	if (result < 0) {
 		worker->failed = result;
@@ -187,13 +172,6 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	return verdict;
 }
 
-/* Why it ends: this, unless the server has ended it. */
-static int unless_cut(const struct mts_client *client, int reason)
-{
-	const int cause = atomic_load(&client->cause);
-	return cause != MTSI_NO_CAUSE ? cause : reason;
-}
-
 static int end_of_input(struct mtsi_worker *worker, int result)
 {
 	struct mts_server *server = worker->server;
@@ -203,7 +181,7 @@ static int end_of_input(struct mtsi_worker *worker, int result)
 		return MTS_CLOSED_BY_PEER;
 	case -EPIPE:
 	case -ETIMEDOUT:
-		return unless_cut(client, MTS_CLOSED_BY_PEER);
+		return mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
 	case -ECANCELED:
 		return MTS_CLOSED_STOP;
 	case -EMSGSIZE:
@@ -227,7 +205,7 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->server));
 	const struct mts_client *client = worker->client;
 	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
-		return unless_cut(client, MTS_CLOSED_ERROR); /* it was told so by a call */
+		return mtsi_ending_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
 	}
 	mtsi_log_client(worker->server, MTSI_LOG_HANDLER, client->id, &client->peer,
 		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
@@ -270,70 +248,12 @@ static int serve(struct mtsi_worker *worker)
 		}
 		const int verdict = handle(worker, request, size);
 		if (verdict == MTS_CLOSE) {
-			return unless_cut(worker->client, MTS_CLOSED_BY_HANDLER);
+			return mtsi_ending_reason(worker->client, MTS_CLOSED_BY_HANDLER);
 		}
 		if (verdict != MTS_KEEP) {
 			return handler_failed(worker, verdict);
 		}
 	}
-}
-
-/*
- * From here on the program can write and read nothing more; the kernel has all that was written.
- * False when somebody has cut the client off meanwhile.
- */
-static bool seal(struct mts_client *client)
-{
-	mtsi_lock_take(&client->lock);
-	(void)mtsi_client_watch_locked(client, 0);
-	const bool lost = atomic_exchange(&client->lost, true);
-	mtsi_lock_release(&client->lock);
-	return !lost;
-}
-
-/* Whether it ends during a stop, and not by its deadline. */
-static bool is_drained(const struct mtsi_worker *worker)
-{
-	return mtsi_stopping(worker->server) && atomic_load(&worker->client->cause) != MTS_CLOSED_STOP;
-}
-
-static void run_close_hook(struct mtsi_worker *worker, int reason)
-{
-	const struct mtsi_options *options = &worker->server->options;
-	if (worker->client->opened) {
-		const bool drained = is_drained(worker);
-		if (options->on_close != NULL) {
-			options->on_close(worker->client, reason, options->on_close_user);
-		}
-		mtsi_count(&worker->stats, MTS_STAT_DRAINED, drained ? 1 : 0);
-		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
-	}
-}
-
-/* The rest of the order, once the output is handed over or given up. */
-static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
-{
-	if (given_up) {
-		lose(client);
-	} else {
-		given_up = !seal(client);
-	}
-	worker->failed = -EPIPE;
-	/* From here on nobody can cut it off; whoever has until now has said why. */
-	run_close_hook(worker, unless_cut(client, reason));
-	client->worker = NULL;
-	mtsi_input_end(worker);
-	mtsi_linger_or_close(client, given_up, worker->corked);
-}
-
-/* Asks epoll to watch for input, or at an end for output alone; false when its memory is short. */
-static bool watch_for(struct mts_client *client, uint32_t events)
-{
-	mtsi_lock_take(&client->lock);
-	const uint32_t room = client->watched & MTSI_POLL_OUT;
-	const bool watched = mtsi_client_watch_locked(client, events | room) == 0;
-	mtsi_lock_release(&client->lock);
-	return watched;
 }
 
 /*
@@ -347,7 +267,7 @@ static int park(struct mtsi_worker *worker, struct mts_client *client)
 		return -ENOMEM;
 	}
 	client->worker = NULL;
-	if (!client->registered && !watch_for(client, input)) {
+	if (!client->registered && !mtsi_client_watch(client, input)) {
 		return -ENOMEM;
 	}
 	client->registered = true;
@@ -362,63 +282,13 @@ static int keep(struct mtsi_worker *worker, struct mts_client *client)
 	return saved ? 0 : -ENOMEM;
 }
 
-/* The client ends: waits for its output, with no thread if it can; true when it is parked. */
-static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client)
-{
-	if (!mtsi_on_demand(worker->server) || mtsi_output_flush(worker, false) != 0) {
-		return false;
-	}
-	mtsi_deadline_met(client);
-	while (mtsi_output_hold(client)) {
-		client->worker = NULL;
-		mtsi_input_end(worker);
-		(void)watch_for(client, MTSI_POLL_EDGE);
-		if (mtsi_claim_release(client)) {
-			return true;
-		}
-		mtsi_claim_clear(client);
-		client->worker = worker;
-		mtsi_input_begin(worker);
-	}
-	return false;
-}
-
-/*
- * How many bytes of replies may go out in one packet with the end of the stream, which must follow
- * at once: no hook is to be waited for, and they are so few that any window takes them.
- */
-static size_t corkable(const struct mtsi_worker *worker, int reason)
-{
-	const bool at_once = reason == MTS_CLOSED_BY_HANDLER && worker->server->options.on_close == NULL
-		&& !mtsi_stopping(worker->server);
-	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
-}
-
-/* It ends, for this reason. From here on nobody else sends it anything. */
-static void end(struct mtsi_worker *worker, struct mts_client *client, int reason)
-{
-	mtsi_lock_take(&client->lock);
-	client->ending = (signed char)reason;
-	mtsi_lock_release(&client->lock);
-	worker->corked = corkable(worker, reason);
-	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
-		return;
-	}
-	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
-	if (given_up && reason != MTS_CLOSED_ERROR) {
-		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR
-										   : unless_cut(client, MTS_CLOSED_BY_PEER);
-	}
-	finish(worker, client, reason, given_up);
-}
-
 /* Cuts off a client that could not be parked. */
 static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
 {
 	mtsi_log_client(worker->server, MTSI_LOG_CLIENT, client->id, &client->peer, "cut off: %s",
 		strerror(ENOMEM));
 	client->worker = worker;
-	finish(worker, client, MTS_CLOSED_ERROR, true);
+	mtsi_ending_give_up(worker, client);
 }
 
 /*
@@ -508,7 +378,7 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	for (;;) {
 		const int result = go(worker, client);
 		if (result >= 0) {
-			end(worker, client, result);
+			mtsi_ending(worker, client, result);
 			return false;
 		}
 		(void)mtsi_output_flush(worker, false);
@@ -520,7 +390,7 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		client->held = held || result == STARVED;
 		const int overdue = wait_begins(worker, client, held, later);
 		if (overdue >= 0) {
-			end(worker, client, overdue);
+			mtsi_ending(worker, client, overdue);
 			return false;
 		}
 		const int parked = later ? keep(worker, client) : park(worker, client);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or given
+ * up, the close hook runs, the client is counted as closed, and only then does the socket linger or
+ * close. On demand a client whose peer does not read its last replies is parked, with nothing
+ * watched but its output, and comes back for the rest of the order when that is gone.
+ *
+ * A last reply that is short waits in the kernel for the end of the stream, to be one packet with it.
+ * That is one packet's way to the peer less, and one wake-up there, of the three that a connection for
+ * a single request takes. It must follow at once, so this is not done where a hook runs in between.
+ */
+#include "engine/ending.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "engine/claim.h"
+#include "engine/client.h"
+#include "engine/deadline.h"
+#include "engine/linger.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "os/poll.h"
+
+/* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
+enum { FEW_BYTES = 536 };
+
+int mtsi_ending_reason(const struct mts_client *client, int reason)
+{
+	const int cause = atomic_load(&client->cause);
+	return cause != MTSI_NO_CAUSE ? cause : reason;
+}
+
+/*
+ * From here on the program can write and read nothing more; the kernel has all that was written.
+ * False when somebody has cut the client off meanwhile.
+ */
+static bool seal(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	(void)mtsi_client_watch_locked(client, 0);
+	const bool lost = atomic_exchange(&client->lost, true);
+	mtsi_lock_release(&client->lock);
+	return !lost;
+}
+
+/* Whether it ends during a stop, and not by its deadline. */
+static bool is_drained(const struct mtsi_worker *worker)
+{
+	return mtsi_stopping(worker->server) && atomic_load(&worker->client->cause) != MTS_CLOSED_STOP;
+}
+
+static void run_close_hook(struct mtsi_worker *worker, int reason)
+{
+	const struct mtsi_options *options = &worker->server->options;
+	if (worker->client->opened) {
+		const bool drained = is_drained(worker);
+		if (options->on_close != NULL) {
+			options->on_close(worker->client, reason, options->on_close_user);
+		}
+		mtsi_count(&worker->stats, MTS_STAT_DRAINED, drained ? 1 : 0);
+		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
+	}
+}
+
+/* The rest of the order, once the output is handed over or given up. */
+static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
+{
+	if (given_up) {
+		mtsi_client_lose(client);
+	} else {
+		given_up = !seal(client);
+	}
+	worker->failed = -EPIPE;
+	/* From here on nobody can cut it off; whoever has until now has said why. */
+	run_close_hook(worker, mtsi_ending_reason(client, reason));
+	client->worker = NULL;
+	mtsi_input_end(worker);
+	mtsi_linger_or_close(client, given_up, worker->corked);
+}
+
+/* The client ends: waits for its output, with no thread if it can; true when it is parked. */
+static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (!mtsi_on_demand(worker->server) || mtsi_output_flush(worker, false) != 0) {
+		return false;
+	}
+	mtsi_deadline_met(client);
+	while (mtsi_output_hold(client)) {
+		client->worker = NULL;
+		mtsi_input_end(worker);
+		(void)mtsi_client_watch(client, MTSI_POLL_EDGE);
+		if (mtsi_claim_release(client)) {
+			return true;
+		}
+		mtsi_claim_clear(client);
+		client->worker = worker;
+		mtsi_input_begin(worker);
+	}
+	return false;
+}
+
+/*
+ * How many bytes of replies may go out in one packet with the end of the stream, which must follow
+ * at once: no hook is to be waited for, and they are so few that any window takes them.
+ */
+static size_t corkable(const struct mtsi_worker *worker, int reason)
+{
+	const bool at_once = reason == MTS_CLOSED_BY_HANDLER && worker->server->options.on_close == NULL
+		&& !mtsi_stopping(worker->server);
+	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
+}
+
+void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason)
+{
+	mtsi_lock_take(&client->lock);
+	client->ending = (signed char)reason;
+	mtsi_lock_release(&client->lock);
+	worker->corked = corkable(worker, reason);
+	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
+		return;
+	}
+	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
+	if (given_up && reason != MTS_CLOSED_ERROR) {
+		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR
+										   : mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
+	}
+	finish(worker, client, reason, given_up);
+}
+
+void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client)
+{
+	finish(worker, client, MTS_CLOSED_ERROR, true);
+}
