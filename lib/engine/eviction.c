@@ -222,7 +222,7 @@ void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
 	const struct mtsi_candidate candidate = {id, 0};
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	struct evicted evicted = {.id = 0};
-	if (!atomic_load(&eviction->wanting)) {
+	if (!mtsi_eviction_wanted(eviction)) {
 		return;
 	}
 	mtsi_lock_take(&eviction->lock);

@@ -41,6 +41,12 @@ void mtsi_eviction_free(struct mtsi_eviction *eviction);
  */
 void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed);
 
+/* Whether somebody waits for one that is idle. Any thread. */
+static inline bool mtsi_eviction_wanted(const struct mtsi_eviction *eviction)
+{
+	return atomic_load(&eviction->wanting);
+}
+
 /* The client with this id has just become idle, if anything. Threads of the library, no lock held. */
 void mtsi_eviction_offer(struct mts_server *server, uint64_t id);
 

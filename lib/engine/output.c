@@ -87,7 +87,9 @@ static void consume(struct mts_client *client, struct pieces *pieces, size_t sen
 {
 	const size_t queued = mtsi_queue_size(&client->output);
 	const size_t from_queue = sent < queued ? sent : queued;
-	mtsi_memory_consume_locked(client, from_queue);
+	if (from_queue > 0) {
+		mtsi_memory_consume_locked(client, from_queue);
+	}
 	sent -= from_queue;
 	advance(&pieces->iov[0], &sent);
 	advance(&pieces->iov[1], &sent);
@@ -141,21 +143,25 @@ static size_t limit_of(const struct mts_client *client)
 
 /*
  * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
- * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without epoll's help, as when its memory is short, nothing may
- * be left behind either.
+ * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without epoll's
+ * help, as when its memory is short, nothing may be left behind either. `waited`: it comes again.
  */
-static int push_locked(struct mts_client *client, struct pieces *pieces, size_t limit, size_t *sent)
+static int push_locked(
+	struct mts_client *client, struct pieces *pieces, size_t limit, bool waited, size_t *sent)
 {
 	if (atomic_load(&client->lost)) {
 		return -EPIPE;
 	}
+	waited = waited || mtsi_queue_size(&client->output) > 0;
 	int result = send_locked(client, pieces, sent);
 	if (result != 0) {
 		return result;
 	}
 	const size_t queued = mtsi_queue_size(&client->output);
 	const size_t left = left_of(pieces);
-	mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
+	if (waited || queued + left > 0) {
+		mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
+	}
 	if (queued + left > limit) {
 		return -EAGAIN;
 	}
@@ -192,7 +198,7 @@ static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
 	for (bool waited = false;; waited = true) {
 		size_t sent = 0;
 		mtsi_lock_take(&client->lock);
-		const int result = push_locked(client, pieces, limit, &sent);
+		const int result = push_locked(client, pieces, limit, waited, &sent);
 		worker->queued = mtsi_queue_size(&client->output) > 0;
 		const bool waits = result == -EAGAIN || result == -ENOBUFS;
 		const bool writes = waits || worker->seizes;
@@ -311,9 +317,7 @@ int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size)
 int mtsi_output_lost(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->client;
-	mtsi_lock_take(&client->lock);
-	mtsi_client_lose_locked(client);
-	mtsi_lock_release(&client->lock);
+	mtsi_client_lose(client);
 	return why_lost(client);
 }
 

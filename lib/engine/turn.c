@@ -397,7 +397,7 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		if (parked == -ENOMEM) {
 			cannot_keep(worker, client);
 		}
-		if (parked == 0 && !later) {
+		if (parked == 0 && !later && mtsi_eviction_wanted(&worker->server->eviction)) {
 			mtsi_eviction_offer(worker->server, id);
 		}
 		if (parked != -EAGAIN) {
