@@ -135,34 +135,7 @@ START_TEST(none_at_all)
 }
 END_TEST
 
-/* A thread can be made again after the stop has begun: then they get their last turn. */
-START_TEST(in_time_for_the_stop)
-{
-	struct scene scene;
-	scene_make(&scene, scene_echo);
-	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
-	scene_start(&scene);
-	const int peer = peer_connect(scene.server, 0);
-	peer_puts(peer, "hello\n");
-	fault_wait_hits(FAULT_THREAD, 1);
-	mts_server_stop(scene.server);
-	fault_wait_hits(FAULT_THREAD, 3);
-	fault_clear(FAULT_THREAD);
-	peer_expect_text(peer, "hello\n");
-	peer_expect_gone(peer);
-	close(peer);
-	scene_end(&scene);
-	ck_assert_int_eq(gate_count(&scene.opened), 1);
-}
-END_TEST
-
 static struct scene *stage;
-static struct gate both_here = GATE;
-
-static void wait_for_both(void)
-{
-	scene_wait(&both_here, 1);
-}
 
 /* Waits until the crew has a worker that rests, or a client that waits. */
 static void wait_for_crew(bool rests, bool waits)
@@ -174,6 +147,36 @@ static void wait_for_crew(bool rests, bool waits)
 		seen = (rests && crew->idle != NULL) || (waits && crew->ready.count > 0);
 		mtsi_lock_release(&crew->lock);
 	}
+}
+
+/* A thread can be made again after the stop has begun: then they get their last turn. */
+START_TEST(in_time_for_the_stop)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
+	scene_start(&scene);
+	const int peer = peer_connect(scene.server, 0);
+	peer_puts(peer, "hello\n");
+	fault_wait_hits(FAULT_THREAD, 1);
+	stage = &scene;
+	wait_for_crew(false, true);
+	mts_server_stop(scene.server);
+	fault_wait_hits(FAULT_THREAD, 3);
+	fault_clear(FAULT_THREAD);
+	peer_expect_text(peer, "hello\n");
+	peer_expect_gone(peer);
+	close(peer);
+	scene_end(&scene);
+	ck_assert_int_eq(gate_count(&scene.opened), 1);
+}
+END_TEST
+
+static struct gate both_here = GATE;
+
+static void wait_for_both(void)
+{
+	scene_wait(&both_here, 1);
 }
 
 /*
