@@ -126,8 +126,8 @@ static void expect_closed(void)
 
 static void stop_here(void)
 {
+	gate_add(&reached); /* first: the stop may end the session before this thread goes on */
 	mts_server_stop(server);
-	gate_add(&reached);
 }
 
 /* Whether the step was reached before the session was over. */
