@@ -34,7 +34,7 @@ enum mts_timeout {
 	 */
 	MTS_TIMEOUT_REQUEST = 1,
 	/**
-	 * Output waits, and the peer takes nothing of it, not even a byte. 30 s by default;
+	 * Output waits, and the peer acknowledges nothing of it, not even a byte. 30 s by default;
 	 * #MTS_CLOSED_WRITE_TIMEOUT, and what waits is dropped.
 	 */
 	MTS_TIMEOUT_WRITE = 2,

@@ -32,8 +32,9 @@ extern "C" {
  * The caller sends it itself, as far as the socket takes it; the rest is kept and follows by
  * itself. What waits for a client is limited (mts_server_set_max_output()): a message that does not
  * fit is refused, so that a peer that does not read costs neither memory nor time. Where nothing
- * waits a message of any size is taken. One is refused also while the client's own handler waits in
- * mts_client_write() for its peer to read, since more than the limit waits then.
+ * waits a message of any size is taken for which there is memory (mts_server_set_max_memory()). One
+ * is refused also while the client's own handler waits in mts_client_write() for its peer to read,
+ * since more than the limit waits then, and while it sends a file (mts_client_sendfile()).
  *
  * Messages that one thread sends to one client arrive in that order, each in one piece: nothing
  * that others send, or that the client's handler writes in one call, gets in between. What the
@@ -51,7 +52,8 @@ extern "C" {
  * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
  * @retval -ENOENT there is no such client: it is gone, it ends, or it is not open yet
  * @retval -ENOBUFS too much waits for this client; nothing was sent (counted: #MTS_STAT_UNSENT)
- * @retval -ENOMEM memory is short; nothing was sent, and the client stays (likewise)
+ * @retval -ENOMEM memory is short, or mts_server_set_max_memory() leaves none; nothing was sent,
+ *         and the client stays (likewise)
  * @par Threads
  * Any.
  * @since 0.1

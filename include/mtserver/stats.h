@@ -33,7 +33,7 @@ enum mts_stat {
 	MTS_STAT_STALLS = 10, /**< times a blocked handler was relieved by another thread */
 	MTS_STAT_ACCEPT_ERRORS = 11, /**< failures of accept(2) or of what follows it */
 	MTS_STAT_CUT_OFF = 12, /**< clients, and lingering sockets, cut off at the stop deadline */
-	MTS_STAT_TIMEOUTS = 13, /**< deadlines that ended a client or its lingering */
+	MTS_STAT_TIMEOUTS = 13, /**< deadlines that passed: of clients, lingering and handlers */
 	MTS_STAT_LINGERING = 14, /**< sockets, now, whose close waits for the peer to finish */
 	MTS_STAT_THREAD_WAITS = 15, /**< times a client had to wait because no thread could be had */
 	/** messages by client id that a client could not take (-ENOBUFS, -ENOMEM) */

@@ -76,6 +76,8 @@ struct mts_client {
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
 	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
+	bool evicted; /* lock: the door counts it among those who make room */
+	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 		uint64_t lingers_since; /* linger lock: while it lingers */

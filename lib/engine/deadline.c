@@ -14,7 +14,8 @@
  * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word, which the
  *   owner takes back when it wakes; so either it has what it waited for, or the deadline has ended it.
  *   Then its receiving side is shut down. It can still be written to.
- * - One whose output makes no progress is cut off, whoever owns it.
+ * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the peer
+ *   has acknowledged nothing either.
  * - A handler that runs too long is marked and logged, nothing else: it may ask (mts_client_gone()).
  *
  * One that an owner is serving waits for nothing, however old the word is: it is left out of the heap,
@@ -225,6 +226,13 @@ bool mtsi_deadline_overrun(const struct mts_client *client)
 	return kind_of(word) == MTSI_WAIT_HANDLER && (word & EXPIRED) != 0;
 }
 
+/* From now on nothing more is taken, as far as is known. */
+static void note_progress_locked(struct mts_client *client, uint64_t now)
+{
+	client->stuck_with = (uint32_t)mtsi_socket_unacknowledged(client->fd);
+	atomic_store(&client->stuck_since, now);
+}
+
 void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool progress)
 {
 	const uint64_t before = atomic_load_explicit(&client->stuck_since, memory_order_relaxed);
@@ -238,8 +246,7 @@ void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool pro
 	if (before != 0 && !progress) {
 		return;
 	}
-	const uint64_t now = mtsi_clock_now();
-	atomic_store(&client->stuck_since, now);
+	note_progress_locked(client, mtsi_clock_now());
 	if (before == 0) {
 		const uint64_t due = output_ends(client);
 		if (due != MTSI_NEVER) {
@@ -325,8 +332,13 @@ static void expire_output_locked(
 	struct mts_client *client, uint64_t now, struct mtsi_line *claimed, struct verdict *verdict)
 {
 	const uint64_t since = atomic_load(&client->stuck_since);
-	if (output_ends(client) <= now
-		&& mtsi_client_cut_locked(client, MTS_CLOSED_WRITE_TIMEOUT, claimed)) {
+	if (output_ends(client) > now) {
+		return;
+	}
+	/* The kernel tells of room only when there is much; but the peer may have taken a little. */
+	if (mtsi_socket_unacknowledged(client->fd) < client->stuck_with) {
+		note_progress_locked(client, now);
+	} else if (mtsi_client_cut_locked(client, MTS_CLOSED_WRITE_TIMEOUT, claimed)) {
 		mtsi_count_shared(&client->server->stats, MTS_STAT_TIMEOUTS, 1);
 		verdict->kind = MTSI_LOG_TIMEOUT;
 		verdict->text = "cut off, it has taken no output for";
@@ -359,6 +371,23 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	mtsi_socket_shut_receiving(client->fd);
 }
 
+/*
+ * It was taken out of the heap for one of its deadlines; the other one, or one that has been moved
+ * meanwhile, is still to come. Who is parked and overdue is claimed: its turn arms again, or ends it.
+ */
+static void rearm_locked(struct mts_client *client, uint64_t now)
+{
+	const uint64_t word = atomic_load(&client->waits);
+	const uint64_t wait = wait_ends(client->server, word);
+	const uint64_t output = output_ends(client);
+	if (wait > now && wait != MTSI_NEVER) {
+		arm(client, wait, kind_of(word));
+	}
+	if (output > now && output != MTSI_NEVER) {
+		arm(client, output, MTSI_WAIT_NOTHING);
+	}
+}
+
 /* Its time seems to be up; now look closely. */
 static void expire(
 	struct mts_server *server, struct mts_client *client, uint64_t now, struct mtsi_line *claimed)
@@ -377,6 +406,7 @@ static void expire(
 		verdict.peer = client->peer;
 		expire_output_locked(client, now, claimed, &verdict);
 		expire_wait_locked(client, now, &verdict);
+		rearm_locked(client, now);
 	}
 	mtsi_lock_release(&client->lock);
 	if (verdict.text != NULL) {

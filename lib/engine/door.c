@@ -45,6 +45,7 @@ void mtsi_door_init(struct mtsi_door *door)
 	door->evicting = 0;
 	door->armed = false;
 	door->open = false;
+	door->in_use = 0;
 	door->short_until = 0;
 	door->freed = 0;
 	door->short_for = 0;
@@ -140,13 +141,21 @@ static size_t settle_limit_locked(struct mtsi_door *door, size_t afford)
 	return chosen;
 }
 
+void mtsi_door_prepare(struct mts_server *server)
+{
+	const size_t in_use = mtsi_descriptors_open(server->poll);
+	mtsi_lock_take(&server->door.lock);
+	server->door.in_use = in_use;
+	mtsi_lock_release(&server->door.lock);
+}
+
 void mtsi_door_open(struct mts_server *server)
 {
 	struct mtsi_door *door = &server->door;
 	const size_t descriptors = mtsi_descriptor_limit();
-	const size_t in_use = mtsi_descriptors_open(server->poll);
-	const size_t afford = affordable(descriptors, in_use);
 	mtsi_lock_take(&door->lock);
+	const size_t in_use = door->in_use;
+	const size_t afford = affordable(descriptors, in_use);
 	const size_t chosen = settle_limit_locked(door, afford);
 	door->open = true;
 	look_locked(server);

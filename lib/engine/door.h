@@ -30,6 +30,7 @@ struct mtsi_door {
 	size_t evicting; /* how many have been evicted for these, and have not left yet */
 	bool armed; /* the listeners are watched */
 	bool open; /* the server runs and takes clients */
+	size_t in_use; /* descriptors that were open when it started */
 	uint64_t short_until; /* descriptors or memory are short: no accept before; 0: they are not */
 	uint64_t freed; /* how many descriptors have become free so far */
 	uint64_t short_for; /* how long the last pause was meant to be */
@@ -42,6 +43,12 @@ void mtsi_door_free(struct mtsi_door *door);
 /* Live: changes the limit, and lets in who may come now. Any thread. */
 void mtsi_door_set_max_clients(struct mts_server *server, size_t clients);
 size_t mtsi_door_max_clients(const struct mts_server *server);
+
+/*
+ * Counts the descriptors that are open. By who starts the server, so that nothing is opened, even for
+ * a moment, once it runs.
+ */
+void mtsi_door_prepare(struct mts_server *server);
 
 /*
  * Takes clients from now on. Settles the default limit; says so when the descriptors do not suffice

@@ -137,6 +137,7 @@ static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
 		evicted->id = candidate.id;
 		evicted->since = since;
 		evicted->peer = client->peer;
+		client->evicted = true;
 		mtsi_count_shared(&server->stats, MTS_STAT_EVICTED, 1);
 		(void)mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, claimed);
 	}

@@ -44,6 +44,11 @@ static bool is_the_clients(const struct mts_client *client, ssize_t error)
 static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 {
 	const ssize_t sent = mtsi_sendfile_now(worker->client->fd, part->fd, part->offset, part->left);
+	if (sent == -EAGAIN && !part->progress) {
+		/* There was room, so it is the file that is not ready. Reading it tells. */
+		part->copies = true;
+		return -EAGAIN;
+	}
 	if (sent == -EAGAIN) {
 		const int result = mtsi_output_wait(worker, part->progress);
 		part->progress = false;

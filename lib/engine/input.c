@@ -120,6 +120,19 @@ static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 	return here;
 }
 
+/* All that is kept of its input is freed, and charged no more. */
+static void give_back(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	if (owns_memory(worker)) {
+		free(input->data);
+	}
+	input->data = NULL;
+	if (input->charged) {
+		(void)mtsi_memory_input(worker->client, 0);
+	}
+}
+
 bool mtsi_input_save(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -127,7 +140,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 	const size_t here = input->end - input->start;
 	take_nul(input);
 	if (here == 0) {
-		mtsi_input_end(worker);
+		give_back(worker); /* but what it waits for it goes on waiting for */
 		return true;
 	}
 	if (owns_memory(worker)) {
@@ -154,14 +167,10 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 
 void mtsi_input_end(struct mtsi_worker *worker)
 {
-	struct mtsi_input *input = &worker->input;
-	if (owns_memory(worker)) {
-		free(input->data);
-	}
-	input->data = NULL;
-	if (input->charged) {
-		input->charged = false;
-		(void)mtsi_memory_input(worker->client, 0);
+	const bool charged = worker->input.charged;
+	give_back(worker);
+	if (charged) {
+		worker->input.charged = false;
 		mtsi_memory_content(worker->client);
 	}
 }
@@ -404,7 +413,29 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 	if (over) {
 		return connection_failed(client);
 	}
-	return in_time ? 0 : -ETIMEDOUT;
+	if (!in_time) {
+		mtsi_memory_content(client);
+		return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/*
+ * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there will
+ * be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it keeps its
+ * thread; or -EAGAIN when nothing has come.
+ */
+static int anything_to_keep(struct mtsi_worker *worker, bool wait)
+{
+	struct mts_client *client = worker->client;
+	mtsi_claim_clear(client);
+	const ssize_t count = wait ? 0 : mtsi_socket_peek(client->fd);
+	if (count == 1) {
+		return -ENOSPC;
+	}
+	mtsi_memory_content(client);
+	worker->input.drained = count == -EAGAIN;
+	return count == -EAGAIN ? -EAGAIN : 0;
 }
 
 /* Makes room for more, and sees to it that what is received can be kept: as mtsi_input_fill(). */
@@ -415,9 +446,13 @@ static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 	int result;
 	do {
 		result = make_room(worker);
-		/* Only who parks has to keep what lies in a worker's buffer. */
-		if (result == 0 && on_demand && mtsi_memory_tight(&worker->server->memory)) {
+		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
+		if (result == 0 && on_demand && !mtsi_stopping(worker->server)
+			&& mtsi_memory_tight(&worker->server->memory)) {
 			result = charge(worker, input->capacity + 1);
+		}
+		if (result == -ENOSPC && input->start == input->end) {
+			result = anything_to_keep(worker, wait);
 		}
 		if (result != -ENOSPC) {
 			return result;

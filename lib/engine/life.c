@@ -181,6 +181,7 @@ static int prepare(struct mts_server *server, const char **why)
 	if (result == 0) {
 		*why = "cannot start: the listeners cannot be watched";
 		result = mtsi_listeners_prepare(server);
+		mtsi_door_prepare(server);
 	}
 	return result;
 }

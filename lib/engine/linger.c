@@ -204,7 +204,8 @@ void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corke
 	struct mts_server *server = client->server;
 	/* One that was refused has most likely not spoken yet, and is about to. */
 	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
-	const bool evicted = atomic_load(&client->cause) == MTS_CLOSED_EVICTED;
+	/* Who is lost or sealed is evicted no more, so this stays as it is. Memory evicts too, for nobody. */
+	const bool evicted = client->evicted;
 	mtsi_address_book_leave(client);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_client_close(client);

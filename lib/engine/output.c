@@ -305,6 +305,12 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 		return why_lost(client);
 	}
 	wait_for_room(worker, false);
+	/* There is room: from now on it is the file that is waited for. */
+	mtsi_lock_take(&client->lock);
+	if (!atomic_load(&client->lost)) {
+		mtsi_deadline_output_locked(client, false, false);
+	}
+	mtsi_lock_release(&client->lock);
 	return 0;
 }
 
@@ -369,7 +375,9 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		if (lost) {
 			return true;
 		}
-		mtsi_deadline_output_locked(client, mtsi_queue_size(&client->output) > 0, sent > 0);
+		/* Whose worker waits for room has bytes of its own to send still. */
+		const bool waits = mtsi_queue_size(&client->output) > 0 || client->writing;
+		mtsi_deadline_output_locked(client, waits, sent > 0);
 	}
 	if (mtsi_queue_size(&client->output) == 0) {
 		(void)mtsi_client_want_room_locked(client, false);
@@ -405,7 +413,8 @@ static int enqueue_locked(struct mts_client *client, const void *data, size_t si
 	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
 		return -ENOMEM;
 	}
-	return mtsi_memory_append_locked(client, data, size);
+	/* It is not for this client that too much waits. */
+	return mtsi_memory_append_locked(client, data, size) != 0 ? -ENOMEM : 0;
 }
 
 int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn)

@@ -109,7 +109,11 @@ int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *siz
 ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size)
 {
 	const bool overrun = mtsi_turn_overrun(worker);
-	const ssize_t count = mtsi_input_read(worker, buffer, size);
+	const bool timed_out = worker->failed == -ETIMEDOUT;
+	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_input_read(worker, buffer, size);
+	if (count == -ETIMEDOUT) {
+		worker->failed = -ETIMEDOUT;
+	}
 	go_on(worker, overrun);
 	return count;
 }

@@ -83,6 +83,12 @@ ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
 	return receive(fd, buffer, size, MSG_DONTWAIT);
 }
 
+ssize_t mtsi_socket_peek(int fd)
+{
+	char byte;
+	return receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+}
+
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more)
 {
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};

@@ -29,6 +29,9 @@ void mtsi_socket_close(int fd);
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
+/* Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or another error. */
+ssize_t mtsi_socket_peek(int fd);
+
 /*
  * Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. With `more`
  * the end of the stream is about to follow, and a short piece waits for it, to be one packet with

@@ -15,6 +15,8 @@
 
 #include "scene.h"
 
+#include "engine/server.h"
+
 enum {
 	KIB = 1024,
 	MIB = 1024 * KIB,
@@ -513,6 +515,81 @@ START_TEST(it_waits_for_too_long)
 }
 END_TEST
 
+/* All memory is taken by what waits for a peer that does not read. */
+static void use_all(mts_server *server)
+{
+	static const char much[900 * KIB];
+	ck_assert_int_eq(mts_server_set_max_output(server, 4 * MIB), 0);
+	ck_assert_int_eq(mts_server_send(server, MTSI_FIRST_ID + 1, much, sizeof(much)), 0);
+	ck_assert_int_eq(mts_server_set_max_memory(server, memory(server)), 0);
+}
+
+static void wait_until_starved(mts_server *server)
+{
+	const uint64_t end = now_ms() + PATIENCE * 1000;
+	while (test_model == MTS_THREAD_ON_DEMAND && atomic_load(&server->memory.waiting) == 0) {
+		ck_assert_uint_lt(now_ms(), end);
+		poll(NULL, 0, 1);
+	}
+}
+
+START_TEST(nothing_of_a_request_is_here_yet)
+{
+	mts_server *server = memory_server(weigh, LIMIT);
+	fault_clock_stop(true);
+	server_start(server);
+	const int asks = peer_connect(server, 0);
+	ask(asks, 5, 1);
+	const int deaf = peer_connect(server, 0);
+	server_wait_stat(server, MTS_STAT_OPEN, 2);
+	use_all(server);
+	send_prefix(asks, 5);
+	send_body(asks, 5, 2);
+	wait_until_starved(server);
+	ck_assert_int_eq(mts_server_set_max_memory(server, 4 * MIB), 0);
+	expect_weight(asks, 5, 2);
+	/* Who has nothing to keep does not wait for memory, and costs nobody else theirs. */
+	ck_assert_int_eq(mts_server_set_max_memory(server, memory(server)), 0);
+	peer_finish(asks);
+	peer_expect_end(asks);
+	gate_wait(&endings.all, 1);
+	ck_assert_int_eq(endings.reasons[MTS_CLOSED_BY_PEER], 1);
+	ck_assert_uint_eq(atomic_load(&server->memory.waiting), 0);
+	fault_clock_stop(false);
+	close(asks);
+	close(deaf);
+	gate_wait(&endings.all, 2);
+	finish(server, 4 * MIB);
+}
+END_TEST
+
+/* Who is cut off for want of memory makes room for nobody at the door. */
+START_TEST(evictions_go_on_afterwards)
+{
+	int peers[4];
+	mts_server *server = memory_server(weigh, 64 * KIB);
+	ck_assert_int_eq(mts_server_set_overload(server, MTS_OVERLOAD_EVICT), 0);
+	ck_assert_int_eq(mts_server_set_max_clients(server, 3), 0);
+	server_start(server);
+	const int large = peer_connect(server, 0);
+	send_prefix(large, LARGEST - 4);
+	(void)send(large, (const char[70 * KIB]){0}, 70 * KIB, MSG_NOSIGNAL);
+	server_wait_stat(server, MTS_STAT_MEMORY_CUTS, 1);
+	close(large);
+	gate_wait(&endings.all, 1);
+	for (int i = 0; i < 4; i++) {
+		peers[i] = peer_connect(server, 0);
+		ask(peers[i], 5, i);
+	}
+	server_wait_stat(server, MTS_STAT_EVICTED, 1);
+	for (int i = 0; i < 4; i++) {
+		close(peers[i]);
+	}
+	gate_wait(&endings.all, 5);
+	server_end(server);
+}
+END_TEST
+
 START_TEST(a_stop_while_it_waits)
 {
 	int peers[4];
@@ -542,6 +619,8 @@ int main(void)
 	tcase_add_test(tcase, a_conversation_waits_too);
 	tcase_add_test(tcase, a_peer_that_is_gone_while_it_waits);
 	tcase_add_test(tcase, it_waits_for_too_long);
+	tcase_add_test(tcase, nothing_of_a_request_is_here_yet);
+	tcase_add_test(tcase, evictions_go_on_afterwards);
 	tcase_add_test(tcase, a_stop_while_it_waits);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

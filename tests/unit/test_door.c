@@ -195,6 +195,7 @@ START_TEST(the_limit_by_default)
 {
 	if (allow_descriptors(limits[_i].left) > 0) {
 		ck_assert_uint_eq(mtsi_door_max_clients(server), 0);
+		mtsi_door_prepare(server);
 		mtsi_door_open(server);
 		ck_assert_uint_eq(mtsi_door_max_clients(server), limits[_i].clients);
 	}
@@ -239,6 +240,7 @@ START_TEST(a_limit_that_cannot_be_served)
 	ck_assert_uint_gt(descriptors, 0);
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
 	mtsi_door_set_max_clients(server, 100 + (size_t)_i);
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 100 + (size_t)_i);
 	ck_assert_int_eq(complaints, _i);
@@ -256,6 +258,7 @@ START_TEST(a_limit_that_was_set_stays)
 {
 	mtsi_door_set_max_clients(server, 123456);
 	ck_assert(!door->armed);
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 123456);
 	ck_assert_uint_eq(mtsi_door_clients(server), 0);
