@@ -76,13 +76,14 @@ END_TEST
 /* All of a crowd end, each once, while others that keep talking stay. */
 START_TEST(a_crowd)
 {
-	mts_server *server = server_with(MTS_TIMEOUT_IDLE, 300);
+	mts_server *server = server_with(MTS_TIMEOUT_IDLE, 0);
 	static int peers[CROWD];
-	const int talker = peer_connect(server, 0);
 	for (int i = 0; i < CROWD; i++) {
 		peers[i] = peer_connect(server, 0);
 	}
+	const int talker = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_ACCEPTED, CROWD + 1);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 2000), 0);
 	while (mts_server_stat(server, MTS_STAT_OPEN) > 1) {
 		peer_puts(talker, "here");
 		peer_expect_text(talker, "here");
