@@ -2,7 +2,8 @@
 /*
  * Deadlines: the word that says what a client is waited for, `armed`, the heap, and the keeper.
  *
- * One client, whose owner parks it or blocks in the wait, again and again, as input comes; the keeper;
+ * One client, whose owner parks it or blocks in the wait, again and again, as input comes; with OUTPUT its
+ * output gets stuck at some time, for good, and it cannot end before that is given up; the keeper;
  * somebody who shortens a timeout; and a clock that runs at any speed until every wait is overdue. So a
  * deadline that is missed is a run that ends with the client still waiting, which spin
  * reports as an end that is none. The heap of one client is its key.
@@ -13,6 +14,9 @@
 #endif
 #ifndef CHANGES
 #define CHANGES 1
+#endif
+#ifndef OUTPUT
+#define OUTPUT 0
 #endif
 #define NEVER 255
 
@@ -29,6 +33,11 @@ byte kind = NOTHING;
 byte since;
 bool blocked;
 bool expired;
+
+byte stuck = NEVER;   /* since when its output is stuck */
+bool lost;            /* it was cut off for that */
+bool over;            /* the client is gone */
+#define PATIENCE 2
 
 byte armed = NOTHING;
 byte key = NEVER;     /* of the client in the heap */
@@ -140,15 +149,48 @@ block:
 	atomic {
 		blocked = false;
 		if
-		:: expired -> goto ended
+		:: expired || lost -> goto ended
 		:: else -> assert(!shut)
 		fi
 	}
 	goto turn;
 
 ended:
-	assert(now >= s + last[k]);
-	kind = NOTHING
+	assert(lost || now >= s + last[k]);
+	kind = NOTHING;
+wait_for_output:
+	again = false;
+	if
+	:: stuck == NEVER || lost -> goto gone
+	:: else
+	fi;
+	atomic {
+		if
+		:: !again -> owned = false
+		:: else -> goto wait_for_output
+		fi
+	}
+	atomic { ready -> ready = false }
+	goto wait_for_output;
+gone:
+	over = true
+}
+
+/* mtsi_deadline_output_locked, by who sends. It does not happen to one that is gone: that has no socket. */
+proctype sender()
+{
+	bool sooner;
+	if
+	:: atomic { !over -> stuck = now; latest = now };
+		atomic {
+			!locked;
+			if :: stuck + PATIENCE < key -> key = stuck + PATIENCE :: else fi;
+			sooner = stuck + PATIENCE < planned;
+			if :: sooner -> planned = stuck + PATIENCE :: else fi
+		}
+		atomic { if :: sooner -> wake = true :: else fi; sooner = false }
+	:: skip
+	fi
 }
 
 /* reckon_locked: `due` is what it comes to. */
@@ -166,7 +208,11 @@ inline reckon(at)
 #endif
 	due = (k == NOTHING || x -> NEVER : s + last[k]);
 	if
-	:: due > at && due != NEVER -> key = due; armed = k
+	:: stuck != NEVER && !lost && stuck + PATIENCE < due -> due = stuck + PATIENCE
+	:: else
+	fi;
+	if
+	:: due > at && due != NEVER -> key = due; armed = (k == NOTHING || x -> NOTHING : k)
 	:: else
 	fi
 }
@@ -222,7 +268,27 @@ end_asleep:
 						}
 						if :: b -> shut = true :: else fi
 					:: else
-					fi
+					fi;
+#if OUTPUT > 0
+					/* expire_output_locked, rearm_locked: under the client's lock too. */
+					if
+					:: stuck != NEVER && !lost && stuck + PATIENCE <= looked ->
+						assert(now >= stuck + PATIENCE);
+						lost = true;
+						shut = true;
+						claim()
+					:: else
+					fi;
+#ifndef MUTANT_REARM_FORGOTTEN
+					lock();
+					if
+					:: stuck != NEVER && !lost && stuck + PATIENCE < key ->
+						key = stuck + PATIENCE
+					:: else
+					fi;
+					locked = false
+#endif
+#endif
 				:: else -> locked = false
 				fi
 			:: else ->
@@ -275,6 +341,9 @@ init
 		run peer();
 #if CHANGES > 0
 		run setter();
+#endif
+#if OUTPUT > 0
+		run sender();
 #endif
 		run clock()
 	}

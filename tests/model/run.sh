@@ -51,6 +51,7 @@ crew fair holds -DLIMIT=1 -DPOLLED
 crew fair holds -DLIMIT=1 -DPOLLED -DNEEDLESS
 deadline safety holds
 deadline safety holds -DCHANGES=0
+deadline safety holds -DCHANGES=0 -DOUTPUT=1 -DINPUTS=0
 output cycles holds
 output safety holds
 output safety holds -DCUTS=0
@@ -105,6 +106,7 @@ deadline safety found -DMUTANT_ARMED_READ_FIRST -DCHANGES=0
 deadline safety found -DMUTANT_ARMS_QUIETLY -DCHANGES=0
 deadline safety found -DMUTANT_CHANGES_QUIETLY
 deadline safety found -DMUTANT_EXPIRES_BLINDLY -DCHANGES=0
+deadline safety found -DMUTANT_REARM_FORGOTTEN -DCHANGES=0 -DOUTPUT=1 -DINPUTS=0
 deadline safety found -DMUTANT_WORD_READ_FIRST -DCHANGES=0
 linger safety found -DMUTANT_CLOSES_WITHOUT_CLAIM
 linger safety found -DMUTANT_FINISH_STOPS_AT_MARKED
