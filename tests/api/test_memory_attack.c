@@ -235,6 +235,7 @@ START_TEST(the_limit_holds_and_others_are_served)
 	}
 	over = true;
 	ck_assert_int_eq(pthread_join(attacker, NULL), 0);
+	server_wait_stat(server, MTS_STAT_OPEN, 0);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_MEMORY), 0);
