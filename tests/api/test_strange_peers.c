@@ -191,9 +191,13 @@ START_TEST(one_byte_at_a_time_takes_linear_time)
 	peer_send(peer, start, MIB);
 	server_wait_stat(server, MTS_STAT_BYTES_IN, MIB + 2 * COUNT);
 	const uint64_t late = byte_by_byte(server, peer, COUNT);
-	/* Searching or copying it all each time would take ten times as long, or more. */
-	ck_assert_msg(late <= 3 * early + 20000, "%llu us for %d bytes at first, %llu later",
-		(unsigned long long)early, COUNT, (unsigned long long)late);
+	/*
+	 * Searching or copying it all each time would take ten times as long, or more. (valgrind looks at
+	 * all of the buffer that a receive is given.)
+	 */
+	ck_assert_msg(under_valgrind() || late <= 3 * early + 20000,
+		"%llu us for %d bytes at first, %llu later", (unsigned long long)early, COUNT,
+		(unsigned long long)late);
 	peer_puts(peer, "\n");
 	char reply[32];
 	(void)snprintf(reply, sizeof(reply), "%d\n", MIB + 3 * COUNT);
