@@ -350,12 +350,13 @@ static int send_until_lost(mts_client *client, const void *request, size_t size,
 	sigaddset(&sigpipe, SIGPIPE);
 	(void)pthread_sigmask(*open ? SIG_UNBLOCK : SIG_BLOCK, &sigpipe, NULL);
 	gate_add(&entered);
-	while ((answer = mts_client_sendfile(client, file, 0, FILE_SIZE)) > 0) {
+	ssize_t result;
+	while ((result = mts_client_sendfile(client, file, 0, FILE_SIZE)) > 0) {
 	}
-	answer = sigpipe_waits() ? SIGPIPE : answer;
+	result = sigpipe_waits() ? SIGPIPE : result;
 	(void)pthread_sigmask(SIG_BLOCK, &sigpipe, NULL);
 	const ssize_t again = mts_client_sendfile(client, file, 0, 1);
-	answer = again == -EPIPE ? answer : again;
+	answer = again == -EPIPE ? result : again;
 	gate_add(&entered);
 	return MTS_KEEP;
 }
