@@ -97,10 +97,27 @@ static void pass(uint64_t deadline)
 	server_wait_stat(scene.server, MTS_STAT_TIMEOUTS, 1);
 }
 
+/* Waits until a handler waits in a write. */
+static void wait_until_writing(void)
+{
+	const uint64_t start = now_ms();
+	bool writing = false;
+	while (!writing) {
+		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+		usleep(1000);
+		mtsi_lock_take(&client()->lock);
+		writing = client()->writing;
+		mtsi_lock_release(&client()->lock);
+	}
+}
+
 /* The same for output; what the kernel has still on its way counts as progress at first. */
-static void pass_write(uint64_t timeouts)
+static void pass_write(uint64_t timeouts, bool handler)
 {
 	for (int i = 0; i < 10 && mts_server_stat(scene.server, MTS_STAT_TIMEOUTS) == timeouts; i++) {
+		if (handler) {
+			wait_until_writing();
+		}
 		const uint64_t deadline = atomic_load(&client()->stuck_since) + WRITE * MTSI_SECOND;
 		go_to(deadline - 1);
 		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), timeouts);
@@ -265,7 +282,7 @@ START_TEST(a_write_without_progress)
 	peer_puts(peer, "go on\n");
 	wait_until_stuck();
 	stand_still(true);
-	pass_write(0);
+	pass_write(0, true);
 	gate_wait(&told, 1);
 	ck_assert_int_eq(answer, -ETIMEDOUT);
 	end(peer, MTS_CLOSED_WRITE_TIMEOUT);
@@ -291,7 +308,7 @@ START_TEST(queued_output_without_progress)
 		peer_expect_pattern(peer, PIECE, position);
 	}
 	ck_assert_uint_eq(atomic_load(&client()->stuck_since), begun + 20 * MTSI_SECOND);
-	pass_write(0);
+	pass_write(0, false);
 	end(peer, MTS_CLOSED_WRITE_TIMEOUT);
 }
 END_TEST
@@ -313,7 +330,7 @@ START_TEST(idle_passes_while_output_is_stuck)
 	ck_assert_int_eq(result, 0);
 	go_to(begun + IDLE * MTSI_SECOND);
 	server_wait_stat(scene.server, MTS_STAT_TIMEOUTS, 1);
-	pass_write(1);
+	pass_write(1, false);
 	/* With a thread of its own it is told of the first one. */
 	end(peer, test_model == MTS_THREAD_ON_DEMAND ? MTS_CLOSED_WRITE_TIMEOUT : MTS_CLOSED_IDLE);
 }
@@ -329,7 +346,7 @@ START_TEST(a_handler_overruns_while_it_writes)
 	stand_still(true);
 	go_to(clock_now() + 2 * MTSI_SECOND);
 	server_wait_stat(scene.server, MTS_STAT_TIMEOUTS, 1);
-	pass_write(1);
+	pass_write(1, true);
 	gate_wait(&told, 1);
 	ck_assert_int_eq(answer, -ETIMEDOUT);
 	end(peer, MTS_CLOSED_WRITE_TIMEOUT);
@@ -358,7 +375,7 @@ START_TEST(a_slow_reader_stays)
 		go_to(stuck + WRITE * MTSI_SECOND);
 		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 0);
 	}
-	pass_write(0);
+	pass_write(0, true);
 	end(peer, MTS_CLOSED_WRITE_TIMEOUT);
 }
 END_TEST
