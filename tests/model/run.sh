@@ -241,5 +241,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 5 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 6 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0
