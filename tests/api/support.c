@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,12 @@ void server_expect_threads(const mts_server *server, int which, int handlers)
 	const uint64_t spare = test_model == MTS_THREAD_ON_DEMAND ? 2 : 0;
 	ck_assert_msg(threads >= least && threads <= least + spare, "%s is %llu, for %d handlers",
 		mts_stat_name(which), (unsigned long long)threads, handlers);
+}
+
+void wait_on(uint64_t begun, const char *what)
+{
+	ck_assert_msg(now_ms() - begun < PATIENCE * 1000, "it never comes: %s", what);
+	(void)sched_yield();
 }
 
 void server_wait_stat(mts_server *server, int which, uint64_t value)

@@ -52,6 +52,16 @@ void server_end(mts_server *server);
  */
 void server_expect_threads(const mts_server *server, int which, int handlers);
 
+/*
+ * Waits for what nothing announces: looks at it again and again, and lets others run in between. Fails
+ * after PATIENCE.
+ */
+#define wait_until(condition) \
+	for (const uint64_t wait_begun = now_ms(); !(condition);) { \
+		wait_on(wait_begun, #condition); \
+	}
+void wait_on(uint64_t begun, const char *what);
+
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);
 

@@ -249,12 +249,7 @@ static int report_gone(mts_client *client, const void *request, size_t size, voi
 	(void)size;
 	ck_assert_int_eq(mts_client_gone(client), 0);
 	gate_add(&entered);
-	const uint64_t start = now_ms();
-	int gone;
-	while ((gone = mts_client_gone(client)) != *expected) {
-		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "gone is still %d", gone);
-		usleep(1000);
-	}
+	wait_until(mts_client_gone(client) == *expected);
 	gate_add(&entered);
 	gate_wait(&leave, 1);
 	ck_assert_int_eq(mts_client_gone(client), expected[1]);

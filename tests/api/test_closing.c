@@ -24,13 +24,8 @@ static void setup(void)
 
 static void wait_for_unread(mts_client *client)
 {
-	const uint64_t start = now_ms();
 	int unread = 0;
-	while (unread == 0) {
-		ck_assert_int_eq(ioctl(mts_client_fd(client), FIONREAD, &unread), 0);
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		poll(NULL, 0, 1);
-	}
+	wait_until(ioctl(mts_client_fd(client), FIONREAD, &unread) == 0 && unread > 0);
 }
 
 /* "large" and "small" say what is replied; a bang, that the peer goes on sending meanwhile. */
@@ -102,9 +97,7 @@ START_TEST(a_reply_survives_unread_input)
 		close(peer);
 	}
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_TIMEOUTS), 0);
-	while (count_descriptors() != before) {
-		poll(NULL, 0, 1);
-	}
+	wait_until(count_descriptors() == before);
 	server_end(server);
 }
 END_TEST
@@ -347,9 +340,7 @@ START_TEST(a_crowd_of_lingerers_makes_room)
 		peers[i] = talkative_peer(server, 100);
 		gate_wait(&endings.all, i + 1);
 	}
-	while (mts_server_stat(server, MTS_STAT_LINGERING) > SHARE) {
-		poll(NULL, 0, 1);
-	}
+	wait_until(mts_server_stat(server, MTS_STAT_LINGERING) <= SHARE);
 	ck_assert_int_le(count_descriptors(), before + CROWD + SHARE);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 0);
 	const int another = peer_connect(server, 0);

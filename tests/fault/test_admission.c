@@ -85,9 +85,7 @@ START_TEST(refused_without_a_descriptor)
 	fault_clock_stop(false);
 	close(peer);
 	server_wait_stat(scene.server, MTS_STAT_OPEN, 0);
-	while (count_descriptors() != descriptors) {
-		poll(NULL, 0, 1);
-	}
+	wait_until(count_descriptors() == descriptors);
 	scene_end(&scene);
 }
 END_TEST

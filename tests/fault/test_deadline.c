@@ -43,22 +43,14 @@ static uint64_t clock_now(void)
 static struct mts_client *client(void)
 {
 	struct mts_client *found = NULL;
-	const uint64_t start = now_ms();
-	while ((found = mtsi_clients_find(scene.server, MTSI_FIRST_ID)) == NULL) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		usleep(100);
-	}
+	wait_until((found = mtsi_clients_find(scene.server, MTSI_FIRST_ID)) != NULL);
 	return found;
 }
 
 /* Waits until the client is waited for, in this way. */
 static void wait_until_waited_for(enum mtsi_wait kind)
 {
-	const uint64_t start = now_ms();
-	while ((atomic_load(&client()->waits) & 3) != (uint64_t)kind) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		usleep(100);
-	}
+	wait_until((atomic_load(&client()->waits) & 3) == (uint64_t)kind);
 }
 
 static uint64_t since(void)
@@ -66,13 +58,14 @@ static uint64_t since(void)
 	return atomic_load(&client()->waits) & ~UINT64_C(15);
 }
 
+static uint64_t stuck_since(void)
+{
+	return atomic_load(&client()->stuck_since);
+}
+
 static void wait_until_stuck(void)
 {
-	const uint64_t start = now_ms();
-	while (atomic_load(&client()->stuck_since) == 0) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		usleep(100);
-	}
+	wait_until(stuck_since() != 0);
 }
 
 /* Sets the clock to that moment, and has the keeper look. */
@@ -97,18 +90,13 @@ static void pass(uint64_t deadline)
 	server_wait_stat(scene.server, MTS_STAT_TIMEOUTS, 1);
 }
 
-/* Waits until a handler waits in a write. */
-static void wait_until_writing(void)
+/* Whether its handler waits in a write. */
+static bool writes(void)
 {
-	const uint64_t start = now_ms();
-	bool writing = false;
-	while (!writing) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		usleep(1000);
-		mtsi_lock_take(&client()->lock);
-		writing = client()->writing;
-		mtsi_lock_release(&client()->lock);
-	}
+	mtsi_lock_take(&client()->lock);
+	const bool writing = client()->writing;
+	mtsi_lock_release(&client()->lock);
+	return writing;
 }
 
 /* The same for output; what the kernel has still on its way counts as progress at first. */
@@ -116,9 +104,9 @@ static void pass_write(uint64_t timeouts, bool handler)
 {
 	for (int i = 0; i < 10 && mts_server_stat(scene.server, MTS_STAT_TIMEOUTS) == timeouts; i++) {
 		if (handler) {
-			wait_until_writing();
+			wait_until(writes());
 		}
-		const uint64_t deadline = atomic_load(&client()->stuck_since) + WRITE * MTSI_SECOND;
+		const uint64_t deadline = stuck_since() + WRITE * MTSI_SECOND;
 		go_to(deadline - 1);
 		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), timeouts);
 		go_to(deadline);
@@ -178,9 +166,7 @@ START_TEST(each_request_begins_anew)
 		go_to(last + IDLE * MTSI_SECOND - 1);
 		scene_ask(peer, "still here");
 		stand_still(false);
-		while (since() == last) {
-			usleep(100);
-		}
+		wait_until(since() != last);
 	}
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 0);
 	peer_finish(peer);
@@ -301,13 +287,13 @@ START_TEST(queued_output_without_progress)
 	wait_until_stuck();
 	wait_until_waited_for(MTSI_WAIT_IDLE);
 	stand_still(true);
-	const uint64_t begun = atomic_load(&client()->stuck_since);
+	const uint64_t begun = stuck_since();
 	go_to(begun + 20 * MTSI_SECOND);
 	/* What is read is progress, as soon as the kernel has told of room. */
-	for (size_t position = 0; atomic_load(&client()->stuck_since) == begun; position += PIECE) {
+	for (size_t position = 0; stuck_since() == begun; position += PIECE) {
 		peer_expect_pattern(peer, PIECE, position);
 	}
-	ck_assert_uint_eq(atomic_load(&client()->stuck_since), begun + 20 * MTSI_SECOND);
+	ck_assert_uint_eq(stuck_since(), begun + 20 * MTSI_SECOND);
 	pass_write(0, false);
 	end(peer, MTS_CLOSED_WRITE_TIMEOUT);
 }
@@ -364,13 +350,11 @@ START_TEST(a_slow_reader_stays)
 	wait_until_stuck();
 	stand_still(true);
 	for (int i = 0; i < 20; i++) {
-		const uint64_t stuck = atomic_load(&client()->stuck_since);
+		const uint64_t stuck = stuck_since();
 		go_to(stuck + (WRITE - 1) * MTSI_SECOND);
 		const size_t before = mtsi_socket_unacknowledged(client()->fd);
-		while (mtsi_socket_unacknowledged(client()->fd) >= before
-			&& atomic_load(&client()->stuck_since) == stuck) {
+		while (mtsi_socket_unacknowledged(client()->fd) >= before && stuck_since() == stuck) {
 			(void)recv(peer, piece, sizeof(piece), MSG_DONTWAIT);
-			usleep(100);
 		}
 		go_to(stuck + WRITE * MTSI_SECOND);
 		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 0);

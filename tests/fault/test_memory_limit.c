@@ -78,12 +78,7 @@ static uint64_t memory(const mts_server *server)
 
 static void wait_memory(const mts_server *server, uint64_t least)
 {
-	const uint64_t end = now_ms() + PATIENCE * 1000;
-	while (memory(server) < least) {
-		ck_assert_msg(now_ms() < end, "%llu bytes instead of %llu",
-			(unsigned long long)memory(server), (unsigned long long)least);
-		poll(NULL, 0, 1);
-	}
+	wait_until(memory(server) >= least);
 }
 
 /* Everything is given back, and the limit was kept. */
@@ -469,7 +464,6 @@ static mts_server *waiting_server(int *peers)
 	while (memory(server) < 3 * TAKEN + WAITING) {
 		const ssize_t count = send(peers[3], bytes, PART - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 		sent += count > 0 ? (size_t)count : 0;
-		poll(NULL, 0, 1);
 	}
 	return server;
 }
@@ -526,11 +520,7 @@ static void use_all(mts_server *server)
 
 static void wait_until_starved(mts_server *server)
 {
-	const uint64_t end = now_ms() + PATIENCE * 1000;
-	while (test_model == MTS_THREAD_ON_DEMAND && atomic_load(&server->memory.waiting) == 0) {
-		ck_assert_uint_lt(now_ms(), end);
-		poll(NULL, 0, 1);
-	}
+	wait_until(test_model == MTS_THREAD_PER_CLIENT || atomic_load(&server->memory.waiting) > 0);
 }
 
 START_TEST(nothing_of_a_request_is_here_yet)

@@ -39,8 +39,7 @@ START_TEST(while_idle)
 	scene_make(&scene, scene_echo);
 	scene_start(&scene);
 	const int first = scene_visit(&scene);
-	while (mtsi_deadline_idle_since(mtsi_clients_find(scene.server, MTSI_FIRST_ID)) == 0) {
-	}
+	wait_until(mtsi_deadline_idle_since(mtsi_clients_find(scene.server, MTSI_FIRST_ID)) != 0);
 	fault_clock_ahead(jumps[_i]);
 	want_no_spin(&scene);
 	if (jumps[_i] < 60 * MTSI_SECOND) {

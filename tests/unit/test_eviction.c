@@ -240,9 +240,7 @@ static void ask(int peer, int number)
 {
 	peer_puts(peer, "x");
 	peer_expect_text(peer, "x");
-	while (!is_idle(clients[number])) {
-		poll(NULL, 0, 1);
-	}
+	wait_until(is_idle(clients[number]));
 }
 
 static int come(int number)
