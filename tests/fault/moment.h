@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A scene on a clock that the test moves, mostly with one client: what it is waited for, and since when.
+ */
+#ifndef MOMENT_H
+#define MOMENT_H
+
+#include "scene.h"
+
+#include "engine/client.h"
+#include "engine/deadline.h"
+
+extern struct scene scene;
+
+/* Begins the scene with this handler; ends it, once its one client is closed for this reason. */
+void moment_begin(mts_handler handler);
+void moment_end(int peer, int reason);
+
+/* The library's clock stands still, or goes on; what it says. */
+void moment_stop(bool still);
+uint64_t moment_now(void);
+
+/* Sets the clock to that moment, and has the keeper look. */
+void moment_go_to(uint64_t moment);
+
+/* Goes to the last moment before the first deadline, at which all is well, and then to the deadline. */
+void moment_pass(uint64_t deadline);
+
+/* The client; waits until it is there. */
+struct mts_client *moment_client(void);
+
+/* Waits until it is waited for in this way; since when it is. */
+void moment_waits_for(enum mtsi_wait kind);
+uint64_t moment_since(void);
+
+/* Waits until its output is stuck; since when it is. */
+void moment_is_stuck(void);
+uint64_t moment_stuck_since(void);
+
+#endif
