@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A full server that lets who comes in at the expense of who is idle: just as many go as are needed, the
+ * next comes when one is gone, and who is not idle stays.
+ */
+#include "full.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+START_TEST(one_goes_for_each_who_comes)
+{
+	enum { ROOM = 3, COMERS = 30 };
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, ROOM);
+	int peers[ROOM + COMERS];
+	for (int i = 0; i < ROOM + COMERS; i++) {
+		peers[i] = full_visit(server);
+	}
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, COMERS);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_EVICTED), COMERS);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), ROOM);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), 0);
+	ck_assert_int_eq(full.most_inside, ROOM);
+	int gone = 0;
+	for (int i = 0; i < ROOM + COMERS; i++) {
+		gone += full_try(peers[i]) ? 0 : 1;
+		close(peers[i]);
+	}
+	ck_assert_int_eq(gone, COMERS);
+	server_end(server);
+}
+END_TEST
+
+/* The one that goes counts until its close hook has returned, and only then the other comes. */
+START_TEST(nobody_comes_before_the_other_has_gone)
+{
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 1);
+	const int first = full_visit(server);
+	full.slow_close = true;
+	const int second = peer_connect(server, 0);
+	peer_puts(second, "hello\n");
+	gate_wait(&full.closing, 1);
+	full_patience(1);
+	gate_add(&full.release);
+	peer_expect_text(second, "hello\n");
+	peer_expect_gone(first);
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, 1);
+	ck_assert_int_eq(full.most_inside, 1);
+	gate_add(&full.release);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+/* Several close hooks take their time at once: so many new ones come as go, and no more go. */
+START_TEST(as_many_go_as_come)
+{
+	enum { ROOM = 6, COMERS = 4 };
+	int peers[ROOM + COMERS];
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, ROOM);
+	for (int i = 0; i < ROOM; i++) {
+		peers[i] = full_visit(server);
+	}
+	full.slow_close = true;
+	for (int i = ROOM; i < ROOM + COMERS; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "hello\n");
+		gate_wait(&full.closing, i - ROOM + 1);
+	}
+	full_patience(ROOM);
+	for (int i = 0; i < COMERS; i++) {
+		gate_add(&full.release);
+	}
+	for (int i = ROOM; i < ROOM + COMERS; i++) {
+		peer_expect_text(peers[i], "hello\n");
+	}
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, COMERS);
+	ck_assert_int_eq(full.most_inside, ROOM);
+	full.slow_close = false;
+	for (int i = 0; i < ROOM + COMERS; i++) {
+		close(peers[i]);
+	}
+	server_end(server);
+}
+END_TEST
+
+/* Who is being served is not idle; as soon as it is, it goes, with its reply. */
+START_TEST(nobody_is_idle)
+{
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 2);
+	const int first = peer_connect(server, 0);
+	const int second = peer_connect(server, 0);
+	peer_puts(first, "hold\n");
+	gate_wait(&full.entered, 1);
+	peer_puts(second, "hold\n");
+	gate_wait(&full.entered, 2);
+	const int third = peer_connect(server, 0);
+	peer_puts(third, "hello\n");
+	full_patience(2);
+	gate_add(&full.release);
+	gate_add(&full.release);
+	peer_expect_text(third, "hello\n");
+	peer_expect_text(first, "hold\n");
+	peer_expect_text(second, "hold\n");
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, 1);
+	ck_assert_int_eq(full.most_inside, 2);
+	close(first);
+	close(second);
+	close(third);
+	server_end(server);
+}
+END_TEST
+
+/* The first one is being served, so it is not idle; the second one has come, and waits. */
+static mts_server *one_inside(const char *asked, int *first, int *second)
+{
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 1);
+	*first = peer_connect(server, 0);
+	peer_puts(*first, asked);
+	gate_wait(&full.entered, 1);
+	*second = peer_connect(server, 0);
+	peer_puts(*second, "hello\n");
+	full_patience(1);
+	return server;
+}
+
+/* Or somebody leaves by itself, and nobody goes. */
+START_TEST(somebody_leaves)
+{
+	int first;
+	int second;
+	mts_server *server = one_inside("hold\nclose\n", &first, &second);
+	gate_add(&full.release);
+	peer_expect_text(second, "hello\n");
+	peer_expect_text(first, "hold\n");
+	peer_expect_end(first);
+	endings_expect(&full.endings, MTS_CLOSED_BY_HANDLER, 1);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_EVICTED), 0);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+/* Or the limit is raised. */
+START_TEST(the_limit_is_raised)
+{
+	int first;
+	int second;
+	mts_server *server = one_inside("hold\n", &first, &second);
+	ck_assert_int_eq(mts_server_set_max_clients(server, 2), 0);
+	peer_expect_text(second, "hello\n");
+	gate_add(&full.release);
+	peer_expect_text(first, "hold\n");
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_EVICTED), 0);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+/* Above a limit that was lowered nobody goes for that alone; but all that it takes for the next one. */
+START_TEST(the_limit_is_lowered)
+{
+	enum { ROOM = 5 };
+	int peers[ROOM];
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, ROOM);
+	for (int i = 0; i < ROOM; i++) {
+		peers[i] = full_visit(server);
+	}
+	ck_assert_int_eq(mts_server_set_max_clients(server, 2), 0);
+	full_patience(ROOM);
+	for (int i = 0; i < ROOM; i++) {
+		full_ask(peers[i]);
+	}
+	const int last = full_visit(server);
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, ROOM - 1);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 2);
+	for (int i = 0; i < ROOM; i++) {
+		close(peers[i]);
+	}
+	close(last);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(half_a_request_is_not_idle)
+{
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 1);
+	const int first = peer_connect(server, 0);
+	peer_puts(first, "hel");
+	server_wait_stat(server, MTS_STAT_BYTES_IN, 3);
+	const int second = peer_connect(server, 0);
+	peer_puts(second, "hello\n");
+	full_patience(1);
+	peer_puts(first, "lo\n");
+	peer_expect_text(first, "hello\n");
+	peer_expect_text(second, "hello\n");
+	peer_expect_gone(first);
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, 1);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+START_TEST(output_that_waits_is_not_idle)
+{
+	char bytes[65536];
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 1);
+	const int first = peer_connect(server, 0);
+	small_buffers(first);
+	peer_puts(first, "pour\n");
+	server_wait_stat(server, MTS_STAT_REQUESTS, 1);
+	server_wait_stat(server, MTS_STAT_BUSY, 0);
+	const int second = peer_connect(server, 0);
+	peer_puts(second, "hello\n");
+	full_patience(1);
+	for (size_t left = FULL_POURED; left > 0;) {
+		const ssize_t count = recv(first, bytes, left < sizeof(bytes) ? left : sizeof(bytes), 0);
+		ck_assert_msg(count > 0, "with %zu bytes left: %s", left, strerror(errno));
+		left -= (size_t)count;
+	}
+	peer_expect_text(second, "hello\n");
+	peer_expect_gone(first);
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, 1);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+/* A handler that waits in mts_client_next() for the next request: that is idle too. */
+START_TEST(a_conversation_is_ended)
+{
+	mts_server *server = full_start(MTS_OVERLOAD_EVICT, 1);
+	const int first = peer_connect(server, 0);
+	peer_puts(first, "converse\n");
+	peer_expect_text(first, "and then?\n");
+	peer_puts(first, "nothing\n");
+	peer_expect_text(first, "and then?\n");
+	const int second = full_visit(server);
+	peer_expect_gone(first);
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, 1);
+	ck_assert_int_eq(full.most_inside, 1);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("overload, evicting");
+	TCase *tcase = tcase_create("overload, evicting");
+	tcase_set_timeout(tcase, 120);
+	tcase_add_checked_fixture(tcase, full_setup, NULL);
+	tcase_add_test(tcase, one_goes_for_each_who_comes);
+	tcase_add_test(tcase, nobody_comes_before_the_other_has_gone);
+	tcase_add_test(tcase, as_many_go_as_come);
+	tcase_add_test(tcase, nobody_is_idle);
+	tcase_add_test(tcase, somebody_leaves);
+	tcase_add_test(tcase, the_limit_is_raised);
+	tcase_add_test(tcase, the_limit_is_lowered);
+	tcase_add_test(tcase, half_a_request_is_not_idle);
+	tcase_add_test(tcase, output_that_waits_is_not_idle);
+	tcase_add_test(tcase, a_conversation_is_ended);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
