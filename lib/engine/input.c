@@ -53,13 +53,6 @@ static bool owns_memory(const struct mtsi_worker *worker)
 	return worker->input.data != worker->small && worker->input.data != worker->large;
 }
 
-/* How much of a buffer this server's framing can use. */
-static size_t useful(const struct mtsi_worker *worker, size_t capacity)
-{
-	const struct mtsi_framing *framing = &worker->server->options.framing;
-	return framing->kind == MTSI_FRAME_RAW && framing->limit < capacity ? framing->limit : capacity;
-}
-
 static void put_nul(struct mtsi_input *input, size_t at)
 {
 	mtsi_must(at <= input->capacity);
@@ -82,7 +75,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	struct mts_client *client = worker->client;
 	memset(input, 0, sizeof(*input));
 	input->data = worker->small;
-	input->capacity = useful(worker, MTSI_SMALL_INPUT);
+	input->capacity = MTSI_SMALL_INPUT;
 	input->charged = client->saved != NULL || client->held;
 	if (client->saved == NULL) {
 		return;
@@ -209,7 +202,7 @@ static int use_large(struct mtsi_worker *worker)
 	}
 	memcpy(worker->large, before + input->start, here);
 	input->data = worker->large;
-	input->capacity = useful(worker, MTSI_LARGE_INPUT);
+	input->capacity = MTSI_LARGE_INPUT;
 	input->start = 0;
 	input->end = here;
 	if (owned) {
@@ -270,8 +263,7 @@ static int make_room(struct mtsi_worker *worker)
 		input->start = 0;
 		input->end = here;
 	}
-	const bool small = input->data == worker->small;
-	if (small && input->full && useful(worker, MTSI_LARGE_INPUT) > input->capacity) {
+	if (input->data == worker->small && input->full) {
 		return use_large(worker);
 	}
 	return input->end == input->capacity ? use_own(worker) : 0;

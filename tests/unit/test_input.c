@@ -249,6 +249,26 @@ START_TEST(raw_pieces)
 END_TEST
 
 /* A stop: what had come by then is read, to the byte, and nothing after it. */
+/* One who sends much costs few calls: pieces of the same size, out of large receives. */
+START_TEST(raw_pieces_of_much)
+{
+	enum { PIECE = 1024, ALL = MTSI_SMALL_INPUT + MTSI_LARGE_INPUT };
+	static char bytes[ALL];
+	const void *request;
+	size_t size;
+	desk_open(&desk, desk_server());
+	pattern_fill(bytes, sizeof(bytes), 0);
+	ck_assert_int_eq(write(desk.peer, bytes, sizeof(bytes)), ALL);
+	for (size_t at = 0; at < ALL; at += PIECE) {
+		ck_assert_int_eq(next(&request, &size), 1);
+		ck_assert_uint_eq(size, PIECE);
+		ck_assert_mem_eq(request, bytes + at, PIECE);
+		ck_assert_uint_eq(desk.worker.received, at == 0 ? (size_t)MTSI_SMALL_INPUT : (size_t)ALL);
+	}
+	desk_close(&desk);
+}
+END_TEST
+
 START_TEST(the_last_turn)
 {
 	const void *request;
@@ -295,6 +315,7 @@ int main(void)
 	tcase_add_test(cases, above_the_limit);
 	tcase_add_test(cases, cut_off_at_the_end);
 	tcase_add_test(cases, raw_pieces);
+	tcase_add_test(cases, raw_pieces_of_much);
 	tcase_add_test(cases, the_last_turn);
 	tcase_add_test(cases, a_lost_client);
 	suite_add_tcase(suite, cases);
