@@ -103,18 +103,18 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
 MTS_API int mts_client_flush(mts_client *client);
 
 /**
- * Sends a part of a file, without copying it through the program where the kernel can: sendfile(2). Other
- * kinds are read and sent. What was written before goes out first, what is written afterwards comes
- * later. Returns when the kernel has taken all of it, and blocks until then, whatever the output limit.
- * The file may be closed afterwards; its bytes should stay as they are until the peer has received them,
- * since the kernel may still be sending from them.
+ * Sends a part of a file, without copying it through the program where the kernel can: sendfile(2).
+ * Other kinds are read and sent. What was written before goes out first, what is written afterwards
+ * comes later. Returns when the kernel has taken all of it, and blocks until then, whatever the
+ * output limit. The file may be closed afterwards; its bytes should stay as they are until the peer
+ * has received them, since the kernel may still be sending from them.
  *
- * Fewer bytes than asked for are sent when the file ends before that, or when something is wrong with
- * it in the middle; calling again for the rest tells which: 0 is the end of the file. Such an error
- * leaves the client as it is, and no byte of that call has been sent. So after an answer below @p count
- * the program may send something else in place of what is missing, or end the client. An error that
- * concerns the client itself is -EPIPE or -ETIMEDOUT, however much was sent; mts_client_gone() tells,
- * should a file system answer with one of these.
+ * Fewer bytes than asked for are sent when the file ends before that, or when something is wrong
+ * with it in the middle; calling again for the rest tells which: 0 is the end of the file. Such an
+ * error leaves the client as it is, and no byte of that call has been sent. So after an answer
+ * below @p count the program may send something else in place of what is missing, or end the
+ * client. An error that concerns the client itself is -EPIPE or -ETIMEDOUT, however much was sent;
+ * mts_client_gone() tells, should a file system answer with one of these.
  *
  * @param client the client
  * @param fd a file that can be read; stays the caller's, and so does its position, which is not moved.

@@ -49,8 +49,8 @@ enum mts_byte_order {
 typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, void *user);
 
 /**
- * A request is whatever has come when the client is looked at, at most the maximum request size. The
- * default.
+ * A request is whatever has come when the client is looked at, at most the maximum request size.
+ * The default.
  *
  * @param server the server
  * @retval 0 done

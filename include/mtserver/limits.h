@@ -46,7 +46,8 @@ enum mts_timeout {
 	MTS_TIMEOUT_HANDLER = 3,
 	/**
 	 * After the last reply, until the peer has finished too, so that it gets all of that reply; 2 s
-	 * by default, and 1 MiB of input, which is thrown away. The client's callbacks are over by then.
+	 * by default, and 1 MiB of input, which is thrown away. The client's callbacks are over by
+	 * then.
 	 */
 	MTS_TIMEOUT_LINGER = 4,
 	/** From the stop until what is left is cut off; 5 s by default. #MTS_CLOSED_STOP */
@@ -58,27 +59,28 @@ enum mts_overload {
 	/** They wait in the kernel's queue (listen(2)) until somebody leaves; the default. */
 	MTS_OVERLOAD_WAIT = 0,
 	/**
-	 * They are accepted and closed at once, and counted in #MTS_STAT_REFUSED: they know at once, and
-	 * can try elsewhere. That goes on also when no descriptor can be had.
+	 * They are accepted and closed at once, and counted in #MTS_STAT_REFUSED: they know at once,
+	 * and can try elsewhere. That goes on also when no descriptor can be had.
 	 */
 	MTS_OVERLOAD_REFUSE = 1,
 	/**
 	 * The client that has been idle for longest is cut off to let a new one in. Its close hook is
 	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. Idle is who has nothing of a
 	 * request under way and takes all its output: the server waits for the first byte of its next
-	 * request, between two handlers or in mts_client_next(). As long as nobody is idle new ones wait.
+	 * request, between two handlers or in mts_client_next(). As long as nobody is idle new ones
+	 * wait.
 	 */
 	MTS_OVERLOAD_EVICT = 2
 };
 
 /**
- * Sets how many clients may be connected at once, from when they are accepted until their close hook
- * has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower limit
- * cuts nobody off when there are more at the moment, but lets nobody in until there is room again;
- * with #MTS_OVERLOAD_EVICT the next one to come makes that room.
+ * Sets how many clients may be connected at once, from when they are accepted until their close
+ * hook has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower
+ * limit cuts nobody off when there are more at the moment, but lets nobody in until there is room
+ * again; with #MTS_OVERLOAD_EVICT the next one to come makes that room.
  *
- * Connections that only wait for their peer to take the last reply (#MTS_TIMEOUT_LINGER) come on top:
- * at most an eighth of this number, or 16.
+ * Connections that only wait for their peer to take the last reply (#MTS_TIMEOUT_LINGER) come on
+ * top: at most an eighth of this number, or 16.
  *
  * @param server the server
  * @param clients 1 to 16,000,000. The default is 10,000, or, if that is less, what the limit of open
@@ -96,10 +98,10 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 
 /**
  * Sets how many clients of one address may be connected at once. Those above that are accepted and
- * closed at once, whatever the overload policy, and counted in #MTS_STAT_REFUSED: if they waited, they
- * would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits, or, for Unix
- * sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there count from
- * the first; nobody is cut off when there are more at the moment.
+ * closed at once, whatever the overload policy, and counted in #MTS_STAT_REFUSED: if they waited,
+ * they would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits, or, for
+ * Unix sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there
+ * count from the first; nobody is cut off when there are more at the moment.
  *
  * @param server the server
  * @param clients 1 to 16,000,000; 0, the default: as many as like
@@ -144,19 +146,20 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 
 /**
  * Sets how much memory may be in use for what all clients together have sent and are to be sent:
- * requests that have begun to arrive, requests that fit into no thread's buffer of 16 KiB, and output
- * that waits. *Live*.
+ * requests that have begun to arrive, requests that fit into no thread's buffer of 16 KiB, and
+ * output that waits. *Live*.
  *
- * When it is used up, nobody gets more of it. The next bytes of a request are left to the kernel, which
- * stops the peer, and a write waits for its peer, as past mts_server_set_max_output(). Small
- * needs go before larger ones: an eighth of the limit is kept for those of up to 16 KiB, half of that for
- * those of up to 1 KiB. When a request still waits
- * for memory 100 ms later, or more is in use than a limit that was lowered, the client with the largest
- * buffers is cut off, whichever that is, then the next, until there is room: #MTS_CLOSED_EVICTED, logged,
- * #MTS_STAT_MEMORY_CUTS. So a request that needs more than the limit ends its client.
+ * When it is used up, nobody gets more of it. The next bytes of a request are left to the kernel,
+ * which stops the peer, and a write waits for its peer, as past mts_server_set_max_output(). Small
+ * needs go before larger ones: an eighth of the limit is kept for those of up to 16 KiB, half of
+ * that for those of up to 1 KiB. When a request still waits for memory 100 ms later, or more is in
+ * use than a limit that was lowered, the client with the largest buffers is cut off, whichever that
+ * is, then the next, until there is room: #MTS_CLOSED_EVICTED, logged, #MTS_STAT_MEMORY_CUTS. So a
+ * request that needs more than the limit ends its client.
  *
- * A request that grows is moved from time to time, and needs up to three times its size for that moment.
- * With #MTS_THREAD_ON_DEMAND the limit may be exceeded by one buffer of 16 KiB for each thread.
+ * A request that grows is moved from time to time, and needs up to three times its size for that
+ * moment. With #MTS_THREAD_ON_DEMAND the limit may be exceeded by one buffer of 16 KiB for each
+ * thread.
  *
  * @param server the server
  * @param bytes 64 KiB to SIZE_MAX / 2. The default is 256 MiB, or 64 times the largest request and the
@@ -203,10 +206,10 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
 
 /**
- * Sets how long the server waits for something. *Live*: waits that have begun are bounded by the new
- * value too, from when they began; but a stop that has begun keeps its deadline. Nothing ends early;
- * how late, depends on how busy the machine is: a millisecond when it is not. A blocking call inside
- * a callback that is ended by a deadline answers -ETIMEDOUT.
+ * Sets how long the server waits for something. *Live*: waits that have begun are bounded by the
+ * new value too, from when they began; but a stop that has begun keeps its deadline. Nothing ends
+ * early; how late, depends on how busy the machine is: a millisecond when it is not. A blocking
+ * call inside a callback that is ended by a deadline answers -ETIMEDOUT.
  *
  * @param server the server
  * @param which one of #mts_timeout

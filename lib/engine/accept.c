@@ -16,9 +16,9 @@
  * limit that does not let it wait is closed at once; the log is told once for each batch.
  *
  * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE) that goes on without
- * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that the
- * spare one can be had again. When another thread has got it meanwhile there is none for now, and the
- * listeners rest; the next connection that is accepted brings it back.
+ * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that
+ * the spare one can be had again. When another thread has got it meanwhile there is none for now,
+ * and the listeners rest; the next connection that is accepted brings it back.
  */
 #include "engine/accept.h"
 

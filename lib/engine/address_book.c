@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who comes how often: clients counted by where they come from. That is an IPv4 address, also when
- * it comes mapped into IPv6; the first half of an IPv6 address, since whoever has one address of such
- * a network has all of them; or the user at the other end of a Unix socket. A peer whose address is
- * of no kind that is known is not counted.
+ * it comes mapped into IPv6; the first half of an IPv6 address, since whoever has one address of
+ * such a network has all of them; or the user at the other end of a Unix socket. A peer whose
+ * address is of no kind that is known is not counted.
  *
  * The table is a tree of the C library's. An entry is made for the first client that it counts, and
  * freed with the last.
@@ -20,8 +20,8 @@
  *   not, nobody can list it any more.
  *
  * Setting the limit back to 0 counts nobody out: who is listed leaves in his own time, and is found
- * listed if there is a limit again before. Whoever sets a limit holds a lock over all of it, so when
- * any call of that kind has returned, everybody is counted.
+ * listed if there is a limit again before. Whoever sets a limit holds a lock over all of it, so
+ * when any call of that kind has returned, everybody is counted.
  */
 #include "engine/address_book.h"
 

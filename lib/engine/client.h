@@ -128,8 +128,8 @@ void mtsi_client_lose(struct mts_client *client); /* takes that lock */
 /*
  * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is
  * lost already. If it is parked it is claimed and put into `claimed`, which is to be offered to the
- * crew: it gets a turn to end in. One that lingers is left alone. Under the client's lock; true when
- * this has cut it off. The first cause is the one that counts.
+ * crew: it gets a turn to end in. One that lingers is left alone. Under the client's lock; true
+ * when this has cut it off. The first cause is the one that counts.
  */
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
 

@@ -20,9 +20,10 @@
  * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
  * beforehand that most wait, the next is sent for before the handler is called.
  *
- * Only one at a time needs to be on the way, or, where most handlers wait and threads have to be made
- * for all of them, one for each CPU. The one that arrives takes a client, and in the same critical
- * section sends for the next if that is needed still; then it may block as long as it likes. A worker that has finished with a client looks at the line before it polls or rests.
+ * Only one at a time needs to be on the way, or, where most handlers wait and threads have to be
+ * made for all of them, one for each CPU. The one that arrives takes a client, and in the same
+ * critical section sends for the next if that is needed still; then it may block as long as it
+ * likes. A worker that has finished with a client looks at the line before it polls or rests.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the line: every worker that finishes looks there, and the keeper tries to make one again after

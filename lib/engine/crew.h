@@ -140,9 +140,9 @@ void mtsi_crew_end_locked(struct mtsi_worker *worker);
 void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing standing);
 
 /*
- * This worker is about to wait in a call of the library, inside a callback: somebody else takes over
- * at once. It is not counted on again before its next stint: a callback that converses waits again
- * and again, and many of them, counted on in between, would keep others from being sent for.
+ * This worker is about to wait in a call of the library, inside a callback: somebody else takes
+ * over at once. It is not counted on again before its next stint: a callback that converses waits
+ * again and again, and many of them, counted on in between, would keep others from being sent for.
  */
 void mtsi_crew_step_aside(struct mtsi_worker *worker);
 

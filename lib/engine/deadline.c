@@ -2,34 +2,36 @@
  *
  * Deadlines: how long a client may keep the server waiting.
  *
- * Each client has a word that says what it is waited for and since when, and under its lock the time
- * since which its output makes no progress. Writing these is all that a request costs: nobody moves a
- * timer. A heap holds the times at which clients are to be looked at, and the keeper sleeps until the
- * first of them. By then most have been active, so it reckons anew and puts them in again, once a
- * timeout for each client. What it finds overdue it ends:
+ * Each client has a word that says what it is waited for and since when, and under its lock the
+ * time since which its output makes no progress. Writing these is all that a request costs: nobody
+ * moves a timer. A heap holds the times at which clients are to be looked at, and the keeper sleeps
+ * until the first of them. By then most have been active, so it reckons anew and puts them in
+ * again, once a timeout for each client. What it finds overdue it ends:
  *
- * - A parked client is claimed, as by any event, and gets a turn. That turn reads what has arrived, so
- *   a request that came in time is served however busy the server is; and where it would be parked
- *   again, it finds that its time is up, and ends (mtsi_deadline_wait()).
- * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word, which the
- *   owner takes back when it wakes; so either it has what it waited for, or the deadline has ended it.
- *   Then its receiving side is shut down. It can still be written to.
- * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the peer
- *   has acknowledged nothing either.
- * - A handler that runs too long is marked and logged, nothing else: it may ask (mts_client_gone()).
+ * - A parked client is claimed, as by any event, and gets a turn. That turn reads what has arrived,
+ *   so a request that came in time is served however busy the server is; and where it would be
+ *   parked again, it finds that its time is up, and ends (mtsi_deadline_wait()).
+ * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word,
+ *   which the owner takes back when it wakes; so either it has what it waited for, or the deadline
+ *   has ended it. Then its receiving side is shut down. It can still be written to.
+ * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the
+ *   peer has acknowledged nothing either.
+ * - A handler that runs too long is marked and logged, nothing else: it may ask
+ *   (mts_client_gone()).
  *
- * One that an owner is serving waits for nothing, however old the word is: it is left out of the heap,
- * and AGAIN is left behind (claim.h).
+ * One that an owner is serving waits for nothing, however old the word is: it is left out of the
+ * heap, and AGAIN is left behind (claim.h).
  *
- * Whoever begins a wait looks whether the heap knows: `armed` names a kind of wait for which the client
- * is in the heap early enough, since a later wait of that kind ends later. The keeper clears it before
- * it reads the word, and the other side writes the word before it reads `armed`; both are sequentially
- * consistent. So either the keeper sees the new wait, or its beginner sees that it has to arm:
+ * Whoever begins a wait looks whether the heap knows: `armed` names a kind of wait for which the
+ * client is in the heap early enough, since a later wait of that kind ends later. The keeper clears
+ * it before it reads the word, and the other side writes the word before it reads `armed`; both are
+ * sequentially consistent. So either the keeper sees the new wait, or its beginner sees that it has
+ * to arm:
  *
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
- * A timeout that is changed has the keeper look at all clients, in the same way. Times are rounded up
- * by less than 16 ns, which makes room for the kind beside them. Nothing ends early.
+ * A timeout that is changed has the keeper look at all clients, in the same way. Times are rounded
+ * up by less than 16 ns, which makes room for the kind beside them. Nothing ends early.
  */
 #include "engine/deadline.h"
 
@@ -373,7 +375,8 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 
 /*
  * It was taken out of the heap for one of its deadlines; the other one, or one that has been moved
- * meanwhile, is still to come. Who is parked and overdue is claimed: its turn arms again, or ends it.
+ * meanwhile, is still to come. Who is parked and overdue is claimed: its turn arms again, or ends
+ * it.
  */
 static void rearm_locked(struct mts_client *client, uint64_t now)
 {

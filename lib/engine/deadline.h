@@ -32,8 +32,8 @@ void mtsi_deadlines_init(struct mtsi_deadlines *deadlines);
 void mtsi_deadlines_free(struct mtsi_deadlines *deadlines);
 
 /*
- * The owner, before it lets go of a client, says what the client is waited for from now on; a wait of
- * the same kind that has begun already goes on. False when that has lasted too long.
+ * The owner, before it lets go of a client, says what the client is waited for from now on; a wait
+ * of the same kind that has begun already goes on. False when that has lasted too long.
  */
 bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now);
 
@@ -41,15 +41,16 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 void mtsi_deadline_met(struct mts_client *client);
 
 /*
- * The same two for an owner that blocks in the wait: the second is false when the deadline has ended
- * it, by shutting down the receiving side; the client's cause says which.
+ * The same two for an owner that blocks in the wait: the second is false when the deadline has
+ * ended it, by shutting down the receiving side; the client's cause says which.
  */
 void mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind);
 bool mtsi_deadline_unblock(struct mts_client *client);
 
 /*
- * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a blocking
- * call of its own, since then; with 0 it has ended. Whether it has run for too long. The owner.
+ * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a
+ * blocking call of its own, since then; with 0 it has ended. Whether it has run for too long. The
+ * owner.
  */
 uint64_t mtsi_deadline_handler(struct mts_client *client);
 void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since);
@@ -65,8 +66,8 @@ void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool pro
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
 
 /*
- * Ends that wait, if its owner blocks in it: true, and the owner gets no request any more. Under the
- * client's lock; whoever does that cuts the client off next.
+ * Ends that wait, if its owner blocks in it: true, and the owner gets no request any more. Under
+ * the client's lock; whoever does that cuts the client off next.
  */
 bool mtsi_deadline_end_idle(struct mts_client *client);
 

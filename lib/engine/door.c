@@ -10,16 +10,17 @@
  * could be missed.
  *
  * A client counts from when it is let in, which happens here, under the lock, and only while there
- * are fewer than may be. So there are never more than the limit; a limit that is lowered lets nobody
- * in until enough have left.
+ * are fewer than may be. So there are never more than the limit; a limit that is lowered lets
+ * nobody in until enough have left.
  *
  * What becomes of those for whom there is no room is for the program to choose. They wait outside;
  * or they are accepted and turned away; or a client that is idle makes room for them (eviction.c).
- * For that they have to be accepted before anybody is cut off: who has too many clients already must
- * not cost others theirs. So a few are held at the door, owned by it, until somebody has left, and
- * just so many clients are evicted as are held, as far as room is lacking for them. Whoever leaves
- * makes room for the one that has been held for longest, evicted or not. When the limit is lowered in
- * the very moment in which somebody is accepted, that one is held too, whatever the policy.
+ * For that they have to be accepted before anybody is cut off: who has too many clients already
+ * must not cost others theirs. So a few are held at the door, owned by it, until somebody has left,
+ * and just so many clients are evicted as are held, as far as room is lacking for them. Whoever
+ * leaves makes room for the one that has been held for longest, evicted or not. When the limit is
+ * lowered in the very moment in which somebody is accepted, that one is held too, whatever the
+ * policy.
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
  * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is

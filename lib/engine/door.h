@@ -45,8 +45,8 @@ void mtsi_door_set_max_clients(struct mts_server *server, size_t clients);
 size_t mtsi_door_max_clients(const struct mts_server *server);
 
 /*
- * Counts the descriptors that are open. By who starts the server, so that nothing is opened, even for
- * a moment, once it runs.
+ * Counts the descriptors that are open. By who starts the server, so that nothing is opened, even
+ * for a moment, once it runs.
  */
 void mtsi_door_prepare(struct mts_server *server);
 

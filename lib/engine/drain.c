@@ -126,8 +126,8 @@ static void report_hung(struct mts_server *server)
 }
 
 /*
- * Lets the crew go; false when some still run at `end`. Until then those that serve the last clients
- * are watched as ever, so that a close hook that waits holds up no other.
+ * Lets the crew go; false when some still run at `end`. Until then those that serve the last
+ * clients are watched as ever, so that a close hook that waits holds up no other.
  */
 static bool let_go(struct mts_server *server, uint64_t end)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or given
- * up, the close hook runs, the client is counted as closed, and only then does the socket linger or
- * close. On demand a client whose peer does not read its last replies is parked, with nothing
- * watched but its output, and comes back for the rest of the order when that is gone.
+ * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or
+ * given up, the close hook runs, the client is counted as closed, and only then does the socket
+ * linger or close. On demand a client whose peer does not read its last replies is parked, with
+ * nothing watched but its output, and comes back for the rest of the order when that is gone.
  *
- * A last reply that is short waits in the kernel for the end of the stream, to be one packet with it.
- * That is one packet's way to the peer less, and one wake-up there, of the three that a connection for
- * a single request takes. It must follow at once, so this is not done where a hook runs in between.
+ * A last reply that is short waits in the kernel for the end of the stream, to be one packet with
+ * it. That is one packet's way to the peer less, and one wake-up there, of the three that a
+ * connection for a single request takes. It must follow at once, so this is not done where a hook
+ * runs in between.
  */
 #include "engine/ending.h"
 

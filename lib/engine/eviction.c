@@ -3,21 +3,22 @@
  * Which client goes when another one wants to come: the one that has been idle for longest.
  *
  * Idle is who waits for the first byte of its next request, parked, or with a thread that blocks in
- * that wait and nothing else; with no output waiting, and nothing in its socket that is not read yet.
- * Since when, says a word in the client that is there for deadlines anyway.
+ * that wait and nothing else; with no output waiting, and nothing in its socket that is not read
+ * yet. Since when, says a word in the client that is there for deadlines anyway.
  *
  * Nobody keeps the clients in the order of that word, since each request would pay for it. One look
- * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these are
- * used up one by one. Each is looked at again, closely, under its lock: if its word is what it was,
- * it has been idle ever since, and everybody who has become idle meanwhile is younger. So the order is
- * exact, and a flood pays for the look once in 64 times.
+ * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these
+ * are used up one by one. Each is looked at again, closely, under its lock: if its word is what it
+ * was, it has been idle ever since, and everybody who has become idle meanwhile is younger. So the
+ * order is exact, and a flood pays for the look once in 64 times.
  *
- * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So it
- * is not repeated before eight times as long as it took has passed. Meanwhile, and whenever nobody is
- * idle, `wanting` is set: then each client that becomes idle offers itself (mtsi_eviction_offer()):
- * when it has been parked, begins to block, or when its last output has gone. `wanting` is set before
- * clients are looked at, and they let go before they read it, both sequentially consistent (or under
- * the client's lock, for output). So a client that was found busy will see it, and none is missed.
+ * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So
+ * it is not repeated before eight times as long as it took has passed. Meanwhile, and whenever
+ * nobody is idle, `wanting` is set: then each client that becomes idle offers itself
+ * (mtsi_eviction_offer()): when it has been parked, begins to block, or when its last output has
+ * gone. `wanting` is set before clients are looked at, and they let go before they read it, both
+ * sequentially consistent (or under the client's lock, for output). So a client that was found busy
+ * will see it, and none is missed.
  *
  * How many have to go is the door's to say. It counts each from the moment it is chosen until its
  * close hook is over, so nobody goes in vain, and nobody comes too early.
@@ -107,8 +108,8 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 }
 
 /*
- * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then looked
- * at again, since it may have had a turn before; it gets one in any case.
+ * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then
+ * looked at again, since it may have had a turn before; it gets one in any case.
  */
 static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_line *claimed)
 {

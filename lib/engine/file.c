@@ -3,15 +3,15 @@
  * Files on their way to a client: the kernel moves them into the socket by itself, or, where it
  * declines, they are read into the worker's buffer and pushed.
  *
- * The kernel may have to wait for the disk, so this is done without the client's lock. The way out is
- * seized for the time being (output.h): what was written before is gone, the queue is empty and stays
- * so, nobody else sends. The descriptor stays open, since only the owner closes it, and that is who is
- * here. Whoever cuts the client off meanwhile shuts the socket down, which ends the call or the wait
- * for room, and the next one.
+ * The kernel may have to wait for the disk, so this is done without the client's lock. The way out
+ * is seized for the time being (output.h): what was written before is gone, the queue is empty and
+ * stays so, nobody else sends. The descriptor stays open, since only the owner closes it, and that
+ * is who is here. Whoever cuts the client off meanwhile shuts the socket down, which ends the call
+ * or the wait for room, and the next one.
  *
- * Both the file and the socket can fail, and the kernel does not say which has. What only a socket says,
- * and anything else while the connection is dead, is the client's; the rest is the file's, and then the
- * stream is intact and the client lives on.
+ * Both the file and the socket can fail, and the kernel does not say which has. What only a socket
+ * says, and anything else while the connection is dead, is the client's; the rest is the file's,
+ * and then the stream is intact and the client lives on.
  */
 #include "engine/file.h"
 

@@ -6,8 +6,8 @@
  * not fit there gets memory of its own, which grows with what has really arrived, never with what a
  * length prefix claims, and is given back once it is consumed.
  *
- * All that is kept beyond a worker's buffer is charged (memory.c). When there is no memory to be had,
- * nothing is received: what cannot be kept is left to the kernel.
+ * All that is kept beyond a worker's buffer is charged (memory.c). When there is no memory to be
+ * had, nothing is received: what cannot be kept is left to the kernel.
  *
  * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of
  * the next request, so what it hides is kept, and put back before anything looks at the buffer
@@ -247,9 +247,9 @@ static int use_own(struct mtsi_worker *worker)
 }
 
 /*
- * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM. Memory of its
- * own is left as soon as what is here fits into the large buffer; the small one for good, for this
- * client, once it was filled.
+ * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM.
+ * Memory of its own is left as soon as what is here fits into the large buffer; the small one for
+ * good, for this client, once it was filled.
  */
 static int make_room(struct mtsi_worker *worker)
 {
@@ -413,9 +413,9 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 }
 
 /*
- * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there will
- * be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it keeps its
- * thread; or -EAGAIN when nothing has come.
+ * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there
+ * will be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it
+ * keeps its thread; or -EAGAIN when nothing has come.
  */
 static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 {

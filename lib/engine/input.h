@@ -40,10 +40,10 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 
 /*
  * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
- * server stops and all that had come by then is read; -ETIMEDOUT when a deadline has ended the wait;
- * -EPIPE when the client is lost; -ENOMEM.
- * Without `wait` -EAGAIN when there is nothing, and -ENOSPC when all clients' memory is used up, so that
- * there would be nowhere to put it: the client can be parked. A thread of its own waits in any case.
+ * server stops and all that had come by then is read; -ETIMEDOUT when a deadline has ended the
+ * wait; -EPIPE when the client is lost; -ENOMEM. Without `wait` -EAGAIN when there is nothing, and
+ * -ENOSPC when all clients' memory is used up, so that there would be nowhere to put it: the client
+ * can be parked. A thread of its own waits in any case.
  */
 int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
 

@@ -5,18 +5,19 @@
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
  * is shut down first, and input thrown away until the peer has finished too, for at most the linger
- * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever claims it
- * (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper when its
- * time is up. It marks those in the list as cut, under the list's lock, and claims them; one that
- * somebody owns at that moment is closed by its owner, who looks at the mark before it lets go.
- * Whoever closes one takes it out of the list first, so what is in the list is never closed.
+ * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever
+ * claims it (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper
+ * when its time is up. It marks those in the list as cut, under the list's lock, and claims them;
+ * one that somebody owns at that moment is closed by its owner, who looks at the mark before it
+ * lets go. Whoever closes one takes it out of the list first, so what is in the list is never
+ * closed.
  *
  * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
  * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments), or is a short
- * reply that goes out with the end of the stream. More than that
- * also waits when the peer has finished sending: the kernel would go on by itself, but it gives up
- * sockets that nobody has open when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides
- * are shut down and all is acknowledged, the connection is closed, and epoll says so.
+ * reply that goes out with the end of the stream. More than that also waits when the peer has
+ * finished sending: the kernel would go on by itself, but it gives up sockets that nobody has open
+ * when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides are shut down and all is
+ * acknowledged, the connection is closed, and epoll says so.
  *
  * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well
  * the kernel would answer further input with a reset at once, so such a socket keeps its sending
@@ -28,8 +29,8 @@
  *
  * A client is handed over in one critical section of its lock: into the list, the new stage, its
  * sending side, epoll. So whoever finds it lingering under that lock finds it in the list; and a
- * stop either finds it lingering, or is seen here (its flag comes first). If epoll has no memory for
- * it, it stays in the list, and is closed when it is due.
+ * stop either finds it lingering, or is seen here (its flag comes first). If epoll has no memory
+ * for it, it stays in the list, and is closed when it is due.
  */
 #include "engine/linger.h"
 

@@ -1,38 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
  * One limit for the memory of all clients: the beginnings of requests, requests that fit into no
- * worker's buffer, and output that waits. Each block is charged before it is allocated, with all its
- * capacity, and given back after it is freed; while something moves to a larger block both count. So
- * what is in use is never more than what is charged. Clients with neither cost nothing here.
+ * worker's buffer, and output that waits. Each block is charged before it is allocated, with all
+ * its capacity, and given back after it is freed; while something moves to a larger block both
+ * count. So what is in use is never more than what is charged. Clients with neither cost nothing
+ * here.
  *
  * What needs more memory when there is none:
  *
- * - Output is not queued. A handler's write waits for its peer, as past its own output limit; and so
- *   does a worker whose client is to be parked with replies that the socket does not take.
- * - Input is not received, and the kernel's window stops the peer. On demand its client is parked, and
- *   the keeper claims it when there is room; a callback, or a thread of its own, asks again by itself.
+ * - Output is not queued. A handler's write waits for its peer, as past its own output limit; and
+ *   so does a worker whose client is to be parked with replies that the socket does not take.
+ * - Input is not received, and the kernel's window stops the peer. On demand its client is parked,
+ *   and the keeper claims it when there is room; a callback, or a thread of its own, asks again by
+ *   itself. One of which nothing is kept, and nothing has come, is parked as ever: it needs none
+ *   yet (input.c).
  *
  * A worker has room for 16 KiB of input, which cost nothing as long as they lie there. But when the
- * client is parked, what is left of them has to be kept. So as long as more than three quarters of the
- * limit are in use, the client is charged for the buffer before anything is received into it. Who has
- * received without that, since there seemed to be enough, is charged afterwards in any case. That can
- * happen to each worker at most once before it finds memory tight. Hence:
+ * client is parked, what is left of them has to be kept. So as long as more than three quarters of
+ * the limit are in use, the client is charged for the buffer before anything is received into it.
+ * Who has received without that, since there seemed to be enough, is charged afterwards in any
+ * case. That can happen to each worker at most once before it finds memory tight. Hence:
  *
  *     charged  <=  limit + workers * (16 KiB + 1)
  *
  * where a limit that was lowered counts from when the keeper has enforced it.
  *
- * An eighth of the limit is kept for needs of up to 16 KiB, and half of that for those of up to 1 KiB,
- * which is what a short request needs for its turn. So who needs little goes on when others have taken
- * all the rest, and is the first to go on when something is freed; among equals it goes round.
+ * An eighth of the limit is kept for needs of up to 16 KiB, and half of that for those of up to 1
+ * KiB, which is what a short request needs for its turn. So who needs little goes on when others
+ * have taken all the rest, and is the first to go on when something is freed; among equals it goes
+ * round.
  *
  * The keeper looks at the table of clients every 10 ms while somebody's input waits or the limit is
- * exceeded. It claims parked clients for which there is room. If for 100 ms there has been room for none
- * of them, it cuts off the client that holds most, and the next, until there is. Writes that wait do not
- * count: their peers need only read. Nobody is exempt: the largest may be the one that waits.
+ * exceeded. It claims parked clients for which there is room. If for 100 ms there has been room for
+ * none of them, it cuts off the client that holds most, and the next, until there is. Writes that
+ * wait do not count: their peers need only read. Nobody is exempt: the largest may be the one that
+ * waits.
  *
- * Nothing is lost by looking only now and then: `waiting` is raised before the client is let go of, and
- * whoever raises it from 0 wakes the keeper, which from then on comes by itself until it is 0 again.
+ * Nothing is lost by looking only now and then: `waiting` is raised before the client is let go of,
+ * and whoever raises it from 0 wakes the keeper, which from then on comes by itself until it is 0
+ * again.
  */
 #include "engine/memory.h"
 
@@ -86,8 +92,9 @@ static size_t usual(const struct mtsi_options *options)
 }
 
 /*
- * The program may set it at the same time. It notes what it has chosen, then sets the limit; here the
- * choice is looked at once more after the limit was set. One of the two comes last, and is right.
+ * The program may set it at the same time. It notes what it has chosen, then sets the limit; here
+ * the choice is looked at once more after the limit was set. One of the two comes last, and is
+ * right.
  */
 void mtsi_memory_settle(struct mts_server *server)
 {

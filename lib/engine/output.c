@@ -6,9 +6,9 @@
  * any lock, and go out in one send when the handler's batch of requests is done. What the socket
  * does not take moves into the client's queue, up to the output limit; epoll says when it takes
  * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
- * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as well
- * when the memory of all clients together is used up (memory.c). The lock is never held while anybody
- * waits.
+ * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as
+ * well when the memory of all clients together is used up (memory.c). The lock is never held while
+ * anybody waits.
  *
  * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
  * the limit, and if they are above it, the client gets no further turn until they are not: so a
@@ -143,8 +143,9 @@ static size_t limit_of(const struct mts_client *client)
 
 /*
  * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
- * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without epoll's
- * help, as when its memory is short, nothing may be left behind either. `waited`: it comes again.
+ * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without
+ * epoll's help, as when its memory is short, nothing may be left behind either. `waited`: it comes
+ * again.
  */
 static int push_locked(
 	struct mts_client *client, struct pieces *pieces, size_t limit, bool waited, size_t *sent)
@@ -405,8 +406,8 @@ static bool too_much_locked(const struct mts_client *client, size_t size)
 }
 
 /*
- * Into the queue: 0, -ENOMEM or -ENOBUFS. First it is in epoll: changing what that watches for needs no
- * memory, so once a part is sent the rest can be left to it.
+ * Into the queue: 0, -ENOMEM or -ENOBUFS. First it is in epoll: changing what that watches for
+ * needs no memory, so once a part is sent the rest can be left to it.
  */
 static int enqueue_locked(struct mts_client *client, const void *data, size_t size)
 {

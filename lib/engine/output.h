@@ -48,11 +48,11 @@ bool mtsi_output_hold(struct mts_client *client);
 int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn);
 
 /*
- * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and from
- * then on nobody else may send until mtsi_output_yield(), which is due also after an error. In between
- * the caller sends by itself, with no lock held, and says mtsi_output_wait() when the socket is full,
- * with whether it has taken anything since the last time; or it has bytes sent that it has read, all of
- * them. When a send fails: mtsi_output_lost(), which gives the error to answer.
+ * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and
+ * from then on nobody else may send until mtsi_output_yield(), which is due also after an error. In
+ * between the caller sends by itself, with no lock held, and says mtsi_output_wait() when the
+ * socket is full, with whether it has taken anything since the last time; or it has bytes sent that
+ * it has read, all of them. When a send fails: mtsi_output_lost(), which gives the error to answer.
  */
 int mtsi_output_seize(struct mtsi_worker *worker);
 int mtsi_output_wait(struct mtsi_worker *worker, bool progress);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The threads of the crew: made when they are sent for, at rest when there is nothing to do, gone
- * when they have rested for a second; one always stays. The latest to rest is the first to be woken,
- * so its stack is warm and the others can go. During a stop they go at once instead, so that its
- * deadline does not find thousands of them that have still to end. Who is sent for, and when, says
- * crew.c; its lock guards all of this too.
+ * when they have rested for a second; one always stays. The latest to rest is the first to be
+ * woken, so its stack is warm and the others can go. During a stop they go at once instead, so that
+ * its deadline does not find thousands of them that have still to end. Who is sent for, and when,
+ * says crew.c; its lock guards all of this too.
  *
  * A thread counts from the moment it is decided on, under the lock, until it has left, so that the
  * limit is never passed. When it cannot be made the keeper is told: it polls meanwhile, and tries

@@ -20,8 +20,8 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client);
 
 /*
  * The client's next request, inside a callback, after what was written has been sent: 1; 0 at the
- * end of the stream; -ECANCELED, -ETIMEDOUT, -EMSGSIZE, -EPROTO, -EPIPE or -ENOMEM, and then it gets
- * none any more.
+ * end of the stream; -ECANCELED, -ETIMEDOUT, -EMSGSIZE, -EPROTO, -EPIPE or -ENOMEM, and then it
+ * gets none any more.
  */
 int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size);
 

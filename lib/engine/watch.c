@@ -20,9 +20,9 @@
  * there are few other calls to sample.
  *
  * An idle server must not be looked at, and a request now and then should not cost a second thread
- * that wakes up. So when requests are few the watch sleeps, and whoever begins a stint sets an alarm
- * for it; when the stint is over before it rings, it is taken back. Both are done under the crew's
- * lock, and so is falling asleep, which looks again whether anybody serves:
+ * that wakes up. So when requests are few the watch sleeps, and whoever begins a stint sets an
+ * alarm for it; when the stint is over before it rings, it is taken back. Both are done under the
+ * crew's lock, and so is falling asleep, which looks again whether anybody serves:
  *
  *     asleep, and somebody in a stint that is counted on   =>   the alarm is set
  *
@@ -287,8 +287,8 @@ static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stall
 }
 
 /*
- * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may be
- * had are not helped by looking.
+ * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may
+ * be had are not helped by looking.
  */
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)

@@ -116,8 +116,8 @@ static void go_through_hook(struct mtsi_worker *worker, uint64_t now)
 
 /*
  * A new worker begins. With a thread per client it takes one first, which no other thread could
- * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner while
- * the hook takes its time, so it takes none before it is through.
+ * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner
+ * while the hook takes its time, so it takes none before it is through.
  */
 static void arrive(struct mtsi_worker *worker)
 {

@@ -3,11 +3,12 @@
  * sendfile(2), and reading for where it cannot be used.
  *
  * It has no flags, so what a send says call by call must be arranged around it. The client's socket
- * waits; for the time being it is made one that does not (FIONBIO), which nobody else can notice: all
- * other calls on it but the owner's receive say for themselves whether they wait, and that one takes a
- * socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the kernel sends
- * SIGPIPE to the calling thread. Threads of the library have it blocked, but a callback may have changed
- * that; so it is blocked here, and taken away at the end unless it was pending before.
+ * waits; for the time being it is made one that does not (FIONBIO), which nobody else can notice:
+ * all other calls on it but the owner's receive say for themselves whether they wait, and that one
+ * takes a socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the
+ * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
+ * callback may have changed that; so it is blocked here, and taken away at the end unless it was
+ * pending before.
  */
 #include "os/sendfile.h"
 

@@ -9,16 +9,16 @@
 #include <sys/types.h>
 
 /*
- * Hands on what `fd` has from `offset` on, at most `count` bytes, without a copy where the kernel can:
- * how many the socket has taken; 0 at the end of the file; -EAGAIN when the socket, which must not be
- * one that waits, takes nothing; -ENOSYS when this kind of file has to be copied; or what is wrong with
- * the file or the socket. Between the two below.
+ * Hands on what `fd` has from `offset` on, at most `count` bytes, without a copy where the kernel
+ * can: how many the socket has taken; 0 at the end of the file; -EAGAIN when the socket, which must
+ * not be one that waits, takes nothing; -ENOSYS when this kind of file has to be copied; or what is
+ * wrong with the file or the socket. Between the two below.
  */
 ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count);
 
 /*
- * Reads from `offset` on; 0 at the end. What has no positions, a pipe say, gives what comes next. It may
- * wait.
+ * Reads from `offset` on; 0 at the end. What has no positions, a pipe say, gives what comes next.
+ * It may wait.
  */
 ssize_t mtsi_read_at(int fd, int64_t offset, void *buffer, size_t size);
 

@@ -44,8 +44,8 @@ void mtsi_socket_wait_writable(int fd);
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
 
 /*
- * Waits for so many milliseconds, or until the connection is closed on both sides: true. `*failed`: it
- * has ended with an error, a reset say.
+ * Waits for so many milliseconds, or until the connection is closed on both sides: true. `*failed`:
+ * it has ended with an error, a reset say.
  */
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 

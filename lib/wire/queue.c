@@ -68,8 +68,8 @@ size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size)
 }
 
 /*
- * Moves what waits to a block of that capacity.  Not by realloc(), which would copy the consumed bytes
- * in front too.
+ * Moves what waits to a block of that capacity.  Not by realloc(), which would copy the consumed
+ * bytes in front too.
  */
 static int grow(struct mtsi_queue *queue, size_t capacity)
 {

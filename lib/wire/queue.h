@@ -27,8 +27,8 @@ static inline size_t mtsi_queue_size(const struct mtsi_queue *queue)
 const char *mtsi_queue_bytes(const struct mtsi_queue *queue);
 
 /*
- * How large the block will be to which an append of size bytes moves what waits; 0 when there is room
- * for them, or when it fails in any case.
+ * How large the block will be to which an append of size bytes moves what waits; 0 when there is
+ * room for them, or when it fails in any case.
  */
 size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size);
 
