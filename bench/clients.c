@@ -13,8 +13,8 @@
  */
 #include "clients.h"
 
-#include "contract.h"
 #include "lane.h"
+#include "servers/contract.h"
 
 #include <stdio.h>
 #include <stdlib.h>

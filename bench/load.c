@@ -19,11 +19,11 @@
  */
 #include "child.h"
 #include "clients.h"
-#include "contract.h"
 #include "hose.h"
 #include "meter.h"
 #include "ramp.h"
 #include "report.h"
+#include "servers/contract.h"
 
 #include <errno.h>
 #include <math.h>

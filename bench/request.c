@@ -12,7 +12,7 @@
  */
 #include "request.h"
 
-#include "contract.h"
+#include "servers/contract.h"
 
 #include <string.h>
 

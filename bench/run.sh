@@ -151,7 +151,7 @@ run_load() {
 	shift
 	# shellcheck disable=SC2086
 	"$bin/load" $options --warmup "$(in_seconds "$warmup")" --seconds "$(in_seconds "$length")" \
-		$pin -- "$@" "$bin/$program" $arguments $work --mode "$mode" --port 0
+		$pin -- "$@" "$bin/servers/$program" $arguments $work --mode "$mode" --port 0
 }
 
 # Drops what cannot run here from $servers, and says so.
@@ -159,13 +159,13 @@ drop_missing() {
 	there=''
 	for server in $servers; do
 		describe_server "$server"
-		if [ "$server" = go_net ] && [ ! -x "$bin/$program" ]; then
+		if [ "$server" = go_net ] && [ ! -x "$bin/servers/$program" ]; then
 			echo "go_net is left out: there is no Go to build it with" >&2
-		elif [ ! -x "$bin/$program" ]; then
-			echo "run.sh: $bin/$program is missing" >&2
+		elif [ ! -x "$bin/servers/$program" ]; then
+			echo "run.sh: $bin/servers/$program is missing" >&2
 			exit 1
 		elif [ "$server" = ours_on_demand ] && ! "$bin/load" --warmup 0 --seconds 0.02 -- \
-			"$bin/ours" --threads on-demand --port 0 >"$scratch/probe" 2>&1; then
+			"$bin/servers/ours" --threads on-demand --port 0 >"$scratch/probe" 2>&1; then
 			echo "ours_on_demand is left out: this library does not have that model" >&2
 		else
 			there="$there $server"

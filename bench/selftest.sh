@@ -21,7 +21,7 @@ run() {
 	done
 	shift
 	# shellcheck disable=SC2086
-	line=$("$bin/load" --warmup 0.1 --patience 0.3 $options -- "$bin/known" --port 0 "$@" \
+	line=$("$bin/load" --warmup 0.1 --patience 0.3 $options -- "$bin/servers/known" --port 0 "$@" \
 		2>"$errors")
 	status=$?
 }

@@ -68,3 +68,15 @@ AC_DEFUN([MTS_VERSION_SCRIPT],
 	rm -f conftest.map])
 AS_VAR_IF([mts_cv_version_script], [yes],
 	[AS_VAR_APPEND([$1], [" -Wl,--version-script=$2"])])])
+
+# MTS_CXX_HEADER(VARIABLE, HEADER)
+# Sets VARIABLE to yes or no: whether the C++ compiler, which nothing else needs, has HEADER.
+AC_DEFUN([MTS_CXX_HEADER],
+[AS_VAR_PUSHDEF([mts_cache], [mts_cv_cxx_$2])dnl
+AC_CACHE_CHECK([for $2], [mts_cache],
+	[AS_ECHO(["#include <$2>"]) >conftest.cc
+	AS_IF([test -n "$CXX" && $CXX $CPPFLAGS -E conftest.cc >/dev/null 2>&1],
+		[AS_VAR_SET([mts_cache], [yes])], [AS_VAR_SET([mts_cache], [no])])
+	rm -f conftest.cc])
+AS_VAR_COPY([$1], [mts_cache])
+AS_VAR_POPDEF([mts_cache])])
