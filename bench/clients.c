@@ -9,7 +9,7 @@
  *
  * A closed loop measures a server at its own pace: a stall holds back the requests that would
  * have come meanwhile, so the percentiles are those of the requests made, not of a timetable.  By
- * the clock, a request is left out and counted as missed when every client still waits.
+ * the clock it is the other way round (lane.c).
  */
 #include "clients.h"
 
@@ -84,7 +84,8 @@ struct clients *clients_start(const struct load *load)
 		return NULL;
 	}
 	all->load = *load;
-	atomic_store(&all->recording, load->shape == SHAPE_IDLE);
+	atomic_store(&all->record_until, RECORD_ON);
+	atomic_store(&all->record_from, load->shape == SHAPE_IDLE ? 1 : 0);
 	all->lanes = calloc(load->threads, sizeof(*all->lanes));
 	for (i = 0; all->lanes && i < load->threads; i++) {
 		if (prepare_lane(&all->lanes[i], all, i) != 0) {
@@ -130,7 +131,7 @@ void clients_go(struct clients *clients)
 void clients_record(struct clients *clients, int on)
 {
 	if (clients->load.shape != SHAPE_IDLE) {
-		atomic_store(&clients->recording, on);
+		atomic_store(on ? &clients->record_from : &clients->record_until, now());
 	}
 }
 
@@ -156,6 +157,7 @@ static void finish_lane(struct lane *lane, struct results *results)
 	for (i = 0; i < CLIENT_ERROR_KINDS; i++) {
 		results->errors[i] += lane->errors[i];
 	}
+	hist_merge(&results->late, &lane->late);
 	results->missed += lane->missed;
 	for (i = 0; results->bins && i < lane->all->load.bins; i++) {
 		results->bins[i] += lane->bins[i];

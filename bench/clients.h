@@ -44,7 +44,8 @@ struct load {
 struct results {
 	struct hist hist[2]; /* of latencies in ns: of unmarked requests, of marked ones */
 	uint64_t errors[CLIENT_ERROR_KINDS];
-	uint64_t missed; /* requests of the timetable that were not made, as all clients waited */
+	struct hist late; /* how long after it was due a request was sent by a client that was free */
+	uint64_t missed; /* requests of the timetable for which no client came free before the end */
 	uint32_t *bins; /* load.bins counts of replies; to be freed */
 };
 

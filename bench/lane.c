@@ -7,6 +7,11 @@
  * wrong as a broken one.  A client that saw an error is retired, as one in a loop of errors would
  * drown the rest.
  *
+ * By the clock, the timetable does not wait for replies.  A request that is due while every client
+ * waits for one is sent by the first that comes free, and its latency counts from when it was due:
+ * else a server that stalls would be asked nothing meanwhile, and the stall would show in one
+ * request instead of in all that it held up ("coordinated omission").
+ *
  * Whatever is sent at once, be it one request or a batch of lines, is one step here: it is timed
  * from its sending to its last byte of reply, and only counted by its lines.
  */
@@ -26,6 +31,7 @@
 #include <unistd.h>
 
 #define BATCH 256
+#define MIN_STEP_NS 20000 /* of the timer: requests closer together go out in small batches */
 
 static uint64_t now(void)
 {
@@ -163,12 +169,23 @@ static int asks_on(const struct load *load)
 	return load->shape == SHAPE_KEEP || load->shape == SHAPE_RAMP;
 }
 
+/* What belongs to the window: of a timetable all that is due in it, however late the reply, and
+ * otherwise what is done in it. */
+static int recorded(const struct lane *lane, uint64_t time)
+{
+	const struct clients *all = lane->all;
+	uint64_t from = atomic_load_explicit(&all->record_from, memory_order_relaxed);
+
+	return from != 0 && time >= from
+		&& time < atomic_load_explicit(&all->record_until, memory_order_relaxed);
+}
+
 static void count(struct lane *lane, const struct slot *slot, uint64_t time)
 {
 	struct clients *all = lane->all;
 	uint64_t done = atomic_load_explicit(&lane->completed, memory_order_relaxed);
 
-	if (atomic_load_explicit(&all->recording, memory_order_relaxed)) {
+	if (recorded(lane, lane->interval > 0 ? slot->started : time)) {
 		int marked = request_marked(&all->load.request, slot->id);
 
 		hist_add(&lane->hist[marked], time - slot->started);
@@ -180,6 +197,17 @@ static void count(struct lane *lane, const struct slot *slot, uint64_t time)
 	}
 	atomic_store_explicit(
 		&lane->completed, done + all->load.request.pipeline, memory_order_relaxed);
+}
+
+/* The timetable's next request, if it is due. */
+static void ask_when_due(struct lane *lane, struct slot *slot, uint64_t time)
+{
+	if (lane->due <= time) {
+		uint64_t due = lane->due;
+
+		lane->due += lane->interval;
+		ask(lane, slot, due);
+	}
 }
 
 static void complete(struct lane *lane, struct slot *slot)
@@ -198,7 +226,9 @@ static void complete(struct lane *lane, struct slot *slot)
 	if (atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		return;
 	}
-	if (asks_on(&all->load) && all->load.rate == 0 && lane->going) {
+	if (lane->interval > 0) {
+		ask_when_due(lane, slot, time);
+	} else if (asks_on(&all->load) && all->load.rate == 0 && lane->going) {
 		ask(lane, slot, time);
 	} else if (all->load.shape == SHAPE_CONNECT) {
 		connect_and_ask(lane, slot, time);
@@ -257,27 +287,24 @@ static void begin_all(struct lane *lane)
 	}
 }
 
-/* As many requests as are due by the clock, each by the next client that does not wait. */
+/* As many requests as are due by the clock, each by the next client that does not wait.  When all
+ * wait, the rest is left to those that come free. */
 static void tick(struct lane *lane)
 {
-	uint64_t due = 0;
+	uint64_t rings;
+	uint64_t time = now();
 
-	if (read(lane->timer, &due, sizeof(due)) != (ssize_t)sizeof(due)) {
+	if (read(lane->timer, &rings, sizeof(rings)) != (ssize_t)sizeof(rings)) {
 		return;
 	}
-	for (; due > 0 && !atomic_load(&lane->all->stop); due--) {
-		struct slot *slot = NULL;
-		unsigned tries;
+	while (lane->due <= time && lane->waiting < lane->live && !atomic_load(&lane->all->stop)) {
+		struct slot *slot = &lane->slots[lane->turn++ % lane->count];
 
-		for (tries = 0; tries < lane->count && !slot; tries++) {
-			struct slot *next = &lane->slots[lane->turn++ % lane->count];
-
-			slot = next->fd >= 0 && !next->waiting ? next : NULL;
-		}
-		if (slot) {
-			ask(lane, slot, now());
-		} else {
-			lane->missed++;
+		if (slot->fd >= 0 && !slot->waiting) {
+			if (recorded(lane, lane->due)) {
+				hist_add(&lane->late, time - lane->due);
+			}
+			ask_when_due(lane, slot, time);
 		}
 	}
 }
@@ -304,14 +331,31 @@ static void serve_events(struct lane *lane, int timeout)
 	}
 }
 
-static void start_timer(struct lane *lane, uint64_t interval)
+static void start_timetable(struct lane *lane, uint64_t interval)
 {
+	uint64_t step = interval > MIN_STEP_NS ? interval : MIN_STEP_NS;
 	struct timespec period = {
-		.tv_sec = (time_t)(interval / 1000000000u), .tv_nsec = (long)(interval % 1000000000u)};
+		.tv_sec = (time_t)(step / 1000000000u), .tv_nsec = (long)(step % 1000000000u)};
 	struct itimerspec timer = {.it_interval = period, .it_value = period};
 
+	lane->interval = interval;
+	lane->due = now() + interval;
 	if (timerfd_settime(lane->timer, 0, &timer, NULL) != 0) {
 		perror("load: cannot set its timer");
+	}
+}
+
+/* What was due in the window and could not even be sent has waited until now, and for longer. */
+static void close_timetable(struct lane *lane)
+{
+	uint64_t time = now();
+
+	while (lane->interval > 0 && lane->due <= time) {
+		if (recorded(lane, lane->due)) {
+			hist_add(&lane->hist[lane->all->load.request.mark == 100], time - lane->due);
+			lane->missed++;
+		}
+		lane->due += lane->interval;
 	}
 }
 
@@ -328,7 +372,7 @@ static void go_on(struct lane *lane)
 	}
 	lane->going = 1;
 	if (rate > 0) {
-		start_timer(lane, UINT64_C(1000000000) * all->load.threads / rate);
+		start_timetable(lane, UINT64_C(1000000000) * all->load.threads / rate);
 	}
 	for (i = 0; rate == 0 && asks_on(&all->load) && i < lane->count; i++) {
 		if (lane->slots[i].fd >= 0) {
@@ -348,6 +392,7 @@ void *lane_run(void *argument)
 		serve_events(lane, -1);
 		go_on(lane);
 	}
+	close_timetable(lane);
 	end = now() + (uint64_t)(lane->all->load.patience * 1e9);
 	while (lane->waiting > 0 && now() < end) {
 		serve_events(lane, 10);

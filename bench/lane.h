@@ -8,12 +8,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define RECORD_ON UINT64_MAX
+
 struct slot {
 	int fd; /* -1: retired */
 	int connecting;
 	int waiting; /* for a reply */
 	struct request_id id; /* of the latest request */
-	uint64_t started;
+	uint64_t started; /* sent; by the clock: due */
 	size_t got; /* of the reply */
 	int settled; /* counted as such */
 };
@@ -32,11 +34,14 @@ struct lane {
 	unsigned waiting;
 	unsigned connections; /* made so far, which picks the source address */
 	unsigned turn; /* the slot that the clock comes to next */
+	uint64_t due; /* when the timetable's next request is */
+	uint64_t interval; /* between two of them; 0: there is no timetable */
 	uint64_t missed;
 	atomic_ullong completed;
 	atomic_uint settled; /* slots that had their first reply, or failed */
 	uint64_t errors[CLIENT_ERROR_KINDS];
 	struct hist hist[2]; /* of unmarked requests, of marked ones */
+	struct hist late; /* of the timetable's requests that did not wait for a client */
 	uint32_t *bins; /* replies since `started` */
 	const char *reply; /* what is due, reply_size bytes */
 	size_t reply_size;
@@ -47,9 +52,10 @@ struct lane {
 
 struct clients {
 	struct load load;
-	atomic_int recording;
-	atomic_ullong started; /* when that was set: */
+	atomic_ullong record_from; /* when it began, 0: not yet */
+	atomic_ullong record_until; /* when it ended, RECORD_ON: it has not */
 	atomic_int go; /* those that ask more than once may go on */
+	atomic_ullong started; /* when that was set */
 	atomic_int stop;
 	struct lane *lanes;
 };

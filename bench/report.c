@@ -5,7 +5,8 @@
  * server's CPU by its exact clock, and that figure split in user and system by the kernel's ticks,
  * a sample of which needs some seconds of CPU to be good for a digit.  Percentiles are given of all
  * requests and of the unmarked ones alone ("fast"), which is what those that did not ask for
- * anything slow have to bear.
+ * anything slow have to bear.  By the clock they count from when a request was due; "late" is how
+ * much of that was the generator's own.
  */
 #include "report.h"
 
@@ -66,7 +67,10 @@ static void print_latencies(const struct results *results)
 	print_latency("p999_us", &all, 999000);
 	print_latency("fast_p50_us", &results->hist[0], 500000);
 	print_latency("fast_p99_us", &results->hist[0], 990000);
+	print_latency("fast_p999_us", &results->hist[0], 999000);
 	print_latency("slow_p50_us", &results->hist[1], 500000);
+	print_latency("late_p50_us", &results->late, 500000);
+	print_latency("late_p99_us", &results->late, 990000);
 	printf(" fast=%" PRIu64 " slow=%" PRIu64 " missed=%" PRIu64, results->hist[0].count,
 		results->hist[1].count, results->missed);
 }

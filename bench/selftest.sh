@@ -104,10 +104,26 @@ by_the_clock() {
 	within requests_per_s 195 205
 	within missed 0 2
 }
-# The reply takes two and a half of the clock's steps, so only each third one is taken.
+# A reply takes two and a half of the clock's steps, so after 0.6 s 48 of 120 requests are answered.
+# In the window 100 are due; the last waits for as long as 72 steps, whether it is sent or not.
 clock_too_fast() {
-	within requests_per_s 62 70
-	within missed 40 90
+	within requests_per_s 75 81
+	within missed 60 76
+	within p50_us 160000 270000
+	within p999_us 300000 400000
+}
+# All are held up for 100 ms of each 300, so a third of the timetable's requests waits, evenly from
+# 0 to 100 ms: 30 % longer than 10, 10 % longer than 70, 1 % longer than 97.
+stalls_by_the_clock() {
+	within p50_us 1000 2000
+	within p99_us 90000 107000
+	within requests_per_s 1900 2100
+	within missed 0 0
+}
+# Asked by a closed loop, that server looks good: 32 requests of some 6,000 are held up in a period.
+stalls_unnoticed() {
+	within p50_us 1000 1500
+	within p99_us 1000 9000
 }
 # It has a thread of its own: 16 KiB each 2 ms, and the others are as slow as ever.
 hosed() {
@@ -144,6 +160,14 @@ timed "one in 10 marked" marks_apart --clients 8 --mark 10 --seconds 0.4 \
 	-- --delay-us 1000 --sleep 10000
 timed "200 a second" by_the_clock --clients 2 --rate 200 --seconds 0.5 -- --delay-us 1000
 timed "200 a second, but slow" clock_too_fast --rate 200 --seconds 0.5 -- --delay-us 12500
+stalls="--delay-us 1000 --stall-ms 100 --stall-every-ms 300"
+# shellcheck disable=SC2086
+{
+	timed "stalls by the clock" stalls_by_the_clock --clients 256 --rate 2000 --seconds 0.9 -- $stalls
+	timed "stalls, two threads" stalls_by_the_clock --threads 2 --clients 256 --rate 2000 \
+		--seconds 0.9 -- $stalls
+	timed "stalls unnoticed" stalls_unnoticed --clients 32 --seconds 0.9 -- $stalls
+}
 timed "a firehose" hosed --clients 4 --firehose --seconds 0.3 -- --delay-us 2000
 timed "lines together" lines_together --clients 4 --pipeline 32 --size 24 --seconds 0.2 \
 	-- --mode lines --delay-us 2000

@@ -3,10 +3,11 @@
  *
  * It is a thread per client as bare_threads is, but each reply waits until a set time after its
  * request arrived, every so-and-so-many replies (counted over all clients) until a longer one,
- * and may burn a set amount of CPU first.  It honours marked requests as all servers do, and can be
- * cold: slower for a set time from the first marked request on.  It can also misbehave on purpose: reply something
- * else, reply half and close, or close its listener once the port is told.  The generator must
- * see each of these as what it is; selftest.sh holds it to that.
+ * and may burn a set amount of CPU first.  It can stall as a whole: in each period of a set length
+ * nobody is answered before a set time of it is over.  It honours marked requests as all servers
+ * do, and can be cold: slower for a set time from the first marked request on.  It can also
+ * misbehave on purpose: reply something else, reply half and close, or close its listener once the
+ * port is told.  The generator must see each of these as what it is; selftest.sh holds it to that.
  *
  * The wait ends by an absolute clock with the smallest timer slack, so a delay is never short
  * and overshoots only by what the scheduler needs.
@@ -32,6 +33,8 @@ static unsigned long slow_every;
 static unsigned long burn_us;
 static unsigned long cold_ms;
 static unsigned long cold_us;
+static unsigned long stall_ms;
+static unsigned long stall_every_ms;
 static unsigned long wrong_every;
 static unsigned long short_every;
 static unsigned long silent_every;
@@ -62,6 +65,15 @@ static int due(unsigned long number, unsigned long every)
 	return every > 0 && number % every == 0;
 }
 
+/* When the stall is over that goes on at that time; else 0. */
+static uint64_t stalled_until(uint64_t time)
+{
+	uint64_t period = stall_every_ms * UINT64_C(1000000);
+	uint64_t length = stall_ms * UINT64_C(1000000);
+
+	return period > 0 && time % period < length ? time - time % period + length : 0;
+}
+
 static int is_cold(const char *data, size_t size, uint64_t arrived)
 {
 	unsigned long long never = 0;
@@ -88,6 +100,9 @@ static int reply(int fd, char *data, size_t size)
 	}
 	if (delay > 0) {
 		sleep_until(arrived + delay * MICROSECOND);
+	}
+	if (stalled_until(arrived) > 0) {
+		sleep_until(stalled_until(arrived));
 	}
 	if (due(number, silent_every)) {
 		return 0;
@@ -137,6 +152,8 @@ static void parse(int argc, char **argv)
 		{"--burn-us", &burn_us},
 		{"--cold-ms", &cold_ms},
 		{"--cold-us", &cold_us},
+		{"--stall-ms", &stall_ms},
+		{"--stall-every-ms", &stall_every_ms},
 		{"--wrong-every", &wrong_every},
 		{"--short-every", &short_every},
 		{"--silent-every", &silent_every},
