@@ -1,116 +1,54 @@
 #!/bin/sh
-# The benchmark: loads against servers, in rounds, and the tables of what it cost.
+# The benchmark: loads against servers, in rounds, and the tables and plots of what it cost.
 #
-#   bench/run.sh [--quick | --full] [--pin] [--syscalls]
+#   bench/run.sh [--quick] [--pin] [--syscalls]
 #
-# Without an option a selection of loads in short rounds, about five minutes; it says how long.
-# --quick     one round with short windows, less than 30 seconds: does it work, roughly how fast
-# --full      every load and server, more and longer rounds
+# Without an option everything, which takes less than 30 minutes; it says how long.
+# --quick     a selection of loads, one round, short windows: less than 3 minutes; does it work,
+#             roughly how fast
 # --pin       the server on CPU 0 and the generator on CPU 1, in all loads
 # --syscalls  afterwards each load once more under strace, for the system calls per request
 #
 # Environment, with what is used when it is not set:
-#   ROUNDS=3        how often everything is run (5 with --full)
-#   SECONDS_PER=0.8 the measured window of each run (2 with --full); some loads take more
-#   LOADS, SERVERS  which, out of those below
-#   BENCH_BUILDDIR  where the programs are: beside this script
-#   BENCH_CSV       where every single run's figures go: results.csv in BENCH_BUILDDIR
+#   ROUNDS=5         how often everything is run (1 with --quick)
+#   SECONDS_PER=0.6  the measured window of each run (0.15 with --quick); some loads take more
+#   LIMIT=1750       no run begins after so many seconds (170 with --quick)
+#   OPEN_RATE=20000  requests a second of the loads that go by the clock
+#   THREADS          of the generator: half of the CPUs
+#   LOADS, SERVERS   which, out of those in matrix.sh
+#   BENCH_BUILDDIR   where the programs are: beside this script
+#   BENCH_OUT        where results go: results in BENCH_BUILDDIR
 #   BENCH_SELFTEST=no  leaves out the test of the generator
 #
-# The servers take turns within a round (A B A B), so that what the machine does meanwhile hits all
-# of them; ratios are made within a round, then their median is taken.  A server is a program that
-# keeps to contract.h; a load is a set of options of `load`, and of the servers.  To add either,
-# add a line to the two functions below.  The status is 1 when any run had an error.
+# The servers take turns within a round (A B C A B C), so that what the machine does meanwhile hits
+# all of them; ratios are made within a round, then their median is taken.  The status is 1 when any
+# run had an error.
 set -u
 
-yardstick=bare_threads
-servers="bare_threads bare_epoll ours ours_on_demand ours_defer go_net"
-full_servers="bare_threads bare_epoll ours ours_per_client ours_on_demand ours_defer go_net"
-quick_loads="pingpong-1 pingpong-64 pingpong-1000 paced-30 connect-64 pipeline-64 block1-64 \
-	ramp-1000 idle-1000"
-loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-64 paced-30 connect-64 \
-	pipeline-64 firehose-50 block0-64 block1-64 block100-1000 ramp-1000 idle-10000"
-full_loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-1 pinned-64 pinned-1000 \
-	pinned-10000 paced-30 connect-64 pipeline-1 pipeline-64 firehose-50 sleep40us-64 block0-64 block1-64 \
-	block0-1000 block1-1000 block100-1000 burn1ms-64 burn5ms-64 ramp-1000 idle-1000 idle-10000"
-
-# NAME-CLIENTS; sets $mode, $work (the server's options), $options (the generator's), and $window
-# and $warmup in ms.
-describe_load() {
-	clients=${1##*-} mode='echo' work='' options=''
-	window=$window_ms
-	case $1 in
-	pingpong-*) ;;
-	pinned-*) options="--pin" ;;
-	paced-*) options="--rate $clients" clients=1 window=$((window < paced_ms ? paced_ms : window)) ;;
-	connect-*) options="--shape connect" mode=hello ;;
-	pipeline-*) options="--pipeline 32" mode=lines ;;
-	sleep40us-*) options="--mark 100" work="--sleep 40" ;;
-	block0-*) options="--mark 1" ;; # what block1 is compared with: marked, but to no effect
-	block1-*) options="--mark 1" work="--sleep 10000" ;;
-	block100-*) options="--mark 100" work="--sleep 10000" ;;
-	burn1ms-*) options="--mark 100" work="--burn 1000" ;;
-	burn5ms-*) options="--mark 10" work="--burn 5000" ;;
-	ramp-*) options="--shape ramp --mark 100" work="--sleep 10000" ;;
-	firehose-*) options="--firehose" ;; # and one more client that never stops sending
-	idle-*) options="--shape idle" ;;
-	*)
-		echo "run.sh: no such load: $1" >&2
-		exit 2
-		;;
-	esac
-	warmup=$((window / 4 < 500 ? window / 4 : 500))
-	case $1 in
-	idle-*) warmup=$rest_ms window=$((window < rest_ms ? rest_ms : window)) ;;
-	ramp-*) warmup=$rest_ms window=$((window < ramp_ms ? ramp_ms : window)) ;;
-	esac
-	options="$options --clients $clients --size 32"
-}
-
-# Sets $program and $arguments.
-describe_server() {
-	program=$1 arguments=''
-	case $1 in
-	bare_threads | bare_epoll | go_net | ours) ;;
-	ours_per_client) program=ours arguments="--threads per-client" ;;
-	ours_on_demand) program=ours arguments="--threads on-demand" ;;
-	ours_defer) program=ours arguments="--defer-accept 10" ;;
-	*)
-		echo "run.sh: no such server: $1" >&2
-		exit 2
-		;;
-	esac
-}
-
-# Whether the load $1 is for the server $2.
-goes_with() {
-	case $2:$1 in
-	ours_defer:connect-*) return 0 ;; # it makes no difference elsewhere
-	ours_defer:*) return 1 ;;
-	# One thread, and every client in turn blocks it for 10 ms.
-	bare_epoll:block100-* | bare_epoll:ramp-*) return 1 ;;
-	esac
-}
-
-rounds=${ROUNDS:-3}
-seconds=${SECONDS_PER:-0.8}
+here=$(dirname "$0")
 rest_ms=1000  # at rest before and while it is measured
 ramp_ms=600   # until the full rate has shown itself
 paced_ms=2000 # few requests a second take some time to be many
+# shellcheck source=bench/matrix.sh
+. "$here/matrix.sh"
+
+rounds=${ROUNDS:-5}
+seconds=${SECONDS_PER:-0.6}
+limit=${LIMIT:-1750}
+open_rate=${OPEN_RATE:-20000}
+cpus=$(getconf _NPROCESSORS_ONLN)
+threads=${THREADS:-$(((cpus + 1) / 2))}
+loads=$full_loads
 pin=''
 syscalls=''
-placement="nothing pinned"
+placement="nothing is pinned: server and generator share them"
 for argument in "$@"; do
 	case $argument in
 	--quick)
-		rounds=${ROUNDS:-1} seconds=${SECONDS_PER:-0.15} rest_ms=150 paced_ms=500
-		ramp_ms=400 loads=$quick_loads
+		rounds=${ROUNDS:-1} seconds=${SECONDS_PER:-0.15} limit=${LIMIT:-170}
+		rest_ms=150 paced_ms=500 ramp_ms=400 loads=$quick_loads
 		;;
-	--full)
-		rounds=${ROUNDS:-5} seconds=${SECONDS_PER:-2} rest_ms=2000
-		loads=$full_loads servers=$full_servers
-		;;
-	--pin) pin=--pin placement="server pinned to CPU 0, generator to CPU 1" ;;
+	--pin) pin=--pin placement="the server is pinned to CPU 0, the generator to CPU 1" ;;
 	--syscalls) syscalls=yes ;;
 	*)
 		sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
@@ -118,12 +56,12 @@ for argument in "$@"; do
 		;;
 	esac
 done
-here=$(dirname "$0")
 bin=${BENCH_BUILDDIR:-$here}
-csv=${BENCH_CSV:-$bin/results.csv}
+out=${BENCH_OUT:-$bin/results}
 loads=${LOADS:-$loads}
-servers=${SERVERS:-$servers}
+servers=${SERVERS:-$all_servers}
 window_ms=$(echo "$seconds" | awk '{ printf "%d", $1 * 1000 }')
+mkdir -p "$out" || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
@@ -149,27 +87,37 @@ in_seconds() {
 run_load() {
 	length=$1
 	shift
+	if [ -n "$script" ]; then
+		set -- "$@" python3 "$here/servers/$script"
+	else
+		set -- "$@" "$bin/servers/$program"
+	fi
+	[ -z "$mode" ] || set -- "$@" --mode "$mode"
 	# shellcheck disable=SC2086
-	"$bin/load" $options --warmup "$(in_seconds "$warmup")" --seconds "$(in_seconds "$length")" \
-		$pin -- "$@" "$bin/servers/$program" $arguments $work --mode "$mode" --port 0
+	"$bin/$driver" $options --threads "$threads" --warmup "$(in_seconds "$warmup")" \
+		--seconds "$(in_seconds "$length")" $pin -- "$@" $arguments $work --port 0
+}
+
+leave_out() {
+	echo "$server is left out: $1" >&2
 }
 
 # Drops what cannot run here from $servers, and says so.
 drop_missing() {
 	there=''
+	clients=1
 	for server in $servers; do
 		describe_server "$server"
-		if [ "$server" = go_net ] && [ ! -x "$bin/servers/$program" ]; then
-			echo "go_net is left out: there is no Go to build it with" >&2
+		if [ -n "$script" ]; then
+			command -v python3 >/dev/null || { leave_out "there is no python3"; continue; }
 		elif [ ! -x "$bin/servers/$program" ]; then
-			echo "run.sh: $bin/servers/$program is missing" >&2
-			exit 1
-		elif [ "$server" = ours_on_demand ] && ! "$bin/load" --warmup 0 --seconds 0.02 -- \
-			"$bin/servers/ours" --threads on-demand --port 0 >"$scratch/probe" 2>&1; then
-			echo "ours_on_demand is left out: this library does not have that model" >&2
-		else
-			there="$there $server"
+			leave_out "what it is built with is not installed (./bootstrap --bench)"
+			continue
 		fi
+		case $server in
+		*http* | mhd_*) command -v wrk >/dev/null || { leave_out "there is no wrk"; continue; } ;;
+		esac
+		there="$there $server"
 	done
 	servers=$there
 }
@@ -177,12 +125,22 @@ drop_missing() {
 count_one() {
 	total=$((total + 1))
 	# Many clients take their time to connect and to end.
-	total_ms=$((total_ms + window + warmup + 60 + clients / 6))
+	total_ms=$((total_ms + window + warmup + 130 + clients / 5))
+	grep -qs "^$load " "$scratch/titles" || echo "$load $title" >>"$scratch/titles"
+}
+
+elapsed() {
+	echo $(($(date +%s) - begun))
 }
 
 run_one() {
 	number=$((number + 1))
-	printf '[%d/%d] round %d, %s, %s: ' "$number" "$total" "$round" "$load" "$server" >&2
+	if [ "$(elapsed)" -ge "$limit" ]; then
+		left_out=$((left_out + 1))
+		return
+	fi
+	printf '[%d/%d, %d s] round %d, %s, %s: ' "$number" "$total" "$(elapsed)" "$round" "$load" \
+		"$server" >&2
 	line=$(run_load "$window")
 	status=$?
 	# Without figures it failed at the start, and that is an error like any other.
@@ -223,7 +181,7 @@ traced() {
 # A short run and a longer one: the difference is without what starting, connecting and ending cost.
 trace_one() {
 	case $load in
-	idle-* | ramp-* | pinned-* | *-10000) return ;;
+	idle-* | ramp-* | pinned-* | http-* | *-10000) return ;;
 	esac
 	echo "tracing $load, $server" >&2
 	case $load in
@@ -235,12 +193,17 @@ trace_one() {
 	traced long "$window"
 }
 
+# The processor as the machine names it.
+processor() {
+	sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1
+}
+
 drop_missing
 total=0
 total_ms=0
 for_each_run count_one
 total=$((total * rounds))
-if [ "$(getconf _NPROCESSORS_ONLN)" -lt 2 ]; then
+if [ "$cpus" -lt 2 ]; then
 	case $pin$loads in
 	*--pin* | *pinned*)
 		echo "run.sh: --pin and the pinned loads need two CPUs" >&2
@@ -248,32 +211,45 @@ if [ "$(getconf _NPROCESSORS_ONLN)" -lt 2 ]; then
 		;;
 	esac
 fi
-echo "$total runs, about $((total_ms * rounds / 1000 + 8)) s in all" >&2
+expected=$((total_ms * rounds / 1000 + 20))
+echo "$total runs, about $((expected / 60)) min $((expected % 60)) s in all, at most $limit s" >&2
 load_average=$(cut -d' ' -f1 /proc/loadavg 2>/dev/null)
+begun=$(date +%s)
 if [ "${BENCH_SELFTEST:-yes}" != no ]; then
 	echo "testing the generator" >&2
 	BENCH_BUILDDIR=$bin "$here/selftest.sh" || exit 1
 fi
 number=0
+left_out=0
 round=1
 while [ "$round" -le "$rounds" ]; do
 	for_each_run run_one
 	round=$((round + 1))
 done
+[ "$left_out" -eq 0 ] || echo "$left_out of $total runs are left out: the time is up" >&2
 if [ -n "$syscalls" ] && command -v strace >/dev/null; then
 	for_each_run trace_one
 elif [ -n "$syscalls" ]; then
 	echo "no strace here, so no system calls are counted" >&2
 fi
 
-echo "libmtserver benchmark, $(date -u '+%Y-%m-%d %H:%M') UTC"
-echo "$(uname -srm), $(getconf _NPROCESSORS_ONLN) CPUs, $placement, load average before $load_average"
-echo "rounds: $rounds, $seconds s each run; median (min-max); ratios to $yardstick in the same round"
-echo
-awk -v yardstick="$yardstick" -v csv="$csv" -f "$here/table.awk" "$scratch/raw"
+awk -v csv="$out/results.csv" -v summary="$out/summary.csv" -f "$here/summary.awk" "$scratch/raw"
 status=$?
-if [ -s "$scratch/syscalls" ]; then
+{
+	echo "# libmtserver benchmark, $(date -u '+%Y-%m-%d %H:%M') UTC"
 	echo
-	awk -f "$here/syscalls.awk" "$scratch/syscalls"
-fi
+	echo "- $(uname -srm), $(processor), $cpus CPUs; $placement;"
+	echo "  load average before: $load_average; generator threads: $threads"
+	echo "- rounds: $rounds, $seconds s each run; median (least-greatest); a ratio is made within a round,"
+	echo "  then its median taken; runs left out for want of time: $left_out"
+	cat "$here/legend.md"
+	awk -f "$here/table.awk" "$scratch/titles" "$out/summary.csv" "$out/results.csv"
+	if [ -s "$scratch/syscalls" ]; then
+		awk -f "$here/syscalls.awk" "$scratch/syscalls"
+	fi
+} >"$out/tables.md"
+cat "$out/tables.md"
+"$here/plot.sh" "$out"
+[ "$status" -eq 0 ] || echo "SOME RUNS FAILED: see the errors above." >&2
+echo "Tables, plots and every run's figures are in $out" >&2
 exit "$status"

@@ -1,245 +1,295 @@
-# From the runs' name=value lines to the tables and the CSV file; run.sh calls it.
-#
-# -v yardstick=NAME  the server that ratios refer to
-# -v csv=FILE        where each run goes, a line each
-# The status is 1 when any run had an error.
+# From summary.csv to tables that read well both as text and as Markdown; run.sh calls it with two
+# files: lines `load title`, and the summary. Errors are summed over the rounds by the CSV of all
+# runs, which comes third.
 
 BEGIN {
-	names = "round load server status clients requests seconds cpu_ms cpu_us_per_request " \
-		"user_ns_per_request system_percent requests_per_s p50_us p99_us p999_us fast_p50_us " \
-		"fast_p99_us slow_p50_us fast slow missed switches_per_request switches rss_kib anon_kib " \
-		"exact_rss_kib exact_anon_kib threads ramp_ms hose_mib_per_s generator_percent all_requests errors " \
-		"refused reset short wrong lost server_failed"
-	fields = split(names, field, " ")
-	line = field[1]
-	for (i = 2; i <= fields; i++)
-		line = line "," field[i]
-	print line > csv
+	row = 0
+}
+
+FILENAME == ARGV[1] {
+	load = $1
+	$1 = ""
+	title[load] = substr($0, 2)
+	loads[++load_count] = load
+	next
+}
+
+FNR == 1 {
+	FS = ","
+	$0 = $0
+	split("", column)
+	for (i = 1; i <= NF; i++)
+		column[$i] = i
+	next
+}
+
+FILENAME == ARGV[2] {
+	if (!(($1, $2) in seen)) {
+		seen[$1, $2] = 1
+		servers[$1, ++server_count[$1]] = $2
+		if (!($2 in any)) {
+			any[$2] = 1
+			all_servers[++all_count] = $2
+		}
+	}
+	median[$1, $2, $3] = $5
+	low[$1, $2, $3] = $6
+	high[$1, $2, $3] = $7
+	if ($4 > rounds)
+		rounds = $4
+	next
 }
 
 {
-	split("", value)
-	for (i = 1; i <= NF; i++) {
-		at = index($i, "=")
-		value[substr($i, 1, at - 1)] = substr($i, at + 1)
-	}
-	line = ""
-	for (i = 1; i <= fields; i++) {
-		if (!(field[i] in value))
-			value[field[i]] = "na"
-		line = line (i > 1 ? "," : "") value[field[i]]
-	}
-	print line > csv
-	remember()
+	errors[$(column["load"]), $(column["server"])] += $(column["errors"])
 }
 
-# figure[load, server, name, round] is what everything below is made of.
-function remember(    load, server, name) {
-	load = value["load"]
-	server = value["server"]
-	if (!(load in known_load)) {
-		known_load[load] = 1
-		loads[++load_count] = load
-	}
-	if (!((load, server) in known)) {
-		known[load, server] = 1
-		servers[load, ++server_count[load]] = server
-	}
-	for (name in value)
-		figure[load, server, name, value["round"]] = value[name]
-	if (value["round"] + 0 > rounds)
-		rounds = value["round"] + 0
-	if (value["status"] != 0 || value["errors"] != 0)
-		failed = 1
-	errors[load, server] += value["errors"]
+# Three significant digits, and no more than two behind the point.
+function short(x) {
+	return x >= 100 || x == int(x) ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x)
 }
 
-# Sorts sample[1..count] and leaves low, middle and high.
-function summarize(count,    i, j, swap) {
-	for (i = 2; i <= count; i++)
-		for (j = i; j > 1 && sample[j - 1] > sample[j]; j--) {
-			swap = sample[j]
-			sample[j] = sample[j - 1]
-			sample[j - 1] = swap
+function one(load, server, name, scale) {
+	return (load, server, name) in median ? short(median[load, server, name] * (scale ? scale : 1)) : "-"
+}
+
+function spread(load, server, name, scale,    text) {
+	scale = scale ? scale : 1
+	text = one(load, server, name, scale)
+	if (text == "-" || rounds == 1)
+		return text
+	return text " (" short(low[load, server, name] * scale) "-" short(high[load, server, name] * scale) ")"
+}
+
+# A table is collected cell by cell, then printed with even columns.
+function cell(text) {
+	grid[row, ++filled] = text
+	if (filled > columns)
+		columns = filled
+	if (length(text) > width[filled])
+		width[filled] = length(text)
+}
+
+function next_row() {
+	row++
+	filled = 0
+}
+
+function flush_table(    i, j) {
+	for (i = 0; i < row; i++) {
+		for (j = 1; j <= columns; j++)
+			printf j == 1 ? "| %-" width[j] "s |" : " %" width[j] "s |", grid[i, j]
+		print ""
+		if (i == 0) {
+			for (j = 1; j <= columns; j++)
+				printf "%s%s|", j == 1 ? "|" : "", j == 1 ? dashes(width[j] + 2) : dashes(width[j] + 1) ":"
+			print ""
 		}
-	low = sample[1]
-	high = sample[count]
-	middle = count % 2 ? sample[(count + 1) / 2] : (sample[count / 2] + sample[count / 2 + 1]) / 2
-}
-
-function text(format, with_range) {
-	if (!with_range || rounds == 1)
-		return sprintf(format, middle)
-	return sprintf(format " (" format "-" format ")", middle, low, high)
-}
-
-# The figure over all rounds.  One that is "na" in any round has no median worth the name.
-function over(load, server, name, scale, format, with_range,    round, x) {
-	for (round = 1; round <= rounds; round++) {
-		x = figure[load, server, name, round]
-		if (x == "" || x == "na")
-			return "na"
-		sample[round] = x * scale
 	}
-	summarize(rounds)
-	return text(format, with_range)
+	print ""
+	split("", grid)
+	split("", width)
+	row = columns = filled = 0
 }
 
-# The ticks behind it are few in each round: only together are they worth something.
-function user_time(load, server,    round, x, sum) {
-	for (round = 1; round <= rounds; round++) {
-		x = figure[load, server, "user_ns_per_request", round]
-		if (x == "" || x == "na")
-			return "na"
-		sum += x
+function dashes(number,    text) {
+	while (number-- > 0)
+		text = text "-"
+	return text
+}
+
+function header(names,    list, count, i) {
+	count = split(names, list, "|")
+	for (i = 1; i <= count; i++)
+		cell(list[i])
+	next_row()
+}
+
+# Where some requests are slow on purpose the latencies are those of the others.
+function latency_of(load,    i) {
+	for (i = 1; i <= server_count[load]; i++)
+		if (median[load, servers[load, i], "slow"] > 0 && median[load, servers[load, i], "fast"] > 0)
+			return "fast_"
+	return ""
+}
+
+function costs(load,    i, server, prefix) {
+	prefix = latency_of(load)
+	header("server|CPU us/request|user|system|/threads|/epoll|requests/s|p50 us|p99 us|p99.9 us|" \
+		"/threads|RSS MiB|threads|switches|gen.%|errors")
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		cell(spread(load, server, "cpu_us_per_request"))
+		cell(one(load, server, "user_us_per_request"))
+		cell(one(load, server, "system_us_per_request"))
+		cell(one(load, server, "cpu_us_per_request/bare_threads"))
+		cell(one(load, server, "cpu_us_per_request/bare_epoll"))
+		cell(spread(load, server, "requests_per_s"))
+		cell(one(load, server, prefix "p50_us"))
+		cell(spread(load, server, prefix "p99_us"))
+		cell(one(load, server, prefix "p999_us"))
+		cell(one(load, server, prefix "p99_us/bare_threads"))
+		cell(one(load, server, "rss_kib", 1 / 1024))
+		cell(one(load, server, "threads"))
+		cell(one(load, server, "switches_per_request"))
+		cell(one(load, server, "generator_percent"))
+		cell(errors[load, server] + 0)
+		next_row()
 	}
-	return sprintf("%.0f", sum / rounds)
 }
 
-# Of one figure of a server under a load to that of another server or load, in the same round.
-function relation(load, server, name, base_load, base_server, with_range,    round, above, below) {
-	for (round = 1; round <= rounds; round++) {
-		above = figure[load, server, name, round]
-		below = figure[base_load, base_server, name, round]
-		if (above == "" || above == "na" || below == "" || below == "na" || below + 0 == 0)
-			return "na"
-		sample[round] = above / below
+function ramps(load,    i, server) {
+	header("server|ramp ms|/threads|requests/s|CPU us/request|RSS MiB|threads|errors")
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		cell(spread(load, server, "ramp_ms"))
+		cell(one(load, server, "ramp_ms/bare_threads"))
+		cell(spread(load, server, "requests_per_s"))
+		cell(one(load, server, "cpu_us_per_request"))
+		cell(one(load, server, "rss_kib", 1 / 1024))
+		cell(one(load, server, "threads"))
+		cell(errors[load, server] + 0)
+		next_row()
 	}
-	summarize(rounds)
-	return text("%.2f", with_range)
 }
 
-function ratio(load, server, name, with_range) {
-	return relation(load, server, name, load, yardstick, with_range && server != yardstick)
+# Here the latencies are wrk's, and the bare servers do not speak HTTP.
+function https(load,    i, server) {
+	header("server|CPU us/request|user|system|/ours|requests/s|p50 us|p99 us|p99.9 us|RSS MiB|" \
+		"threads|switches|gen.%|errors")
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		cell(spread(load, server, "cpu_us_per_request"))
+		cell(one(load, server, "user_us_per_request"))
+		cell(one(load, server, "system_us_per_request"))
+		cell(one(load, server, "cpu_us_per_request/ours_http"))
+		cell(spread(load, server, "requests_per_s"))
+		cell(one(load, server, "p50_us"))
+		cell(spread(load, server, "p99_us"))
+		cell(one(load, server, "p999_us"))
+		cell(one(load, server, "rss_kib", 1 / 1024))
+		cell(one(load, server, "threads"))
+		cell(one(load, server, "switches_per_request"))
+		cell(one(load, server, "generator_percent"))
+		cell(errors[load, server] + 0)
+		next_row()
+	}
 }
 
-# To the same server under the load whose requests are marked to no effect.
-function against_none(load, server, name,    base) {
-	base = load
-	sub(/^block1-/, "block0-", base)
-	return base == load ? "" : relation(load, server, name, base, server, 1)
+function hoses(load,    i, server) {
+	header("server|p50 us|p99 us|/threads|/epoll|p99.9 us|requests/s|firehose MiB/s|threads|errors")
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		cell(one(load, server, "p50_us"))
+		cell(spread(load, server, "p99_us"))
+		cell(one(load, server, "p99_us/bare_threads"))
+		cell(one(load, server, "p99_us/bare_epoll"))
+		cell(one(load, server, "p999_us"))
+		cell(one(load, server, "requests_per_s"))
+		cell(spread(load, server, "hose_mib_per_s"))
+		cell(one(load, server, "threads"))
+		cell(errors[load, server] + 0)
+		next_row()
+	}
 }
 
-# Where the kernel does not count pages, its estimate has to do.
-function memory(load, server,    round) {
-	for (round = 1; round <= rounds; round++)
-		if (figure[load, server, "exact_rss_kib", round] + 0 == 0)
-			return "rss_kib"
-	return "exact_rss_kib"
+# Wake-ups are what a second costs: context switches of all threads.
+function idles(load,    i, server) {
+	header("server|RSS MiB|/threads|RSS KiB/client|threads|CPU ms/s|wake-ups/s|errors")
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		cell(spread(load, server, "rss_kib", 1 / 1024))
+		cell(one(load, server, "rss_kib/bare_threads"))
+		cell(one(load, server, "rss_kib", 1 / median[load, server, "clients"]))
+		cell(one(load, server, "threads"))
+		cell(one(load, server, "cpu_ms", 1 / median[load, server, "seconds"]))
+		cell(one(load, server, "switches", 1 / median[load, server, "seconds"]))
+		cell(errors[load, server] + 0)
+		next_row()
+	}
 }
 
-function cost(load, server) {
-	printf "%-14s %-15s %22s %18s %8s %24s %6s %7s %5s\n", load, server,
-		over(load, server, "cpu_us_per_request", 1, "%.2f", 1),
-		ratio(load, server, "cpu_us_per_request", 1),
-		user_time(load, server),
-		over(load, server, "requests_per_s", 1, "%.0f", 1),
-		ratio(load, server, "requests_per_s", 0),
-		over(load, server, "switches_per_request", 1, "%.2f", 0),
-		over(load, server, "generator_percent", 1, "%.0f", 0)
+function is_cost(load) {
+	return load !~ /^(idle|ramp|firehose|http)-/
 }
 
-function latency(load, server) {
-	printf "%-14s %-15s %22s %6s %24s %6s %8s %8s %6d\n", load, server,
-		over(load, server, "p50_us", 1, "%.0f", 1), ratio(load, server, "p50_us", 0),
-		over(load, server, "p99_us", 1, "%.0f", 1), ratio(load, server, "p99_us", 0),
-		over(load, server, "threads", 1, "%.0f", 0), over(load, server, "rss_kib", 1, "%.0f", 0),
-		errors[load, server]
+function overview(    i, j) {
+	print "## Server CPU per request in us, all loads\n"
+	cell("load")
+	for (j = 1; j <= all_count; j++)
+		if (all_servers[j] !~ /http|^mhd/)
+			cell(all_servers[j])
+	next_row()
+	for (i = 1; i <= load_count; i++) {
+		if (!is_cost(loads[i]) || !server_count[loads[i]])
+			continue
+		cell(loads[i])
+		for (j = 1; j <= all_count; j++)
+			if (all_servers[j] !~ /http|^mhd/)
+				cell(one(loads[i], all_servers[j], "cpu_us_per_request"))
+		next_row()
+	}
+	flush_table()
 }
 
-function marked(load, server) {
-	printf "%-14s %-15s %22s %24s %6s %10s %18s %18s\n", load, server,
-		over(load, server, "fast_p50_us", 1, "%.0f", 1),
-		over(load, server, "fast_p99_us", 1, "%.0f", 1), ratio(load, server, "fast_p99_us", 0),
-		over(load, server, "slow_p50_us", 1, "%.0f", 0),
-		against_none(load, server, "requests_per_s"), against_none(load, server, "fast_p99_us")
-}
-
-# Fair is who is no worse than a loop that reads 16 KiB at a time.
-function hose(load, server) {
-	printf "%-14s %-15s %22s %24s %18s %24s %24s %6d\n", load, server,
-		over(load, server, "p50_us", 1, "%.0f", 1), over(load, server, "p99_us", 1, "%.0f", 1),
-		relation(load, server, "p99_us", load, "bare_epoll", 1),
-		over(load, server, "requests_per_s", 1, "%.0f", 1),
-		over(load, server, "hose_mib_per_s", 1, "%.0f", 1), errors[load, server]
-}
-
-function ramp(load, server) {
-	printf "%-14s %-15s %18s %18s %24s %6s %8s %6d\n", load, server,
-		over(load, server, "ramp_ms", 1, "%.0f", 1), ratio(load, server, "ramp_ms", 1),
-		over(load, server, "requests_per_s", 1, "%.0f", 1),
-		ratio(load, server, "requests_per_s", 0),
-		over(load, server, "threads", 1, "%.0f", 0), errors[load, server]
-}
-
-function idle(load, server,    name) {
-	name = memory(load, server)
-	printf "%-14s %-15s %24s %18s %8s %8s %8s %8s %8s %6d\n", load, server,
-		over(load, server, name, 1, "%.0f", 1), ratio(load, server, name, 1),
-		over(load, server, "rss_kib", 1, "%.0f", 0), over(load, server, "anon_kib", 1, "%.0f", 0),
-		over(load, server, "threads", 1, "%.0f", 0), over(load, server, "cpu_ms", 1, "%.2f", 0),
-		over(load, server, "switches", 1, "%.0f", 0),
-		errors[load, server]
-}
-
-# Every load is in the tables that it has figures for.
-function belongs(kind, load) {
-	if (kind == "idle" || kind == "ramp")
-		return load ~ ("^" kind)
-	if (kind == "hose" || load ~ /^firehose/)
-		return kind == "hose" && load ~ /^firehose/
-	if (load ~ /^(idle|ramp)/)
-		return 0
-	return kind != "marked" || load ~ /^(block|burn|sleep)/
-}
-
-function each(kind, header,    i, j, load, server, printed) {
+# What beats "ours", said by the program and not by its authors.
+function losses(    i, j, load, server, name, x, text) {
+	print "## Who is better than ours, and by how much\n"
+	print "Ratios below 1 to `ours` in the same round: first of CPU per request, then of the p99.\n"
 	for (i = 1; i <= load_count; i++) {
 		load = loads[i]
-		if (!belongs(kind, load))
-			continue
-		if (!printed++)
-			print header
+		text = ""
 		for (j = 1; j <= server_count[load]; j++) {
 			server = servers[load, j]
-			if (kind == "cost")
-				cost(load, server)
-			else if (kind == "latency")
-				latency(load, server)
-			else if (kind == "marked")
-				marked(load, server)
-			else if (kind == "ramp")
-				ramp(load, server)
-			else if (kind == "hose")
-				hose(load, server)
-			else
-				idle(load, server)
+			if (is_cost(load) && better(load, server, "cpu_us_per_request/ours"))
+				text = text ", " server " " one(load, server, "cpu_us_per_request/ours")
 		}
+		x = beaten(load, latency_of(load) "p99_us/ours")
+		if (text != "" || x != "")
+			printf "- %s: CPU %s; p99 %s\n", load, text == "" ? "-" : substr(text, 3),
+				x == "" ? "-" : substr(x, 3)
 	}
-	if (printed)
-		print ""
+	print ""
+}
+
+function beaten(load, name,    j, server, text) {
+	if (load ~ /^(idle|ramp)-/)
+		return ""
+	for (j = 1; j <= server_count[load]; j++) {
+		server = servers[load, j]
+		if (better(load, server, name))
+			text = text ", " server " " one(load, server, name)
+	}
+	return text
+}
+
+function better(load, server, ratio) {
+	return (load, server, ratio) in median && median[load, server, ratio] < 0.995
 }
 
 END {
-	each("cost", sprintf("%-14s %-15s %22s %18s %8s %24s %6s %7s %5s", "load", "server",
-		"server CPU us/request", "ratio", "user ns", "requests/s", "ratio", "switch.", "gen.%"))
-	each("latency", sprintf("%-14s %-15s %22s %6s %24s %6s %8s %8s %6s", "load", "server",
-		"p50 us", "ratio", "p99 us", "ratio", "threads", "RSS KiB", "errors"))
-	each("marked", sprintf("%-14s %-15s %22s %24s %6s %10s %18s %18s", "load", "server",
-		"fast p50 us", "fast p99 us", "ratio", "slow p50", "req/s to block0", "fast p99 to block0"))
-	each("ramp", sprintf("%-14s %-15s %18s %18s %24s %6s %8s %6s", "load", "server",
-		"ramp ms", "ratio", "requests/s", "ratio", "threads", "errors"))
-	each("hose", sprintf("%-14s %-15s %22s %24s %18s %24s %24s %6s", "load", "server", "p50 us",
-		"p99 us", "to bare_epoll", "requests/s", "firehose MiB/s", "errors"))
-	each("idle", sprintf("%-14s %-15s %24s %18s %8s %8s %8s %8s %8s %6s", "load", "server",
-		"RSS KiB", "ratio", "VmRSS", "RssAnon", "threads", "CPU ms", "switches", "errors"))
-	print "switch.: context switches per request (idle: in all), na where threads came and went"
-	print "uncounted; user ns: user time per request, from the kernel's ticks, the mean of all rounds, na where"
-	print "there were none;"
-	print "gen.%: how busy the generator was, at 100 it is the limit of requests/s; fast: the requests"
-	print "that did not block or burn.  Pipelined, a line is a request, a latency that of all 32."
-	print "Every run: " csv
-	if (failed)
-		print "SOME RUNS FAILED: see the errors above."
-	exit failed
+	for (i = 1; i <= load_count; i++) {
+		load = loads[i]
+		if (!server_count[load])
+			continue
+		printf "## %s: %s\n\n", load, title[load]
+		if (load ~ /^idle-/)
+			idles(load)
+		else if (load ~ /^ramp-/)
+			ramps(load)
+		else if (load ~ /^firehose-/)
+			hoses(load)
+		else if (load ~ /^http-/)
+			https(load)
+		else
+			costs(load)
+		flush_table()
+	}
+	overview()
+	losses()
 }
