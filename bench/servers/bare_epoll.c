@@ -2,22 +2,36 @@
  * The other yardstick: one thread, one level-triggered epoll, straight on the sockets.
  *
  * This is the cheapest known way to serve handlers that never block, and useless for those that
- * do (they run right here, and everybody waits); it marks the floor.  A client is registered once, the event carries its descriptor and no
- * other state exists.  A reply that the socket does not take at once is waited for right here:
- * the loads of this benchmark never get that far, and a real loop would need the output queue
- * that this one is meant to be without.
+ * do (they run right here, and everybody waits); it marks the floor.  A client is registered once,
+ * the event carries its descriptor and no other state exists.  A reply that the socket does not
+ * take at once is waited for right here: the loads of this benchmark never get that far, and a real
+ * loop would need the output queue that this one is meant to be without.
+ *
+ * With --loops N (0: one for each CPU) there are N threads with a loop and a listener each, which
+ * share nothing but the port: the floor for servers that use more than one CPU.  SO_REUSEPORT
+ * spreads the clients by a hash of their addresses, so with few of them the loops' shares differ,
+ * and some may have none.
  */
 #include "contract.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define BUFFER_SIZE (16 * 1024)
 #define BATCH 256
+#define MAX_LOOPS 1024
+
+struct loop {
+	int epoll;
+	int listener;
+};
 
 static struct contract contract;
 
@@ -68,20 +82,27 @@ static void serve(int fd)
 	close(fd);
 }
 
-static int loop(int epoll, int listener)
+static _Noreturn void fail(const char *what)
 {
+	perror(what);
+	exit(1);
+}
+
+static void *run(void *argument)
+{
+	const struct loop *loop = argument;
 	struct epoll_event events[BATCH];
 
 	for (;;) {
-		int count = epoll_wait(epoll, events, BATCH, -1);
+		int count = epoll_wait(loop->epoll, events, BATCH, -1);
 		int i;
 
 		if (count < 0 && errno != EINTR) {
-			return 1;
+			fail("epoll_wait");
 		}
 		for (i = 0; i < count; i++) {
-			if (events[i].data.fd == listener) {
-				welcome(epoll, listener);
+			if (events[i].data.fd == loop->listener) {
+				welcome(loop->epoll, loop->listener);
 			} else {
 				serve(events[i].data.fd);
 			}
@@ -89,23 +110,51 @@ static int loop(int epoll, int listener)
 	}
 }
 
+static void open_loop(struct loop *loop)
+{
+	loop->listener = contract_listen(&contract, SOCK_NONBLOCK);
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0 || watch(loop->epoll, loop->listener) != 0) {
+		fail("epoll");
+	}
+	/* The first one may have had any port, the others must have the same. */
+	contract.port = contract_port(loop->listener);
+}
+
+static unsigned loops_value(int argc, char **argv, int *index)
+{
+	unsigned count = (unsigned)contract_number(argc, argv, index, MAX_LOOPS);
+
+	return count > 0 ? count : contract_cpus();
+}
+
 int main(int argc, char **argv)
 {
-	int listener;
-	int epoll;
+	static struct loop loops[MAX_LOOPS];
+	unsigned count = 1;
+	unsigned loop;
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		if (!contract_option(&contract, argc, argv, &i)) {
+		if (strcmp(argv[i], "--loops") == 0) {
+			count = loops_value(argc, argv, &i);
+			contract.reuse_port = 1;
+		} else if (!contract_option(&contract, argc, argv, &i)) {
 			contract_usage(argv[0], argv[i]);
 		}
 	}
-	listener = contract_listen(&contract, SOCK_NONBLOCK);
-	epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll < 0 || watch(epoll, listener) != 0) {
-		perror("bare_epoll");
-		return 1;
+	for (loop = 0; loop < count; loop++) {
+		open_loop(&loops[loop]);
 	}
-	contract_announce(contract_port(listener));
-	return loop(epoll, listener);
+	for (loop = 1; loop < count; loop++) {
+		pthread_t thread;
+
+		errno = pthread_create(&thread, NULL, run, &loops[loop]);
+		if (errno != 0) {
+			fail("pthread_create");
+		}
+	}
+	contract_announce(contract.port);
+	run(&loops[0]);
+	return 1;
 }

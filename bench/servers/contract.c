@@ -21,6 +21,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,11 +115,17 @@ void contract_burn(unsigned long microseconds)
 	}
 }
 
-void contract_work(const struct contract *contract, const void *request, size_t size)
+int contract_marked(const struct contract *contract, const void *request, size_t size)
 {
 	const char *bytes = request;
 
-	if (size <= CONTRACT_MARK_AT || bytes[CONTRACT_MARK_AT] != CONTRACT_MARK) {
+	return size > CONTRACT_MARK_AT && bytes[CONTRACT_MARK_AT] == CONTRACT_MARK
+		&& (contract->burn_us > 0 || contract->sleep_us > 0);
+}
+
+void contract_work(const struct contract *contract, const void *request, size_t size)
+{
+	if (!contract_marked(contract, request, size)) {
 		return;
 	}
 	if (contract->burn_us > 0) {
@@ -149,6 +156,9 @@ int contract_listen(const struct contract *contract, int flags)
 		|| setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) != 0) {
 		fail("setsockopt");
 	}
+	if (contract->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) != 0) {
+		fail("SO_REUSEPORT");
+	}
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		fail("bind");
 	}
@@ -156,6 +166,16 @@ int contract_listen(const struct contract *contract, int flags)
 		fail("listen");
 	}
 	return fd;
+}
+
+unsigned contract_cpus(void)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) {
+		return 1;
+	}
+	return (unsigned)CPU_COUNT(&cpus);
 }
 
 void contract_announce(unsigned port)

@@ -8,6 +8,13 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+#define CONTRACT_NORETURN [[noreturn]]
+extern "C" {
+#else
+#define CONTRACT_NORETURN _Noreturn
+#endif
+
 #define CONTRACT_HELLO "Hello from the server"
 
 /* Where a request says whether it is one that costs what --sleep and --burn demand.  The byte holds
@@ -17,7 +24,8 @@
 
 struct contract {
 	int hello; /* reply CONTRACT_HELLO to whatever comes, then close; otherwise echo */
-	int lines; /* the echo may come in lines: for servers that frame; the others echo blocks */
+	int lines; /* the echo comes in lines: all frame them but the bare ones, which echo blocks */
+	int reuse_port; /* several listeners share the port, by SO_REUSEPORT */
 	unsigned port; /* 0: any */
 	unsigned long sleep_us; /* what a marked request costs */
 	unsigned long burn_us;
@@ -32,17 +40,23 @@ const char *contract_value(int argc, char **argv, int *index);
 unsigned long contract_number(int argc, char **argv, int *index, unsigned long max);
 
 /* Ends the program: an unknown option. */
-_Noreturn void contract_usage(const char *program, const char *option);
+CONTRACT_NORETURN void contract_usage(const char *program, const char *option);
 
 /* A listening socket, flags SOCK_CLOEXEC and what else is given (SOCK_NONBLOCK), with TCP_NODELAY
  * on, which the accepted sockets inherit.  Ends the program when that fails. */
 int contract_listen(const struct contract *contract, int flags);
+
+/* Whether it is marked, and that costs anything: for servers that do such work elsewhere. */
+int contract_marked(const struct contract *contract, const void *request, size_t size);
 
 /* Does what a marked request demands, in the thread that calls; nothing for the others. */
 void contract_work(const struct contract *contract, const void *request, size_t size);
 
 /* CPU time of the calling thread, whoever else runs meanwhile. */
 void contract_burn(unsigned long microseconds);
+
+/* How many CPUs this process may use. */
+unsigned contract_cpus(void);
 
 /* Prints the line with the port, which contract_port finds out. */
 void contract_announce(unsigned port);
@@ -52,4 +66,7 @@ unsigned contract_port(int listener);
  * gone. */
 int contract_send_all(int fd, const void *data, size_t size);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
