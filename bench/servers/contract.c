@@ -81,6 +81,10 @@ int contract_option(struct contract *contract, int argc, char **argv, int *index
 		contract->port = (unsigned)contract_number(argc, argv, index, 65535);
 		return 1;
 	}
+	if (strcmp(argv[*index], "--defer-accept") == 0) {
+		contract->defer_accept = (unsigned)contract_number(argc, argv, index, 3600);
+		return 1;
+	}
 	if (strcmp(argv[*index], "--sleep") == 0) {
 		contract->sleep_us = contract_number(argc, argv, index, 60000000);
 		return 1;
@@ -158,6 +162,12 @@ int contract_listen(const struct contract *contract, int flags)
 	}
 	if (contract->reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) != 0) {
 		fail("SO_REUSEPORT");
+	}
+	if (contract->defer_accept > 0
+		&& setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &contract->defer_accept,
+			   sizeof(contract->defer_accept))
+			!= 0) {
+		fail("TCP_DEFER_ACCEPT");
 	}
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		fail("bind");

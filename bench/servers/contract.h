@@ -1,6 +1,6 @@
 /*
  * What every benchmarked server does the same way: `--mode echo|hello|lines --port N`,
- * `--sleep US --burn US`, a line `port N` on its standard output once it listens on 127.0.0.1, and
+ * `--sleep US --burn US --defer-accept S`, a line `port N` on its standard output once it listens on 127.0.0.1, and
  * to end on SIGTERM.
  */
 #ifndef BENCH_CONTRACT_H
@@ -27,6 +27,7 @@ struct contract {
 	int lines; /* the echo comes in lines: all frame them but the bare ones, which echo blocks */
 	int reuse_port; /* several listeners share the port, by SO_REUSEPORT */
 	unsigned port; /* 0: any */
+	unsigned defer_accept; /* seconds of TCP_DEFER_ACCEPT (tcp(7)); 0: not set */
 	unsigned long sleep_us; /* what a marked request costs */
 	unsigned long burn_us;
 };

@@ -2,8 +2,8 @@
  * The benchmarked library, through its public header only, as any program would use it.
  *
  * Everything that has no option here is left at its default, since that is what users get: the
- * limits, the log's rate, the buffers.  Beyond the contract of all servers there are two options,
- * each of them one setter: the thread model and TCP_DEFER_ACCEPT.  What the library logs as a
+ * limits, the log's rate, the buffers.  Beyond the contract of all servers there is one option, the
+ * thread model.  What the library logs as a
  * warning or worse goes to standard error, where whoever reads the figures sees it.
  *
  * SIGTERM stops the server the way the library means it to be stopped, so each run of the
@@ -92,7 +92,7 @@ static void announce(void)
 	contract_announce((unsigned)strtoul(colon + 1, NULL, 10));
 }
 
-static void make_server(int model, unsigned defer)
+static void make_server(int model)
 {
 	mts_handler handler = contract.hello ? hello : contract.lines ? echo_line : echo;
 	char address[32];
@@ -108,8 +108,8 @@ static void make_server(int model, unsigned defer)
 	}
 	check(
 		"framing", contract.lines ? mts_server_frame_lines(server) : mts_server_frame_raw(server));
-	if (defer > 0) {
-		check("defer accept", mts_server_set_defer_accept(server, defer));
+	if (contract.defer_accept > 0) {
+		check("defer accept", mts_server_set_defer_accept(server, contract.defer_accept));
 	}
 	check("listen", mts_server_listen(server, address));
 }
@@ -117,7 +117,6 @@ static void make_server(int model, unsigned defer)
 int main(int argc, char **argv)
 {
 	struct sigaction on_term = {.sa_handler = stop};
-	unsigned defer = 0;
 	int model = -1;
 	int i;
 
@@ -127,13 +126,11 @@ int main(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--threads") == 0) {
 			model = thread_model(argc, argv, &i);
-		} else if (strcmp(argv[i], "--defer-accept") == 0) {
-			defer = (unsigned)contract_number(argc, argv, &i, 3600);
 		} else {
 			contract_usage(argv[0], argv[i]);
 		}
 	}
-	make_server(model, defer);
+	make_server(model);
 	sigaction(SIGTERM, &on_term, NULL);
 	announce();
 	check("run", mts_server_run(server));
