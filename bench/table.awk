@@ -35,8 +35,7 @@ FILENAME == ARGV[2] {
 	median[$1, $2, $3] = $5
 	low[$1, $2, $3] = $6
 	high[$1, $2, $3] = $7
-	if ($4 > rounds)
-		rounds = $4
+	rounds[$1, $2, $3] = $4
 	next
 }
 
@@ -56,7 +55,7 @@ function one(load, server, name, scale) {
 function spread(load, server, name, scale,    text) {
 	scale = scale ? scale : 1
 	text = one(load, server, name, scale)
-	if (text == "-" || rounds == 1)
+	if (text == "-" || rounds[load, server, name] == 1)
 		return text
 	return text " (" short(low[load, server, name] * scale) "-" short(high[load, server, name] * scale) ")"
 }
