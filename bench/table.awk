@@ -48,16 +48,16 @@ function short(x) {
 	return x >= 100 || x == int(x) ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x)
 }
 
-function one(load, server, name, scale) {
-	return (load, server, name) in median ? short(median[load, server, name] * (scale ? scale : 1)) : "-"
+function one(load, server, name, unit) {
+	return (load, server, name) in median ? short(median[load, server, name] / (unit ? unit : 1)) : "-"
 }
 
-function spread(load, server, name, scale,    text) {
-	scale = scale ? scale : 1
-	text = one(load, server, name, scale)
+function spread(load, server, name, unit,    text) {
+	unit = unit ? unit : 1
+	text = one(load, server, name, unit)
 	if (text == "-" || rounds[load, server, name] == 1)
 		return text
-	return text " (" short(low[load, server, name] * scale) "-" short(high[load, server, name] * scale) ")"
+	return text " (" short(low[load, server, name] / unit) "-" short(high[load, server, name] / unit) ")"
 }
 
 # A table is collected cell by cell, then printed with even columns.
@@ -97,13 +97,6 @@ function dashes(number,    text) {
 	return text
 }
 
-function header(names,    list, count, i) {
-	count = split(names, list, "|")
-	for (i = 1; i <= count; i++)
-		cell(list[i])
-	next_row()
-}
-
 # Where some requests are slow on purpose the latencies are those of the others.
 function latency_of(load,    i) {
 	for (i = 1; i <= server_count[load]; i++)
@@ -112,105 +105,53 @@ function latency_of(load,    i) {
 	return ""
 }
 
-function costs(load,    i, server, prefix) {
+# A table of a load: the columns are "title=figure", or "title=figure~" with the spread; a figure that
+# is to be in other units has ":divisor" behind it.
+function show(load, list,    column_count, i, j, part, text, server) {
+	column_count = split(list, columns_of, "|")
+	cell("server")
+	for (j = 1; j <= column_count; j++)
+		cell(substr(columns_of[j], 1, index(columns_of[j], "=") - 1))
+	cell("errors")
+	next_row()
+	for (i = 1; i <= server_count[load]; i++) {
+		server = servers[load, i]
+		cell(server)
+		for (j = 1; j <= column_count; j++) {
+			text = substr(columns_of[j], index(columns_of[j], "=") + 1)
+			split(text, part, ":")
+			if (sub(/~$/, "", part[1]))
+				cell(spread(load, server, part[1], part[2]))
+			else
+				cell(one(load, server, part[1], part[2]))
+		}
+		cell(errors[load, server] + 0)
+		next_row()
+	}
+	flush_table()
+}
+
+function columns_for(load,    costs, prefix, second, mib) {
+	mib = ":1024"
+	costs = "CPU us/request=cpu_us_per_request~|user=user_us_per_request|system=system_us_per_request"
 	prefix = latency_of(load)
-	header("server|CPU us/request|user|system|/threads|/epoll|requests/s|p50 us|p99 us|p99.9 us|" \
-		"/threads|RSS MiB|threads|switches|gen.%|errors")
-	for (i = 1; i <= server_count[load]; i++) {
-		server = servers[load, i]
-		cell(server)
-		cell(spread(load, server, "cpu_us_per_request"))
-		cell(one(load, server, "user_us_per_request"))
-		cell(one(load, server, "system_us_per_request"))
-		cell(one(load, server, "cpu_us_per_request/bare_threads"))
-		cell(one(load, server, "cpu_us_per_request/bare_epoll"))
-		cell(spread(load, server, "requests_per_s"))
-		cell(one(load, server, prefix "p50_us"))
-		cell(spread(load, server, prefix "p99_us"))
-		cell(one(load, server, prefix "p999_us"))
-		cell(one(load, server, prefix "p99_us/bare_threads"))
-		cell(one(load, server, "rss_kib", 1 / 1024))
-		cell(one(load, server, "threads"))
-		cell(one(load, server, "switches_per_request"))
-		cell(one(load, server, "generator_percent"))
-		cell(errors[load, server] + 0)
-		next_row()
+	if (load ~ /^idle-/) {
+		second = median[load, servers[load, 1], "seconds"]
+		return "RSS MiB=rss_kib~" mib "|/threads=rss_kib/bare_threads|RSS KiB/client=rss_kib:" \
+			median[load, servers[load, 1], "clients"] "|threads=threads|CPU ms/s=cpu_ms:" second \
+			"|wake-ups/s=switches:" second
 	}
-}
-
-function ramps(load,    i, server) {
-	header("server|ramp ms|/threads|requests/s|CPU us/request|RSS MiB|threads|errors")
-	for (i = 1; i <= server_count[load]; i++) {
-		server = servers[load, i]
-		cell(server)
-		cell(spread(load, server, "ramp_ms"))
-		cell(one(load, server, "ramp_ms/bare_threads"))
-		cell(spread(load, server, "requests_per_s"))
-		cell(one(load, server, "cpu_us_per_request"))
-		cell(one(load, server, "rss_kib", 1 / 1024))
-		cell(one(load, server, "threads"))
-		cell(errors[load, server] + 0)
-		next_row()
-	}
-}
-
-# Here the latencies are wrk's, and the bare servers do not speak HTTP.
-function https(load,    i, server) {
-	header("server|CPU us/request|user|system|/ours|requests/s|p50 us|p99 us|p99.9 us|RSS MiB|" \
-		"threads|switches|gen.%|errors")
-	for (i = 1; i <= server_count[load]; i++) {
-		server = servers[load, i]
-		cell(server)
-		cell(spread(load, server, "cpu_us_per_request"))
-		cell(one(load, server, "user_us_per_request"))
-		cell(one(load, server, "system_us_per_request"))
-		cell(one(load, server, "cpu_us_per_request/ours_http"))
-		cell(spread(load, server, "requests_per_s"))
-		cell(one(load, server, "p50_us"))
-		cell(spread(load, server, "p99_us"))
-		cell(one(load, server, "p999_us"))
-		cell(one(load, server, "rss_kib", 1 / 1024))
-		cell(one(load, server, "threads"))
-		cell(one(load, server, "switches_per_request"))
-		cell(one(load, server, "generator_percent"))
-		cell(errors[load, server] + 0)
-		next_row()
-	}
-}
-
-function hoses(load,    i, server) {
-	header("server|p50 us|p99 us|/threads|/epoll|p99.9 us|requests/s|firehose MiB/s|threads|errors")
-	for (i = 1; i <= server_count[load]; i++) {
-		server = servers[load, i]
-		cell(server)
-		cell(one(load, server, "p50_us"))
-		cell(spread(load, server, "p99_us"))
-		cell(one(load, server, "p99_us/bare_threads"))
-		cell(one(load, server, "p99_us/bare_epoll"))
-		cell(one(load, server, "p999_us"))
-		cell(one(load, server, "requests_per_s"))
-		cell(spread(load, server, "hose_mib_per_s"))
-		cell(one(load, server, "threads"))
-		cell(errors[load, server] + 0)
-		next_row()
-	}
-}
-
-# Wake-ups are what a second costs: context switches of all threads.
-function idles(load,    i, server) {
-	header("server|RSS MiB|/threads|RSS KiB/client|threads|CPU ms/s|wake-ups/s|errors")
-	for (i = 1; i <= server_count[load]; i++) {
-		server = servers[load, i]
-		cell(server)
-		cell(spread(load, server, "rss_kib", 1 / 1024))
-		cell(one(load, server, "rss_kib/bare_threads"))
-		cell(one(load, server, "rss_kib", 1 / median[load, server, "clients"]))
-		cell(one(load, server, "threads"))
-		cell(one(load, server, "cpu_ms", 1 / median[load, server, "seconds"]))
-		cell(one(load, server, "switches", 1 / median[load, server, "seconds"]))
-		cell(errors[load, server] + 0)
-		next_row()
-	}
+	if (load ~ /^ramp-/)
+		return "ramp ms=ramp_ms~|/threads=ramp_ms/bare_threads|requests/s=requests_per_s~|" costs \
+			"|RSS MiB=rss_kib" mib "|threads=threads"
+	if (load ~ /^firehose-/)
+		return "p50 us=p50_us|p99 us=p99_us~|/threads=p99_us/bare_threads|/epoll=p99_us/bare_epoll|" \
+			"p99.9 us=p999_us|requests/s=requests_per_s|firehose MiB/s=hose_mib_per_s~|threads=threads"
+	return costs (load ~ /^http-/ ? "|/ours=cpu_us_per_request/ours_http" : \
+		"|/threads=cpu_us_per_request/bare_threads|/epoll=cpu_us_per_request/bare_epoll") \
+		"|requests/s=requests_per_s~|p50 us=" prefix "p50_us|p99 us=" prefix "p99_us~|p99.9 us=" prefix \
+		"p999_us" (load ~ /^http-/ ? "" : "|/threads=" prefix "p99_us/bare_threads") \
+		"|RSS MiB=rss_kib" mib "|threads=threads|switches=switches_per_request|gen.%=generator_percent"
 }
 
 function is_cost(load) {
@@ -277,17 +218,7 @@ END {
 		if (!server_count[load])
 			continue
 		printf "## %s: %s\n\n", load, title[load]
-		if (load ~ /^idle-/)
-			idles(load)
-		else if (load ~ /^ramp-/)
-			ramps(load)
-		else if (load ~ /^firehose-/)
-			hoses(load)
-		else if (load ~ /^http-/)
-			https(load)
-		else
-			costs(load)
-		flush_table()
+		show(load, columns_for(load))
 	}
 	overview()
 	losses()
