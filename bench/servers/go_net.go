@@ -7,6 +7,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"flag"
 	"fmt"
 	"net"
@@ -27,7 +29,7 @@ const (
 )
 
 var (
-	mode    = flag.String("mode", "echo", "echo, hello or lines, which is an echo of blocks here")
+	mode    = flag.String("mode", "echo", "echo, hello or lines")
 	port    = flag.Int("port", 0, "0: any")
 	sleepUS = flag.Int64("sleep", 0, "microseconds that a marked request blocks")
 	burnUS  = flag.Int64("burn", 0, "microseconds of CPU that a marked request takes")
@@ -69,8 +71,7 @@ func work(request []byte) {
 	}
 }
 
-func serve(client net.Conn) {
-	defer client.Close()
+func echoBlocks(client net.Conn) {
 	buffer := make([]byte, bufferSize)
 	for {
 		size, err := client.Read(buffer)
@@ -78,18 +79,75 @@ func serve(client net.Conn) {
 			return
 		}
 		work(buffer[:size])
-		if *mode == "hello" {
-			client.Write([]byte(hello))
-			return
-		}
 		if _, err = client.Write(buffer[:size]); err != nil {
 			return
 		}
 	}
 }
 
-func main() {
+func sayHello(client net.Conn) {
+	buffer := make([]byte, bufferSize)
+	size, err := client.Read(buffer)
+	if err != nil {
+		return
+	}
+	work(buffer[:size])
+	client.Write([]byte(hello))
+}
+
+func lineIsThere(reader *bufio.Reader) bool {
+	there, _ := reader.Peek(reader.Buffered())
+	return bytes.IndexByte(there, '\n') >= 0
+}
+
+func echoLines(client net.Conn) {
+	reader := bufio.NewReaderSize(client, bufferSize)
+	writer := bufio.NewWriterSize(client, bufferSize)
+	for {
+		line, err := reader.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		work(line)
+		writer.Write(line) // its error stays, and is Flush's
+		if !lineIsThere(reader) && writer.Flush() != nil {
+			return
+		}
+	}
+}
+
+func serve(client net.Conn) {
+	defer client.Close()
+	switch *mode {
+	case "lines":
+		echoLines(client)
+	case "hello":
+		sayHello(client)
+	default:
+		echoBlocks(client)
+	}
+}
+
+func parse() {
 	flag.Parse()
+	switch *mode {
+	case "echo", "hello", "lines":
+	default:
+		fmt.Fprintln(os.Stderr, "go_net: bad value:", *mode)
+		os.Exit(2)
+	}
+	if *port < 0 || *port > 65535 {
+		fmt.Fprintln(os.Stderr, "go_net: bad value:", *port)
+		os.Exit(2)
+	}
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "go_net: unknown option:", flag.Arg(0))
+		os.Exit(2)
+	}
+}
+
+func main() {
+	parse()
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
