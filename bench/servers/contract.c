@@ -129,9 +129,13 @@ int contract_marked(const struct contract *contract, const void *request, size_t
 
 void contract_work(const struct contract *contract, const void *request, size_t size)
 {
-	if (!contract_marked(contract, request, size)) {
-		return;
+	if (contract_marked(contract, request, size)) {
+		contract_work_always(contract);
 	}
+}
+
+void contract_work_always(const struct contract *contract)
+{
 	if (contract->burn_us > 0) {
 		contract_burn(contract->burn_us);
 	}

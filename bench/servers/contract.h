@@ -53,6 +53,9 @@ int contract_marked(const struct contract *contract, const void *request, size_t
 /* Does what a marked request demands, in the thread that calls; nothing for the others. */
 void contract_work(const struct contract *contract, const void *request, size_t size);
 
+/* Does it for a request that is none of the generator's own, and so has no place for a mark. */
+void contract_work_always(const struct contract *contract);
+
 /* CPU time of the calling thread, whoever else runs meanwhile. */
 void contract_burn(unsigned long microseconds);
 
