@@ -120,14 +120,17 @@ static void print_ramp(const struct load *load, const struct results *results)
 	}
 }
 
-uint64_t report(const struct load *load, const struct figures *figures)
+void report_begin(const struct load *load, const struct figures *figures)
+{
+	printf("clients=%u", load->clients);
+	print_costs(&figures->begin, &figures->end);
+}
+
+uint64_t report_end(const struct load *load, const struct figures *figures)
 {
 	const struct reading *begin = &figures->begin;
 	const struct reading *end = &figures->end;
 
-	printf("clients=%u", load->clients);
-	print_costs(begin, end);
-	print_latencies(&figures->results);
 	print_state(figures);
 	print_ramp(load, &figures->results);
 	print_ratio("hose_mib_per_s", (double)(end->echoed - begin->echoed),
@@ -136,4 +139,11 @@ uint64_t report(const struct load *load, const struct figures *figures)
 		(double)(end->time - begin->time) * load->threads, 100);
 	printf(" all_requests=%" PRIu64, figures->all_requests);
 	return print_errors(load, figures);
+}
+
+uint64_t report(const struct load *load, const struct figures *figures)
+{
+	report_begin(load, figures);
+	print_latencies(&figures->results);
+	return report_end(load, figures);
 }

@@ -31,4 +31,8 @@ struct figures {
  * there were. */
 uint64_t report(const struct load *load, const struct figures *figures);
 
+/* The same without the latencies, for who has them from elsewhere and prints them in between. */
+void report_begin(const struct load *load, const struct figures *figures);
+uint64_t report_end(const struct load *load, const struct figures *figures);
+
 #endif
