@@ -188,6 +188,38 @@ misbehaves "nobody listens" refused --shape connect --clients 4 --warmup 0.02 --
 misbehaves "a wrong hello" wrong --shape connect --clients 4 --warmup 0.02 --seconds 0.1 \
 	-- --mode hello --wrong-every 50
 
+# The same for the HTTP servers' generator, where it is: from here on, run is for SERVER AND OPTIONS.
+run() {
+	options=
+	while [ "$1" != -- ]; do
+		options="$options $1"
+		shift
+	done
+	server=$2
+	shift 2
+	# shellcheck disable=SC2086
+	line=$("$bin/wrk" --warmup 0.1 --seconds 0.3 $options -- "$bin/servers/$server" --port 0 "$@" \
+		2>"$errors")
+	status=$?
+}
+http_delay() {
+	within p50_us 2000 2600
+	within requests_per_s 3000 4000 # eight clients, 2.1 ms: 3,800, less the time to connect
+}
+http_burnt() {
+	within cpu_us_per_request 200 260
+}
+if command -v wrk >/dev/null; then
+	timed "HTTP, 2 ms" http_delay --clients 8 -- ours_http --sleep 2000
+	timed "HTTP, 200 us burnt" http_burnt --clients 2 -- ours_http --burn 200
+	misbehaves "not HTTP" wrong --clients 4 -- known --mode hello
+	misbehaves "no HTTP server" refused --clients 4 -- known --refuse
+	misbehaves "HTTP, but not kept" reset --clients 4 -- ours_http --close
+	if [ -x "$bin/servers/httplib" ]; then
+		misbehaves "HTTP clients left waiting" lost --clients 4 -- httplib --pool 2
+	fi
+fi
+
 if [ "$failed" -ne 0 ]; then
 	echo "selftest: the generator's figures cannot be believed here" >&2
 	exit 1
