@@ -9,6 +9,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"net"
@@ -32,6 +33,7 @@ var (
 	mode    = flag.String("mode", "echo", "echo, hello or lines")
 	port    = flag.Int("port", 0, "0: any")
 	sleepUS = flag.Int64("sleep", 0, "microseconds that a marked request blocks")
+	deferS  = flag.Int("defer-accept", 0, "seconds of TCP_DEFER_ACCEPT")
 	burnUS  = flag.Int64("burn", 0, "microseconds of CPU that a marked request takes")
 	sink    int
 )
@@ -146,9 +148,24 @@ func parse() {
 	}
 }
 
+func setOptions(network, address string, socket syscall.RawConn) error {
+	var failed error
+	err := socket.Control(func(fd uintptr) {
+		if *deferS > 0 {
+			failed = syscall.SetsockoptInt(
+				int(fd), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, *deferS)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
 func main() {
 	parse()
-	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
+	config := net.ListenConfig{Control: setOptions}
+	listener, err := config.Listen(context.Background(), "tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -23,8 +23,8 @@ MARK_AT = 16
 MARK = ord("!")
 BUFFER_SIZE = 16 * 1024
 
-options = {"--mode": "echo", "--port": 0, "--sleep": 0, "--burn": 0}
-LIMITS = {"--port": 65535, "--sleep": 60000000, "--burn": 60000000}
+options = {"--mode": "echo", "--port": 0, "--sleep": 0, "--burn": 0, "--defer-accept": 0}
+LIMITS = {"--port": 65535, "--sleep": 60000000, "--burn": 60000000, "--defer-accept": 3600}
 MODES = ("echo", "hello", "lines")
 
 
@@ -83,6 +83,10 @@ class Server(socketserver.ThreadingTCPServer):
 
     def server_bind(self):
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if options["--defer-accept"] > 0:
+            self.socket.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, options["--defer-accept"]
+            )
         super().server_bind()
 
 
