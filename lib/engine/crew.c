@@ -11,10 +11,10 @@
  *     somebody is needed, and fewer are counted on than may be   =>   waking > 0, or none may be had
  *
  * Somebody is needed when the ready line is not empty, and on demand also when nobody polls.
- * Counted on are: who polls, and who is active, that is, in a stint and not known to wait for
- * something or to compute for long (watch.c finds that out, and how many may be counted on: the
- * width). With a thread per client nobody is counted on, since everybody may wait for ever, and the
- * keeper polls.
+ * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
+ * wait for something or to compute for long (watch.c finds that out, and how many may be counted
+ * on: the width, one or two). With a thread per client nobody is counted on, since everybody may
+ * wait for ever, and the keeper polls.
  *
  * So where handlers are fast the one that has polled serves all it has found, with no wake-up at
  * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
@@ -79,13 +79,13 @@ static size_t needed_locked(const struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &server->crew;
 	const size_t ready = crew->ready.count;
-	if (crew->active_count + (crew->polling ? 1 : 0) >= crew->width) {
+	if (crew->active_count + crew->pollers >= crew->width) {
 		return 0;
 	}
 	/* One in the hook for new threads is not waited for when another one could come at once. */
 	const size_t coming = crew->waking - (crew->idle != NULL ? crew->hooking : 0);
 	if (ready == 0) {
-		const bool lacks_poller = mtsi_on_demand(server) && !crew->polling && !crew->dismissed;
+		const bool lacks_poller = mtsi_on_demand(server) && crew->pollers == 0 && !crew->dismissed;
 		/* Nor is one made to poll if it would be stuck in that hook as well: the keeper polls. */
 		const bool could_come = crew->idle != NULL || crew->given_up == 0;
 		return lacks_poller && could_come && coming == 0 ? 1 : 0;
@@ -114,11 +114,15 @@ static void send_for_locked(struct mts_server *server, size_t needed, struct mts
 	}
 }
 
-/* Whether no worker polls, and none comes that could, unless the hook for new threads lets it. */
+/*
+ * Whether no worker polls, and none comes that could, unless the hook for new threads lets it. While
+ * requests are few one that serves is enough to count on: the alarm is set for it.
+ */
 static bool lacks_poller_locked(const struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &server->crew;
-	if (crew->polling || crew->active_count >= crew->width || crew->waking != crew->hooking) {
+	const size_t enough = server->watch.asleep ? 1 : crew->width;
+	if (crew->pollers > 0 || crew->active_count >= enough || crew->waking != crew->hooking) {
 		return false;
 	}
 	const bool hooks = crew->hooking + crew->given_up > 0;
@@ -131,7 +135,7 @@ struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_relief relief = no_relief;
 	mtsi_lock_assert_held(&crew->lock);
-	if (crew->polling && !crew->rung && crew->ready.count > 0) {
+	if (crew->pollers > 0 && !crew->rung && crew->ready.count > 0) {
 		crew->rung = true;
 		relief.ring = true;
 	}
@@ -230,8 +234,8 @@ void mtsi_crew_stand_in(struct mts_server *server)
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_line found = {NULL, NULL, 0};
 	mtsi_lock_take(&crew->lock);
-	const bool alone = !crew->polling;
-	crew->polling = true;
+	const bool alone = crew->pollers == 0;
+	crew->pollers += alone ? 1 : 0;
 	mtsi_lock_release(&crew->lock);
 	if (!alone) {
 		return;
@@ -239,7 +243,8 @@ void mtsi_crew_stand_in(struct mts_server *server)
 	mtsi_poller_poll(server, 0, &found);
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
-	crew->polling = false;
+	crew->pollers--;
+	mtsi_watch_over_locked(server);
 	mtsi_crew_append_locked(crew, &found, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);

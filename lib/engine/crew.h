@@ -41,8 +41,8 @@ struct mtsi_crew {
 	struct mtsi_line later; /* likewise, once epoll has been asked who else wants one */
 	size_t waiting; /* of the ready, the first ones, for whom no worker could be had when asked */
 
-	bool polling; /* a worker polls, or is about to */
-	bool rung; /* the bell has been rung for it */
+	size_t pollers; /* how many poll, or are about to */
+	bool rung; /* the bell has been rung for one of them */
 	bool stand_in; /* no worker polls or can be had for it, and the keeper knows that */
 	uint64_t polls; /* how often somebody has begun to poll */
 	uint64_t stints; /* how many have begun */
@@ -54,7 +54,7 @@ struct mtsi_crew {
 	size_t active_count;
 	size_t long_count;
 	size_t in_stint; /* active, long and away */
-	size_t width; /* how many active ones there may be: see watch.c */
+	size_t width; /* how many may be active or poll, 1 or 2: see watch.c */
 	bool blocking; /* handlers mostly wait for something: nobody in a stint is counted on */
 
 	struct mtsi_seat *seats; /* those that no worker has */

@@ -12,28 +12,34 @@
  * nobody gets on at all, since handlers compute for seconds or for ever, one more is let in every
  * 100 ms.
  *
- * That costs a client up to a period each time. So a recent stall has two workers serve side by
- * side: when one of them waits, the other goes on. And when more than a quarter of the handlers
+ * That costs a client up to a period each time. So a recent stall has two workers serve or poll side
+ * by side: when one of them waits, the other goes on. And when more than a quarter of the handlers
  * wait, the next worker is sent for before a handler is called (crew.c). How many do is found by
  * asking the kernel, around one call in each period, whether the thread has given up its CPU
  * (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long as
  * there are few other calls to sample.
  *
  * An idle server must not be looked at, and a request now and then should not cost a second thread
- * that wakes up. So when requests are few the watch sleeps, and whoever begins a stint sets an
- * alarm for it; when the stint is over before it rings, it is taken back. Both are done under the
- * crew's lock, and so is falling asleep, which looks again whether anybody serves:
+ * that wakes up. So when requests are few the watch sleeps, and two workers poll: epoll wakes one of
+ * them for each event, and while that one serves the other goes on polling, whatever the handler
+ * does. After a second without requests one is enough, and the other may leave. Only when nobody is
+ * left to poll, since both serve or there is but one, an alarm is set; when the stint is over before
+ * it rings, it is taken back. All is done under the crew's lock, and so is falling asleep, which
+ * looks again whether anybody serves:
  *
- *     asleep, and somebody in a stint that is counted on   =>   the alarm is set
+ *     asleep, somebody in a stint that is counted on, and nobody polls   =>   the alarm is set
  *
  * When requests come close upon each other setting the alarm each time would cost more than looking
- * now and then, so it is left to ring, and the watch stays awake.
+ * now and then, so it is left to ring, and the watch stays awake. A second one that polls would then
+ * be woken whenever the first one is busy, for what that one could do sooner; so one polls.
  */
 #include "engine/watch.h"
 
 #include <stddef.h>
 #include <string.h>
 
+#include "engine/keeper.h"
+#include "engine/poller.h"
 #include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
@@ -58,6 +64,7 @@ static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that com
 static const uint64_t last_patience = 100 * MTSI_MILLISECOND; /* when nobody gets on at all */
 static const uint64_t hook_patience = 100 * MTSI_MILLISECOND;
 static const uint64_t stalls_last = 50 * MTSI_MILLISECOND;
+static const uint64_t lull = MTSI_SECOND; /* without requests, after which one is enough to poll */
 
 /* Whether anybody is in a stint and not known to wait: whom the watch is for. */
 static bool anybody_counted_on(const struct mtsi_crew *crew)
@@ -68,17 +75,52 @@ static bool anybody_counted_on(const struct mtsi_crew *crew)
 void mtsi_watch_over_locked(struct mts_server *server)
 {
 	struct mtsi_watch *watch = &server->watch;
-	if (watch->asleep && !watch->armed) {
+	const bool needed = anybody_counted_on(&server->crew) || server->crew.hooking > 0;
+	if (needed && server->crew.pollers == 0 && watch->asleep && !watch->armed) {
 		watch->armed = true;
 		mtsi_alarm_set(server->alarm, shortest_period);
 	}
 }
 
+/* From now on two may poll, as long as requests come now and then. */
+static uint64_t doze_locked(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_watch *watch = &server->watch;
+	server->crew.width = 2;
+	watch->polls = server->crew.polls;
+	watch->next = now + lull;
+	return watch->next;
+}
+
+/* Asleep: whether that is still so, and when to ask again. After a lull the second one is sent away. */
+static uint64_t sleep_on_locked(struct mts_server *server, uint64_t now, bool *ring)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_watch *watch = &server->watch;
+	if (crew->width == 1) {
+		return MTSI_NEVER;
+	}
+	if (now < watch->next) {
+		return watch->next;
+	}
+	if (crew->polls != watch->polls) {
+		return doze_locked(server, now);
+	}
+	crew->width = 1;
+	*ring = crew->pollers > 1;
+	return MTSI_NEVER;
+}
+
 void mtsi_watch_found_locked(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_watch *watch = &server->watch;
-	watch->dense = now - watch->last_poll < dense_gap;
+	const uint64_t gap = now - watch->last_poll;
+	watch->dense = gap < dense_gap;
 	watch->last_poll = now;
+	if (watch->asleep && server->crew.width == 1 && gap < lull) {
+		doze_locked(server, now);
+		mtsi_keeper_wake(server);
+	}
 }
 
 void mtsi_watch_quiet_locked(struct mts_server *server)
@@ -183,7 +225,7 @@ static bool late_locked(const struct mtsi_crew *crew, const struct mtsi_watch *w
 	if (crew->ready.count > 0 && crew->ready.first == watch->head) {
 		return true;
 	}
-	return !crew->polling && crew->polls == watch->polls;
+	return crew->pollers == 0 && crew->polls == watch->polls;
 }
 
 /* Nobody gets on at all: neither those in the line nor those in epoll. */
@@ -297,7 +339,7 @@ static bool may_sleep_locked(
 	if (anybody_counted_on(crew) || crew->waking > 0) {
 		return false;
 	}
-	if (!crew->stand_in && !(crew->polling && nobody_waits)) {
+	if (!crew->stand_in && !(crew->pollers > 0 && nobody_waits)) {
 		return false;
 	}
 	return (crew->stints - watch->stints) * dense_gap <= now - watch->looked;
@@ -333,8 +375,12 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	const bool rang = mtsi_alarm_rang(server->alarm);
 	mtsi_lock_take(&crew->lock);
 	if (!time_to_look_locked(watch, now, rang)) {
-		const uint64_t due = watch->asleep ? MTSI_NEVER : watch->next;
+		bool ring = false;
+		const uint64_t due = watch->asleep ? sleep_on_locked(server, now, &ring) : watch->next;
 		mtsi_lock_release(&crew->lock);
+		if (ring) {
+			mtsi_poller_ring(server);
+		}
 		return due;
 	}
 	const size_t count = find_suspects_locked(crew, now, suspects);
@@ -357,7 +403,11 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		crew->width = 1;
 	}
 	remember_locked(watch, crew, now);
-	const uint64_t due = watch->asleep ? MTSI_NEVER : watch->next;
+	uint64_t due = watch->next;
+	if (watch->asleep) {
+		/* Where clients wait, since no worker may be had, it must not become one more that is needed. */
+		due = crew->ready.count == 0 ? doze_locked(server, now) : MTSI_NEVER;
+	}
 	mtsi_lock_release(&crew->lock);
 	atomic_store_explicit(&watch->sample, true, memory_order_relaxed);
 	mtsi_crew_send(server, relief);

@@ -11,7 +11,7 @@ struct mts_server;
 /* The watch over workers that serve, with threads on demand. The crew's lock guards all of it, but: */
 struct mtsi_watch {
 	_Atomic bool sample; /* the next handler is to be looked at: whether it waits. Any thread */
-	bool asleep; /* nobody watches; who begins a stint sets the alarm */
+	bool asleep; /* nobody watches; where nobody polls either, the alarm is set for a stint */
 	bool armed; /* the alarm is set, or has rung and nobody has looked yet */
 	uint64_t next; /* when to look next; while not asleep */
 	uint64_t period;
@@ -38,7 +38,10 @@ void mtsi_watch_begin(struct mtsi_watch *watch);
 /* A look, if it is time for one: when the next one is due, or MTSI_NEVER. The keeper. */
 uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now);
 
-/* A stint begins: if nobody watches, the alarm is set. Under the crew's lock. */
+/*
+ * A stint begins, or a poll is over and no other follows at once: if nobody watches, and nobody
+ * polls, the alarm is set. Under the crew's lock.
+ */
 void mtsi_watch_over_locked(struct mts_server *server);
 
 /* A poll has found somebody. Under the crew's lock. */

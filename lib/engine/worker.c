@@ -4,9 +4,9 @@
  * does next it decides under the crew's lock, always in this order:
  *
  * 1. Serve the first client of the ready line.
- * 2. On demand, when nobody polls: poll. What the poll finds is appended whole to the ready line,
- *    and behind it the clients that want a further turn; so a client that never stops sending
- *    waits until epoll has been asked who else wants something.
+ * 2. On demand, when nobody polls, or one that may be joined (watch.c): poll. What the poll finds
+ *    is appended whole to the ready line, and behind it the clients that want a further turn; so a
+ *    client that never stops sending waits until epoll has been asked who else wants something.
  * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
  *
  * Its structure lies on its own stack.
@@ -82,7 +82,7 @@ static void poll_locked(struct mtsi_worker *worker)
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_line found = {NULL, NULL, 0};
 	const uint64_t deadline = crew->later.count > 0 ? 0 : MTSI_NEVER;
-	crew->polling = true;
+	crew->pollers++;
 	crew->rung = false;
 	crew->polls++;
 	mtsi_watch_quiet_locked(server);
@@ -91,7 +91,8 @@ static void poll_locked(struct mtsi_worker *worker)
 	const uint64_t now = mtsi_clock_now();
 	worker->now = now;
 	mtsi_lock_take(&crew->lock);
-	crew->polling = false;
+	crew->pollers--;
+	crew->rung = false;
 	if (found.count > 0) {
 		mtsi_watch_found_locked(server, now);
 	}
@@ -145,6 +146,15 @@ static void arrive(struct mtsi_worker *worker)
 	}
 }
 
+/* The bell has woken this one; one that still polls is to leave as well. */
+static void let_others_leave_locked(struct mts_server *server)
+{
+	mtsi_watch_over_locked(server);
+	if (server->crew.dismissed && server->crew.pollers > 0) {
+		mtsi_poller_ring(server);
+	}
+}
+
 static void work(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &worker->server->crew;
@@ -155,13 +165,17 @@ static void work(struct mtsi_worker *worker)
 		if (client != NULL) {
 			begin(worker, client);
 			serve(worker);
-		} else if (on_demand && !crew->polling && (!crew->dismissed || crew->later.count > 0)) {
+		} else if (on_demand && crew->pollers < crew->width
+			&& (!crew->dismissed || crew->later.count > 0)) {
 			poll_locked(worker);
 		} else if (crew->later.count > 0) {
 			mtsi_crew_append_locked(crew, &crew->later, mtsi_clock_now());
 		} else if (crew->dismissed || !mtsi_roster_rest_locked(worker)) {
 			break;
 		}
+	}
+	if (on_demand) {
+		let_others_leave_locked(worker->server);
 	}
 	crew->leaving_now++;
 	mtsi_lock_release(&crew->lock);

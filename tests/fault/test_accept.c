@@ -93,7 +93,7 @@ static struct scene *stage;
 static bool polls(mts_server *server)
 {
 	mtsi_lock_take(&server->crew.lock);
-	const bool polling = server->crew.polling;
+	const bool polling = server->crew.pollers > 0;
 	mtsi_lock_release(&server->crew.lock);
 	return polling;
 }

@@ -56,6 +56,9 @@
 #ifndef NEXT
 #define NEXT 1 /* whether handlers may call mts_client_next */
 #endif
+#ifndef QUIET
+#define QUIET 2 /* how many may poll while the watch sleeps */
+#endif
 #define CLIENTS 2
 
 #define FREE 0
@@ -66,7 +69,8 @@
 /* Under the crew lock. */
 chan ready = [CLIENTS] of { byte };
 chan later = [CLIENTS] of { byte };
-bool polling, rung, stand_in;
+byte pollers;
+bool rung, stand_in;
 byte idle[SLOTS];
 byte idle_count;
 byte waking, n_active, n_long, threads, leaving_now;
@@ -142,7 +146,7 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #endif
 
 #define MAY_MAKE (threads < LIMIT && !lacking)
-#define CALM (stand_in || (polling && len(ready) == 0 && len(later) == 0))
+#define CALM (stand_in || (pollers > 0 && len(ready) == 0 && len(later) == 0))
 #ifdef NEEDLESS
 #define NONE_COMES (waking == hooking && (n_given > 0 || (waking == 0 && idle_count == 0 && !MAY_MAKE)))
 #else
@@ -150,19 +154,21 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #endif
 #define AWAITED (waking - (idle_count > 0 -> hooking : 0)) /* one that rests could come sooner */
 #ifdef MUTANT_HUNG_HOOKS_BREED
-#define TO_POLL (!polling)
+#define TO_POLL (pollers == 0)
 #else
-#define TO_POLL (!polling && (idle_count > 0 || n_given == 0))
+#define TO_POLL (pollers == 0 && (idle_count > 0 || n_given == 0))
 #endif
-#define NEEDED (AWAITED == 0 && n_active + polling < width && (len(ready) > 0 || TO_POLL))
+#define NEEDED (AWAITED == 0 && n_active + pollers < width && (len(ready) > 0 || TO_POLL))
+
+#define ENOUGH (asleep -> 1 : width) /* the alarm is set for the one */
 
 /* What holds whenever somebody gets the lock. */
-#define SOUND assert(n_active == COUNT(ACTIVE) && n_long == COUNT(LONG) && in_poll == polling); \
+#define SOUND assert(n_active == COUNT(ACTIVE) && n_long == COUNT(LONG) && in_poll == pollers); \
 	assert(waking <= hooking + 1 && waking == COMING && threads <= LIMIT && leaving_now <= threads); \
-	assert(!(polling && !keeper_polls && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
+	assert(!(pollers > 0 && !keeper_polls && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
 	assert(!(NEEDED && (idle_count > 0 || MAY_MAKE) && started)); \
-	assert(!(asleep && n_active + n_long > 0 && !armed)); \
-	assert(!(asleep && hooking > 0 && !polling && !armed)); \
+	assert(!(asleep && n_active + n_long > 0 && pollers == 0 && !armed)); \
+	assert(!(asleep && hooking > 0 && pollers == 0 && !armed)); \
 	assert(!(armed && !timer && !rings && !heard))
 
 /* What is left to do when the lock has been released. */
@@ -176,7 +182,7 @@ inline relieve()
 {
 	if
 #ifndef MUTANT_NO_BELL
-	:: polling && !rung && len(ready) > 0 ->
+	:: pollers > 0 && !rung && len(ready) > 0 ->
 		rung = true;
 		todo = todo | RING
 #endif
@@ -213,16 +219,16 @@ inline relieve()
 	:: else
 	fi;
 	if
-	:: !polling && !stand_in && n_active < width && NONE_COMES -> todo = todo | STAND_IN
+	:: pollers == 0 && !stand_in && n_active < ENOUGH && NONE_COMES -> todo = todo | STAND_IN
 	:: else
 	fi
 }
 
-/* Under the lock: somebody is counted on. */
+/* Under the lock: if somebody is counted on, and nobody polls. */
 inline watch_over()
 {
 	if
-	:: asleep && !armed -> armed = true; timer = true; rings = false
+	:: asleep && !armed && pollers == 0 && n_active + n_long + hooking > 0 -> armed = true; timer = true; rings = false
 	:: else
 	fi
 }
@@ -432,8 +438,8 @@ look_again: /* whoever comes here has the lock */
 			:: todo == 0 -> goto turn
 			:: else -> goto takes
 			fi
-		:: len(ready) == 0 && !polling ->
-			polling = true;
+		:: len(ready) == 0 && pollers < width ->
+			pollers++;
 			in_poll++;
 #ifndef MUTANT_RUNG_FOR_EVER
 			rung = false;
@@ -451,10 +457,10 @@ look_again: /* whoever comes here has the lock */
 			fi;
 			goto polls
 #ifndef MUTANT_LATER_LEFT
-		:: len(ready) == 0 && polling && len(later) > 0 -> join_later(); goto look_again
-		:: len(ready) == 0 && polling && len(later) == 0 ->
+		:: len(ready) == 0 && pollers >= width && len(later) > 0 -> join_later(); goto look_again
+		:: len(ready) == 0 && pollers >= width && len(later) == 0 ->
 #else
-		:: len(ready) == 0 && polling ->
+		:: len(ready) == 0 && pollers >= width ->
 #endif
 rests:
 			idle[idle_count] = me;
@@ -478,8 +484,17 @@ returns:
 	atomic {
 		SOUND;
 		enough = false;
-		polling = false;
+		pollers--;
 		in_poll--;
+#if !defined(MUTANT_RUNG_FOR_EVER) && !defined(MUTANT_RUNG_FOR_ANOTHER)
+		rung = false;
+#endif
+#if QUIET > 1
+		if
+		:: asleep && width == 1 && (first || second) -> width = QUIET; wake = true
+		:: true
+		fi;
+#endif
 #ifdef MUTANT_KEEPS_BATCH
 		if
 		:: first ->
@@ -606,7 +621,7 @@ finishes:
 #endif
 #ifdef MUTANT_RESTS_AFTER_TURN
 		if
-		:: polling || len(ready) > 0 -> goto rests
+		:: pollers > 0 || len(ready) > 0 -> goto rests
 		:: else
 		fi;
 #endif
@@ -644,7 +659,16 @@ look:
 	atomic {
 		SOUND;
 		if
-		:: asleep && !rang -> goto lacks
+		:: asleep && !rang ->
+#if QUIET > 1
+			if
+			:: width > 1 -> /* a lull */
+				width = 1;
+				bell = bell || pollers > 1
+			:: true
+			fi;
+#endif
+			goto lacks
 		:: else
 		fi;
 		if
@@ -733,7 +757,7 @@ look:
 		:: n_active + n_long == 0 && waking == 0 && CALM ->
 #endif
 			asleep = true;
-			width = 1;
+			width = (len(ready) == 0 -> QUIET : 1);
 			blocking = false
 		:: true /* requests have come, or it cannot */
 		fi;
@@ -750,7 +774,7 @@ lacks:
 #ifdef MUTANT_NOBODY_STANDS_IN
 		stand_in = false;
 #else
-		stand_in = !polling && NONE_COMES && n_active < width;
+		stand_in = pollers == 0 && NONE_COMES && n_active < ENOUGH;
 #endif
 		alone = stand_in;
 		if
@@ -778,16 +802,19 @@ clears:
 	atomic {
 		SOUND;
 		if
-		:: polling -> goto tick
-		:: else -> polling = true; in_poll++; keeper_polls = true
+		:: pollers > 0 -> goto tick
+		:: else -> pollers++; in_poll++; keeper_polls = true
 		fi
 	};
 	atomic { bell = false; claim_all() };
 	atomic {
 		SOUND;
-		polling = false;
+		pollers--;
 		in_poll--;
 		keeper_polls = false;
+#ifndef MUTANT_STANDS_IN_UNWATCHED
+		watch_over();
+#endif
 		append_found();
 #ifndef MUTANT_STANDS_IN_QUIETLY
 		relieve()

@@ -34,6 +34,8 @@ crew safety holds -DNEXT=0 -DREQUESTS=2 -DLATERS=1
 crew safety holds -DNEXT=0 -DBLOCKING=1
 crew safety holds -DNEXT=0 -DTIMEOUTS=1
 stop cycles holds -DPEERS=1
+stop safety holds -DWIDTH=2 -DTIMEOUTS=0
+crew safety holds -DNUDGES=1 -DNEXT=0
 crew safety holds -DNEXT=0 -DFAILURES=1
 linger safety holds -DBORN=2 -DEXPIRIES=0
 crew safety holds -DNEXT=0 -DWIDEST=2
@@ -88,6 +90,7 @@ crew fair found -DMUTANT_SLEEPS_BY_OLD_NEWS -DNEXT=0
 crew fair found -DMUTANT_SLEEPS_DURING_HOOK -DNEXT=0
 crew fair found -DMUTANT_SLEEPS_WHILE_COUNTED_ON -DNEXT=0
 crew fair found -DMUTANT_STANDS_IN_QUIETLY -DNEXT=0
+crew safety found -DMUTANT_STANDS_IN_UNWATCHED -DLIMIT=1
 crew fair found -DMUTANT_TAKES_QUIETLY -DNEXT=0 -DBLOCKING=1
 claim safety found -DMUTANT_BORN_WITHOUT_OWNER
 claim safety found -DMUTANT_CLAIM_IN_TWO_STEPS
@@ -135,6 +138,7 @@ stop safety found -DMUTANT_NO_CLAIM -DTIMEOUTS=0
 stop safety found -DMUTANT_NO_CLIENT_LOCK
 stop safety found -DMUTANT_NO_LISTENER_LOCK
 stop safety found -DMUTANT_NO_SHUTDOWN
+stop safety found -DMUTANT_ONE_POLLER_IS_LEFT -DWIDTH=2 -DTIMEOUTS=0
 stop cycles found -DMUTANT_RELIEF_WHEN_DISMISSED -DPEERS=1 -DTIMEOUTS=0
 stop safety found -DMUTANT_STOPPER_COUNTED_LATE -DTIMEOUTS=0
 stop safety found -DMUTANT_STOPPER_TOUCHES -DTIMEOUTS=0

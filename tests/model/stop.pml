@@ -52,7 +52,8 @@ bool bell;
 
 /* Under the crew lock. */
 chan ready = [CLIENTS] of { byte };
-bool polling, rung, dismissed;
+byte pollers;
+bool rung, dismissed;
 bool idle[WORKERS]; /* on the idle stack */
 byte waking, threads, leaving_now;
 
@@ -66,20 +67,24 @@ byte born = 1;
 byte ended[CLIENTS];
 bool keeper_ended;
 
+#ifndef WIDTH
+#define WIDTH 1 /* how many may poll at once */
+#endif
+
 #define RING 1
 #define WAKE 2
 #define MAKE 4
 
 #ifdef MUTANT_RELIEF_WHEN_DISMISSED
-#define NEEDED (waking == 0 && (len(ready) > 0 || !polling))
+#define NEEDED (waking == 0 && (len(ready) > 0 || pollers == 0))
 #else
-#define NEEDED (waking == 0 && (len(ready) > 0 || (!polling && !dismissed)))
+#define NEEDED (waking == 0 && (len(ready) > 0 || (pollers == 0 && !dismissed)))
 #endif
 
 inline relieve()
 {
 	if
-	:: polling && len(ready) > 0 && !rung -> rung = true; todo = todo | RING
+	:: pollers > 0 && len(ready) > 0 && !rung -> rung = true; todo = todo | RING
 	:: else
 	fi;
 	if
@@ -164,9 +169,14 @@ look:
 		assert(waking <= WORKERS && threads <= WORKERS);
 		if
 		:: len(ready) > 0 -> ready?c; relieve(); goto takes
-		:: len(ready) == 0 && !polling && !dismissed -> polling = true; goto polls
-		:: len(ready) == 0 && dismissed -> leaving_now++; goto leaves
-		:: len(ready) == 0 && polling && !dismissed ->
+		:: len(ready) == 0 && pollers < WIDTH && !dismissed -> pollers++; goto polls
+		:: len(ready) == 0 && dismissed ->
+			leaving_now++;
+#ifndef MUTANT_ONE_POLLER_IS_LEFT
+			bell = bell || pollers > 0;
+#endif
+			goto leaves
+		:: len(ready) == 0 && pollers >= WIDTH && !dismissed ->
 			idle[me] = true;
 			waiting[me] = true;
 			goto waits
@@ -223,7 +233,7 @@ returns:
 	atomic {
 		TOUCH;
 		knock = false;
-		polling = false;
+		pollers--;
 		rung = false;
 		if
 		:: first -> ready!0

@@ -27,7 +27,9 @@ static int hold(mts_client *client, const void *request, size_t size, void *user
 {
 	(void)user;
 	gate_add(&entered);
-	gate_wait(&release, 1);
+	if (*(const char *)request == 'h') {
+		gate_wait(&release, 1);
+	}
 	(void)mts_client_write(client, request, size);
 	return MTS_CLOSE;
 }
@@ -97,7 +99,7 @@ static struct view look(void)
 	view.ready = crew->ready.count;
 	view.threads = crew->threads;
 	view.waking = crew->waking;
-	view.polling = crew->polling;
+	view.polling = crew->pollers > 0;
 	for (const struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
 		view.busy += w->client != NULL;
 	}
@@ -195,6 +197,52 @@ START_TEST(used_again)
 		ck_assert_uint_eq(look().threads, 1);
 		ck_assert_int_eq(gate_count(&started), 1);
 	}
+}
+END_TEST
+
+static bool two_poll(void)
+{
+	mtsi_lock_take(&server->crew.lock);
+	const bool two = server->crew.pollers == 2;
+	mtsi_lock_release(&server->crew.lock);
+	return two;
+}
+
+static void pass(void)
+{
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "pass\n");
+	peer_expect_text(peer, "pass");
+	peer_expect_end(peer);
+	close(peer);
+}
+
+/*
+ * Where requests come now and then two poll, so when one blocks the other goes on. At a stop, while both
+ * poll again, both leave.
+ */
+START_TEST(two_poll_when_it_is_quiet)
+{
+	int peer;
+	server_start(server);
+	do {
+		pass();
+	} while (on_demand() && !two_poll());
+	const int passed = gate_count(&entered);
+	ask(&peer, 1);
+	gate_wait(&entered, passed + 1);
+	if (on_demand()) {
+		mtsi_lock_take(&server->crew.lock);
+		const bool alone = server->crew.pollers == 0 && server->watch.asleep;
+		ck_assert(!alone || server->watch.armed);
+		mtsi_lock_release(&server->crew.lock);
+	}
+	pass();
+	gate_add(&release);
+	want_answers(&peer, 1);
+	do {
+		pass();
+	} while (on_demand() && !two_poll());
 }
 END_TEST
 
@@ -305,6 +353,7 @@ int main(void)
 	tcase_add_test(cases, no_more_than_allowed);
 	tcase_add_test(cases, used_again);
 	tcase_add_test(cases, gone_when_rested);
+	tcase_add_test(cases, two_poll_when_it_is_quiet);
 	tcase_add_test(cases, who_is_served);
 	tcase_add_test(cases, taken_back);
 	tcase_add_test(cases, dismissed_before_it_began);

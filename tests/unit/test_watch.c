@@ -6,10 +6,13 @@
  */
 #include "engine/watch.h"
 
+#include <poll.h>
+
 #include "desk.h"
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/observe.h"
+#include "os/poll.h"
 
 static struct desk desk;
 static mts_server *server;
@@ -83,20 +86,20 @@ static void end_stint(void)
 	worker->client = desk.client;
 }
 
-/* As if a worker polled. */
-static void set_polling(bool polling)
+/* As if so many workers polled. */
+static void set_pollers(size_t pollers)
 {
 	mtsi_lock_take(&crew->lock);
-	crew->polling = polling;
+	crew->pollers = pollers;
 	mtsi_lock_release(&crew->lock);
 }
 
 static uint64_t fall_asleep(uint64_t now)
 {
-	set_polling(true);
-	ck_assert_uint_eq(mtsi_watch_look(server, now), MTSI_NEVER);
+	set_pollers(1);
+	ck_assert_uint_eq(mtsi_watch_look(server, now), now + MTSI_SECOND);
 	ck_assert(server->watch.asleep);
-	set_polling(false);
+	set_pollers(0);
 	return now;
 }
 
@@ -105,6 +108,60 @@ START_TEST(it_sleeps_when_there_is_nobody)
 	const uint64_t now = fall_asleep(mtsi_clock_now());
 	ck_assert_uint_eq(mtsi_watch_look(server, now + MTSI_SECOND), MTSI_NEVER);
 	ck_assert(server->watch.asleep);
+}
+END_TEST
+
+static void found(uint64_t now)
+{
+	mtsi_lock_take(&crew->lock);
+	crew->polls++;
+	mtsi_watch_found_locked(server, now);
+	mtsi_lock_release(&crew->lock);
+}
+
+/* While it sleeps two may poll, until nothing has come for a second; then one, until two come soon. */
+START_TEST(two_poll_while_requests_come_now_and_then)
+{
+	uint64_t now = mtsi_clock_now();
+	server->bell = mtsi_wake_open();
+	ck_assert_int_ge(server->bell, 0);
+	ck_assert_uint_eq(crew->width, 1);
+	found(now);
+	(void)fall_asleep(now);
+	ck_assert_uint_eq(crew->width, 2);
+	found(now + 900 * MTSI_MILLISECOND);
+	now += MTSI_SECOND;
+	ck_assert_uint_eq(mtsi_watch_look(server, now - 1), now);
+	ck_assert_uint_eq(mtsi_watch_look(server, now), now + MTSI_SECOND);
+	ck_assert_uint_eq(crew->width, 2);
+	set_pollers(2);
+	ck_assert_uint_eq(mtsi_watch_look(server, now + MTSI_SECOND), MTSI_NEVER);
+	ck_assert_uint_eq(crew->width, 1);
+	ck_assert_int_eq(poll(&(struct pollfd){.fd = server->bell, .events = POLLIN}, 1, 0), 1);
+	now += 3 * MTSI_SECOND;
+	found(now);
+	ck_assert_uint_eq(crew->width, 1);
+	ck_assert_uint_eq(mtsi_watch_look(server, now), MTSI_NEVER);
+	found(now + MTSI_MILLISECOND);
+	ck_assert_uint_eq(crew->width, 2);
+	ck_assert_uint_eq(
+		mtsi_watch_look(server, now), now + MTSI_MILLISECOND + MTSI_SECOND); /* it is told */
+}
+END_TEST
+
+/* Who begins while another one polls needs no alarm; when that one has found something, it does. */
+START_TEST(no_alarm_while_somebody_polls)
+{
+	(void)fall_asleep(mtsi_clock_now());
+	set_pollers(1);
+	begin_stint();
+	ck_assert(!server->watch.armed);
+	set_pollers(0);
+	mtsi_lock_take(&crew->lock);
+	mtsi_watch_over_locked(server);
+	mtsi_lock_release(&crew->lock);
+	ck_assert(server->watch.armed);
+	end_stint();
 }
 END_TEST
 
@@ -248,6 +305,8 @@ int main(void)
 	tcase_add_test(cases, it_sleeps_when_there_is_nobody);
 	tcase_add_test(cases, it_stays_awake_while_nobody_polls);
 	tcase_add_test(cases, an_alarm_for_who_sleeps);
+	tcase_add_test(cases, two_poll_while_requests_come_now_and_then);
+	tcase_add_test(cases, no_alarm_while_somebody_polls);
 	tcase_add_test(cases, who_waits_is_counted_on_no_more);
 	if (!under_valgrind()) { /* where one that computes may wait for its turn */
 		tcase_add_test(cases, who_computes_is_counted_on);
