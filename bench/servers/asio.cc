@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -94,8 +95,8 @@ class line_session : public std::enable_shared_from_this<line_session> {
 	}
 
   private:
-	/* Handles all complete lines, of which there is one at least; their size. */
-	std::size_t handle()
+	/* Handles all complete lines, of which there is one at least; their replies gather. */
+	void handle()
 	{
 		const boost::asio::const_buffer data = input_.data();
 		const char *const begin = static_cast<const char *>(data.data());
@@ -106,17 +107,19 @@ class line_session : public std::enable_shared_from_this<line_session> {
 			const char *const after = static_cast<const char *>(lf) + 1;
 
 			contract_work(&contract, next, std::size_t(after - next));
+			replies_.append(next, std::size_t(after - next));
 			next = after;
 		}
-		return std::size_t(next - begin);
+		input_.consume(std::size_t(next - begin));
 	}
 
 	void answer()
 	{
-		boost::asio::async_write(socket_, boost::asio::buffer(input_.data(), handle()),
-			[this, self = shared_from_this()](error_code error, std::size_t size) {
+		replies_.clear();
+		handle();
+		boost::asio::async_write(socket_, boost::asio::buffer(replies_),
+			[this, self = shared_from_this()](error_code error, std::size_t) {
 				if (!error) {
-					input_.consume(size);
 					start();
 				}
 			});
@@ -124,6 +127,7 @@ class line_session : public std::enable_shared_from_this<line_session> {
 
 	tcp::socket socket_;
 	boost::asio::streambuf input_{buffer_size};
+	std::string replies_;
 };
 
 class server {

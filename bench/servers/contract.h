@@ -24,7 +24,7 @@ extern "C" {
 
 struct contract {
 	int hello; /* reply CONTRACT_HELLO to whatever comes, then close; otherwise echo */
-	int lines; /* the echo comes in lines: all frame them but the bare ones, which echo blocks */
+	int lines; /* a line is a request, handled and answered by itself; the bare ones echo blocks */
 	int reuse_port; /* several listeners share the port, by SO_REUSEPORT */
 	unsigned port; /* 0: any */
 	unsigned defer_accept; /* seconds of TCP_DEFER_ACCEPT (tcp(7)); 0: not set */

@@ -214,18 +214,22 @@ static size_t first_request(const char *data, size_t size)
 	return end ? (size_t)(end - data) + 1 : 0;
 }
 
-/* All requests up to the first that has to go to the pool, or is incomplete: one reply for them. */
+/* All requests up to the first that has to go to the pool, or is incomplete: their replies gather. */
 static void serve(struct client *client, char *data, size_t size)
 {
+	static char replies[BUFFER_SIZE];
 	size_t done = 0;
 	size_t next;
 
 	while ((next = first_request(data + done, size - done)) > 0
 		&& !contract_marked(&contract, data + done, next)) {
+		if (contract.lines) {
+			memcpy(replies + done, data + done, next);
+		}
 		done += next;
 	}
 	if (done > 0) {
-		answer(client, data, done);
+		answer(client, contract.lines ? replies : data, done);
 	}
 	if (next > 0) {
 		hand_over(client, data + done, next);

@@ -486,7 +486,7 @@ returns:
 		enough = false;
 		pollers--;
 		in_poll--;
-#if !defined(MUTANT_RUNG_FOR_EVER) && !defined(MUTANT_RUNG_FOR_ANOTHER)
+#ifndef MUTANT_RUNG_FOR_EVER
 		rung = false;
 #endif
 #if QUIET > 1
