@@ -448,11 +448,7 @@ look_again: /* whoever comes here has the lock */
 			enough = len(later) > 0; /* it does not wait */
 #endif
 			if
-#ifdef MUTANT_DISARMS_OTHERS
-			:: armed -> armed = false; timer = false; rings = false
-#else
 			:: armed && n_active + n_long == 0 -> armed = false; timer = false; rings = false
-#endif
 			:: true /* requests come close together, or it is not armed */
 			fi;
 			goto polls
@@ -613,12 +609,6 @@ finishes:
 		enough = false;
 		stand(me, FREE);
 		c = 0;
-#ifdef MUTANT_DISARMS_AFTER_TURN
-		if
-		:: armed -> armed = false; timer = false; rings = false
-		:: else
-		fi;
-#endif
 #ifdef MUTANT_RESTS_AFTER_TURN
 		if
 		:: pollers > 0 || len(ready) > 0 -> goto rests
