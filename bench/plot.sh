@@ -92,6 +92,7 @@ bars='
 		name eq "asio_n" ? 0x7f8000 : name eq "go_net" ? 0x17becf : 0xe8a33d
 	set style data histograms
 	set style histogram clustered gap 1.5
+	set xtics rotate by -15
 	set yrange [0:*]
 	columns = int(system("head -n 1 " . data . " | wc -w"))
 	name(i) = word(system("head -n 1 " . data), i)
@@ -103,7 +104,7 @@ latencies='
 	set logscale y
 	set format y "%.0f"
 	set xtics rotate by -30
-	set xrange [-0.7:*]
+	set offsets 0.5, 0.5, 0, 0
 	plot data using ($0-0.15):2:3:4:xticlabels(system(sprintf("echo %s | tr _ -", strcol(1)))) with yerrorbars pointtype 7 pointsize 0.9 linecolor rgb "#2ca02c" title "p50", \
 		data using 0:5:6:7 with yerrorbars pointtype 5 pointsize 0.9 linecolor rgb "#1f77b4" title "p99", \
 		data using ($0+0.15):8:9:10 with yerrorbars pointtype 9 pointsize 1.1 linecolor rgb "#d62728" title "p99.9"
@@ -112,7 +113,7 @@ latencies='
 if grid cpu_us_per_request/bare_epoll pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 \
 	connect-64 deferred-64 pipeline-64; then
 	draw cpu <<-END
-		set title "Server CPU per request, the bare epoll loop being 1 (lower is better)"
+		set title "Server CPU per request, the bare epoll loop being 1 (lower is better; cut off at 4)"
 		$bars
 		set yrange [0:4]
 		$plot_bars
@@ -153,6 +154,7 @@ if points idle-10000 rss_kib; then
 		set title "10,000 idle clients: memory of the server, MiB"
 		set logscale y
 		set xtics rotate by -30
+		set offsets 0.5, 0.5, 0, 0
 		plot data using 0:(\$2/1024):(\$3/1024):(\$4/1024):xticlabels(system(sprintf("echo %s | tr _ -", strcol(1)))) with yerrorbars pointtype 7 pointsize 1.1 linecolor rgb '#d62728' notitle
 	END
 fi
