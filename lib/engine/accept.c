@@ -161,14 +161,14 @@ static void report_refused(struct mts_server *server, const struct batch *batch)
 	}
 }
 
-/* Takes one connection in the place of the spare descriptor, and closes it; false when there is none. */
-static bool refuse_one(struct mts_server *server, int listener)
+/* Takes one connection in the place of the spare descriptor, and closes it: 0 or an error. */
+static int refuse_one(struct mts_server *server, int listener)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
 	int *spare = &server->listeners.spare;
 	if (*spare < 0) {
-		return false;
+		return -EMFILE;
 	}
 	mtsi_socket_close(*spare);
 	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
@@ -177,20 +177,25 @@ static bool refuse_one(struct mts_server *server, int listener)
 		mtsi_socket_close(fd);
 	}
 	*spare = mtsi_wake_open();
-	return fd >= 0;
+	return fd >= 0 ? 0 : fd;
 }
 
-/* No descriptor is to be had, but clients are to be told: whether any was. */
+/*
+ * No descriptor is to be had, but clients are to be told: whether any was, or none waits. accept(2)
+ * asks for a descriptor first, so who polls beside another one gets here for what that one has taken.
+ */
 static bool refuse_batch(struct mts_server *server, uint64_t tag)
 {
 	size_t count = 0;
+	int result = 0;
 	mtsi_lock_take(&server->listeners.lock);
 	const int listener = server->listeners.list[tag - 1].fd;
-	while (listener >= 0 && count < BATCH && refuse_one(server, listener)) {
-		count++;
+	while (listener >= 0 && count < BATCH && result == 0) {
+		result = refuse_one(server, listener);
+		count += result == 0 ? 1 : 0;
 	}
 	mtsi_lock_release(&server->listeners.lock);
-	return count > 0;
+	return count > 0 || result == -EAGAIN;
 }
 
 /* Accept does not work: makes that better, or rests. */
@@ -228,13 +233,14 @@ void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct
 {
 	struct mtsi_listeners *listeners = &server->listeners;
 	struct batch batch = {.result = 0};
-	uint64_t freed;
-	const size_t room = mtsi_door_room(server, &freed);
 	if (shut_down) {
 		mtsi_listeners_bury(server, tag);
 		return;
 	}
+	/* Two may poll: what there is room for, only one of them lets in. */
 	mtsi_lock_take(&listeners->lock);
+	uint64_t freed;
+	const size_t room = mtsi_door_room(server, &freed);
 	const int listener = listeners->list[tag - 1].fd;
 	if (listener >= 0) {
 		take_batch(server, listener, room, found, &batch);

@@ -79,7 +79,12 @@ static size_t needed_locked(const struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &server->crew;
 	const size_t ready = crew->ready.count;
-	if (crew->active_count + crew->pollers >= crew->width) {
+	const size_t counted_on = crew->active_count + crew->pollers;
+	if (counted_on >= crew->width) {
+		return 0;
+	}
+	/* One more beside another is not worth a thread that would be stuck in the hook for new ones. */
+	if (counted_on > 0 && crew->idle == NULL && crew->given_up > 0) {
 		return 0;
 	}
 	/* One in the hook for new threads is not waited for when another one could come at once. */
@@ -108,7 +113,7 @@ static void send_for_locked(struct mts_server *server, size_t needed, struct mts
 	relief->make = needed < could ? needed : could;
 	crew->waking += relief->make;
 	crew->threads += relief->make;
-	if (crew->waking == 0) {
+	if (crew->waking == 0 && crew->active_count + crew->pollers == 0) {
 		relief->waiting = crew->ready.count - crew->waiting;
 		crew->waiting = crew->ready.count;
 	}
@@ -244,6 +249,7 @@ void mtsi_crew_stand_in(struct mts_server *server)
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
 	crew->pollers--;
+	crew->rung = false;
 	mtsi_watch_over_locked(server);
 	mtsi_crew_append_locked(crew, &found, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);

@@ -272,7 +272,8 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
-	if (door->freed == freed) {
+	/* If it rests already, that was for the same event, which two have got. */
+	if (door->freed == freed && door->short_until == 0) {
 		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
 		if (door->short_for > longest_pause) {
 			door->short_for = longest_pause;

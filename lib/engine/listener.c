@@ -312,7 +312,7 @@ void mtsi_listeners_bury(struct mts_server *server, uint64_t tag)
 {
 	struct mtsi_listener *listener = &server->listeners.list[tag - 1];
 	mtsi_lock_take(&server->listeners.lock);
-	const bool buried = listener->fd >= 0;
+	const bool buried = listener->fd >= 0 && !atomic_load(&listener->dead);
 	if (buried) {
 		atomic_store(&listener->dead, true);
 		mtsi_poll_remove(server->poll, listener->fd);

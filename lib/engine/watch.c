@@ -114,7 +114,7 @@ static uint64_t sleep_on_locked(struct mts_server *server, uint64_t now, bool *r
 void mtsi_watch_found_locked(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_watch *watch = &server->watch;
-	const uint64_t gap = now - watch->last_poll;
+	const uint64_t gap = now > watch->last_poll ? now - watch->last_poll : 0;
 	watch->dense = gap < dense_gap;
 	watch->last_poll = now;
 	if (watch->asleep && server->crew.width == 1 && gap < lull) {

@@ -51,10 +51,13 @@ START_TEST(pauses_are_bounded)
 	scene_make(&scene, scene_echo);
 	struct mtsi_door *door = &scene.server->door;
 	uint64_t longest = 0;
+	uint64_t now = 0;
 	for (int i = 0; i < 100; i++) {
-		mtsi_door_pause(scene.server, 0, door->freed);
-		ck_assert_uint_ge(door->short_until, longest);
-		longest = door->short_until;
+		mtsi_door_pause(scene.server, now, door->freed);
+		ck_assert_uint_ge(door->short_until - now, longest);
+		longest = door->short_until - now;
+		now = door->short_until;
+		ck_assert_uint_eq(mtsi_door_resume(scene.server, now), MTSI_NEVER);
 	}
 	ck_assert_uint_eq(longest, MTSI_SECOND);
 	mtsi_door_well(scene.server);

@@ -158,7 +158,12 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #else
 #define TO_POLL (pollers == 0 && (idle_count > 0 || n_given == 0))
 #endif
-#define NEEDED (AWAITED == 0 && n_active + pollers < width && (len(ready) > 0 || TO_POLL))
+#ifdef MUTANT_HOOKS_BREED_A_SECOND
+#define WORTH_IT true
+#else
+#define WORTH_IT (n_active + pollers == 0 || idle_count > 0 || n_given == 0)
+#endif
+#define NEEDED (AWAITED == 0 && n_active + pollers < width && WORTH_IT && (len(ready) > 0 || TO_POLL))
 
 #define ENOUGH (asleep -> 1 : width) /* the alarm is set for the one */
 
@@ -203,7 +208,7 @@ inline relieve()
 			coming[whom] = true;
 			waking++
 		:: idle_count == 0 && MAY_MAKE ->
-			assert(len(ready) > 0 || n_given == 0); /* it would hang in that hook as well */
+			assert((len(ready) > 0 && n_active + pollers == 0) || n_given == 0); /* it would hang in that hook as well */
 			whom = 0;
 			do
 			:: used[whom] -> whom++
@@ -802,6 +807,7 @@ clears:
 		pollers--;
 		in_poll--;
 		keeper_polls = false;
+		rung = false;
 #ifndef MUTANT_STANDS_IN_UNWATCHED
 		watch_over();
 #endif

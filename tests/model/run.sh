@@ -36,6 +36,7 @@ crew safety holds -DNEXT=0 -DTIMEOUTS=1
 stop cycles holds -DPEERS=1
 stop safety holds -DWIDTH=2 -DTIMEOUTS=0
 crew safety holds -DNUDGES=1 -DNEXT=0
+crew safety holds -DLIMIT=3 -DNEXT=0
 crew safety holds -DNEXT=0 -DFAILURES=1
 linger safety holds -DBORN=2 -DEXPIRIES=0
 crew safety holds -DNEXT=0 -DWIDEST=2
@@ -65,6 +66,7 @@ crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
 crew fair found -DMUTANT_AWAY_TWICE
 crew safety found -DMUTANT_HOOKS_QUIETLY -DNEXT=0 -DTIMEOUTS=1
 crew safety found -DMUTANT_HUNG_HOOKS_BREED
+crew safety found -DMUTANT_HOOKS_BREED_A_SECOND -DLIMIT=3 -DNEXT=0
 crew fair found -DMUTANT_BELL_EMPTIED_BEFORE -DNUDGES=1
 crew fair found -DMUTANT_COMES_TWICE -DNEXT=0
 crew fair found -DMUTANT_CONDITION_FREED -DTIMEOUTS=2 -DNEXT=0 -DWIDEST=2

@@ -67,13 +67,18 @@ static void ask(int *peers, int count)
 	}
 }
 
-static void want_answers(int *peers, int count)
+static void want(int *peers, int count, const char *answer)
 {
 	for (int i = 0; i < count; i++) {
-		peer_expect_text(peers[i], "hold");
+		peer_expect_text(peers[i], answer);
 		peer_expect_end(peers[i]);
 		close(peers[i]);
 	}
+}
+
+static void want_answers(int *peers, int count)
+{
+	want(peers, count, "hold");
 }
 
 /* What the crew holds, looked at under its lock. */
@@ -210,11 +215,9 @@ static bool two_poll(void)
 
 static void pass(void)
 {
-	const int peer = peer_connect(server, 0);
+	int peer = peer_connect(server, 0);
 	peer_puts(peer, "pass\n");
-	peer_expect_text(peer, "pass");
-	peer_expect_end(peer);
-	close(peer);
+	want(&peer, 1, "pass");
 }
 
 /*

@@ -157,14 +157,19 @@ END_TEST
 START_TEST(how_long_it_pauses)
 {
 	uint64_t expected = 10 * MTSI_MILLISECOND;
+	uint64_t now = 0;
 	for (int i = 0; i < 20; i++) {
-		mtsi_door_pause(server, 0, door->freed);
-		ck_assert_uint_eq(mtsi_door_resume(server, 0), expected);
+		mtsi_door_pause(server, now, door->freed);
+		mtsi_door_pause(server, now, door->freed); /* two have got the same event */
+		ck_assert_uint_eq(mtsi_door_resume(server, now), now + expected);
+		now += expected;
+		ck_assert_uint_eq(mtsi_door_resume(server, now), MTSI_NEVER);
 		expected = 2 * expected < MTSI_SECOND ? 2 * expected : MTSI_SECOND;
 	}
 	mtsi_door_well(server);
 	mtsi_door_pause(server, 0, door->freed);
 	ck_assert_uint_eq(mtsi_door_resume(server, 0), 10 * MTSI_MILLISECOND);
+	ck_assert_uint_eq(mtsi_door_resume(server, MTSI_SECOND), MTSI_NEVER);
 	mtsi_door_pause(server, MTSI_NEVER - 1, door->freed);
 	ck_assert_uint_eq(mtsi_door_resume(server, MTSI_NEVER - 1), MTSI_NEVER);
 }

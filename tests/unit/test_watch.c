@@ -197,6 +197,31 @@ START_TEST(an_alarm_for_who_sleeps)
 }
 END_TEST
 
+/* Where no second thread may be had nobody is said to wait, as long as the one is counted on. */
+START_TEST(nobody_waits_beside_one_that_serves)
+{
+	static mts_client other;
+	struct mtsi_line line = {NULL, NULL, 0};
+	mtsi_line_add(&line, &other);
+	begin_stint();
+	mtsi_lock_take(&crew->lock);
+	server->watch.asleep = true;
+	crew->width = 2;
+	mtsi_crew_append_locked(crew, &line, mtsi_clock_now());
+	struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	ck_assert_uint_eq(relief.waiting, 0);
+	ck_assert(!relief.stand_in);
+	mtsi_crew_stand_locked(worker, MTSI_AWAY);
+	relief = mtsi_crew_relieve_locked(server);
+	ck_assert_uint_eq(relief.waiting, 1);
+	ck_assert(relief.stand_in);
+	ck_assert_ptr_eq(mtsi_line_take(&crew->ready), &other);
+	crew->waiting = 0;
+	mtsi_lock_release(&crew->lock);
+	end_stint();
+}
+END_TEST
+
 START_TEST(who_waits_is_counted_on_no_more)
 {
 	employ(false);
@@ -307,6 +332,7 @@ int main(void)
 	tcase_add_test(cases, an_alarm_for_who_sleeps);
 	tcase_add_test(cases, two_poll_while_requests_come_now_and_then);
 	tcase_add_test(cases, no_alarm_while_somebody_polls);
+	tcase_add_test(cases, nobody_waits_beside_one_that_serves);
 	tcase_add_test(cases, who_waits_is_counted_on_no_more);
 	if (!under_valgrind()) { /* where one that computes may wait for its turn */
 		tcase_add_test(cases, who_computes_is_counted_on);
