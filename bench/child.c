@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,4 +133,27 @@ int child_stop(struct child *child)
 		fprintf(stderr, "the server was ended by signal %d\n", WTERMSIG(status));
 	}
 	return -1;
+}
+
+int child_pin_generator(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(1, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0) {
+		perror("cannot pin the generator");
+		return -1;
+	}
+	return 0;
+}
+
+void child_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 }

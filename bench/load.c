@@ -26,12 +26,9 @@
 #include "servers/contract.h"
 
 #include <errno.h>
-#include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #define READY_SECONDS 30
@@ -118,19 +115,6 @@ static int measure(const struct options *options, pid_t pid, struct clients *cli
 	return failed;
 }
 
-static int pin_itself(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(1, &one);
-	if (sched_setaffinity(0, sizeof(one), &one) != 0) {
-		perror("load: cannot pin itself");
-		return -1;
-	}
-	return 0;
-}
-
 static void warm_up_and_measure(const struct options *options, const struct child *child,
 	struct clients *clients, struct figures *figures)
 {
@@ -158,7 +142,7 @@ static int run(const struct options *options, struct figures *figures)
 	if (child_start(&child, options->command, options->pin ? 0 : -1) != 0) {
 		return -1;
 	}
-	if (options->pin && pin_itself() != 0) {
+	if (options->pin && child_pin_generator() != 0) {
 		(void)child_stop(&child);
 		return -1;
 	}
@@ -177,18 +161,6 @@ static int run(const struct options *options, struct figures *figures)
 		figures->server_errors++;
 	}
 	return 0;
-}
-
-static double seconds_value(int argc, char **argv, int *index)
-{
-	const char *text = contract_value(argc, argv, index);
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !isfinite(value) || value < 0 || value > 3600) {
-		contract_usage(argv[0], text);
-	}
-	return value;
 }
 
 static enum shape shape_value(int argc, char **argv, int *index)
@@ -264,11 +236,11 @@ static void parse(struct options *options, int argc, char **argv)
 		} else if (load_option(load, argc, argv, &i)) {
 			continue;
 		} else if (strcmp(argv[i], "--warmup") == 0) {
-			options->warmup = seconds_value(argc, argv, &i);
+			options->warmup = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--seconds") == 0) {
-			options->seconds = seconds_value(argc, argv, &i);
+			options->seconds = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--patience") == 0) {
-			load->patience = seconds_value(argc, argv, &i);
+			load->patience = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--firehose") == 0) {
 			options->firehose = 1;
 		} else if (strcmp(argv[i], "--pin") == 0) {
@@ -296,14 +268,9 @@ int main(int argc, char **argv)
 		.warmup = 0.5,
 		.seconds = 2,
 	};
-	struct rlimit files;
 
 	parse(&options, argc, argv);
-	/* For itself, and for the server, which inherits it. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	child_raise_files();
 	if (run(&options, &figures) != 0) {
 		return 1;
 	}

@@ -25,6 +25,10 @@
 # run had an error.
 set -u
 
+usage() {
+	sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+}
+
 here=$(dirname "$0")
 rest_ms=1000  # at rest before and while it is measured
 ramp_ms=600   # until the full rate has shown itself
@@ -50,8 +54,12 @@ for argument in "$@"; do
 		;;
 	--pin) pin=--pin placement="the server is pinned to CPU 0, the generator to CPU 1" ;;
 	--syscalls) syscalls=yes ;;
+	--help)
+		usage
+		exit 0
+		;;
 	*)
-		sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
+		usage >&2
 		exit 2
 		;;
 	esac

@@ -36,8 +36,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,19 +312,6 @@ static void run_load(const struct options *options, const struct child *child,
 	}
 }
 
-static int pin_itself(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(1, &one);
-	if (sched_setaffinity(0, sizeof(one), &one) != 0) {
-		perror("wrk: cannot pin itself");
-		return -1;
-	}
-	return 0;
-}
-
 static int run(const struct options *options, struct outcome *outcome, struct figures *figures)
 {
 	struct child child;
@@ -334,7 +319,7 @@ static int run(const struct options *options, struct outcome *outcome, struct fi
 	if (child_start(&child, options->command, options->pin ? 0 : -1) != 0) {
 		return -1;
 	}
-	if (options->pin && pin_itself() != 0) { /* wrk inherits it */
+	if (options->pin && child_pin_generator() != 0) { /* wrk inherits it */
 		(void)child_stop(&child);
 		return -1;
 	}
@@ -343,19 +328,6 @@ static int run(const struct options *options, struct outcome *outcome, struct fi
 		figures->server_errors++;
 	}
 	return 0;
-}
-
-static double seconds_value(int argc, char **argv, int *index)
-{
-	const char *text = contract_value(argc, argv, index);
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !isfinite(value) || value > 3600
-		|| (value < SHORTEST && value != 0)) {
-		contract_usage(argv[0], text);
-	}
-	return value;
 }
 
 static void parse(struct options *options, int argc, char **argv)
@@ -368,18 +340,22 @@ static void parse(struct options *options, int argc, char **argv)
 		} else if (strcmp(argv[i], "--threads") == 0) {
 			options->threads = (unsigned)contract_number(argc, argv, &i, 64);
 		} else if (strcmp(argv[i], "--warmup") == 0) {
-			options->warmup = seconds_value(argc, argv, &i);
+			options->warmup = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--seconds") == 0) {
-			options->seconds = seconds_value(argc, argv, &i);
+			options->seconds = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--pin") == 0) {
 			options->pin = 1;
 		} else {
 			contract_usage(argv[0], argv[i]);
 		}
 	}
-	if (options->threads == 0 || options->clients == 0 || options->clients % options->threads != 0
-		|| options->seconds == 0) {
-		contract_usage(argv[0], "too few, or not as many clients for each thread");
+	if (options->threads == 0 || options->clients == 0 || options->seconds < SHORTEST
+		|| (options->warmup > 0 && options->warmup < SHORTEST)) {
+		contract_usage(argv[0], "too few, or too short");
+	}
+	/* wrk gives each thread as many clients. */
+	while (options->clients % options->threads != 0) {
+		options->threads--;
 	}
 	if (i + 1 >= argc) {
 		contract_usage(argv[0], "no server: -- COMMAND is missing");
@@ -403,14 +379,9 @@ int main(int argc, char **argv)
 	struct outcome outcome = {.requests = 0};
 	struct options options = {.clients = 1, .threads = 1, .warmup = 0.5, .seconds = 2};
 	struct load load = {.shape = SHAPE_KEEP};
-	struct rlimit files;
 
 	parse(&options, argc, argv);
-	/* For wrk and for the server, which inherit it. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	child_raise_files(); /* wrk inherits it, too */
 	if (run(&options, &outcome, &figures) != 0) {
 		return 1;
 	}

@@ -65,6 +65,18 @@ unsigned long contract_number(int argc, char **argv, int *index, unsigned long m
 	return number;
 }
 
+double contract_seconds(int argc, char **argv, int *index)
+{
+	const char *text = contract_value(argc, argv, index);
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value >= 0 && value <= 3600)) {
+		contract_usage(argv[0], text);
+	}
+	return value;
+}
+
 int contract_option(struct contract *contract, int argc, char **argv, int *index)
 {
 	if (strcmp(argv[*index], "--mode") == 0) {

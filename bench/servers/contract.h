@@ -39,6 +39,7 @@ int contract_option(struct contract *contract, int argc, char **argv, int *index
 /* The value of the option at *index, which moves there; ends the program when there is none. */
 const char *contract_value(int argc, char **argv, int *index);
 unsigned long contract_number(int argc, char **argv, int *index, unsigned long max);
+double contract_seconds(int argc, char **argv, int *index); /* an hour at most */
 
 /* Ends the program: an unknown option. */
 CONTRACT_NORETURN void contract_usage(const char *program, const char *option);
