@@ -62,6 +62,13 @@ void scene_make(struct scene *scene, mts_handler handler)
 	ck_assert_int_eq(mts_server_on_log(scene->server, logged, MTS_LOG_DEBUG, scene), 0);
 }
 
+void scene_alone(struct scene *scene)
+{
+	if (test_model == MTS_THREAD_ON_DEMAND) {
+		ck_assert_int_eq(mts_server_set_max_threads(scene->server, 1), 0);
+	}
+}
+
 void scene_start(struct scene *scene)
 {
 	server_start(scene->server);

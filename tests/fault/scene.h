@@ -24,6 +24,11 @@ struct scene {
 
 /* A server, listening on 127.0.0.1, not started. Its handler is told the scene. */
 void scene_make(struct scene *scene, mts_handler handler);
+/*
+ * Has one thread only, on demand, so that one polls: each connection is asked for once, and a fault that
+ * is to meet it does.
+ */
+void scene_alone(struct scene *scene);
 void scene_start(struct scene *scene);
 
 /* Stops and frees it; every client that was opened must have been closed. */

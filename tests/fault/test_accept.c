@@ -26,6 +26,7 @@ START_TEST(a_shortage_backs_off)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	fault_clear(FAULT_EPOLL_WAIT);
 	fault_fail(FAULT_ACCEPT, shortages[_i], 0, 6);
@@ -73,6 +74,7 @@ START_TEST(a_closing_client_ends_the_pause)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	const int first = scene_visit(&scene);
 	fault_clock_stop(true);
@@ -176,6 +178,7 @@ START_TEST(a_connections_trouble_is_passed_over)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	want_accepted_at_once(&scene, troubles[_i], A_FEW);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), A_FEW);
@@ -189,6 +192,7 @@ START_TEST(trouble_without_end_is_a_shortage)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	fault_clock_stop(true);
 	fault_fail(FAULT_ACCEPT, troubles[_i], 0, FAULT_FOREVER);
@@ -212,6 +216,7 @@ START_TEST(a_signal_is_passed_over)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	want_accepted_at_once(&scene, EINTR, 1000);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 0);
@@ -227,6 +232,7 @@ START_TEST(no_memory_for_the_client)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	const int descriptors = count_descriptors();
 	fault_fail(FAULT_MEMORY, ENOMEM, 0, 3);
@@ -251,6 +257,7 @@ START_TEST(stop_in_a_pause)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
+	scene_alone(&scene);
 	scene_start(&scene);
 	fault_clock_stop(true);
 	fault_fail(FAULT_ACCEPT, shortages[_i], 0, FAULT_FOREVER);

@@ -23,6 +23,7 @@ static void start(int policy, size_t clients)
 	scene_make(&scene, scene_echo);
 	ck_assert_int_eq(mts_server_set_overload(scene.server, policy), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(scene.server, clients), 0);
+	scene_alone(&scene);
 	scene_start(&scene);
 }
 
