@@ -14,8 +14,9 @@
  * With --firehose one more client streams from the warm-up on, and is no part of the figures but of
  * one of its own.
  *
- * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1 when there was any error: a figure of a server that does not
- * answer right is worth nothing, so it is printed but the run fails.
+ * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1
+ * when there was any error: a figure of a server that does not answer right is worth nothing, so it
+ * is printed but the run fails.
  */
 #include "child.h"
 #include "clients.h"

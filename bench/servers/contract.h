@@ -1,7 +1,7 @@
 /*
  * What every benchmarked server does the same way: `--mode echo|hello|lines --port N`,
- * `--sleep US --burn US --defer-accept S`, a line `port N` on its standard output once it listens on 127.0.0.1, and
- * to end on SIGTERM.
+ * `--sleep US --burn US --defer-accept S`, a line `port N` on its standard output once it listens on
+ * 127.0.0.1, and to end on SIGTERM.
  */
 #ifndef BENCH_CONTRACT_H
 #define BENCH_CONTRACT_H
