@@ -40,7 +40,7 @@ bool full_try(int peer);
 /* Comes again until it gets in: whoever leaves counts for a moment after its end is seen. */
 int full_get_in(mts_server *server);
 
-/* Nobody but so many is let in for a moment, and that costs nothing. */
+/* So many have been let in, and nobody more when the server has come to rest. */
 void full_patience(int count);
 
 #endif

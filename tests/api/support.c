@@ -105,6 +105,43 @@ void wait_on(uint64_t begun, const char *what)
 	(void)sched_yield();
 }
 
+static void look_at_thread(FILE *status, struct library_threads *threads)
+{
+	char line[256];
+	bool ours = false;
+	while (fgets(line, sizeof(line), status) != NULL) {
+		unsigned long number;
+		if (strncmp(line, "Name:\tmts-", 10) == 0) {
+			ours = true;
+			threads->count++;
+		} else if (ours && strncmp(line, "State:\tR", 8) == 0) {
+			threads->running++;
+		} else if (ours
+			&& (sscanf(line, "voluntary_ctxt_switches: %lu", &number) == 1
+				|| sscanf(line, "nonvoluntary_ctxt_switches: %lu", &number) == 1)) {
+			threads->switches += number;
+		}
+	}
+}
+
+struct library_threads library_threads(void)
+{
+	struct library_threads threads = {0, 0, 0};
+	DIR *tasks = opendir("/proc/self/task");
+	ck_assert_ptr_nonnull(tasks);
+	for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
+		char path[300];
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
+		FILE *status = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (status != NULL) {
+			look_at_thread(status, &threads);
+			(void)fclose(status);
+		}
+	}
+	(void)closedir(tasks);
+	return threads;
+}
+
 void server_wait_stat(mts_server *server, int which, uint64_t value)
 {
 	const uint64_t start = now_ms();

@@ -62,6 +62,14 @@ void server_expect_threads(const mts_server *server, int which, int handlers);
 	}
 void wait_on(uint64_t begun, const char *what);
 
+/* The threads of the library in this process, as the kernel sees them. */
+struct library_threads {
+	int count;
+	int running; /* those that have or want a CPU */
+	unsigned long switches; /* how often they have been given one */
+};
+struct library_threads library_threads(void);
+
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);
 

@@ -4,7 +4,6 @@
  * many as block at once, down to one when it is quiet again; never more than are allowed, and then nobody
  * is forgotten; and not one for each handler that computes.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -111,44 +110,11 @@ static void close_all(const int *peers, int count)
 	}
 }
 
-/* How often the library's threads have been given a CPU; how many they are. */
-static unsigned long switches(int *count)
-{
-	unsigned long sum = 0;
-	DIR *tasks = opendir("/proc/self/task");
-	ck_assert_ptr_nonnull(tasks);
-	*count = 0;
-	for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
-		char path[300];
-		char line[256];
-		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
-		FILE *file = task->d_name[0] == '.' ? NULL : fopen(path, "r");
-		bool ours = false;
-		while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-			unsigned long number;
-			if (strncmp(line, "Name:\tmts-", 10) == 0) {
-				ours = true;
-				++*count;
-			} else if (ours
-				&& (sscanf(line, "voluntary_ctxt_switches: %lu", &number) == 1
-					|| sscanf(line, "nonvoluntary_ctxt_switches: %lu", &number) == 1)) {
-				sum += number;
-			}
-		}
-		if (file != NULL) {
-			(void)fclose(file);
-		}
-	}
-	(void)closedir(tasks);
-	return sum;
-}
-
 /* Parked clients of all kinds: silent, served, with half a request; and one that has blocked. */
 START_TEST(an_idle_server_is_never_woken)
 {
 	enum { PEERS = 60, MILLISECONDS = 2500 };
 	int peers[PEERS];
-	int count;
 	mts_server *server = obeying_server(0);
 	server_start(server);
 	connect_all(server, peers, PEERS);
@@ -164,16 +130,16 @@ START_TEST(an_idle_server_is_never_woken)
 	server_wait_stat(server, MTS_STAT_BYTES_IN, 20 * 4 + 5 * 4 * 2 + 15 * 6 * 2);
 	server_wait_stat(server, MTS_STAT_THREADS, 1);
 	/* The one that has left may be listed for a moment, and what it has set in motion must end. */
-	unsigned long before;
+	struct library_threads before;
 	const uint64_t start = now_ms();
 	do {
 		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		before = switches(&count);
+		before = library_threads();
 		poll(NULL, 0, 300);
-	} while (count != 2 || switches(&count) != before);
+	} while (before.count != 2 || library_threads().switches != before.switches);
 	poll(NULL, 0, MILLISECONDS);
-	ck_assert_uint_eq(switches(&count), before);
-	ck_assert_int_eq(count, 2);
+	ck_assert_uint_eq(library_threads().switches, before.switches);
+	ck_assert_int_eq(library_threads().count, 2);
 	for (int i = 0; i < PEERS; i++) {
 		const bool half = i % 3 == 1;
 		ask(peers[i], "x");
