@@ -12,7 +12,13 @@ trap 'rm -f "$errors"' EXIT
 trap 'exit 130' INT TERM
 failed=0
 
-# run OPTIONS -- KNOWN'S OPTIONS: leaves the line of figures in $line, the status in $status.
+# drive KNOWN'S OPTIONS: one run of the generator, with its $options.
+drive() {
+	# shellcheck disable=SC2086
+	"$bin/load" --warmup 0.1 --patience 0.3 $options -- "$bin/servers/known" --port 0 "$@"
+}
+
+# run OPTIONS -- WHAT DRIVE TAKES: leaves the line of figures in $line, the status in $status.
 run() {
 	options=
 	while [ "$1" != -- ]; do
@@ -20,9 +26,7 @@ run() {
 		shift
 	done
 	shift
-	# shellcheck disable=SC2086
-	line=$("$bin/load" --warmup 0.1 --patience 0.3 $options -- "$bin/servers/known" --port 0 "$@" \
-		2>"$errors")
+	line=$(drive "$@" 2>"$errors")
 	status=$?
 }
 
@@ -189,19 +193,12 @@ misbehaves "nobody listens" refused --shape connect --clients 4 --warmup 0.02 --
 misbehaves "a wrong hello" wrong --shape connect --clients 4 --warmup 0.02 --seconds 0.1 \
 	-- --mode hello --wrong-every 50
 
-# The same for the HTTP servers' generator, where it is: from here on, run is for SERVER AND OPTIONS.
-run() {
-	options=
-	while [ "$1" != -- ]; do
-		options="$options $1"
-		shift
-	done
-	server=$2
-	shift 2
+# The same for the HTTP servers' generator, where it is: drive SERVER ITS-OPTIONS.
+drive() {
+	server=$1
+	shift
 	# shellcheck disable=SC2086
-	line=$("$bin/wrk" --warmup 0.1 --seconds 0.3 $options -- "$bin/servers/$server" --port 0 "$@" \
-		2>"$errors")
-	status=$?
+	"$bin/wrk" --warmup 0.1 --seconds 0.3 $options -- "$bin/servers/$server" --port 0 "$@"
 }
 http_delay() {
 	within p50_us 2000 2600
