@@ -10,7 +10,8 @@
  *
  *     somebody is needed, and fewer are counted on than may be   =>   waking > 0, or none may be had
  *
- * Somebody is needed when the ready line is not empty, and on demand also when nobody polls.
+ * Somebody is needed when the ready line is not empty, and on demand also when nobody polls. Beside
+ * one that is counted on no thread is made while the program's hook for new threads hangs.
  * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
  * wait for something or to compute for long (watch.c finds that out, and how many may be counted
  * on: the width, one or two). With a thread per client nobody is counted on, since everybody may
