@@ -29,8 +29,12 @@
 #include "os/clock.h"
 #include "os/socket.h"
 
-/* How long workers may take to notice the cut; within the 100 ms that are promised. */
+/*
+ * How long after the deadline workers may take to notice the cut, within the 100 ms that are promised; and
+ * how long the last one has in any case, when there are so many to cut that it takes a while.
+ */
 static const uint64_t grace = 80 * MTSI_MILLISECOND;
+static const uint64_t least_grace = 40 * MTSI_MILLISECOND;
 
 /* How often sockets are looked at whose progress raises no event. */
 static const uint64_t look_time = 10 * MTSI_MILLISECOND;
@@ -156,8 +160,9 @@ int mtsi_drain(struct mts_server *server)
 	mtsi_roster_thin_out(server);
 	wait_for_clients(server, deadline);
 	cut_off(server);
-	const uint64_t now = mtsi_clock_now();
-	const uint64_t end = mtsi_clock_after(deadline > now ? deadline : now, grace);
+	const uint64_t usual = mtsi_clock_after(deadline, grace);
+	const uint64_t least = mtsi_clock_after(mtsi_clock_now(), least_grace);
+	const uint64_t end = usual > least ? usual : least;
 	const bool all_gone = let_go(server, end);
 	if (!mtsi_roster_join(server, end) || !all_gone) {
 		mtsi_roster_give_up(server);

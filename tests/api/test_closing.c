@@ -340,9 +340,10 @@ START_TEST(a_crowd_of_lingerers_makes_room)
 		peers[i] = talkative_peer(server, 100);
 		gate_wait(&endings.all, i + 1);
 	}
+	/* The last ones have been reported before they linger, and who makes room is counted out before it closes. */
+	server_wait_stat(server, MTS_STAT_OPEN, 0);
 	wait_until(mts_server_stat(server, MTS_STAT_LINGERING) <= SHARE);
-	ck_assert_int_le(count_descriptors(), before + CROWD + SHARE);
-	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 0);
+	wait_until(count_descriptors() <= before + CROWD + SHARE);
 	const int another = peer_connect(server, 0);
 	peer_puts(another, "small.");
 	peer_expect_pattern(another, 100, 0);
