@@ -7,7 +7,8 @@
  * adds up by how much it was late. What it was denied, the server's threads there were denied as well.
  * That shows a machine that stands still. One that is shared lets who has just slept go first, so the
  * pacers notice nothing while the keeper, which has a thousand clients to cut off, gets a part of a CPU
- * only: for how long it was ready and not let is in the scheduler's own account of it (schedstat, proc(5)).
+ * only. For how long it was ready and not let is in the scheduler's own account of it: schedstat, which
+ * the kernel's Documentation/scheduler/sched-stats.rst describes.
  */
 #include "watch.h"
 
