@@ -95,6 +95,7 @@ void peer_reset(int peer); /* closes with a reset instead of an end of stream */
 int count_descriptors(void);
 int count_threads(void);
 
+uint64_t now_us(void);
 uint64_t now_ms(void);
 
 /* Counts clients that ended, by reason: mts_server_on_close(server, endings_note, &endings). */
