@@ -73,9 +73,11 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->client;
+	/* A thread that has it fills the large one at once. When memory is tight it might have to be charged. */
+	const bool large = worker->large != NULL && !mtsi_memory_tight(&worker->server->memory);
 	memset(input, 0, sizeof(*input));
-	input->data = worker->small;
-	input->capacity = MTSI_SMALL_INPUT;
+	input->data = large ? worker->large : worker->small;
+	input->capacity = large ? MTSI_LARGE_INPUT : MTSI_SMALL_INPUT;
 	input->charged = client->saved != NULL || client->held;
 	if (client->saved == NULL) {
 		return;

@@ -252,6 +252,25 @@ static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
 	return true;
 }
 
+static void append(struct mtsi_stage_area *stage, const void *data, size_t size)
+{
+	if (size > 0) {
+		memcpy(stage->data + stage->size, data, size);
+		stage->size += size;
+	}
+}
+
+/* It does not fit. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static int write_more(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	if (!enlarge_stage(worker, size)) {
+		return push_stage(worker, data, size, limit_of(worker->client));
+	}
+	append(&worker->stage, data, size);
+	return 0;
+}
+
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
@@ -261,13 +280,10 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 	if (stage->size == 0) {
 		place_stage(worker);
 	}
-	if (size > stage->capacity - stage->size && !enlarge_stage(worker, size)) {
-		return push_stage(worker, data, size, limit_of(worker->client));
+	if (size > stage->capacity - stage->size) {
+		return write_more(worker, data, size);
 	}
-	if (size > 0) {
-		memcpy(stage->data + stage->size, data, size);
-		stage->size += size;
-	}
+	append(stage, data, size);
 	return 0;
 }
 
