@@ -52,6 +52,7 @@ void mtsi_crew_init(struct mts_server *server)
 	struct mtsi_crew *crew = &server->crew;
 	memset(crew, 0, sizeof(*crew));
 	mtsi_lock_init(&crew->lock);
+	atomic_init(&crew->ending, 0);
 	crew->width = 1;
 	mtsi_roster_init(server);
 }

@@ -73,6 +73,7 @@ struct mtsi_crew {
 	struct mtsi_signal gone; /* the last worker has left */
 	pthread_t last; /* the one that left last; it has joined the one before it */
 	bool somebody_left;
+	_Atomic size_t ending; /* those that have left, and still wait for the one before them */
 	pthread_t
 		late; /* one that had left, but had not ended when it was to be joined; the keeper's */
 	bool somebody_late; /* written by the keeper, too */

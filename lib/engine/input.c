@@ -73,7 +73,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->client;
-	/* A thread that has it fills the large one at once. When memory is tight it might have to be charged. */
+	/* A thread that has it fills the large one at once, unless that might have to be charged. */
 	const bool large = worker->large != NULL && !mtsi_memory_tight(&worker->server->memory);
 	memset(input, 0, sizeof(*input));
 	input->data = large ? worker->large : worker->small;
@@ -94,7 +94,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	client->saved = NULL;
 }
 
-/* How much memory to save so many bytes in, so that what is to come finds room too. */
+/* How much memory to save so many bytes of a request in, so that the rest of it finds room too. */
 static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 {
 	const size_t room = mtsi_frame_room(&worker->server->options.framing);
@@ -104,9 +104,9 @@ static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 }
 
 /* How much to save in: it is charged from then on. */
-static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
+static size_t charge_to_save(struct mtsi_worker *worker, size_t here, bool parks)
 {
-	const size_t capacity = room_to_grow(worker, here);
+	const size_t capacity = parks ? room_to_grow(worker, here) : here;
 	worker->input.charged = true;
 	if (mtsi_memory_input(worker->client, capacity + 1)) {
 		return capacity;
@@ -128,7 +128,7 @@ static void give_back(struct mtsi_worker *worker)
 	}
 }
 
-bool mtsi_input_save(struct mtsi_worker *worker)
+bool mtsi_input_save(struct mtsi_worker *worker, bool parks)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->client;
@@ -143,7 +143,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 			memmove(input->data, input->data + input->start, here);
 		}
 	} else {
-		input->capacity = charge_to_save(worker, here);
+		input->capacity = charge_to_save(worker, here, parks);
 		char *memory = malloc(input->capacity + 1);
 		if (memory == NULL) {
 			return false;
@@ -432,6 +432,18 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 	return count == -EAGAIN ? -EAGAIN : 0;
 }
 
+/* As little as possible is to be charged: back into the small buffer, if what is here fits. */
+static void use_small(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	if (input->data == worker->large && input->end < MTSI_SMALL_INPUT) {
+		memcpy(worker->small, input->data, input->end);
+		input->data = worker->small;
+		input->capacity = MTSI_SMALL_INPUT;
+		input->full = false;
+	}
+}
+
 /* Makes room for more, and sees to it that what is received can be kept: as mtsi_input_fill(). */
 static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
@@ -443,6 +455,7 @@ static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
 		if (result == 0 && on_demand && !mtsi_stopping(worker->server)
 			&& mtsi_memory_tight(&worker->server->memory)) {
+			use_small(worker);
 			result = charge(worker, input->capacity + 1);
 		}
 		if (result == -ENOSPC && input->start == input->end) {

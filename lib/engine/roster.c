@@ -21,14 +21,14 @@
  *
  * A worker that decides to leave does so under the lock with the line empty, but its end hook runs
  * outside of it and it counts as a thread until afterwards; what came meanwhile is looked at again
- * then. Its structure lies on its own stack, so it unlinks itself, and touches the server for the
- * last time when it releases the lock, unless it still has to make others: they count already, so
- * the server waits for them. Each one joins the one that left before it, and the last one is joined
- * when the server ends; so nobody has to be woken for that, and no thread is left over.
+ * then. Its structure lies on its own stack, so it unlinks itself. Each one joins the one that left
+ * before it, and the last one is joined when the server ends; so nobody has to be woken for that, no
+ * thread is left over, and the server is there as long as any of them.
  */
 #include "engine/roster.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,6 +271,7 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	const pthread_t before = crew->last;
 	crew->last = pthread_self();
 	crew->somebody_left = true;
+	atomic_fetch_add(&crew->ending, 1);
 	crew->threads--;
 	crew->enlisted--;
 	crew->leaving_now--;
@@ -284,6 +285,7 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	if (another) {
 		mtsi_thread_join(before);
 	}
+	atomic_fetch_sub(&crew->ending, 1);
 }
 
 static void call_idle_locked(struct mtsi_crew *crew)
@@ -331,6 +333,14 @@ bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
 		mtsi_lock_release(&crew->lock);
 	}
 	return !crew->somebody_late;
+}
+
+size_t mtsi_roster_left(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	const size_t threads = server->crew.threads;
+	mtsi_lock_release(&server->crew.lock);
+	return threads + atomic_load(&server->crew.ending);
 }
 
 void mtsi_roster_give_up(struct mts_server *server)

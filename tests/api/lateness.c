@@ -135,15 +135,15 @@ static void open_accounts(void)
 		}
 	}
 	(void)closedir(tasks);
-	read_accounts();
 }
 
 void lateness_begin(unsigned timeout)
 {
 	atomic_store(&over, false);
-	deadline = now_us() + timeout * UINT64_C(1000);
-	waited_by_then = 0;
 	open_accounts();
+	read_accounts();
+	waited_by_then = waited_in_all();
+	deadline = now_us() + timeout * UINT64_C(1000);
 	start_pacers();
 }
 

@@ -335,6 +335,8 @@ START_TEST(a_crowd_of_lingerers_makes_room)
 	int peers[CROWD];
 	mts_server *server = closing_server();
 	ck_assert_int_eq(mts_server_set_max_clients(server, MOST), 0);
+	/* Nobody goes by itself. */
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LINGER, 2 * PATIENCE * 1000), 0);
 	const int before = count_descriptors();
 	for (int i = 0; i < CROWD; i++) {
 		peers[i] = talkative_peer(server, 100);

@@ -79,7 +79,7 @@ END_TEST
  */
 START_TEST(one_receive_for_many_lines)
 {
-	enum { TOGETHER = 3000 };
+	enum { TOGETHER = 3000, TIMES = 100 };
 	struct scene scene;
 	char lines[TOGETHER];
 	if (test_model == MTS_THREAD_PER_CLIENT) { /* the next receive has begun, at some time */
@@ -93,12 +93,13 @@ START_TEST(one_receive_for_many_lines)
 	scene_alone(&scene);
 	scene_start(&scene);
 	const int peer = scene_visit(&scene);
-	for (int i = 0; i < 10; i++) {
-		fault_clear(FAULT_RECV);
+	fault_clear(FAULT_RECV);
+	for (int i = 0; i < TIMES; i++) {
 		peer_send(peer, lines, sizeof(lines));
 		peer_expect(peer, lines, sizeof(lines));
-		ck_assert_uint_eq(fault_count(FAULT_RECV), i == 0 ? 2 : 1);
 	}
+	/* Where a handler takes too long the keeper polls too, and may cost one that finds nothing. */
+	ck_assert_uint_lt(fault_count(FAULT_RECV), TIMES + TIMES / 4);
 	close(peer);
 	scene_end(&scene);
 }
