@@ -157,9 +157,14 @@ START_TEST(busy_and_threads)
 	ck_assert_uint_eq(stat_of(server, MTS_STAT_THREAD_WAITS), 0);
 	if (test_model == MTS_THREAD_PER_CLIENT) {
 		ck_assert_uint_eq(stat_of(server, MTS_STAT_STALLS), 0);
-	} else { /* each handler blocked, and the first one at least came as a surprise */
+	} else {
+		/*
+		 * Each handler blocked, and the first one at least came as a surprise. A turn is relieved once at
+		 * most; each client had one to begin, one for its request and one to end, and in any of them a
+		 * slow machine may be found waiting for a lock.
+		 */
 		ck_assert_uint_ge(stat_of(server, MTS_STAT_STALLS), 1);
-		ck_assert_uint_le(stat_of(server, MTS_STAT_STALLS), PEERS);
+		ck_assert_uint_le(stat_of(server, MTS_STAT_STALLS), 3 * PEERS);
 	}
 	server_end(server);
 }
