@@ -10,9 +10,8 @@
  *    is left or the deadline has come.
  * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails, and whoever is
  *    parked, since its output waits, gets a turn to end in.
- * 5. The crew is let go. A worker that has not come a moment after the deadline, and nobody else
- *    comes either, is inside a callback of the program: that is reported, and nothing it may still
- *    use is freed.
+ * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
+ *    callback of the program: that is reported, and nothing it may still use is freed.
  *
  * Clients that still wait for a thread at the deadline are closed here; they were never opened.
  */
@@ -33,7 +32,7 @@
 /* How long workers may take to notice the cut; within the 100 ms that are promised. */
 static const uint64_t grace = 80 * MTSI_MILLISECOND;
 
-/* For how long none has ended when those who are left count as hung: a crowd takes its time. */
+/* For how long no thread that has left has ended, when the next one counts as hung. */
 static const uint64_t standstill = 40 * MTSI_MILLISECOND;
 
 /* How often sockets are looked at whose progress raises no event. */
@@ -129,43 +128,58 @@ static void report_hung(struct mts_server *server)
 	free(list);
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* What is left that can end: clients, and threads at any point of their way out. */
-static size_t left(struct mts_server *server)
-{
-	return mtsi_door_clients(server) + mtsi_roster_left(server);
-}
-
 /*
- * Lets the crew go; false when some still run at `end`, and none has ended for a while. Until then
- * those that serve the last clients are watched as ever, so that a close hook that waits holds up no
- * other.
+ * Lets the crew go; false when some still run at `end`. Until then those that serve the last
+ * clients are watched as ever, so that a close hook that waits holds up no other.
  */
 static bool let_go(struct mts_server *server, uint64_t end)
 {
-	size_t least = SIZE_MAX;
 	uint64_t now;
 	bool all_gone;
 	do {
 		now = mtsi_clock_now();
-		const size_t count = left(server);
-		if (count < least) {
-			least = count;
-			end = later(end, mtsi_clock_after(now, standstill));
-		}
 		if (mtsi_on_demand(server)) {
 			(void)mtsi_watch_look(server, now);
 		}
 		(void)mtsi_crew_retry(server, now);
 		const uint64_t look = mtsi_clock_after(now, watch_time);
-		all_gone = mtsi_roster_dismiss(server, look);
-		all_gone = mtsi_roster_join(server, look) && all_gone;
+		all_gone = mtsi_roster_dismiss(server, look < end ? look : end);
 	} while (!all_gone && now < end);
 	return all_gone;
+}
+
+/*
+ * When callbacks count as hung: that is reckoned from the deadline, unless there were so many to cut
+ * off that it took the most of the time.
+ */
+static uint64_t grace_ends(uint64_t deadline)
+{
+	const uint64_t now = mtsi_clock_now();
+	const bool prompt = now < mtsi_clock_after(deadline, grace / 2);
+	return mtsi_clock_after(prompt ? deadline : now, grace);
+}
+
+/*
+ * Joins the crew, which has left: no callback runs any more but destructors of thread-specific data.
+ * The threads join each other one by one, and thousands take longer than `end`: as long as they go
+ * on ending, none hangs.
+ */
+static bool join_all(struct mts_server *server, uint64_t end)
+{
+	size_t least = SIZE_MAX;
+	uint64_t now;
+	bool joined;
+	do {
+		now = mtsi_clock_now();
+		const size_t ending = atomic_load(&server->crew.ending);
+		if (ending < least) {
+			const uint64_t longer = mtsi_clock_after(now, standstill);
+			least = ending;
+			end = longer > end ? longer : end;
+		}
+		joined = mtsi_roster_join(server, mtsi_clock_after(now, watch_time));
+	} while (!joined && now < end);
+	return joined;
 }
 
 int mtsi_drain(struct mts_server *server)
@@ -179,7 +193,9 @@ int mtsi_drain(struct mts_server *server)
 	mtsi_roster_thin_out(server);
 	wait_for_clients(server, deadline);
 	cut_off(server);
-	if (!let_go(server, mtsi_clock_after(deadline, grace))) {
+	const uint64_t end = grace_ends(deadline);
+	const bool all_left = let_go(server, end);
+	if (!(all_left ? join_all(server, end) : mtsi_roster_join(server, end)) || !all_left) {
 		mtsi_roster_give_up(server);
 		report_hung(server);
 		return -EBUSY;

@@ -73,12 +73,10 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->client;
-	/* A thread that has it fills the large one at once, unless that might have to be charged. */
-	const bool large = worker->large != NULL && !mtsi_memory_tight(&worker->server->memory);
 	memset(input, 0, sizeof(*input));
-	input->data = large ? worker->large : worker->small;
-	input->capacity = large ? MTSI_LARGE_INPUT : MTSI_SMALL_INPUT;
-	input->charged = client->saved != NULL || client->held;
+	input->data = worker->small;
+	input->capacity = MTSI_SMALL_INPUT;
+	input->charged = client->saved != NULL || client->held || atomic_load(&client->wants) > 0;
 	if (client->saved == NULL) {
 		return;
 	}
@@ -94,7 +92,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	client->saved = NULL;
 }
 
-/* How much memory to save so many bytes of a request in, so that the rest of it finds room too. */
+/* How much memory to save so many bytes in, so that what is to come finds room too. */
 static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 {
 	const size_t room = mtsi_frame_room(&worker->server->options.framing);
@@ -104,9 +102,9 @@ static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 }
 
 /* How much to save in: it is charged from then on. */
-static size_t charge_to_save(struct mtsi_worker *worker, size_t here, bool parks)
+static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 {
-	const size_t capacity = parks ? room_to_grow(worker, here) : here;
+	const size_t capacity = room_to_grow(worker, here);
 	worker->input.charged = true;
 	if (mtsi_memory_input(worker->client, capacity + 1)) {
 		return capacity;
@@ -128,7 +126,7 @@ static void give_back(struct mtsi_worker *worker)
 	}
 }
 
-bool mtsi_input_save(struct mtsi_worker *worker, bool parks)
+bool mtsi_input_save(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->client;
@@ -143,7 +141,7 @@ bool mtsi_input_save(struct mtsi_worker *worker, bool parks)
 			memmove(input->data, input->data + input->start, here);
 		}
 	} else {
-		input->capacity = charge_to_save(worker, here, parks);
+		input->capacity = charge_to_save(worker, here);
 		char *memory = malloc(input->capacity + 1);
 		if (memory == NULL) {
 			return false;
@@ -432,18 +430,6 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 	return count == -EAGAIN ? -EAGAIN : 0;
 }
 
-/* As little as possible is to be charged: back into the small buffer, if what is here fits. */
-static void use_small(struct mtsi_worker *worker)
-{
-	struct mtsi_input *input = &worker->input;
-	if (input->data == worker->large && input->end < MTSI_SMALL_INPUT) {
-		memcpy(worker->small, input->data, input->end);
-		input->data = worker->small;
-		input->capacity = MTSI_SMALL_INPUT;
-		input->full = false;
-	}
-}
-
 /* Makes room for more, and sees to it that what is received can be kept: as mtsi_input_fill(). */
 static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
@@ -455,7 +441,6 @@ static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
 		if (result == 0 && on_demand && !mtsi_stopping(worker->server)
 			&& mtsi_memory_tight(&worker->server->memory)) {
-			use_small(worker);
 			result = charge(worker, input->capacity + 1);
 		}
 		if (result == -ENOSPC && input->start == input->end) {

@@ -26,12 +26,9 @@ struct mtsi_input {
 	bool charged; /* memory may be charged for it, or be waited for */
 };
 
-/*
- * Begins with what the client has saved; ends with what it has left, or without: all is freed. Who
- * parks waits for more of it. Saving is false when memory is short.
- */
+/* Begins with what the client has saved; ends with what it has left, or without: all is freed. */
 void mtsi_input_begin(struct mtsi_worker *worker);
-bool mtsi_input_save(struct mtsi_worker *worker, bool parks);
+bool mtsi_input_save(struct mtsi_worker *worker); /* false when memory is short */
 void mtsi_input_end(struct mtsi_worker *worker);
 
 /*

@@ -335,14 +335,6 @@ bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
 	return !crew->somebody_late;
 }
 
-size_t mtsi_roster_left(struct mts_server *server)
-{
-	mtsi_lock_take(&server->crew.lock);
-	const size_t threads = server->crew.threads;
-	mtsi_lock_release(&server->crew.lock);
-	return threads + atomic_load(&server->crew.ending);
-}
-
 void mtsi_roster_give_up(struct mts_server *server)
 {
 	mtsi_lock_take(&server->crew.lock);

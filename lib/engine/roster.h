@@ -50,9 +50,6 @@ size_t mtsi_roster_hung_locked(struct mtsi_crew *crew);
 /* A stop has begun: those that rest leave, but one. */
 void mtsi_roster_thin_out(struct mts_server *server);
 
-/* How many threads there are that have not yet left, or not ended since. */
-size_t mtsi_roster_left(struct mts_server *server);
-
 /* Lets all workers go, and waits for that until `deadline`; false when some still run. */
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);
 

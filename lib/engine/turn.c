@@ -29,7 +29,7 @@
 #include "os/observe.h"
 #include "os/poll.h"
 
-/* What a client may have in one turn, on demand: so many requests, and no receive after so much. */
+/* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
 
 /* First requests that are looked for in vain after one that was found, and how often without. */
@@ -43,17 +43,9 @@ enum {
 	STARVED = -4 /* it waits for memory, and can be parked */
 };
 
-/* Not at a stop, when only what had arrived by then is read. */
-static bool received_enough(const struct mtsi_worker *worker)
-{
-	return worker->received >= TURN_BYTES && !worker->input.drained
-		&& !mtsi_stopping(worker->server);
-}
-
 /*
- * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when it has
- * received its share or too much output waits for it to get another, and -ENOSPC when there is no
- * memory for the rest of it.
+ * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
+ * output waits for the client to get one, and -ENOSPC when there is no memory for the rest of it.
  */
 static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
@@ -68,9 +60,6 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 		if (result == 0) {
 			if (worker->input.ended) {
 				return 0;
-			}
-			if (!wait && received_enough(worker)) {
-				return -ENOBUFS;
 			}
 			if (!wait && worker->queued && mtsi_output_hold(worker->client)) {
 				return -ENOBUFS;
@@ -227,11 +216,11 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 	return MTS_CLOSED_ERROR;
 }
 
-/* Whether it has had its share of requests; as received_enough(). */
+/* Whether it has had its share; not at a stop, when only what had arrived by then is read. */
 static bool had_enough(const struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
-	if (worker->failed != 0 || worker->handled < TURN_REQUESTS) {
+	if (worker->failed != 0 || (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES)) {
 		return false;
 	}
 	const bool more = input->start < input->end || !input->drained;
@@ -278,7 +267,7 @@ static int serve(struct mtsi_worker *worker)
 static int park(struct mtsi_worker *worker, struct mts_client *client)
 {
 	const uint32_t input = MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_PRI | MTSI_POLL_EDGE;
-	if (!mtsi_input_save(worker, true)) {
+	if (!mtsi_input_save(worker)) {
 		return -ENOMEM;
 	}
 	client->worker = NULL;
@@ -292,7 +281,7 @@ static int park(struct mtsi_worker *worker, struct mts_client *client)
 /* Keeps it for another turn: 0 or -ENOMEM. */
 static int keep(struct mtsi_worker *worker, struct mts_client *client)
 {
-	const bool saved = mtsi_input_save(worker, false);
+	const bool saved = mtsi_input_save(worker);
 	client->worker = NULL;
 	return saved ? 0 : -ENOMEM;
 }

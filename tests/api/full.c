@@ -173,14 +173,6 @@ int full_get_in(mts_server *server)
 /* That it does: who waits outside costs nothing. */
 void full_patience(int count)
 {
-	enum { LOOKS = 100 };
-	const uint64_t start = now_ms();
-	struct library_threads before = library_threads();
-	for (int quiet = 0; quiet < LOOKS;) {
-		wait_on(start, "the server comes to rest");
-		const struct library_threads now = library_threads();
-		quiet = now.running == 0 && now.switches == before.switches ? quiet + 1 : 0;
-		before = now;
-	}
+	library_rests();
 	ck_assert_int_eq(gate_count(&full.opened), count);
 }

@@ -147,6 +147,19 @@ struct library_threads library_threads(void)
 	return threads;
 }
 
+void library_rests(void)
+{
+	enum { LOOKS = 100 };
+	const uint64_t start = now_ms();
+	struct library_threads before = library_threads();
+	for (int quiet = 0; quiet < LOOKS;) {
+		wait_on(start, "the library comes to rest");
+		const struct library_threads now = library_threads();
+		quiet = now.running == 0 && now.switches == before.switches ? quiet + 1 : 0;
+		before = now;
+	}
+}
+
 void server_wait_stat(mts_server *server, int which, uint64_t value)
 {
 	const uint64_t start = now_ms();
@@ -376,6 +389,7 @@ void starve_descriptors(bool starve)
 	struct rlimit limit;
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	if (starve) {
+		library_rests(); /* what it has open for a moment would be left over */
 		/* All numbers below the lowest free one are taken. */
 		const int lowest = dup(STDERR_FILENO);
 		ck_assert_int_ge(lowest, 0);

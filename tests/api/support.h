@@ -69,6 +69,7 @@ struct library_threads {
 	unsigned long switches; /* how often they have been given one */
 };
 struct library_threads library_threads(void);
+void library_rests(void); /* waits until none of them has anything to do */
 
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/claim.h"
 #include "engine/server.h"
 
 /* One has to wait; when another one is done it goes on. Small ones do not notice. */
@@ -241,53 +240,6 @@ START_TEST(nothing_of_a_request_is_here_yet)
 }
 END_TEST
 
-static struct gate entered = GATE;
-static struct gate release = GATE;
-
-static int hold(mts_client *client, const void *request, size_t size, void *user)
-{
-	if (size > 0 && *(const char *)request == 'h') {
-		gate_add(&entered);
-		scene_wait(&release, 1);
-	}
-	return weigh_request(client, request, size, user);
-}
-
-/* Memory gets short while a thread with a large buffer is in a handler: who needs little goes on still. */
-START_TEST(short_in_the_midst_of_a_turn)
-{
-	mts_server *server = weigh_server(hold, LIMIT);
-	if (test_model == MTS_THREAD_ON_DEMAND) {
-		ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
-	}
-	server_start(server);
-	const int asks = peer_connect(server, 0);
-	weigh_ask(asks, 8 * KIB, 1);
-	const int deaf = peer_connect(server, 0);
-	server_wait_stat(server, MTS_STAT_OPEN, 2);
-	weigh_prefix(asks, 5);
-	weigh_body(asks, 5, 'h');
-	gate_wait(&entered, 1);
-	fault_clock_stop(true);
-	use_all(server);
-	ck_assert_int_eq(mts_server_set_max_memory(server, weigh_used(server) + 4 * KIB), 0);
-	weigh_prefix(asks, 5);
-	weigh_body(asks, 5, 2);
-	if (test_model == MTS_THREAD_ON_DEMAND) { /* it is looked for in the same turn */
-		wait_until(mtsi_claim_again(mtsi_clients_find(server, MTSI_FIRST_ID)));
-	}
-	gate_add(&release);
-	weigh_expect(asks, 5, 'h');
-	weigh_expect(asks, 5, 2);
-	fault_clock_stop(false);
-	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_MEMORY_CUTS), 0);
-	close(asks);
-	close(deaf);
-	gate_wait(&weigh_endings.all, 2);
-	weigh_finish(server, LIMIT);
-}
-END_TEST
-
 START_TEST(a_stop_while_it_waits)
 {
 	int peers[4];
@@ -314,7 +266,6 @@ int main(void)
 	tcase_add_test(tcase, a_peer_that_is_gone_while_it_waits);
 	tcase_add_test(tcase, it_waits_for_too_long);
 	tcase_add_test(tcase, nothing_of_a_request_is_here_yet);
-	tcase_add_test(tcase, short_in_the_midst_of_a_turn);
 	tcase_add_test(tcase, a_stop_while_it_waits);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

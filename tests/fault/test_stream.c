@@ -73,38 +73,6 @@ START_TEST(lines_are_the_same)
 }
 END_TEST
 
-/*
- * Requests that came together are received together: a thread takes its large buffer when the small one
- * was filled for the first time, and uses it from then on.
- */
-START_TEST(one_receive_for_many_lines)
-{
-	enum { TOGETHER = 3000, TIMES = 100 };
-	struct scene scene;
-	char lines[TOGETHER];
-	if (test_model == MTS_THREAD_PER_CLIENT) { /* the next receive has begun, at some time */
-		return;
-	}
-	memset(lines, 'a', sizeof(lines));
-	for (size_t i = 99; i < sizeof(lines); i += 100) {
-		lines[i] = '\n';
-	}
-	scene_make(&scene, scene_echo);
-	scene_alone(&scene);
-	scene_start(&scene);
-	const int peer = scene_visit(&scene);
-	fault_clear(FAULT_RECV);
-	for (int i = 0; i < TIMES; i++) {
-		peer_send(peer, lines, sizeof(lines));
-		peer_expect(peer, lines, sizeof(lines));
-	}
-	/* Where a handler takes too long the keeper polls too, and may cost one that finds nothing. */
-	ck_assert_uint_lt(fault_count(FAULT_RECV), TIMES + TIMES / 4);
-	close(peer);
-	scene_end(&scene);
-}
-END_TEST
-
 /* A reply that is longer than what the socket takes: gathered, queued, sent on by the keeper. */
 START_TEST(long_replies_are_the_same)
 {
@@ -292,7 +260,6 @@ int main(void)
 	TCase *cases = tcase_create("stream");
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, lines_are_the_same, 0, WAYS);
-	tcase_add_test(cases, one_receive_for_many_lines);
 	tcase_add_loop_test(cases, long_replies_are_the_same, 0, WAYS);
 	tcase_add_loop_test(cases, stopped_on_the_way, 0, WAYS);
 	tcase_add_loop_test(cases, a_workers_send_fails, 0, ERRORS);
