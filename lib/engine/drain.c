@@ -195,7 +195,8 @@ int mtsi_drain(struct mts_server *server)
 	cut_off(server);
 	const uint64_t end = grace_ends(deadline);
 	const bool all_left = let_go(server, end);
-	if (!(all_left ? join_all(server, end) : mtsi_roster_join(server, end)) || !all_left) {
+	const bool all_ended = all_left ? join_all(server, end) : mtsi_roster_join(server, end);
+	if (!all_left || !all_ended) {
 		mtsi_roster_give_up(server);
 		report_hung(server);
 		return -EBUSY;
