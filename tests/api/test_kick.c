@@ -44,7 +44,10 @@ static int wait_for_the_kick(mts_client *client, const void *request, size_t siz
 	while (mts_client_gone(client) == 0) {
 		poll(NULL, 0, 1);
 	}
-	reach.answers[0] = mts_client_puts(client, "x");
+	/* Who kicks says why before it cuts the client off; what is gathered in between is dropped. */
+	while ((reach.answers[0] = mts_client_puts(client, "x")) == 0) {
+		poll(NULL, 0, 1);
+	}
 	reach.answers[1] = mts_client_gone(client);
 	gate_add(&reach.leave);
 	return -EPIPE;
