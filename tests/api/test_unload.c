@@ -56,6 +56,16 @@ int __lsan_is_turned_off(void)
 	return leaves_threads_behind;
 }
 
+/*
+ * ThreadSanitizer's: a program that exits while it serves has joined nobody, nor the worker that happens to
+ * have left by then. It is asked once, at the start.
+ */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "report_thread_leaks=0";
+}
+
 /* As POSIX has it: a pointer to an object becomes one to a function. */
 static void find(void *function, const char *name)
 {
