@@ -45,9 +45,11 @@ static int wait_for_the_kick(mts_client *client, const void *request, size_t siz
 		poll(NULL, 0, 1);
 	}
 	/* Who kicks says why before it cuts the client off; what is gathered in between is dropped. */
-	while ((reach.answers[0] = mts_client_puts(client, "x")) == 0) {
+	int result;
+	while ((result = mts_client_puts(client, "x")) == 0) {
 		poll(NULL, 0, 1);
 	}
+	reach.answers[0] = result;
 	reach.answers[1] = mts_client_gone(client);
 	gate_add(&reach.leave);
 	return -EPIPE;
