@@ -227,6 +227,75 @@ START_TEST(a_resting_thread_is_not_forgotten)
 }
 END_TEST
 
+enum { CROWD = 20 };
+static pthread_key_t key;
+static struct gate ending; /* destructors that have begun */
+static struct gate let_end; /* so many of them may end */
+
+static void destructor(void *value)
+{
+	(void)value;
+	gate_add(&ending);
+	scene_wait(&let_end, gate_count(&ending));
+}
+
+/* All meet, so that each has a thread of its own. */
+static int leave_something(mts_client *client, const void *request, size_t size, void *user)
+{
+	struct scene *scene = user;
+	ck_assert_int_eq(pthread_setspecific(key, &key), 0);
+	gate_add(&scene->entered);
+	scene_wait(&scene->entered, CROWD);
+	return scene_echo(client, request, size, user);
+}
+
+static bool keeper_joins(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	const bool joins = server->crew.somebody_late;
+	mtsi_lock_release(&server->crew.lock);
+	return joins;
+}
+
+/*
+ * Each joins the one before it, and ends 30 ms later by the library's clock: all together that takes longer
+ * than the stop allows for callbacks, but as long as they do, nobody hangs.
+ */
+START_TEST(they_end_one_by_one)
+{
+	struct scene scene;
+	int peers[CROWD];
+	ending = (struct gate)GATE;
+	let_end = (struct gate)GATE;
+	ck_assert_int_eq(pthread_key_create(&key, destructor), 0);
+	scene_make(&scene, leave_something);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	for (int i = 0; i < CROWD; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+		peer_puts(peers[i], "meet\n");
+	}
+	for (int i = 0; i < CROWD; i++) {
+		peer_expect_text(peers[i], "meet\n");
+	}
+	fault_clock_stop(true);
+	mts_server_stop(scene.server);
+	wait_until(keeper_joins(scene.server));
+	for (int i = 0; i < CROWD; i++) {
+		gate_wait(&ending, i + 1);
+		fault_clock_ahead(30 * MTSI_MILLISECOND);
+		gate_add(&let_end);
+	}
+	ck_assert_int_eq(mts_server_join(scene.server), 0);
+	fault_clock_stop(false);
+	ck_assert_int_eq(mts_server_destroy(scene.server), 0);
+	ck_assert_int_eq(pthread_key_delete(key), 0);
+	for (int i = 0; i < CROWD; i++) {
+		close(peers[i]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads");
@@ -238,6 +307,7 @@ int main(void)
 	tcase_add_loop_test(cases, none_at_all, 0, ERRORS);
 	tcase_add_test(cases, in_time_for_the_stop);
 	tcase_add_test(cases, a_resting_thread_is_not_forgotten);
+	tcase_add_test(cases, they_end_one_by_one);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
