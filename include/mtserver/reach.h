@@ -78,9 +78,9 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
 
 /**
  * Cuts a client off, at once. Output that the kernel does not have yet is dropped, calls that wait
- * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and its close
- * hook is called with #MTS_CLOSED_KICKED, when its present callback has returned. (One whose open
- * hook then refuses it has no close hook.)
+ * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and when its
+ * present callback has returned its close hook is called with #MTS_CLOSED_KICKED. Requests that have
+ * come already are handled no more. (One whose open hook then refuses it has no close hook.)
  *
  * @param server the server
  * @param id the client's number

@@ -82,7 +82,8 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 		int none = MTSI_NO_CAUSE;
 		(void)atomic_compare_exchange_strong(&client->cause, &none, reason);
 	}
-	/* Also when it is lost already: its close hook may hang, and the peer wait for the end. */
+	/* Also when it is lost already: it may have requests left, or its close hook may hang. */
+	atomic_store(&client->cut, true);
 	mtsi_client_lose_locked(client);
 	if (mtsi_claim(client)) {
 		mtsi_line_add(claimed, client);

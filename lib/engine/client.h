@@ -74,7 +74,7 @@ struct mts_client {
 	uint32_t saved_scanned; /* what framing has searched already */
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
-	_Atomic bool cut; /* a lingerer's time is up; set under the list's lock */
+	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under that one's lock */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
 	bool evicted; /* lock: the door counts it among those who make room */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
@@ -127,9 +127,10 @@ void mtsi_client_lose(struct mts_client *client); /* takes that lock */
 
 /*
  * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is
- * lost already. If it is parked it is claimed and put into `claimed`, which is to be offered to the
- * crew: it gets a turn to end in. One that lingers is left alone. Under the client's lock; true
- * when this has cut it off. The first cause is the one that counts.
+ * lost already. No request of it is handled any more, not even one that is here. If it is parked it
+ * is claimed and put into `claimed`, which is to be offered to the crew: it gets a turn to end in.
+ * One that lingers is left alone. Under the client's lock; true when this has cut it off. The first
+ * cause is the one that counts.
  */
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
 

@@ -8,8 +8,9 @@
  *    the clients end (input.c says how and why that is enough).
  * 3. The keeper and the crew go on as ever, so queued output and lingering go on, until no client
  *    is left or the deadline has come.
- * 4. At the deadline all sockets are cut: whatever waits on one wakes up and fails, and whoever is
- *    parked, since its output waits, gets a turn to end in.
+ * 4. At the deadline all sockets are cut: no further request is handled, not even one that has come
+ *    already; whatever waits on a socket wakes up and fails, and whoever is parked, since its output
+ *    waits, gets a turn to end in.
  * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
  *    callback of the program: that is reported, and nothing it may still use is freed.
  *

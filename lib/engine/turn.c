@@ -50,6 +50,9 @@ enum {
 static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
 	int result = worker->failed;
+	if (result == 0 && atomic_load_explicit(&worker->client->cut, memory_order_relaxed)) {
+		result = -EPIPE;
+	}
 	while (result == 0) {
 		if (worker->input.start < worker->input.end || worker->input.ended) {
 			result = mtsi_input_request(worker, request, size);

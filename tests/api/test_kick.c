@@ -93,6 +93,31 @@ START_TEST(kicked_in_its_handler)
 }
 END_TEST
 
+static int kick_and_keep(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	gate_add(&reach.entered);
+	(void)mts_server_kick(mts_client_server(client), mts_client_id(client));
+	return MTS_KEEP;
+}
+
+/* What has come with the request is handled no more. */
+START_TEST(kicked_with_requests_left)
+{
+	mts_server *server = reach_server(kick_and_keep, NULL);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "one\ntwo\nthree\n");
+	peer_expect_gone(peer);
+	endings_expect(&reach.endings, MTS_CLOSED_KICKED, 1);
+	close(peer);
+	server_end(server);
+	ck_assert_int_eq(gate_count(&reach.entered), 1);
+}
+END_TEST
+
 static int pour_and_close(mts_client *client, const void *request, size_t size, void *user)
 {
 	static char bytes[200000];
@@ -231,6 +256,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, reach_setup, NULL);
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, kicked_in_its_handler, 0, BLOCKED);
+	tcase_add_test(cases, kicked_with_requests_left);
 	tcase_add_loop_test(cases, kicked_while_parked, 0, 2);
 	tcase_add_test(cases, kicked_while_it_ends);
 	tcase_add_test(cases, kicked_by_many);

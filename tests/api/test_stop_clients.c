@@ -9,6 +9,7 @@
  * begun, which the log tells, so that no test depends on time.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,10 +17,11 @@
 
 #include "watch.h"
 
-enum { LONG = 20000 }; /* a stop timeout that is not reached */
+enum { LONG = 20000, SHORT = 50 }; /* a stop timeout that is not reached, and one that is */
 
 static struct watch watch;
 static struct gate waiting; /* handlers that have begun to wait */
+static struct gate lost; /* those that have lost their connection meanwhile */
 static _Atomic int served; /* the descriptor of the latest client that waits */
 static _Atomic int answer; /* what the call under test has returned */
 static _Atomic int gone; /* what mts_client_gone() said during the stop */
@@ -54,6 +56,21 @@ static int read_on(mts_client *client)
 	return MTS_KEEP;
 }
 
+/* Waits until the stop has cut somebody off; the connection may be lost before that. */
+static void wait_for_cut(mts_client *client)
+{
+	bool is_lost = false;
+	gate_add(&waiting);
+	while (mts_server_stat(server, MTS_STAT_CUT_OFF) == 0) {
+		mts_client_puts(client, "x");
+		if (mts_client_flush(client) == -EPIPE && !is_lost) {
+			is_lost = true;
+			gate_add(&lost);
+		}
+		poll(NULL, 0, 1);
+	}
+}
+
 static int handler(mts_client *client, const void *request, size_t size, void *user)
 {
 	const char *line = request;
@@ -65,6 +82,9 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 	if (strcmp(line, "read") == 0) {
 		return read_on(client);
 	}
+	if (strcmp(line, "cut") == 0) {
+		wait_for_cut(client);
+	}
 	if (strncmp(line, "wait", 4) == 0) {
 		wait_for_stop(client);
 		atomic_store(&gone, mts_client_gone(client));
@@ -75,7 +95,7 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 
 static void prepare(int family)
 {
-	waiting = (struct gate)GATE;
+	waiting = lost = (struct gate)GATE;
 	atomic_store(&answer, 0);
 	atomic_store(&gone, 0);
 	server = watch_server(&watch, handler, LONG, family);
@@ -168,6 +188,27 @@ START_TEST(pipelined)
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REQUESTS), 4);
 	watch_destroy(server);
 	watch_expect(&watch, MTS_CLOSED_STOP, 1);
+}
+END_TEST
+
+/* Past the deadline no more of that is served, nor of a client that was lost before. */
+START_TEST(cut_off_with_requests_left)
+{
+	prepare(_i);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, SHORT), 0);
+	server_start(server);
+	const int first = connect_with("cut\none\ntwo\n");
+	gate_wait(&waiting, 1);
+	const int second = connect_with("cut\none\ntwo\n");
+	gate_wait(&waiting, 2);
+	peer_reset(first);
+	gate_wait(&lost, 1);
+	watch_stop_by_cut(server, SHORT, 1);
+	close(second);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REQUESTS), 2);
+	watch_destroy(server);
+	watch_expect_some(&watch, MTS_CLOSED_STOP, 1);
+	watch_expect_some(&watch, MTS_CLOSED_BY_PEER, 1);
 }
 END_TEST
 
@@ -277,6 +318,7 @@ int main(void)
 	tcase_add_loop_test(cases, in_a_handler, 0, 2);
 	tcase_add_loop_test(cases, in_a_handler_that_closes, 0, 2);
 	tcase_add_loop_test(cases, pipelined, 0, 2);
+	tcase_add_loop_test(cases, cut_off_with_requests_left, 0, 2);
 	tcase_add_loop_test(cases, received_but_unread, 0, 2);
 	tcase_add_loop_test(cases, waiting_for_a_thread, 0, 2);
 	tcase_add_loop_test(cases, waits_for_next, 0, 2);
