@@ -63,7 +63,7 @@ static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
 static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
 static const uint64_t last_patience = 100 * MTSI_MILLISECOND; /* when nobody gets on at all */
 static const uint64_t hook_patience = 100 * MTSI_MILLISECOND;
-static const uint64_t stalls_last = 50 * MTSI_MILLISECOND;
+static const uint64_t recent = 50 * MTSI_MILLISECOND; /* stalls, and times of many requests */
 static const uint64_t lull = MTSI_SECOND; /* without requests, after which one is enough to poll */
 
 /* Whether anybody is in a stint and not known to wait: whom the watch is for. */
@@ -316,7 +316,7 @@ static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stall
 		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls);
 	}
 	crew->blocking = watch->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
-	const bool lately = now - watch->last_stall < stalls_last;
+	const bool lately = now - watch->last_stall < recent;
 	crew->width = lately && !crew->blocking ? 2 : 1;
 	if (lately) {
 		watch->period = shortest_period;
@@ -328,9 +328,18 @@ static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stall
 	}
 }
 
+/* Since the last look there were more requests than few. */
+static void note_many_locked(const struct mtsi_crew *crew, struct mtsi_watch *watch, uint64_t now)
+{
+	if ((crew->stints - watch->stints) * dense_gap > now - watch->looked) {
+		watch->last_many = now;
+	}
+}
+
 /*
  * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may
- * be had are not helped by looking.
+ * be had are not helped by looking. Where handlers wait, requests come in bursts: there they have to
+ * be few for a while, so that what has been learned is not forgotten in between.
  */
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
@@ -342,7 +351,8 @@ static bool may_sleep_locked(
 	if (!crew->stand_in && !(crew->pollers > 0 && nobody_waits)) {
 		return false;
 	}
-	return (crew->stints - watch->stints) * dense_gap <= now - watch->looked;
+	const bool learned = crew->blocking || now - watch->last_stall < recent;
+	return now - watch->last_many >= (learned ? recent : 1);
 }
 
 /* Whether it is time for a look: since the alarm has rung, or the period is over. */
@@ -395,6 +405,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		mtsi_roster_give_up_hooks_locked(crew);
 	}
 	adapt_locked(server, now, stalls);
+	note_many_locked(crew, watch, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	watch->asleep = may_sleep_locked(crew, watch, now);
 	if (watch->asleep) {

@@ -25,6 +25,7 @@ struct mtsi_watch {
 	const void *head; /* the first of the ready line */
 	uint64_t stuck_since; /* since when nobody gets on; the look itself while somebody does */
 	uint64_t let_in; /* when one more was last let in to compute */
+	uint64_t last_many; /* when requests were last found not to be few */
 	uint64_t last_stall; /* when a handler was last found waiting */
 	unsigned share; /* of handlers that wait for something, in 1,024ths */
 	unsigned cpus; /* that may be used */

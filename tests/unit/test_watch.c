@@ -302,6 +302,36 @@ START_TEST(it_learns)
 }
 END_TEST
 
+/* Where handlers wait, it sleeps only when requests have been few for a while; elsewhere at once. */
+START_TEST(what_is_learned_outlasts_a_burst)
+{
+	uint64_t now = mtsi_clock_now();
+	for (int learned = 1; learned >= 0; learned--) {
+		for (int i = 0; i < 100; i++) {
+			mtsi_watch_report(server, learned == 1);
+		}
+		set_pollers(0);
+		server->watch.asleep = false;
+		(void)mtsi_watch_look(server, now += MTSI_SECOND);
+		ck_assert_int_eq(crew->blocking, learned);
+		for (int i = 0; i < 100; i++) {
+			begin_stint();
+			end_stint();
+		}
+		set_pollers(1);
+		(void)mtsi_watch_look(server, now += 10 * MTSI_MILLISECOND);
+		const uint64_t burst = now;
+		while (!server->watch.asleep) {
+			ck_assert_int_eq(crew->blocking, learned);
+			(void)mtsi_watch_look(server, now += MTSI_MILLISECOND);
+		}
+		ck_assert_int_eq(now - burst >= 50 * MTSI_MILLISECOND, learned);
+		ck_assert_uint_le(now - burst, 55 * MTSI_MILLISECOND);
+		ck_assert(!crew->blocking);
+	}
+}
+END_TEST
+
 /* What waits in a call of the library is relieved at once, and not counted on before its next stint. */
 START_TEST(stepping_aside)
 {
@@ -338,6 +368,7 @@ int main(void)
 		tcase_add_test(cases, who_computes_is_counted_on);
 	}
 	tcase_add_test(cases, it_learns);
+	tcase_add_test(cases, what_is_learned_outlasts_a_burst);
 	tcase_add_test(cases, stepping_aside);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);
