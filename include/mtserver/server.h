@@ -162,8 +162,8 @@ MTS_API int mts_server_join(mts_server *server);
  * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish and
  * their replies go out; at the deadline the sockets are cut, and no further request is handled.
- * Callbacks that still run then are reported in the log. Thousands of threads may take longer to end
- * than that.
+ * Callbacks that still run then are reported in the log. Thousands of threads, and destructors of
+ * thread-specific data that take their time, may need longer to end than that.
  *
  * @param server the server; NULL is fine
  * @par Threads

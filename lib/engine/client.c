@@ -83,7 +83,7 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 		(void)atomic_compare_exchange_strong(&client->cause, &none, reason);
 	}
 	/* Also when it is lost already: it may have requests left, or its close hook may hang. */
-	atomic_store(&client->cut, true);
+	atomic_store(&client->cut, true); /* before `lost`: see mtsi_client_is_cut() */
 	mtsi_client_lose_locked(client);
 	if (mtsi_claim(client)) {
 		mtsi_line_add(claimed, client);

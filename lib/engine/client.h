@@ -134,6 +134,13 @@ void mtsi_client_lose(struct mts_client *client); /* takes that lock */
  */
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
 
+/* Whether that has been done to it. Any thread that may touch it. */
+static inline bool mtsi_client_is_cut(const struct mts_client *client)
+{
+	return atomic_load_explicit(&client->lost, memory_order_acquire)
+		&& atomic_load_explicit(&client->cut, memory_order_relaxed);
+}
+
 /*
  * Closes the socket and gives the slot back. By the owner, after its last callback; the client is
  * not to be touched afterwards.

@@ -387,7 +387,8 @@ static size_t cut(struct mts_server *server, uint64_t id)
 	const size_t output = client->output.capacity;
 	const size_t input = held(client) - output;
 	peer = client->peer;
-	const bool done = client->stage == MTSI_CLIENT_SERVED
+	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
+	const bool done = client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
 		&& mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, &claimed);
 	mtsi_lock_release(&client->lock);
 	if (done) {

@@ -50,9 +50,6 @@ enum {
 static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
 {
 	int result = worker->failed;
-	if (result == 0 && atomic_load_explicit(&worker->client->cut, memory_order_relaxed)) {
-		result = -EPIPE;
-	}
 	while (result == 0) {
 		if (worker->input.start < worker->input.end || worker->input.ended) {
 			result = mtsi_input_request(worker, request, size);
@@ -79,6 +76,10 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 	}
 	if (result == -ENOMEM) {
 		mtsi_client_lose(worker->client);
+	}
+	/* A receive gives what has come even when the socket was shut down meanwhile. */
+	if (result == 1 && mtsi_client_is_cut(worker->client)) {
+		result = -EPIPE;
 	}
 	if (result < 0) {
 		worker->failed = result;

@@ -245,6 +245,29 @@ START_TEST(the_client_ends_meanwhile)
 }
 END_TEST
 
+static void kick_it(void)
+{
+	ck_assert_int_eq(mts_server_kick(scene.server, id), 0);
+}
+
+/* What had come is received all the same, after the kick; nobody handles it. */
+START_TEST(kicked_right_before_a_receive)
+{
+	visit(scene_hold);
+	peer_puts(peer, "one\n");
+	gate_wait(&scene.entered, 1);
+	peer_puts(peer, "two\n");
+	fault_hook(FAULT_RECV, kick_it);
+	fault_fail(FAULT_RECV, FAULT_NOTHING, 0, 1);
+	gate_add(&scene.release);
+	gate_wait(&scene.closed, 1);
+	ck_assert_int_eq(gate_count(&scene.reasons[MTS_CLOSED_KICKED]), 1);
+	ck_assert_int_eq(gate_count(&scene.entered), 1);
+	fault_hook(FAULT_RECV, NULL);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("post");
@@ -258,6 +281,7 @@ int main(void)
 	tcase_add_loop_test(cases, a_send_fails, 0, 2 * ERRORS);
 	tcase_add_test(cases, the_peer_goes_meanwhile);
 	tcase_add_test(cases, the_client_ends_meanwhile);
+	tcase_add_test(cases, kicked_right_before_a_receive);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
