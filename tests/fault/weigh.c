@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { PREFIX = 4 };
+
 struct gate weigh_cuts;
 struct endings weigh_endings;
 
@@ -77,10 +79,17 @@ int weigh_request(mts_client *client, const void *request, size_t size, void *us
 	return MTS_KEEP;
 }
 
+static void put_prefix(char *bytes, size_t size)
+{
+	for (int i = 0; i < PREFIX; i++) {
+		bytes[i] = (char)(unsigned char)(size >> 8 * (PREFIX - 1 - i));
+	}
+}
+
 void weigh_prefix(int peer, size_t size)
 {
-	const unsigned char prefix[4] = {(unsigned char)(size >> 24), (unsigned char)(size >> 16),
-		(unsigned char)(size >> 8), (unsigned char)size};
+	char prefix[PREFIX];
+	put_prefix(prefix, size);
 	peer_send(peer, prefix, sizeof(prefix));
 }
 
@@ -101,8 +110,11 @@ void weigh_expect(int peer, size_t size, int fill)
 
 void weigh_ask(int peer, size_t size, int fill)
 {
-	weigh_prefix(peer, size);
-	weigh_body(peer, size, fill);
+	/* In one piece: what has come of a request before the rest is charged for the whole turn. */
+	static _Thread_local char bytes[PREFIX + LARGEST];
+	put_prefix(bytes, size);
+	memset(bytes + PREFIX, fill, size);
+	peer_send(peer, bytes, PREFIX + size);
 	weigh_expect(peer, size, fill);
 }
 
