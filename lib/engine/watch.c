@@ -352,7 +352,8 @@ static bool may_sleep_locked(
 		return false;
 	}
 	const bool learned = crew->blocking || now - watch->last_stall < recent;
-	return now - watch->last_many >= (learned ? recent : 1);
+	const uint64_t quiet_for = now - watch->last_many;
+	return learned ? quiet_for >= recent : quiet_for > 0;
 }
 
 /* Whether it is time for a look: since the alarm has rung, or the period is over. */

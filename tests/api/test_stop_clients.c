@@ -9,7 +9,6 @@
  * begun, which the log tells, so that no test depends on time.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +20,8 @@ enum { LONG = 20000, SHORT = 50 }; /* a stop timeout that is not reached, and on
 
 static struct watch watch;
 static struct gate waiting; /* handlers that have begun to wait */
-static struct gate lost; /* those that have lost their connection meanwhile */
+static struct gate lost; /* those whose peer has gone meanwhile */
+static struct gate cut; /* those that the stop has cut off */
 static _Atomic int served; /* the descriptor of the latest client that waits */
 static _Atomic int answer; /* what the call under test has returned */
 static _Atomic int gone; /* what mts_client_gone() said during the stop */
@@ -56,19 +56,15 @@ static int read_on(mts_client *client)
 	return MTS_KEEP;
 }
 
-/* Waits until the stop has cut somebody off; the connection may be lost before that. */
-static void wait_for_cut(mts_client *client)
+/* Writes until that fails, since the peer has gone or the stop cuts it off; waits for such a cut. */
+static void pour(mts_client *client)
 {
-	bool is_lost = false;
+	static const char much[100000];
 	gate_add(&waiting);
-	while (mts_server_stat(server, MTS_STAT_CUT_OFF) == 0) {
-		mts_client_puts(client, "x");
-		if (mts_client_flush(client) == -EPIPE && !is_lost) {
-			is_lost = true;
-			gate_add(&lost);
-		}
-		poll(NULL, 0, 1);
+	while (mts_client_write(client, much, sizeof(much)) == 0) {
 	}
+	gate_add(mts_client_gone(client) == MTS_GONE_STOP ? &cut : &lost);
+	gate_wait(&cut, 1);
 }
 
 static int handler(mts_client *client, const void *request, size_t size, void *user)
@@ -82,8 +78,8 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 	if (strcmp(line, "read") == 0) {
 		return read_on(client);
 	}
-	if (strcmp(line, "cut") == 0) {
-		wait_for_cut(client);
+	if (strcmp(line, "pour") == 0) {
+		pour(client);
 	}
 	if (strncmp(line, "wait", 4) == 0) {
 		wait_for_stop(client);
@@ -95,7 +91,7 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 
 static void prepare(int family)
 {
-	waiting = lost = (struct gate)GATE;
+	waiting = lost = cut = (struct gate)GATE;
 	atomic_store(&answer, 0);
 	atomic_store(&gone, 0);
 	server = watch_server(&watch, handler, LONG, family);
@@ -191,15 +187,18 @@ START_TEST(pipelined)
 }
 END_TEST
 
-/* Past the deadline no more of that is served, nor of a client that was lost before. */
+/*
+ * Past the deadline no more of that is served, nor of a client that was lost before: that is the first,
+ * so it is also the first that the stop looks at.
+ */
 START_TEST(cut_off_with_requests_left)
 {
 	prepare(_i);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, SHORT), 0);
 	server_start(server);
-	const int first = connect_with("cut\none\ntwo\n");
+	const int first = connect_with("pour\none\ntwo\n");
 	gate_wait(&waiting, 1);
-	const int second = connect_with("cut\none\ntwo\n");
+	const int second = connect_with("pour\none\ntwo\n");
 	gate_wait(&waiting, 2);
 	peer_reset(first);
 	gate_wait(&lost, 1);
