@@ -54,9 +54,11 @@ uint64_t moment_stuck_since(void)
 	return atomic_load(&moment_client()->stuck_since);
 }
 
-void moment_is_stuck(void)
+uint64_t moment_is_stuck(void)
 {
-	wait_until(moment_stuck_since() != 0);
+	uint64_t since = 0;
+	wait_until((since = moment_stuck_since()) != 0);
+	return since;
 }
 
 /* Sets the clock to that moment, and has the keeper look. */

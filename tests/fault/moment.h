@@ -33,8 +33,11 @@ struct mts_client *moment_client(void);
 void moment_waits_for(enum mtsi_wait kind);
 uint64_t moment_since(void);
 
-/* Waits until its output is stuck; since when it is. */
-void moment_is_stuck(void);
+/*
+ * Since when its output is stuck; 0: it is not, as for a moment between two writes. The first one
+ * waits until it is.
+ */
+uint64_t moment_is_stuck(void);
 uint64_t moment_stuck_since(void);
 
 #endif

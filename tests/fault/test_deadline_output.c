@@ -56,7 +56,7 @@ static void pass_write(uint64_t timeouts, bool handler)
 		if (handler) {
 			wait_until(writes());
 		}
-		const uint64_t deadline = moment_stuck_since() + WRITE * MTSI_SECOND;
+		const uint64_t deadline = moment_is_stuck() + WRITE * MTSI_SECOND;
 		moment_go_to(deadline - 1);
 		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), timeouts);
 		moment_go_to(deadline);
@@ -93,7 +93,7 @@ START_TEST(queued_output_without_progress)
 	/* The more often there is progress, the longer this takes. */
 	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_IDLE, 0), 0);
 	moment_stop(true);
-	const uint64_t begun = moment_stuck_since();
+	const uint64_t begun = moment_is_stuck();
 	moment_go_to(begun + 20 * MTSI_SECOND);
 	/* What is read is progress, as soon as the kernel has told of room. */
 	for (size_t position = 0; moment_stuck_since() == begun; position += PIECE) {
@@ -157,7 +157,7 @@ START_TEST(a_slow_reader_stays)
 	moment_is_stuck();
 	moment_stop(true);
 	for (int i = 0; i < 20; i++) {
-		const uint64_t stuck = moment_stuck_since();
+		const uint64_t stuck = moment_is_stuck();
 		moment_go_to(stuck + (WRITE - 1) * MTSI_SECOND);
 		const size_t before = mtsi_socket_unacknowledged(moment_client()->fd);
 		while (mtsi_socket_unacknowledged(moment_client()->fd) >= before
