@@ -23,7 +23,9 @@
  * policy.
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
- * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up. While it
+ * is so the watch, which opens files for a moment, opens none: it would take the one that has become
+ * free just when accept asks for it, and have everybody wait for a second more. Nobody is
  * evicted then, since others may be the ones who take all descriptors, and would take that one too.
  */
 #include "engine/door.h"
@@ -37,6 +39,8 @@ enum { USUAL_CLIENTS = 10000 };
 
 static const uint64_t shortest_pause = 10 * MTSI_MILLISECOND;
 static const uint64_t longest_pause = MTSI_SECOND;
+static const uint64_t bygone = 2
+	* MTSI_SECOND; /* who waited has gone, or accept would have failed again */
 
 void mtsi_door_init(struct mtsi_door *door)
 {
@@ -50,6 +54,7 @@ void mtsi_door_init(struct mtsi_door *door)
 	door->short_until = 0;
 	door->freed = 0;
 	door->short_for = 0;
+	door->short_at = 0;
 	atomic_init(&door->max_clients, 0);
 }
 
@@ -268,16 +273,23 @@ void mtsi_door_freed(struct mts_server *server)
 	mtsi_lock_release(&door->lock);
 }
 
+static bool short_locked(struct mtsi_door *door, uint64_t now)
+{
+	mtsi_lock_assert_held(&door->lock);
+	return door->short_for != 0 && now < mtsi_clock_after(door->short_at, bygone);
+}
+
 void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 {
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
 	/* If it rests already, that was for the same event, which two have got. */
 	if (door->freed == freed && door->short_until == 0) {
-		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
+		door->short_for = short_locked(door, now) ? door->short_for * 2 : shortest_pause;
 		if (door->short_for > longest_pause) {
 			door->short_for = longest_pause;
 		}
+		door->short_at = now;
 		door->short_until = mtsi_clock_after(now, door->short_for);
 		look_locked(server);
 	}
@@ -290,6 +302,14 @@ void mtsi_door_well(struct mts_server *server)
 	mtsi_lock_take(&server->door.lock);
 	server->door.short_for = 0;
 	mtsi_lock_release(&server->door.lock);
+}
+
+bool mtsi_door_is_short(struct mts_server *server, uint64_t now)
+{
+	mtsi_lock_take(&server->door.lock);
+	const bool is_short = short_locked(&server->door, now);
+	mtsi_lock_release(&server->door.lock);
+	return is_short;
 }
 
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)

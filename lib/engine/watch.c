@@ -161,10 +161,13 @@ static size_t find_suspects_locked(
 
 /*
  * Whether they wait, with the lock released, since that costs microseconds. One that has computed
- * for a quarter of the time since the look before is not asked after any further.
+ * for a quarter of the time since the look before is not asked after any further. The kernel is not
+ * asked while descriptors are short, since that takes one (door.c).
  */
-static void observe(struct suspect *suspects, size_t count, uint64_t elapsed)
+static void observe(struct mts_server *server, struct suspect *suspects, size_t count, uint64_t now)
 {
+	const uint64_t elapsed = now - server->watch.looked;
+	const bool may_ask = !mtsi_door_is_short(server, now);
 	for (size_t i = 0; i < count; i++) {
 		struct suspect *suspect = &suspects[i];
 		suspect->cpu = mtsi_observe_cpu(&suspect->observed);
@@ -173,7 +176,8 @@ static void observe(struct suspect *suspects, size_t count, uint64_t elapsed)
 			suspect->waits = false;
 			continue;
 		}
-		const enum mtsi_state state = mtsi_observe_state(&suspect->observed);
+		const enum mtsi_state state = may_ask ? mtsi_observe_state(&suspect->observed)
+											  : MTSI_STATE_UNKNOWN;
 		suspect->waits = state == MTSI_STATE_WAITS || (state == MTSI_STATE_UNKNOWN && seen);
 	}
 }
@@ -397,7 +401,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	const size_t count = find_suspects_locked(crew, now, suspects);
 	if (count > 0) {
 		mtsi_lock_release(&crew->lock);
-		observe(suspects, count, now - watch->looked);
+		observe(server, suspects, count, now);
 		mtsi_lock_take(&crew->lock);
 	}
 	const unsigned stalls = convict_locked(crew, suspects, count);

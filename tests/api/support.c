@@ -333,6 +333,12 @@ int count_descriptors(void)
 	return count_entries("/proc/self/fd");
 }
 
+int settled_descriptors(void)
+{
+	library_rests();
+	return count_descriptors();
+}
+
 int count_threads(void)
 {
 	return count_entries("/proc/self/task") - 2; /* without . and .. */

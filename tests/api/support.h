@@ -94,6 +94,7 @@ void peer_reset(int peer); /* closes with a reset instead of an end of stream */
 
 /* How many descriptors and threads this process has. */
 int count_descriptors(void);
+int settled_descriptors(void); /* without those that a running server opens for a moment */
 int count_threads(void);
 
 uint64_t now_us(void);

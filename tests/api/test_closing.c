@@ -175,8 +175,8 @@ END_TEST
 START_TEST(a_small_reply_closes_at_once)
 {
 	mts_server *server = closing_server();
+	const int before = count_descriptors();
 	for (int i = 0; i < 50; i++) {
-		const int before = count_descriptors();
 		const int peer = peer_connect(server, 0);
 		peer_puts(peer, "small.");
 		peer_expect_pattern(peer, 100, 0);

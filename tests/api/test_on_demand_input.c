@@ -406,7 +406,7 @@ START_TEST(descriptors_in_between)
 	memcpy(CMSG_DATA(header), &stderr_number, sizeof(int));
 	peer_puts(peer, "zero\n");
 	expect_summary(peer, "zero", 4);
-	const int descriptors = count_descriptors();
+	const int descriptors = settled_descriptors();
 	for (int i = 0; i < ROUNDS; i++) {
 		peer_puts(peer, "one\n");
 		ck_assert_int_eq(sendmsg(peer, &message, MSG_NOSIGNAL), 4);
@@ -415,7 +415,7 @@ START_TEST(descriptors_in_between)
 		expect_summary(peer, "two", 3);
 		expect_summary(peer, "three", 5);
 	}
-	ck_assert_int_eq(count_descriptors(), descriptors);
+	ck_assert_int_eq(settled_descriptors(), descriptors);
 	close(peer);
 	server_end(server);
 }

@@ -11,8 +11,10 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -369,6 +371,18 @@ WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
 WRAPPED(ssize_t, sendfile, int socket, int fd, off_t *offset, size_t count)
 {
 	return fails(FAULT_SENDFILE) ? -1 : __real_sendfile(socket, fd, offset, cut(count));
+}
+
+WRAPPED(int, open, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	if ((flags & O_CREAT) != 0) {
+		va_list arguments;
+		va_start(arguments, flags);
+		mode = va_arg(arguments, mode_t);
+		va_end(arguments);
+	}
+	return fails(FAULT_OPEN) ? -1 : __real_open(path, flags, mode);
 }
 
 WRAPPED(ssize_t, pread, int fd, void *buffer, size_t size, off_t offset)

@@ -45,6 +45,13 @@ START_TEST(a_shortage_backs_off)
 }
 END_TEST
 
+static void want_first_pause(mts_server *server, uint64_t now)
+{
+	mtsi_door_pause(server, now, server->door.freed);
+	ck_assert_uint_eq(server->door.short_until, now + 10 * MTSI_MILLISECOND);
+	ck_assert_uint_eq(mtsi_door_resume(server, now + 10 * MTSI_MILLISECOND), MTSI_NEVER);
+}
+
 /* The pauses do not grow for ever: at most a second each, and they begin anew after a success. */
 START_TEST(pauses_are_bounded)
 {
@@ -61,10 +68,15 @@ START_TEST(pauses_are_bounded)
 		ck_assert_uint_eq(mtsi_door_resume(scene.server, now), MTSI_NEVER);
 	}
 	ck_assert_uint_eq(longest, MTSI_SECOND);
+	ck_assert(mtsi_door_is_short(scene.server, now + MTSI_SECOND - 1));
 	mtsi_door_well(scene.server);
-	mtsi_door_pause(scene.server, 0, door->freed);
-	ck_assert_uint_eq(door->short_until, 10 * MTSI_MILLISECOND);
-	ck_assert_uint_eq(mtsi_door_resume(scene.server, 10 * MTSI_MILLISECOND), MTSI_NEVER);
+	ck_assert(!mtsi_door_is_short(scene.server, now));
+	want_first_pause(scene.server, now);
+	/* The same when nobody has come for a while, so that accept was not tried. */
+	now += 2 * MTSI_SECOND;
+	ck_assert(!mtsi_door_is_short(scene.server, now));
+	want_first_pause(scene.server, now);
+	ck_assert(mtsi_door_is_short(scene.server, now));
 	ck_assert_int_eq(mts_server_destroy(scene.server), 0);
 }
 END_TEST
@@ -135,6 +147,45 @@ START_TEST(a_client_that_closes_meanwhile)
 	close(peer);
 	close(leaving);
 	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
+/*
+ * On demand who waits is found by opening files. While accept is short of descriptors none is opened,
+ * since it would be the one that accept waits for; and who waits is found all the same.
+ */
+START_TEST(the_watch_leaves_accept_the_last_descriptor)
+{
+	enum { PEERS = 4 };
+	const bool is_short = _i == 1;
+	struct scene scene;
+	int peers[PEERS];
+	if (test_model != MTS_THREAD_ON_DEMAND) {
+		return;
+	}
+	scene_make(&scene, scene_hold);
+	scene_start(&scene);
+	for (int i = 0; i < PEERS; i++) {
+		peers[i] = peer_connect(scene.server, 0);
+	}
+	server_wait_stat(scene.server, MTS_STAT_ACCEPTED, PEERS);
+	fault_fail(FAULT_ACCEPT, is_short ? EMFILE : EAGAIN, 0, FAULT_FOREVER);
+	const int outside = peer_connect(scene.server, 0);
+	fault_wait_hits(FAULT_ACCEPT, 1);
+	wait_until(mtsi_door_is_short(scene.server, mtsi_clock_now()) == is_short);
+	fault_clear(FAULT_OPEN);
+	for (int i = 0; i < PEERS; i++) {
+		peer_puts(peers[i], "wait\n");
+	}
+	gate_wait(&scene.entered, PEERS);
+	ck_assert_int_eq(fault_count(FAULT_OPEN) > 0, !is_short);
+	fault_clear(FAULT_ACCEPT);
+	for (int i = 0; i < PEERS; i++) {
+		gate_add(&scene.release);
+		close(peers[i]);
+	}
+	close(outside);
 	scene_end(&scene);
 }
 END_TEST
@@ -234,7 +285,7 @@ START_TEST(no_memory_for_the_client)
 	scene_make(&scene, scene_echo);
 	scene_alone(&scene);
 	scene_start(&scene);
-	const int descriptors = count_descriptors();
+	const int descriptors = settled_descriptors();
 	fault_fail(FAULT_MEMORY, ENOMEM, 0, 3);
 	for (int i = 0; i < 3; i++) {
 		const int peer = peer_connect(scene.server, 0);
@@ -246,7 +297,7 @@ START_TEST(no_memory_for_the_client)
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 3);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 1);
 	ck_assert_int_eq(gate_count(&scene.opened), 1);
-	ck_assert_int_eq(count_descriptors(), descriptors + 2);
+	ck_assert_int_eq(settled_descriptors(), descriptors + 2);
 	close(peer);
 	scene_end(&scene);
 }
@@ -278,6 +329,7 @@ int main(void)
 	tcase_add_test(cases, pauses_are_bounded);
 	tcase_add_test(cases, a_closing_client_ends_the_pause);
 	tcase_add_test(cases, a_client_that_closes_meanwhile);
+	tcase_add_loop_test(cases, the_watch_leaves_accept_the_last_descriptor, 0, 2);
 	tcase_add_test(cases, a_lingerer_is_evicted_first);
 	tcase_add_loop_test(cases, a_connections_trouble_is_passed_over, 0, TROUBLES);
 	tcase_add_loop_test(cases, trouble_without_end_is_a_shortage, 0, TROUBLES);
