@@ -23,10 +23,10 @@
  * policy.
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
- * second, and wake early when a client of ours closes: accept neither spins nor gives up. While it
- * is so the watch, which opens files for a moment, opens none: it would take the one that has become
- * free just when accept asks for it, and have everybody wait for a second more. Nobody is
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
  * evicted then, since others may be the ones who take all descriptors, and would take that one too.
+ * Nor does the watch open files for a moment then: it could have the descriptor that has just become
+ * free when accept asks for it, and everybody would wait for a second more.
  */
 #include "engine/door.h"
 
@@ -39,8 +39,8 @@ enum { USUAL_CLIENTS = 10000 };
 
 static const uint64_t shortest_pause = 10 * MTSI_MILLISECOND;
 static const uint64_t longest_pause = MTSI_SECOND;
-static const uint64_t bygone = 2
-	* MTSI_SECOND; /* who waited has gone, or accept would have failed again */
+/* A shortage so long ago is over: had anybody waited, accept would have failed again. */
+static const uint64_t bygone = 2 * MTSI_SECOND;
 
 void mtsi_door_init(struct mtsi_door *door)
 {
