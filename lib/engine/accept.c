@@ -243,10 +243,10 @@ void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct
 	const size_t room = mtsi_door_room(server, &freed);
 	const int listener = listeners->list[tag - 1].fd;
 	if (listener >= 0) {
-		take_batch(server, listener, room, found, &batch);
 		if (refuses(server) && listeners->spare < 0) {
-			listeners->spare = mtsi_wake_open();
+			listeners->spare = mtsi_wake_open(); /* first: it is of use when no other is left */
 		}
+		take_batch(server, listener, room, found, &batch);
 	}
 	mtsi_lock_release(&listeners->lock);
 	conclude(server, tag, &batch, freed);

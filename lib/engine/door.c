@@ -25,8 +25,8 @@
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
  * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
  * evicted then, since others may be the ones who take all descriptors, and would take that one too.
- * Nor does the watch open files for a moment then: it could have the descriptor that has just become
- * free when accept asks for it, and everybody would wait for a second more.
+ * The watch opens files for a moment. When that was the descriptor which had just become free, and
+ * accept asked for it meanwhile, it has failed for nothing: that pause is over as soon as it began.
  */
 #include "engine/door.h"
 
@@ -39,8 +39,6 @@ enum { USUAL_CLIENTS = 10000 };
 
 static const uint64_t shortest_pause = 10 * MTSI_MILLISECOND;
 static const uint64_t longest_pause = MTSI_SECOND;
-/* A shortage so long ago is over: had anybody waited, accept would have failed again. */
-static const uint64_t bygone = 2 * MTSI_SECOND;
 
 void mtsi_door_init(struct mtsi_door *door)
 {
@@ -53,8 +51,8 @@ void mtsi_door_init(struct mtsi_door *door)
 	door->in_use = 0;
 	door->short_until = 0;
 	door->freed = 0;
-	door->short_for = 0;
 	door->short_at = 0;
+	door->short_for = 0;
 	atomic_init(&door->max_clients, 0);
 }
 
@@ -263,20 +261,19 @@ void mtsi_door_cancel_eviction(struct mts_server *server)
 
 void mtsi_door_freed(struct mts_server *server)
 {
+	mtsi_door_returned(server, 0);
+}
+
+void mtsi_door_returned(struct mts_server *server, uint64_t since)
+{
 	struct mtsi_door *door = &server->door;
 	mtsi_lock_take(&door->lock);
 	door->freed++;
-	if (door->short_until != 0) {
+	if (door->short_until != 0 && door->short_at >= since) {
 		door->short_until = 0;
 		look_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
-}
-
-static bool short_locked(struct mtsi_door *door, uint64_t now)
-{
-	mtsi_lock_assert_held(&door->lock);
-	return door->short_for != 0 && now < mtsi_clock_after(door->short_at, bygone);
 }
 
 void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
@@ -285,7 +282,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 	mtsi_lock_take(&door->lock);
 	/* If it rests already, that was for the same event, which two have got. */
 	if (door->freed == freed && door->short_until == 0) {
-		door->short_for = short_locked(door, now) ? door->short_for * 2 : shortest_pause;
+		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
 		if (door->short_for > longest_pause) {
 			door->short_for = longest_pause;
 		}
@@ -302,14 +299,6 @@ void mtsi_door_well(struct mts_server *server)
 	mtsi_lock_take(&server->door.lock);
 	server->door.short_for = 0;
 	mtsi_lock_release(&server->door.lock);
-}
-
-bool mtsi_door_is_short(struct mts_server *server, uint64_t now)
-{
-	mtsi_lock_take(&server->door.lock);
-	const bool is_short = short_locked(&server->door, now);
-	mtsi_lock_release(&server->door.lock);
-	return is_short;
 }
 
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)

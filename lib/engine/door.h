@@ -33,8 +33,8 @@ struct mtsi_door {
 	size_t in_use; /* descriptors that were open when it started */
 	uint64_t short_until; /* descriptors or memory are short: no accept before; 0: they are not */
 	uint64_t freed; /* how many descriptors have become free so far */
-	uint64_t short_for; /* how long the last pause was meant to be; 0: accept has worked since */
-	uint64_t short_at; /* when that was */
+	uint64_t short_at; /* when the last pause began */
+	uint64_t short_for; /* how long it was meant to be */
 	_Atomic size_t max_clients; /* live; 0: not set yet */
 };
 
@@ -94,6 +94,12 @@ void mtsi_door_cancel_eviction(struct mts_server *server);
 void mtsi_door_freed(struct mts_server *server);
 
 /*
+ * A descriptor is free again that was taken after `since`, for a moment: the pause may be for want
+ * of it if that began meanwhile. Any thread.
+ */
+void mtsi_door_returned(struct mts_server *server, uint64_t since);
+
+/*
  * accept has run short of something: the listeners rest, each time in a row longer; unless a
  * descriptor has become free since `freed` was read.
  */
@@ -101,12 +107,6 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed);
 
 /* accept works. */
 void mtsi_door_well(struct mts_server *server);
-
-/*
- * Whether accept has run short of something lately, and has not worked since: the library is to
- * open nothing for a moment then, since that may be what accept waits for. Any thread.
- */
-bool mtsi_door_is_short(struct mts_server *server, uint64_t now);
 
 /* Lets in who may come now; ends a pause that is over; when the present one ends. The keeper. */
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now);

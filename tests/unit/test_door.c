@@ -56,7 +56,22 @@ static void want_armed(bool armed)
 }
 
 /* One after another, and what is to hold afterwards. */
-enum act { OPEN, SHUT, ENTER, LEAVE, ONE, TWO, PAUSE, FREED, RESUME_EARLY, RESUME, WELL, END };
+enum act {
+	OPEN,
+	SHUT,
+	ENTER,
+	LEAVE,
+	ONE,
+	TWO,
+	PAUSE,
+	FREED,
+	BEFORE,
+	DURING,
+	RESUME_EARLY,
+	RESUME,
+	WELL,
+	END
+};
 
 static const struct {
 	enum act act;
@@ -69,6 +84,8 @@ static const struct {
 		{ONE, false, 0}, {LEAVE, false, 0}, {LEAVE, true, 1}, {END, false, 0}},
 	{{OPEN, true, 2}, {PAUSE, false, 2}, {FREED, true, 2}, {PAUSE, false, 2},
 		{RESUME_EARLY, false, 2}, {RESUME, true, 2}, {FREED, true, 2}, {END, false, 0}},
+	{{OPEN, true, 2}, {PAUSE, false, 2}, {BEFORE, false, 2}, {DURING, true, 2}, {PAUSE, false, 2},
+		{SHUT, false, 2}, {DURING, false, 2}, {END, false, 0}},
 	{{OPEN, true, 2}, {PAUSE, false, 2}, {TWO, false, 2}, {ENTER, false, 1}, {LEAVE, false, 2},
 		{WELL, false, 2}, {RESUME, true, 2}, {END, false, 0}},
 	{{OPEN, true, 2}, {ENTER, true, 1}, {ENTER, false, 0}, {PAUSE, false, 0}, {FREED, false, 0},
@@ -107,6 +124,10 @@ static void perform(enum act act)
 		break;
 	case FREED:
 		mtsi_door_freed(server);
+		break;
+	case BEFORE: /* the pause has begun before a descriptor was taken, or meanwhile */
+	case DURING:
+		mtsi_door_returned(server, act == BEFORE ? MTSI_SECOND + 1 : MTSI_SECOND);
 		break;
 	case RESUME_EARLY:
 		ck_assert_uint_gt(mtsi_door_resume(server, MTSI_SECOND), MTSI_SECOND);
