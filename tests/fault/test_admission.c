@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "engine/server.h"
@@ -91,7 +92,14 @@ START_TEST(refused_without_a_descriptor)
 }
 END_TEST
 
-/* Somebody else gets the spare one: the listeners rest as ever, and afterwards it is there again. */
+static atomic_int spare;
+
+static void note_spare(void)
+{
+	atomic_store(&spare, scene.server->listeners.spare);
+}
+
+/* Somebody else gets the spare one: the listeners rest as ever, and it is taken back before the next one. */
 START_TEST(the_spare_descriptor_is_lost)
 {
 	start(MTS_OVERLOAD_REFUSE, 10);
@@ -107,7 +115,12 @@ START_TEST(the_spare_descriptor_is_lost)
 	scene_ask(second, "after the pause");
 	want_stat(MTS_STAT_REFUSED, 1);
 	fault_clear(FAULT_EVENTFD);
+	atomic_store(&spare, -1);
+	fault_hook(FAULT_ACCEPT, note_spare);
+	fault_fail(FAULT_ACCEPT, FAULT_NOTHING, 0, 1);
 	const int third = scene_visit(&scene);
+	ck_assert_int_ge(atomic_load(&spare), 0);
+	fault_hook(FAULT_ACCEPT, NULL);
 	fault_fail(FAULT_ACCEPT, EMFILE, 0, 1);
 	const int fourth = peer_connect(scene.server, 0);
 	peer_expect_gone(fourth);
