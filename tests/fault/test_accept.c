@@ -92,6 +92,28 @@ START_TEST(a_closing_client_ends_the_pause)
 }
 END_TEST
 
+/* The same when there really is no descriptor, and no other one becomes free. */
+START_TEST(a_closing_client_gives_its_descriptor)
+{
+	struct scene scene;
+	scene_make(&scene, scene_echo);
+	scene_start(&scene);
+	const int first = scene_visit(&scene);
+	const int second = peer_socket();
+	starve_descriptors(true);
+	fault_clock_stop(true);
+	peer_connect_socket(second, scene.server);
+	wait_until(mtsi_door_resume(scene.server, 0) != MTSI_NEVER);
+	peer_finish(first);
+	scene_ask(second, "in after all");
+	starve_descriptors(false);
+	close(first);
+	close(second);
+	fault_clock_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
 static struct scene *stage;
 
 /* Whether a worker polls; on demand. */
@@ -324,6 +346,9 @@ int main(void)
 	tcase_add_loop_test(cases, a_shortage_backs_off, 0, SHORTAGES);
 	tcase_add_test(cases, pauses_are_bounded);
 	tcase_add_test(cases, a_closing_client_ends_the_pause);
+	if (!under_valgrind()) {
+		tcase_add_test(cases, a_closing_client_gives_its_descriptor);
+	}
 	tcase_add_test(cases, a_client_that_closes_meanwhile);
 	tcase_add_test(cases, what_the_watch_has_open_costs_no_pause);
 	tcase_add_test(cases, a_lingerer_is_evicted_first);
