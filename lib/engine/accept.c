@@ -18,7 +18,7 @@
  * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE) that goes on without
  * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that
  * the spare one can be had again. When another thread has got it meanwhile there is none for now,
- * and the listeners rest; the next connection that is accepted brings it back.
+ * and the listeners rest; the next descriptor that is free becomes the spare one.
  */
 #include "engine/accept.h"
 
@@ -244,7 +244,7 @@ void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct
 	const int listener = listeners->list[tag - 1].fd;
 	if (listener >= 0) {
 		if (refuses(server) && listeners->spare < 0) {
-			listeners->spare = mtsi_wake_open(); /* first: it is of use when no other is left */
+			listeners->spare = mtsi_wake_open(); /* first: it is for when no other is left */
 		}
 		take_batch(server, listener, room, found, &batch);
 	}

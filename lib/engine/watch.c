@@ -161,13 +161,13 @@ static size_t find_suspects_locked(
 
 /*
  * Whether they wait, with the lock released, since that costs microseconds. One that has computed
- * for a quarter of the time since the look before is not asked after any further. The answer takes a
+ * for a quarter of the time since the look before is not asked after any further. Asking takes a
  * descriptor for a moment, which accept may have wanted just then.
  */
 static void observe(struct mts_server *server, struct suspect *suspects, size_t count, uint64_t now)
 {
 	const uint64_t elapsed = now - server->watch.looked;
-	bool opened = false;
+	bool asked = false;
 	for (size_t i = 0; i < count; i++) {
 		struct suspect *suspect = &suspects[i];
 		suspect->cpu = mtsi_observe_cpu(&suspect->observed);
@@ -178,9 +178,9 @@ static void observe(struct mts_server *server, struct suspect *suspects, size_t 
 		}
 		const enum mtsi_state state = mtsi_observe_state(&suspect->observed);
 		suspect->waits = state == MTSI_STATE_WAITS || (state == MTSI_STATE_UNKNOWN && seen);
-		opened = opened || state != MTSI_STATE_UNKNOWN;
+		asked = true;
 	}
-	if (opened) {
+	if (asked) {
 		mtsi_door_returned(server, now);
 	}
 }
