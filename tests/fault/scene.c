@@ -80,11 +80,6 @@ void scene_end(struct scene *scene)
 	ck_assert_int_eq(gate_count(&scene->opened), gate_count(&scene->closed));
 }
 
-enum fault_call scene_sleep(void)
-{
-	return test_model == MTS_THREAD_ON_DEMAND ? FAULT_PPOLL : FAULT_EPOLL_WAIT;
-}
-
 int scene_echo(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)user;

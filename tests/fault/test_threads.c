@@ -47,7 +47,7 @@ START_TEST(attempts_are_paced)
 	struct scene scene;
 	int peers[MANY];
 	scene_make(&scene, scene_echo);
-	fault_clear(scene_sleep());
+	fault_clear(FAULT_PPOLL);
 	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
 	const uint64_t start = now_ms();
 	scene_start(&scene);
@@ -57,7 +57,7 @@ START_TEST(attempts_are_paced)
 	fault_wait_hits(FAULT_THREAD, 11);
 	const uint64_t took = now_ms() - start;
 	ck_assert_uint_ge(took, 1000);
-	ck_assert_uint_le(fault_count(scene_sleep()), 2 * fault_hits(FAULT_THREAD) + 2 * MANY + 4);
+	ck_assert_uint_le(fault_count(FAULT_PPOLL), 2 * fault_hits(FAULT_THREAD) + 2 * MANY + 4);
 	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_WARNING]), 1);
 	ck_assert_int_le(gate_count(&scene.logs[MTS_LOG_WARNING]), (int)(took / 1000) + 2);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), 0);
@@ -229,14 +229,16 @@ END_TEST
 
 enum { CROWD = 20 };
 static pthread_key_t key;
+static _Atomic int places; /* in the order in which they are to end */
 static struct gate ending; /* destructors that have begun */
 static struct gate let_end; /* so many of them may end */
 
 static void destructor(void *value)
 {
 	(void)value;
+	const int place = atomic_fetch_add(&places, 1) + 1;
 	gate_add(&ending);
-	scene_wait(&let_end, gate_count(&ending));
+	scene_wait(&let_end, place);
 }
 
 /* All meet, so that each has a thread of its own. */
@@ -249,22 +251,24 @@ static int leave_something(mts_client *client, const void *request, size_t size,
 	return scene_echo(client, request, size, user);
 }
 
-static bool keeper_joins(struct mts_server *server)
+/* How many have left, and are still to be joined. */
+static size_t left(struct mts_server *server)
 {
 	mtsi_lock_take(&server->crew.lock);
-	const bool joins = server->crew.somebody_late;
+	const size_t count = server->crew.left_count;
 	mtsi_lock_release(&server->crew.lock);
-	return joins;
+	return count;
 }
 
 /*
- * Each joins the one before it, and ends 30 ms later by the library's clock: all together that takes longer
- * than the stop allows for callbacks, but as long as they do, nobody hangs.
+ * Each ends 30 ms after the one before it, by the library's clock: all together that takes longer than the
+ * stop allows for callbacks, but as long as they do, nobody hangs.
  */
 START_TEST(they_end_one_by_one)
 {
 	struct scene scene;
 	int peers[CROWD];
+	places = 0;
 	ending = (struct gate)GATE;
 	let_end = (struct gate)GATE;
 	ck_assert_int_eq(pthread_key_create(&key, destructor), 0);
@@ -280,11 +284,12 @@ START_TEST(they_end_one_by_one)
 	}
 	fault_clock_stop(true);
 	mts_server_stop(scene.server);
-	wait_until(keeper_joins(scene.server));
-	for (int i = 0; i < CROWD; i++) {
-		gate_wait(&ending, i + 1);
+	gate_wait(&ending, CROWD);
+	wait_until(left(scene.server) == CROWD);
+	for (size_t i = 1; i <= CROWD; i++) {
 		fault_clock_ahead(30 * MTSI_MILLISECOND);
 		gate_add(&let_end);
+		wait_until(left(scene.server) == CROWD - i);
 	}
 	ck_assert_int_eq(mts_server_join(scene.server), 0);
 	fault_clock_stop(false);
