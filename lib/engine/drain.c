@@ -43,7 +43,7 @@ static const uint64_t look_time = 10 * MTSI_MILLISECOND;
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
-/* What the stand-in may take to end, once there is nothing left for it. */
+/* What the stand-in may take to end at least, once the workers have. */
 static const uint64_t last_time = 10 * MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
@@ -202,10 +202,11 @@ int mtsi_drain(struct mts_server *server)
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t end = grace_ends(deadline);
+	mtsi_stand_in_dismiss(server); /* nothing is polled for any more */
 	const bool all_left = let_go(server, end);
 	const bool all_ended = all_left && join_all(server, end);
-	const bool nobody_polls = mtsi_stand_in_end(
-		server, mtsi_clock_after(mtsi_clock_now(), last_time));
+	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
+	const bool nobody_polls = mtsi_stand_in_join(server, soon > end ? soon : end);
 	if (!all_ended || !nobody_polls) {
 		mtsi_roster_give_up(server);
 		report_hung(server);

@@ -208,7 +208,8 @@ static int start_threads(struct mts_server *server)
 	}
 	result = mtsi_thread_start(&server->life.keeper, KEEPER_STACK, keeper_body, server);
 	if (result != 0) {
-		(void)mtsi_stand_in_end(server, MTSI_NEVER);
+		mtsi_stand_in_dismiss(server);
+		(void)mtsi_stand_in_join(server, MTSI_NEVER);
 	}
 	return result;
 }
@@ -296,7 +297,7 @@ static bool wait_for_ends(struct mts_server *server)
 		now = mtsi_clock_now();
 		(void)mtsi_roster_join(server, MTSI_NEVER);
 		if (mtsi_roster_threads(server) == 0) {
-			return mtsi_stand_in_end(server, end);
+			return mtsi_stand_in_join(server, end);
 		}
 		mtsi_thread_pause(1);
 	} while (now < end);

@@ -112,18 +112,19 @@ void mtsi_stand_in_call(struct mtsi_stand_in *stand_in)
 	mtsi_signal_one(&stand_in->called);
 }
 
-bool mtsi_stand_in_end(struct mts_server *server, uint64_t deadline)
+void mtsi_stand_in_dismiss(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	server->stand_in.over = true;
+	mtsi_lock_release(&server->crew.lock);
+	mtsi_stand_in_call(&server->stand_in);
+	mtsi_poller_ring(server);
+}
+
+bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_stand_in *stand_in = &server->stand_in;
-	if (!stand_in->runs) {
-		return true;
-	}
-	mtsi_lock_take(&server->crew.lock);
-	stand_in->over = true;
-	mtsi_lock_release(&server->crew.lock);
-	mtsi_signal_one(&stand_in->called);
-	mtsi_poller_ring(server);
-	stand_in->runs = !mtsi_thread_join_until(stand_in->thread, deadline);
+	stand_in->runs = stand_in->runs && !mtsi_thread_join_until(stand_in->thread, deadline);
 	return !stand_in->runs;
 }
 

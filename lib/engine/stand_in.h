@@ -29,10 +29,11 @@ int mtsi_stand_in_start(struct mts_server *server);
 void mtsi_stand_in_call(struct mtsi_stand_in *stand_in);
 
 /*
- * Lets it go, and waits for its end until `deadline`: false when it has not ended by then. Who starts
- * the server, when that fails; the keeper; or, when that has ended, who frees the server.
+ * Lets it go; waits for its end until `deadline`: false when it has not ended by then. Who starts the
+ * server, when that fails; the keeper; or, when that has ended, who frees the server.
  */
-bool mtsi_stand_in_end(struct mts_server *server, uint64_t deadline);
+void mtsi_stand_in_dismiss(struct mts_server *server);
+bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline);
 
 /* Whether it is in a call that does not return, although it was let go. Under the crew's lock. */
 bool mtsi_stand_in_hangs_locked(const struct mts_server *server);
