@@ -124,6 +124,8 @@ void mtsi_stand_in_dismiss(struct mts_server *server)
 bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_stand_in *stand_in = &server->stand_in;
+	/* On demand a worker may have heard the bell that was meant for it; by now there is none. */
+	mtsi_poller_ring(server);
 	stand_in->runs = stand_in->runs && !mtsi_thread_join_until(stand_in->thread, deadline);
 	return !stand_in->runs;
 }

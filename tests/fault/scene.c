@@ -104,8 +104,7 @@ void scene_wait(struct gate *gate, int count)
 int scene_hold(mts_client *client, const void *request, size_t size, void *user)
 {
 	struct scene *scene = user;
-	gate_add(&scene->entered);
-	scene_wait(&scene->release, gate_count(&scene->entered));
+	scene_wait(&scene->release, gate_add(&scene->entered));
 	const int result = scene->held != NULL ? scene->held(client) : MTS_KEEP;
 	(void)scene_echo(client, request, size, user);
 	return result;

@@ -230,16 +230,13 @@ END_TEST
 
 enum { CROWD = 20 };
 static pthread_key_t key;
-static _Atomic int places; /* in the order in which they are to end */
 static struct gate ending; /* destructors that have begun */
 static struct gate let_end; /* so many of them may end */
 
 static void destructor(void *value)
 {
 	(void)value;
-	const int place = atomic_fetch_add(&places, 1) + 1;
-	gate_add(&ending);
-	scene_wait(&let_end, place);
+	scene_wait(&let_end, gate_add(&ending));
 }
 
 /* All meet, so that each has a thread of its own. */
@@ -269,7 +266,6 @@ START_TEST(they_end_one_by_one)
 {
 	struct scene scene;
 	int peers[CROWD];
-	places = 0;
 	ending = (struct gate)GATE;
 	let_end = (struct gate)GATE;
 	ck_assert_int_eq(pthread_key_create(&key, destructor), 0);
