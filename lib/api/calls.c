@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/failure.h"
 #include "engine/client.h"
 #include "engine/file.h"
 #include "engine/output.h"
@@ -26,12 +27,22 @@
 
 enum { USUAL_TEXT = 1024 };
 
+/* Whether the worker that serves it may be used: 0; -ECHILD in another process; -EPIPE. */
+static int servable(const mts_client *client)
+{
+	if (mtsi_foreign(client->server)) {
+		return -ECHILD;
+	}
+	return client->worker == NULL ? -EPIPE : 0;
+}
+
 int mts_client_write(mts_client *client, const void *data, size_t size)
 {
 	if (client == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
+	const int result = servable(client);
+	return result != 0 ? result : mtsi_output_write(client->worker, data, size);
 }
 
 int mts_client_puts(mts_client *client, const char *text)
@@ -78,7 +89,8 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 
 static int flush(mts_client *client)
 {
-	return client->worker == NULL ? -EPIPE : mtsi_output_flush(client->worker, true);
+	const int result = servable(client);
+	return result != 0 ? result : mtsi_output_flush(client->worker, true);
 }
 
 int mts_client_flush(mts_client *client)
@@ -91,7 +103,8 @@ ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t c
 	if (client == NULL || offset < 0 || count > SSIZE_MAX || INT64_MAX - (int64_t)count < offset) {
 		return -EINVAL;
 	}
-	return client->worker == NULL ? -EPIPE : mtsi_file_send(client->worker, fd, offset, count);
+	const int result = servable(client);
+	return result != 0 ? result : mtsi_file_send(client->worker, fd, offset, count);
 }
 
 int mts_client_next(mts_client *client, const void **request, size_t *size)

@@ -22,6 +22,7 @@
 #include "engine/post.h"
 #include "engine/stats.h"
 #include "engine/watch.h"
+#include "os/home.h"
 
 enum { MTSI_ERROR = 640 };
 
@@ -51,6 +52,9 @@ struct mts_server {
 	_Atomic int bell; /* wakes who polls; likewise */
 	_Atomic int wake; /* wakes the keeper, unless it is the one who polls; likewise */
 	int alarm; /* wakes the keeper after a while; likewise */
+
+	struct mtsi_home home; /* the process that started it; see abandon.c; set by the start */
+	pid_t opened_by; /* the process that opened these descriptors; by the start */
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
 
