@@ -180,6 +180,57 @@ START_TEST(ends_after_the_handler)
 }
 END_TEST
 
+/* The first request makes a process that serves in its own turn, the second one waits for its end. */
+static int serve_in_a_child(mts_client *client, const void *request, size_t size, void *user)
+{
+	static pid_t child;
+	int status = -1;
+	(void)request;
+	(void)size;
+	(void)user;
+	if (child == 0) {
+		child = fork();
+		if (child == 0) {
+			sigset_t all;
+			sigfillset(&all);
+			(void)pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+			_exit(serve_here(echo));
+		}
+		(void)mts_client_printf(client, "%d", (int)child);
+		return MTS_KEEP;
+	}
+	(void)waitpid(child, &status, 0);
+	(void)mts_client_printf(client, "%d", status);
+	return MTS_KEEP;
+}
+
+static int serve_and_fork(void)
+{
+	return serve_here(serve_in_a_child);
+}
+
+/* A handler's child is another process, in which nothing is being served yet. */
+START_TEST(in_a_handlers_child)
+{
+	char text[32] = "";
+	const struct process outer = start(serve_and_fork);
+	const int peer = reach(&outer);
+	peer_puts(peer, "go");
+	ck_assert_int_gt(recv(peer, text, sizeof(text) - 1, 0), 0);
+	const struct process inner = {.number = (pid_t)atoi(text), .server = 1};
+	const int other = reach_and_talk(&inner);
+	ck_assert_int_eq(kill(inner.number, SIGTERM), 0);
+	peer_expect_end(other);
+	peer_puts(peer, "and");
+	peer_expect_text(peer, "0"); /* EXIT_SUCCESS */
+	ck_assert_int_eq(kill(outer.number, SIGTERM), 0);
+	peer_expect_end(peer);
+	close(peer);
+	close(other);
+	expect_exit(&outer, EXIT_SUCCESS, "");
+}
+END_TEST
+
 static void handle(int number)
 {
 	(void)number;
@@ -363,6 +414,7 @@ int main(void)
 	tcase_add_loop_test(cases, ends_by_signal, 0, 2);
 	tcase_add_test(cases, ends_by_both_signals);
 	tcase_add_test(cases, ends_after_the_handler);
+	tcase_add_test(cases, in_a_handlers_child);
 	tcase_add_loop_test(cases, puts_signals_back, 0, 2);
 	tcase_add_test(cases, bad_address);
 	tcase_add_test(cases, port_in_use);
