@@ -18,6 +18,7 @@
 #include "os/pages.h"
 
 static _Atomic unsigned char everywhere = 1;
+static _Atomic unsigned char unknown = 0; /* the number is to be asked for */
 
 static size_t page_size(void)
 {
@@ -67,7 +68,7 @@ void mtsi_home_settle(struct mtsi_home *home)
 	if (home->page != NULL) {
 		atomic_store(home->page, 1);
 	}
-	atomic_store(&home->mark, home->page);
+	atomic_store(&home->mark, home->page != NULL ? home->page : &unknown);
 }
 
 /* The page stays: somebody may be looking at it. */
@@ -78,5 +79,5 @@ void mtsi_home_unsettle(struct mtsi_home *home)
 
 bool mtsi_home_differs(const struct mtsi_home *home)
 {
-	return mtsi_home_self() != home->process;
+	return home->page != NULL || mtsi_home_self() != home->process;
 }

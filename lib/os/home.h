@@ -12,7 +12,7 @@
  * from the thing itself, at the cost of two loads.
  */
 struct mtsi_home {
-	_Atomic unsigned char *_Atomic mark; /* 0 there: somewhere else; NULL: ask for the number */
+	_Atomic unsigned char *_Atomic mark; /* 1 there: this is the process */
 	_Atomic unsigned char *page; /* what mark may point to; NULL: not made, or none to be had */
 	pid_t process; /* for where there is no page */
 };
@@ -28,15 +28,20 @@ void mtsi_home_unsettle(struct mtsi_home *home);
 /* The number of the calling process, by a system call. */
 pid_t mtsi_home_self(void);
 
-/* For mtsi_home_left(). */
+/* For mtsi_home_left(), where the mark does not say that this is the process. */
 bool mtsi_home_differs(const struct mtsi_home *home);
+
+/* Whether the mark says that this is the process. If it does not, mtsi_home_left() knows. */
+static inline bool mtsi_home_surely(const struct mtsi_home *home)
+{
+	const _Atomic unsigned char *mark = atomic_load_explicit(&home->mark, memory_order_acquire);
+	return atomic_load_explicit(mark, memory_order_relaxed) != 0;
+}
 
 /* Whether it belongs to another process than the calling one. Any thread; async-signal-safe. */
 static inline bool mtsi_home_left(const struct mtsi_home *home)
 {
-	const _Atomic unsigned char *mark = atomic_load_explicit(&home->mark, memory_order_acquire);
-	return mark != NULL ? atomic_load_explicit(mark, memory_order_relaxed) == 0
-						: mtsi_home_differs(home);
+	return !mtsi_home_surely(home) && mtsi_home_differs(home);
 }
 
 #endif
