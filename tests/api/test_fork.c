@@ -19,16 +19,18 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
 
-/* At once: sanitizers would look for the threads of the process that this one was made from. */
+/*
+ * By becoming another program: at an end of this one, tools that look for leaks would miss the threads of
+ * the process that it was made from, and what these had.
+ */
 static _Noreturn void leave(int status)
 {
-	(void)syscall(SYS_exit_group, status);
+	execl("/bin/sh", "sh", "-c", status == 0 ? "exit 0" : "exit 1", (char *)NULL);
 	abort();
 }
 
@@ -300,7 +302,7 @@ static int exec_in_handler(mts_client *client, const void *request, size_t size,
 	if (child == 0) {
 		require(dup2(mts_client_fd(client), 1) == 1);
 		execl("/bin/sh", "sh", "-c", "echo from the shell", (char *)NULL);
-		leave(127);
+		_exit(127);
 	}
 	(void)waitpid(child, &status, 0);
 	return status == 0 ? MTS_CLOSE : -EIO;
