@@ -62,10 +62,11 @@ static in_port_t port_of(const struct mtsi_target *target)
 		: ((const struct sockaddr_in6 *)&target->address)->sin6_port;
 }
 
-/* This machine has no such address family, or not this address of it. */
-static bool family_missing(int result)
+/* This machine has no such address family, or not this address of it, or not its interface. */
+static bool missing(int result)
 {
-	return result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EPROTONOSUPPORT;
+	return result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EPROTONOSUPPORT
+		|| result == -ENODEV;
 }
 
 /* Names an address as it is, an IPv4 address in IPv6 form too. */
@@ -109,7 +110,7 @@ static int bind_of_several(struct mts_server *server, const struct mtsi_target *
 	}
 	name_target(target, attempt->where, BOUND_TEXT);
 	attempt->clause = unfit;
-	if (!family_missing(result)) {
+	if (!missing(result)) {
 		return result;
 	}
 	attempt->missing = result;

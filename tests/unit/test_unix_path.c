@@ -21,6 +21,21 @@
 #include "../api/support.h"
 #include "os/bind.h"
 
+/* Whether there may be files without a name, to hold locks on. */
+static bool refuse;
+
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+	if (refuse) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return __real_memfd_create(name, flags);
+}
+
 /* A folder of this test's own. */
 static char folder[] = "/tmp/mtserver-XXXXXX";
 static struct sockaddr_un place;
@@ -302,6 +317,26 @@ START_TEST(the_maker_is_done_first)
 }
 END_TEST
 
+/* Where nobody knows of the others, the maker removes it, and nobody else does. */
+START_TEST(without_locks)
+{
+	struct actor actor;
+	refuse = true;
+	struct mtsi_path *path = open_path();
+	refuse = false;
+	const int fd = mtsi_listen(&spot, 5, path);
+	begin(&actor, path, (enum part)_i);
+	finish(&actor);
+	ck_assert(exists());
+	begin(&actor, path, (enum part)_i);
+	ck_assert_int_eq(remove_it(path), 0);
+	ck_assert(!exists());
+	mtsi_path_close(path);
+	finish(&actor);
+	close(fd);
+}
+END_TEST
+
 /* One that was killed has no interest in it any more. */
 START_TEST(one_was_killed)
 {
@@ -412,6 +447,7 @@ int main(void)
 	tcase_add_test(cases, it_cannot_be_removed);
 	tcase_add_loop_test(cases, the_maker_is_there, NEITHER, SERVES + 1);
 	tcase_add_loop_test(cases, the_maker_is_done_first, NEITHER, SERVES + 1);
+	tcase_add_loop_test(cases, without_locks, NEITHER, SERVES + 1);
 	tcase_add_test(cases, one_was_killed);
 	tcase_add_test(cases, the_maker_has_ended);
 	tcase_add_test(cases, one_at_a_time);
