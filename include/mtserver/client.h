@@ -50,6 +50,7 @@ enum mts_gone {
  * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -65,6 +66,7 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @retval -EINVAL @p client or @p text is NULL
  * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -81,6 +83,7 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; when the text could be made but not kept, the client is cut off
  * @retval -EOVERFLOW the text would be longer than INT_MAX; nothing was written
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -96,6 +99,7 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
  * @retval -EINVAL @p client is NULL
  * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -130,6 +134,7 @@ MTS_API int mts_client_flush(mts_client *client);
  *         #MTS_TIMEOUT_WRITE
  * @retval -EBADF @p fd is not open for reading
  * @retval -EIO reading failed; likewise other errors of read(2), such as -EISDIR
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -156,6 +161,7 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; likewise
  * @retval -EPIPE the client is lost
  * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks; in the close hook the answer is -EPIPE.
  * @since 0.1
@@ -175,6 +181,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EPIPE the client is lost
  * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks; in the close hook the answer is -EPIPE.
  * @since 0.1
@@ -235,7 +242,7 @@ MTS_API int mts_client_peer_sockaddr(
 
 /**
  * The client's socket, for getsockopt(2) and the like. Do not close it, read from it or write to
- * it.
+ * it; a child made by fork(2) may do what it likes with its own copy, such as dup2(2) before exec(3).
  *
  * @param client the client
  * @return the descriptor, or

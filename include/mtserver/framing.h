@@ -56,6 +56,7 @@ typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, voi
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -70,6 +71,7 @@ MTS_API int mts_server_frame_raw(mts_server *server);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -85,6 +87,7 @@ MTS_API int mts_server_frame_lines(mts_server *server);
  * @retval 0 done
  * @retval -EINVAL @p server or @p delimiter is NULL, or @p size is out of range
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -100,6 +103,7 @@ MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p size is out of range
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -116,6 +120,7 @@ MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or another value is not one of those
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -131,6 +136,7 @@ MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int by
  * @retval 0 done
  * @retval -EINVAL @p server or @p framer is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -148,6 +154,7 @@ MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void 
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1

@@ -43,9 +43,9 @@ enum mts_verdict {
  *         Any other value counts as -EINVAL.
  * @par Threads Called on a thread of the library, with no lock of the library held. All
  * asynchronous signals are blocked there, and a child made by fork(2) inherits that: unblock them
- * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec the child may call nothing
- * of the library. Leave it by returning only: not by longjmp(3), pthread_exit(3) or a C++
- * exception.
+ * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec most of the library refuses
+ * to work in the child (server.h), which must not return from here. Leave it by returning only: not
+ * by longjmp(3), pthread_exit(3) or a C++ exception.
  */
 typedef int (*mts_handler)(mts_client *client, const void *request, size_t size, void *user);
 

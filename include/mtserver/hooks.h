@@ -91,6 +91,7 @@ typedef void (*mts_log_hook)(int level, const char *message, void *user);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -106,6 +107,7 @@ MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *use
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -122,6 +124,7 @@ MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *u
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -140,6 +143,7 @@ MTS_API int mts_server_on_thread(
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p max_level is out of the range 0 to 7
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1

@@ -90,6 +90,7 @@ enum mts_overload {
  *        log at the start (#MTS_LOG_WARNING); when descriptors run out, new ones wait.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -99,8 +100,9 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 /**
  * Sets how many clients of one address may be connected at once. Those above that are accepted and
  * closed at once, whatever the overload policy, and counted in #MTS_STAT_REFUSED: if they waited,
- * they would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits, or, for
- * Unix sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there
+ * they would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits (a
+ * link-local one whole, with its interface, since all neighbours share the first 64), or, for Unix
+ * sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there
  * count from the first; nobody is cut off when there are more at the moment.
  *
  * @param server the server
@@ -108,6 +110,7 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
  * @retval -ENOMEM there was no limit, and no memory to count who is there; nothing has changed
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -122,6 +125,7 @@ MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t cl
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p policy is none of them
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -138,6 +142,7 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
  * @param bytes 1 to 1 GiB; the default is 256 KiB
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -166,6 +171,7 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
  *        output limit together, as they are when the server starts, if that is more.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -181,6 +187,7 @@ MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p connections is below 1
  * @retval -EBUSY the server listens already, runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before listen.
  * @since 0.1
@@ -199,6 +206,7 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
  * @retval -EINVAL @p server is NULL, or @p seconds is out of range
  * @retval -ENOTSUP this system has no such option
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -216,6 +224,7 @@ MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
  * @param milliseconds how long; 0: for ever
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p which is none of them
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1

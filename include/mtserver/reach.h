@@ -54,6 +54,7 @@ extern "C" {
  * @retval -ENOBUFS too much waits for this client; nothing was sent (counted: #MTS_STAT_UNSENT)
  * @retval -ENOMEM memory is short, or mts_server_set_max_memory() leaves none; nothing was sent,
  *         and the client stays (likewise)
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -70,6 +71,7 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
  * @param size how many
  * @return how many clients have been reached, at most INT_MAX, or
  * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1
@@ -88,6 +90,7 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * @retval -EINVAL @p server is NULL
  * @retval -ENOENT there is no such client: it is gone, its connection is lost, or its close hook
  *         has begun
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
  * @since 0.1

@@ -8,6 +8,18 @@
  * Functions that can fail return 0 or a negative errno value (errno(3)); `errno` itself means
  * nothing after a call. What configures a server is called before it runs, from one thread at a
  * time, and answers -EBUSY afterwards; mts_server_error() then has the whole sentence.
+ *
+ * A server belongs to the process that has started it: the threads are there and nowhere else. So
+ * start it after daemon(3), not before. Until then a child made by fork(2) may use its copy in every
+ * way, and several may start theirs, on the same listening sockets. From then on a child has only a
+ * copy of a server that is another process's, in callbacks and elsewhere. There everything that
+ * would lock, wait for or change something answers -ECHILD at once; mts_server_stop() does nothing;
+ * mts_server_stat() is 0; and what only reads answers as of the moment of the fork
+ * (mts_server_address(), mts_server_error(), mts_client_fd(), mts_client_id(), mts_client_data() and
+ * the like), so that a handler's child can make the client's socket its standard output and become
+ * another program. mts_server_destroy() closes what the copy keeps open: call it in a child that
+ * lives on, or the port and the clients' connections stay open, unserved, as long as it does. A
+ * child may make servers of its own. One that was made in a callback must not return from it.
  * @{
  */
 #ifndef MTSERVER_SERVER_H
@@ -48,12 +60,28 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * | `localhost:5000` | 127.0.0.1 and ::1, whatever the resolver says |
  * | `127.0.0.1:5000`, `[::1]:5000` | that address |
  * | `name:5000` | all addresses that the name resolves to |
- * | `unix:/path` | a Unix socket; a stale file is replaced only when nobody answers on it, any other file is left alone, ours goes away when the server ends |
+ * | `[fe80::1%eth0]:5000` | a link-local address, with its interface |
+ * | `unix:/path` | a Unix socket; a stale file is replaced only when nobody answers on it, any other file is left alone |
  * | `unix:@name` | a Unix socket in Linux's abstract name space (unix(7)) |
  *
- * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. An
- * address that this machine does not have, for want of its family say, is skipped when another one
- * could be bound.
+ * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. Of
+ * several addresses those are left out that this machine does not have, for want of their family
+ * say, and those at which nobody could be served (multicast, link-local without an interface, IPv4
+ * in IPv6 form), when another one could be bound. The log says so when the server starts.
+ *
+ * The file of a Unix socket gets the mode 0777 less the process's umask(2), and whoever is to
+ * connect must have the right to write to it. So with the usual umask of 022 only this user may: set
+ * umask(2) before this call, or chmod(2) the file after it, before which others might have been
+ * let in or turned away for a moment; or put it into a folder that only those can enter who may. A
+ * socket of one's own, whose mode fchmod(2) sets before bind(2), can be given to
+ * mts_server_listen_fd().
+ *
+ * That file is removed when the server stops, or is destroyed without having run: if it is still the
+ * same one, whatever has become of the working directory, the root or the path meanwhile. Where
+ * copies of the server are in several processes, this is for the one that has listened, and for
+ * those that have started theirs, whichever of them ends last; other copies leave it alone. When the
+ * rights do not suffice any more, after setuid(2) say, it stays, and the log says so. Each such
+ * socket takes three descriptors.
  *
  * @param server the server
  * @param address a string as above; not kept
@@ -62,11 +90,14 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * @retval -ENAMETOOLONG the path of a Unix socket is too long
  * @retval -EBUSY the server runs or ran
  * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
- * @retval -ENOENT the name does not resolve, or the folder of the path does not exist
+ * @retval -EADDRNOTAVAIL this machine has none of the addresses, or nobody could be served there
+ * @retval -ENOENT the name does not resolve, there is no such interface, or the folder of the path
+ *         does not exist
  * @retval -EAGAIN the name does not resolve at the moment
  * @retval -ENOMEM memory is short
  * @retval "another negative errno" what socket(2), bind(2) or listen(2) said. On failure nothing of
  *         this call stays bound.
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -88,6 +119,7 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * @retval -ENOTSOCK @p fd is no socket
  * @retval -EBUSY the server runs or ran
  * @retval -ENOMEM memory is short
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -120,6 +152,7 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  * @retval -EALREADY it runs or ran
  * @retval -EDEADLK called from a callback of this server
  * @retval "another negative errno" it could not start: no descriptor, memory or thread
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any but the server's own.
  * @since 0.1
@@ -135,6 +168,7 @@ MTS_API int mts_server_run(mts_server *server);
  * @retval -EALREADY it runs or ran
  * @retval -EDEADLK called from a callback of this server
  * @retval "another negative errno" it could not start: no descriptor, memory or thread
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any but the server's own.
  * @since 0.1
@@ -149,6 +183,7 @@ MTS_API int mts_server_start(mts_server *server);
  * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
  * @retval -EINVAL @p server is NULL, or was never started
  * @retval -EDEADLK called from a callback of this server
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any but the server's own.
  * @since 0.1
@@ -157,7 +192,7 @@ MTS_API int mts_server_join(mts_server *server);
 
 /**
  * Asks the server to stop; returns at once. Asking again changes nothing; asking before run makes
- * run return at once.
+ * run return at once. In a child of the process that has started it nothing happens.
  *
  * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish and
@@ -173,10 +208,13 @@ MTS_API int mts_server_join(mts_server *server);
 MTS_API void mts_server_stop(mts_server *server);
 
 /**
- * Frees the server; stops it and waits for its end first where needed.
+ * Frees the server; stops it and waits for its end first where needed. In a child of the process
+ * that has started it, it closes all descriptors of the copy, and does nothing else: it waits for
+ * nothing and frees no memory.
  *
  * @param server the server; NULL is fine
- * @retval 0 done: no callback runs any more, and no thread, descriptor or byte is left
+ * @retval 0 done: no callback runs any more, and no thread, descriptor or byte is left (in such a
+ *         child: no descriptor)
  * @retval -EDEADLK called from a callback of this server; nothing was done
  * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again
  *         once they have returned, or exit.

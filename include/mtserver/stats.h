@@ -56,7 +56,8 @@ enum mts_stat {
  *
  * @param server the server
  * @param which one of #mts_stat
- * @return the number; 0 when @p server is NULL or there is no such number
+ * @return the number; 0 when @p server is NULL, there is no such number, or the server was started
+ *         by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any, at any time from create to destroy; not from signal handlers.
  * @since 0.1

@@ -46,6 +46,7 @@ enum mts_thread_model {
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p model is none of them
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -65,6 +66,7 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p threads is out of range
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1
@@ -81,6 +83,7 @@ MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
  * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * One at a time, before run.
  * @since 0.1

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/failure.h"
 #include "engine/client.h"
 #include "engine/file.h"
 #include "engine/output.h"
@@ -26,12 +27,32 @@
 
 enum { USUAL_TEXT = 1024 };
 
+/* Why the worker that serves it may not be used: -ECHILD in another process, or -EPIPE; else 0. */
+static int refusal(const mts_client *client)
+{
+	if (mtsi_foreign(client->server)) {
+		return -ECHILD;
+	}
+	return client->worker == NULL ? -EPIPE : 0;
+}
+
+/* What every request does is kept short: this is for all but the usual case, and is not inlined. */
+__attribute__((noinline)) static int write_unless_refused(
+	mts_client *client, const void *data, size_t size)
+{
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_output_write(client->worker, data, size);
+}
+
 int mts_client_write(mts_client *client, const void *data, size_t size)
 {
 	if (client == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
+	if (mtsi_home_surely(&client->server->home) && client->worker != NULL) {
+		return mtsi_output_write(client->worker, data, size);
+	}
+	return write_unless_refused(client, data, size);
 }
 
 int mts_client_puts(mts_client *client, const char *text)
@@ -78,7 +99,8 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 
 static int flush(mts_client *client)
 {
-	return client->worker == NULL ? -EPIPE : mtsi_output_flush(client->worker, true);
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_output_flush(client->worker, true);
 }
 
 int mts_client_flush(mts_client *client)
@@ -91,7 +113,8 @@ ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t c
 	if (client == NULL || offset < 0 || count > SSIZE_MAX || INT64_MAX - (int64_t)count < offset) {
 		return -EINVAL;
 	}
-	return client->worker == NULL ? -EPIPE : mtsi_file_send(client->worker, fd, offset, count);
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_file_send(client->worker, fd, offset, count);
 }
 
 int mts_client_next(mts_client *client, const void **request, size_t *size)

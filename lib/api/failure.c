@@ -23,10 +23,19 @@ int mtsi_fail(mts_server *server, int code, const char *format, ...)
 	return code;
 }
 
-int mtsi_configurable(mts_server *server, const char *what)
+int mtsi_usable(const mts_server *server)
 {
 	if (server == NULL) {
 		return -EINVAL;
+	}
+	return mtsi_foreign(server) ? -ECHILD : 0;
+}
+
+int mtsi_configurable(mts_server *server, const char *what)
+{
+	const int result = mtsi_usable(server);
+	if (result != 0) {
+		return result;
 	}
 	if (atomic_load(&server->life.state) != MTSI_LIFE_NEW) {
 		return mtsi_fail(server, -EBUSY, "cannot %s: the server runs already, or has run", what);

@@ -9,6 +9,7 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
+#include "engine/abandon.h"
 #include "engine/server.h"
 
 mts_server *mts_server_create(mts_handler handler, void *user)
@@ -61,8 +62,9 @@ const char *mts_server_address(const mts_server *server, size_t index)
 static int start(mts_server *server, bool wait)
 {
 	const char *why = NULL;
-	if (server == NULL) {
-		return -EINVAL;
+	int result = mtsi_usable(server);
+	if (result != 0) {
+		return result;
 	}
 	if (mtsi_life_inside(server)) {
 		return -EDEADLK;
@@ -70,7 +72,7 @@ static int start(mts_server *server, bool wait)
 	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW && server->listeners.count == 0) {
 		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
 	}
-	const int result = mtsi_life_start(server, wait, &why);
+	result = mtsi_life_start(server, wait, &why);
 	return result == 0 || why == NULL ? result
 									  : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
 }
@@ -87,8 +89,9 @@ int mts_server_start(mts_server *server)
 
 int mts_server_join(mts_server *server)
 {
-	if (server == NULL) {
-		return -EINVAL;
+	const int result = mtsi_usable(server);
+	if (result != 0) {
+		return result;
 	}
 	if (mtsi_life_inside(server)) {
 		return -EDEADLK;
@@ -98,7 +101,7 @@ int mts_server_join(mts_server *server)
 
 void mts_server_stop(mts_server *server)
 {
-	if (server != NULL) {
+	if (server != NULL && !mtsi_foreign(server)) {
 		mtsi_life_stop(server);
 	}
 }
@@ -106,6 +109,10 @@ void mts_server_stop(mts_server *server)
 int mts_server_destroy(mts_server *server)
 {
 	if (server == NULL) {
+		return 0;
+	}
+	if (mtsi_foreign(server)) {
+		mtsi_abandon(server);
 		return 0;
 	}
 	return mtsi_life_inside(server) ? -EDEADLK : mtsi_life_destroy(server);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "api/failure.h"
 #include "engine/server.h"
 
 int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size)
@@ -14,7 +15,7 @@ int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t si
 	if (server == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	return mtsi_post_send(server, id, data, size);
+	return mtsi_foreign(server) ? -ECHILD : mtsi_post_send(server, id, data, size);
 }
 
 int mts_server_broadcast(mts_server *server, const void *data, size_t size)
@@ -22,11 +23,15 @@ int mts_server_broadcast(mts_server *server, const void *data, size_t size)
 	if (server == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
+	if (mtsi_foreign(server)) {
+		return -ECHILD;
+	}
 	const size_t reached = mtsi_post_broadcast(server, data, size);
 	return reached > INT_MAX ? INT_MAX : (int)reached;
 }
 
 int mts_server_kick(mts_server *server, uint64_t id)
 {
-	return server == NULL ? -EINVAL : mtsi_post_kick(server, id);
+	const int result = mtsi_usable(server);
+	return result != 0 ? result : mtsi_post_kick(server, id);
 }

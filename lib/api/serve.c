@@ -20,7 +20,7 @@
 #include "engine/server.h"
 #include "os/thread.h"
 
-static _Atomic bool serving;
+static _Atomic pid_t serving; /* the process in which one is being served; 0: none */
 static mts_server *_Atomic served;
 static _Atomic unsigned in_handler;
 
@@ -87,13 +87,29 @@ static int serve(const char *address, mts_handler handler, void *user)
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Whether none is being served in this process; what the process has copied from another is past. */
+static bool begin_serving(void)
+{
+	pid_t before = 0;
+	const pid_t self = mtsi_home_self();
+	if (!atomic_compare_exchange_strong(&serving, &before, self)
+		&& (before == self || !atomic_compare_exchange_strong(&serving, &before, self))) {
+		return false;
+	}
+	if (before != 0) {
+		atomic_store(&served, NULL);
+		atomic_store(&in_handler, 0);
+	}
+	return true;
+}
+
 int mts_serve(const char *address, mts_handler handler, void *user)
 {
-	if (atomic_exchange(&serving, true)) {
+	if (!begin_serving()) {
 		(void)fprintf(stderr, "cannot serve: one server is being served in this process already\n");
 		return EXIT_FAILURE;
 	}
 	const int status = serve(address, handler, user);
-	atomic_store(&serving, false);
+	atomic_store(&serving, 0);
 	return status;
 }

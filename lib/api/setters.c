@@ -68,7 +68,11 @@ int mts_server_set_stack_size(mts_server *server, size_t bytes)
  */
 static int refuse_live(mts_server *server, const char *what, size_t value)
 {
-	if (server != NULL && atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+	const int result = mtsi_usable(server);
+	if (result != 0) {
+		return result;
+	}
+	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
 		return mtsi_fail(server, -EINVAL, "%zu is out of range for %s", value, what);
 	}
 	return -EINVAL;
@@ -76,7 +80,7 @@ static int refuse_live(mts_server *server, const char *what, size_t value)
 
 int mts_server_set_max_clients(mts_server *server, size_t clients)
 {
-	if (server == NULL || clients == 0 || clients > MOST_CLIENTS) {
+	if (mtsi_usable(server) != 0 || clients == 0 || clients > MOST_CLIENTS) {
 		return refuse_live(server, "the number of clients", clients);
 	}
 	mtsi_door_set_max_clients(server, clients);
@@ -85,7 +89,7 @@ int mts_server_set_max_clients(mts_server *server, size_t clients)
 
 int mts_server_set_max_clients_per_address(mts_server *server, size_t clients)
 {
-	if (server == NULL || clients > MOST_CLIENTS) {
+	if (mtsi_usable(server) != 0 || clients > MOST_CLIENTS) {
 		return refuse_live(server, "the number of clients of an address", clients);
 	}
 	return mtsi_address_book_set_limit(server, clients);
@@ -106,7 +110,7 @@ int mts_server_set_overload(mts_server *server, int policy)
 
 int mts_server_set_max_output(mts_server *server, size_t bytes)
 {
-	if (server == NULL || bytes == 0 || bytes > MOST_BYTES) {
+	if (mtsi_usable(server) != 0 || bytes == 0 || bytes > MOST_BYTES) {
 		return refuse_live(server, "the output limit in bytes", bytes);
 	}
 	atomic_store(&server->options.max_output, bytes);
@@ -115,7 +119,7 @@ int mts_server_set_max_output(mts_server *server, size_t bytes)
 
 int mts_server_set_max_memory(mts_server *server, size_t bytes)
 {
-	if (server == NULL || bytes < LEAST_MEMORY || bytes > SIZE_MAX / 2) {
+	if (mtsi_usable(server) != 0 || bytes < LEAST_MEMORY || bytes > SIZE_MAX / 2) {
 		return refuse_live(server, "the memory limit in bytes", bytes);
 	}
 	mtsi_memory_set_limit(server, bytes);
@@ -157,7 +161,7 @@ int mts_server_set_defer_accept(mts_server *server, unsigned seconds)
 
 int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
 {
-	if (server == NULL || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_STOP) {
+	if (mtsi_usable(server) != 0 || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_STOP) {
 		return refuse_live(server, "a choice of timeout", (size_t)which);
 	}
 	atomic_store(&server->options.timeouts[which], milliseconds);

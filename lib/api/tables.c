@@ -10,6 +10,7 @@
 #include <mtserver/stats.h>
 #include <mtserver/version.h>
 
+#include "api/failure.h"
 #include "engine/server.h"
 
 #define TEXT(value) #value
@@ -29,7 +30,7 @@ const char *mts_strerror(int code)
 
 uint64_t mts_server_stat(const mts_server *server, int which)
 {
-	if (server == NULL || which < 0 || which >= MTSI_STATS) {
+	if (mtsi_usable(server) != 0 || which < 0 || which >= MTSI_STATS) {
 		return 0;
 	}
 	/* Reading takes locks, so the server is not constant to us, though it is to the caller. */

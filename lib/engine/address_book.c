@@ -2,7 +2,8 @@
  *
  * Who comes how often: clients counted by where they come from. That is an IPv4 address, also when
  * it comes mapped into IPv6; the first half of an IPv6 address, since whoever has one address of
- * such a network has all of them; or the user at the other end of a Unix socket. A peer whose
+ * such a network has all of them, and all of it with its interface where it is link-local, since
+ * that half is the same for every neighbour there; or the user at the other end of a Unix socket. A peer whose
  * address is of no kind that is known is not counted.
  *
  * The table is a tree of the C library's. An entry is made for the first client that it counts, and
@@ -67,7 +68,13 @@ static int compare(const void *left, const void *right)
 	if (a->kind != b->kind) {
 		return a->kind < b->kind ? -1 : 1;
 	}
-	return a->number == b->number ? 0 : a->number < b->number ? -1 : 1;
+	if (a->scope != b->scope) {
+		return a->scope < b->scope ? -1 : 1;
+	}
+	if (a->number != b->number) {
+		return a->number < b->number ? -1 : 1;
+	}
+	return a->host == b->host ? 0 : a->host < b->host ? -1 : 1;
 }
 
 static struct tally *find_locked(struct mtsi_address_book *book, const struct mtsi_origin *origin)

@@ -71,6 +71,18 @@ void mtsi_clients_free(struct mtsi_clients *clients)
 	mtsi_lock_destroy(&clients->lock);
 }
 
+void mtsi_clients_abandon(struct mtsi_clients *clients)
+{
+	const size_t slots = atomic_load(&clients->slots);
+	for (size_t slot = 0; slot < slots; slot++) {
+		struct mts_client *client = slot_at(clients, slot);
+		if (client->fd >= 0) {
+			mtsi_socket_close(client->fd);
+			client->fd = -1;
+		}
+	}
+}
+
 /*
  * Its memory stays untouched, and so costs nothing, until slots in it are used. It begins with a
  * page, so that a slot begins with a cache line.

@@ -34,6 +34,9 @@ struct mtsi_clients {
 void mtsi_clients_init(struct mtsi_clients *clients);
 void mtsi_clients_free(struct mtsi_clients *clients);
 
+/* Closes all sockets of a copy that another process has; takes no lock. */
+void mtsi_clients_abandon(struct mtsi_clients *clients);
+
 /*
  * Makes a client of an accepted socket: stage WAITING. NULL when memory is short; the socket is the
  * caller's then.

@@ -64,7 +64,7 @@ int mtsi_keeper(struct mts_server *server)
 		mtsi_door_open(server);
 		mtsi_crew_begin(server);
 	}
-	mtsi_log(server, MTSI_LOG_START, "serving, at most %zu clients", mtsi_door_max_clients(server));
+	mtsi_listeners_announce(server);
 	while (!mtsi_stopping(server)) {
 		mtsi_keeper_tick(server, MTSI_NEVER);
 	}

@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/abandon.h"
 #include "engine/keeper.h"
 #include "engine/poller.h"
 #include "engine/roster.h"
@@ -79,6 +80,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_post_init(&server->post);
 	mtsi_log_init(&server->log);
 	init_life(&server->life);
+	mtsi_home_init(&server->home);
 	server->poll = -1;
 	server->alarm = -1;
 	atomic_init(&server->bell, -1);
@@ -126,6 +128,7 @@ static void free_server(struct mts_server *server)
 	mtsi_signal_destroy(&server->life.changed);
 	mtsi_lock_destroy(&server->life.lock);
 	mtsi_options_free(&server->options);
+	mtsi_home_free(&server->home);
 	free(server);
 }
 
@@ -146,6 +149,7 @@ static int open_descriptors(struct mts_server *server)
 		close_if_open(alarm);
 		return result;
 	}
+	server->opened_by = mtsi_home_self();
 	server->poll = poll;
 	server->alarm = alarm;
 	atomic_store(&server->bell, bell);
@@ -170,7 +174,11 @@ static void *keeper_body(void *argument)
 	return NULL;
 }
 
-/* A failed start leaves a server that can be started again; what is open stays for that. */
+/*
+ * A failed start leaves a server that can be started again; what is open stays for that. But if it
+ * is started again in a child of that process, it gets its own: what it has is shared with the
+ * other.
+ */
 static int prepare(struct mts_server *server, const char **why)
 {
 	*why = "cannot start: the size of requests is above the largest that is allowed";
@@ -178,6 +186,9 @@ static int prepare(struct mts_server *server, const char **why)
 	if (result == 0) {
 		mtsi_memory_settle(server);
 		*why = "cannot start: no descriptor for events";
+		if (server->poll >= 0 && server->opened_by != mtsi_home_self()) {
+			mtsi_abandon_descriptors(server);
+		}
 		result = server->poll < 0 ? open_descriptors(server) : 0;
 	}
 	if (result == 0) {
@@ -220,6 +231,7 @@ static int start_locked(struct mts_server *server, const char **why)
 	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
 		return -EALREADY;
 	}
+	mtsi_home_settle(&server->home);
 	int result = prepare(server, why);
 	if (result == 0) {
 		*why = "cannot start: no thread";
@@ -228,6 +240,8 @@ static int start_locked(struct mts_server *server, const char **why)
 	if (result == 0) {
 		life->keeper_runs = true;
 		atomic_store(&life->state, MTSI_LIFE_RUNNING);
+	} else {
+		mtsi_home_unsettle(&server->home);
 	}
 	return result;
 }

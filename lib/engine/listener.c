@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Binding addresses, and unbinding them.
+ * The listening sockets: kept, watched, closed. How they come to be is in binding.c.
  *
- * An address may stand for several sockets. With port 0 the kernel picks a port for the first, and
- * the others must get the same one; when somebody else has it there, all is closed and another one
- * is tried. Whatever one call has bound is closed again when it fails as a whole.
+ * The file of a Unix socket is removed by the keeper, when no lock is held: a file system may take
+ * its time. Only what was never started is closed by the thread that frees it.
  */
 #include "engine/listener.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +16,19 @@
 #include "os/poll.h"
 #include "os/socket.h"
 #include "wire/address.h"
-#include "wire/escape.h"
 
-enum { PORT_TRIES = 16, BOUND_TEXT = 512 };
+enum {
+	PATIENCE = 20, /* milliseconds, for the folders of all Unix sockets together */
+	ROOM_FOR_MORE = 24 /* " and 12345678 more" */
+};
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners)
 {
 	mtsi_lock_init(&listeners->lock);
 	listeners->list = NULL;
 	listeners->count = 0;
+	listeners->notes = NULL;
+	listeners->notes_count = 0;
 	listeners->spare = -1;
 }
 
@@ -40,34 +42,53 @@ static bool reserve(struct mtsi_listeners *listeners)
 	return list != NULL;
 }
 
-static void drop(struct mtsi_listener *listener)
+/* Closes it, and removes the file that is ours: 0, or why that could not be done. */
+static int drop(struct mtsi_listener *listener, int fd, unsigned *patience)
 {
-	if (listener->fd >= 0) {
-		if (listener->path != NULL) {
-			mtsi_unix_remove(listener->path, &listener->file);
-		}
-		mtsi_socket_close(listener->fd);
-		listener->fd = -1;
-	}
+	/* The file first: see mtsi_path_remove(). */
+	const int result = listener->path != NULL ? mtsi_path_remove(listener->path, patience) : 0;
+	mtsi_socket_close(fd);
+	mtsi_path_close(listener->path);
+	listener->path = NULL;
+	return result;
 }
 
 static void forget(struct mtsi_listener *listener)
 {
-	drop(listener);
+	unsigned patience = PATIENCE;
+	if (listener->fd >= 0) {
+		(void)drop(listener, listener->fd, &patience);
+	}
 	free(listener->text);
-	free(listener->path);
 }
 
-/* Drops the latest ones until `count` are left. */
-static void unwind(struct mtsi_listeners *listeners, size_t count)
+void mtsi_listeners_unwind(struct mtsi_listeners *listeners, size_t count, size_t notes)
 {
 	while (listeners->count > count) {
 		forget(&listeners->list[--listeners->count]);
 	}
+	while (listeners->notes_count > notes) {
+		free(listeners->notes[--listeners->notes_count]);
+	}
 }
 
-/* Keeps a listening socket: 0, or an error and it stays the caller's. */
-static int keep(struct mtsi_listeners *listeners, int fd, struct mtsi_target *bound)
+int mtsi_listeners_note(struct mtsi_listeners *listeners, const char *note)
+{
+	char *copy = strdup(note);
+	char **notes = copy == NULL
+		? NULL
+		: realloc(listeners->notes, (listeners->notes_count + 1) * sizeof(listeners->notes[0]));
+	if (notes == NULL) {
+		free(copy);
+		return -ENOMEM;
+	}
+	listeners->notes = notes;
+	notes[listeners->notes_count++] = copy;
+	return 0;
+}
+
+int mtsi_listeners_keep(
+	struct mtsi_listeners *listeners, int fd, struct mtsi_path *path, struct mtsi_target *bound)
 {
 	char text[MTSI_ADDRESS_TEXT];
 	const int result = mtsi_bound_address(fd, bound);
@@ -87,176 +108,8 @@ static int keep(struct mtsi_listeners *listeners, int fd, struct mtsi_target *bo
 	memset(listener, 0, sizeof(*listener));
 	listener->fd = fd;
 	listener->text = copy;
+	listener->path = path;
 	return 0;
-}
-
-/* Binds one address: 0, with the address that it got in `*bound`, or a negative errno value. */
-static int bind_one(
-	struct mts_server *server, const struct mtsi_target *target, struct mtsi_target *bound)
-{
-	const int fd = mtsi_listen(target, server->options.backlog);
-	if (fd < 0) {
-		return fd;
-	}
-	const int result = keep(&server->listeners, fd, bound);
-	if (result != 0) {
-		mtsi_unlisten(fd, target);
-	}
-	return result;
-}
-
-static void set_port(struct mtsi_target *target, in_port_t port)
-{
-	if (target->address.ss_family == AF_INET) {
-		((struct sockaddr_in *)&target->address)->sin_port = port;
-	} else {
-		((struct sockaddr_in6 *)&target->address)->sin6_port = port;
-	}
-}
-
-static in_port_t port_of(const struct mtsi_target *target)
-{
-	return target->address.ss_family == AF_INET
-		? ((const struct sockaddr_in *)&target->address)->sin_port
-		: ((const struct sockaddr_in6 *)&target->address)->sin6_port;
-}
-
-/* This machine has no such address family, or not this address of it. */
-static bool family_missing(int result)
-{
-	return result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EPROTONOSUPPORT;
-}
-
-static void name_target(const struct mtsi_target *target, char *why, size_t size)
-{
-	if (mtsi_address_format((const struct sockaddr *)&target->address, target->size, why, size)
-		< 0) {
-		(void)snprintf(why, size, "an address of its");
-	}
-}
-
-/*
- * Binds all targets to one port: 0, or an error, with what it was about in `why`, and nothing
- * bound.
- */
-static int bind_all(
-	struct mts_server *server, struct mtsi_target *targets, int count, char *why, size_t size)
-{
-	struct mtsi_listeners *listeners = &server->listeners;
-	const size_t before = listeners->count;
-	int missing = 0;
-	for (int i = 0; i < count; i++) {
-		struct mtsi_target bound;
-		const int result = bind_one(server, &targets[i], &bound);
-		if (result != 0) {
-			name_target(&targets[i], why, size);
-			missing = result;
-		}
-		if (result != 0 && !(family_missing(result) && count > 1)) {
-			unwind(listeners, before);
-			return result;
-		}
-		for (int j = i + 1; j < count && result == 0; j++) {
-			set_port(&targets[j], port_of(&bound));
-		}
-	}
-	return listeners->count > before ? 0 : missing;
-}
-
-static int bind_inet(
-	struct mts_server *server, const struct mtsi_target *targets, int count, char *why, size_t size)
-{
-	const bool any_port = port_of(&targets[0]) == 0;
-	int result = -EADDRINUSE;
-	for (int tries = 0; tries < (any_port ? PORT_TRIES : 1) && result == -EADDRINUSE; tries++) {
-		struct mtsi_target copies[MTSI_TARGETS];
-		memcpy(copies, targets, (size_t)count * sizeof(targets[0]));
-		result = bind_all(server, copies, count, why, size);
-	}
-	return result;
-}
-
-/* Makes room for the file, binds, and notes which file it is. */
-static int bind_path(struct mts_server *server, const struct mtsi_place *place)
-{
-	struct mtsi_listeners *listeners = &server->listeners;
-	struct mtsi_target bound;
-	struct mtsi_target target = {.size = place->path_size};
-	char *path = strdup(place->path.sun_path);
-	int result = path == NULL ? -ENOMEM : mtsi_unix_make_room(&place->path, place->path_size);
-	if (result == 0) {
-		memcpy(&target.address, &place->path, place->path_size);
-		result = bind_one(server, &target, &bound);
-	}
-	if (result != 0) {
-		free(path);
-		return result;
-	}
-	struct mtsi_listener *listener = &listeners->list[listeners->count - 1];
-	if (mtsi_unix_file(path, &listener->file)) {
-		listener->path = path;
-	} else {
-		free(path);
-	}
-	return 0;
-}
-
-static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
-{
-	if (place->path.sun_path[0] == '\0') {
-		struct mtsi_target bound;
-		struct mtsi_target target = {.size = place->path_size};
-		memcpy(&target.address, &place->path, place->path_size);
-		return bind_one(server, &target, &bound);
-	}
-	const int reservation = mtsi_unix_reserve(place->path.sun_path);
-	const int result = bind_path(server, place);
-	mtsi_unix_release(reservation);
-	return result;
-}
-
-static int numeric(const char *ipv4, const char *ipv6, uint16_t port, struct mtsi_target *targets)
-{
-	const int first = mtsi_resolve(ipv4, port, targets);
-	const int second = first < 0 ? first : mtsi_resolve(ipv6, port, targets + first);
-	return second < 0 ? second : first + second;
-}
-
-static int find_targets(const struct mtsi_place *place, struct mtsi_target *targets)
-{
-	switch (place->kind) {
-	case MTSI_PLACE_ANY:
-		return numeric("0.0.0.0", "::", place->port, targets);
-	case MTSI_PLACE_LOOPBACK:
-		return numeric("127.0.0.1", "::1", place->port, targets);
-	default:
-		return mtsi_resolve(place->host, place->port, targets);
-	}
-}
-
-int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size)
-{
-	struct mtsi_place place;
-	struct mtsi_target targets[2 * MTSI_TARGETS];
-	char where[BOUND_TEXT];
-	const char *reason = "";
-	(void)mtsi_escape(where, sizeof(where), address, strnlen(address, sizeof(where)));
-	int result = mtsi_place_parse(address, &place, &reason);
-	if (result != 0) {
-		(void)snprintf(why, size, "%s: %s", where, reason);
-		return result;
-	}
-	if (place.kind == MTSI_PLACE_UNIX) {
-		result = bind_unix(server, &place);
-	} else {
-		result = find_targets(&place, targets);
-		if (result > 0) {
-			result = bind_inet(server, targets, result, where, sizeof(where));
-		}
-	}
-	const bool name = result == -ENOENT && place.kind == MTSI_PLACE_NAME;
-	(void)snprintf(why, size, "%s: %s", where, name ? "no such name" : strerror(-result));
-	return result;
 }
 
 int mtsi_listeners_adopt(struct mts_server *server, int fd)
@@ -268,13 +121,17 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 		}
 	}
 	const int result = mtsi_listen_adopt(fd);
-	return result != 0 ? result : keep(&server->listeners, fd, &bound);
+	return result != 0 ? result : mtsi_listeners_keep(&server->listeners, fd, NULL, &bound);
 }
 
 static int prepare(struct mts_server *server, size_t index)
 {
 	const int fd = server->listeners.list[index].fd;
 	const unsigned seconds = server->options.defer_accept;
+	struct mtsi_path *path = server->listeners.list[index].path;
+	if (path != NULL) {
+		mtsi_path_serve(path);
+	}
 	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
 	/* A Unix socket knows no such option, and has no need of it. */
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
@@ -332,21 +189,88 @@ static void drop_spare(struct mtsi_listeners *listeners)
 	}
 }
 
-void mtsi_listeners_close(struct mts_server *server)
+/* Takes the descriptor out of epoll and of the listener, which accepts no more; -1: there is none. */
+static int withdraw(struct mts_server *server, struct mtsi_listener *listener)
 {
 	mtsi_lock_take(&server->listeners.lock);
-	for (size_t i = 0; i < server->listeners.count; i++) {
-		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
-		drop(&server->listeners.list[i]);
+	const int fd = listener->fd;
+	if (fd >= 0) {
+		mtsi_poll_remove(server->poll, fd);
+		listener->fd = -1;
 	}
+	mtsi_lock_release(&server->listeners.lock);
+	return fd;
+}
+
+void mtsi_listeners_close(struct mts_server *server)
+{
+	unsigned patience = PATIENCE;
+	for (size_t i = 0; i < server->listeners.count; i++) {
+		struct mtsi_listener *listener = &server->listeners.list[i];
+		const int fd = withdraw(server, listener);
+		const int result = fd >= 0 ? drop(listener, fd, &patience) : 0;
+		if (result != 0) {
+			mtsi_log(server, MTSI_LOG_PATH, "the file of %s stays, it cannot be removed: %s",
+				listener->text, strerror(-result));
+		}
+	}
+	mtsi_lock_take(&server->listeners.lock);
 	drop_spare(&server->listeners);
 	mtsi_lock_release(&server->listeners.lock);
 }
 
+/* "127.0.0.1:5000, [::1]:5000 and 3 more", as far as there is room. */
+static void list_addresses(const struct mtsi_listeners *listeners, char *out, size_t size)
+{
+	size_t used = 0;
+	size_t i;
+	for (i = 0; i < listeners->count; i++) {
+		const char *text = listeners->list[i].text;
+		/* The first one fits in any case. */
+		if (i > 0 && used + strlen(text) + ROOM_FOR_MORE > size) {
+			break;
+		}
+		used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : ", ", text);
+	}
+	if (i < listeners->count) {
+		(void)snprintf(out + used, size - used, " and %zu more", listeners->count - i);
+	}
+}
+
+void mtsi_listeners_announce(struct mts_server *server)
+{
+	const struct mtsi_listeners *listeners = &server->listeners;
+	char where[MTSI_ADDRESS_TEXT + ROOM_FOR_MORE];
+	list_addresses(listeners, where, sizeof(where));
+	mtsi_log(server, MTSI_LOG_START, "serving on %s, at most %zu clients", where,
+		mtsi_door_max_clients(server));
+	for (size_t i = 0; i < listeners->notes_count; i++) {
+		mtsi_log(server, MTSI_LOG_LEFT_OUT, "%s", listeners->notes[i]);
+	}
+}
+
 void mtsi_listeners_free(struct mts_server *server)
 {
-	unwind(&server->listeners, 0);
-	drop_spare(&server->listeners);
-	free(server->listeners.list);
-	mtsi_lock_destroy(&server->listeners.lock);
+	struct mtsi_listeners *listeners = &server->listeners;
+	mtsi_listeners_unwind(listeners, 0, 0);
+	drop_spare(listeners);
+	free(listeners->list);
+	free(listeners->notes);
+	mtsi_lock_destroy(&listeners->lock);
+}
+
+void mtsi_listeners_abandon(struct mts_server *server)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct mtsi_listener *listener = &listeners->list[i];
+		if (listener->fd >= 0) {
+			mtsi_socket_close(listener->fd);
+			listener->fd = -1;
+		}
+		if (listener->path != NULL) {
+			mtsi_path_abandon(listener->path);
+		}
+	}
+	drop_spare(listeners);
 }

@@ -18,24 +18,41 @@ struct mtsi_listener {
 	int fd; /* -1: closed */
 	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
 	char *text; /* for mts_server_address() */
-	char *path; /* of a Unix socket's file that is ours to remove; NULL: none */
-	struct mtsi_file file; /* which file that is */
+	struct mtsi_path *path; /* of a Unix socket's file; NULL: none that we have made */
 };
 
 /*
- * All of a server's. The configuring thread's before start; after it count and text are constant,
- * and the lock guards the descriptors.
+ * All of a server's. The configuring thread's before start; after it count, text and notes are
+ * constant, the paths are the keeper's, and the lock guards the descriptors.
  */
 struct mtsi_listeners {
 	struct mtsi_lock lock;
 	struct mtsi_listener *list;
 	size_t count;
+	char **notes; /* what listen calls have left out: to be told at the start */
+	size_t notes_count;
 	int spare; /* the lock, who accepts: a descriptor to be given up for a moment; -1: none */
 };
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners);
 
-/* Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. */
+/*
+ * Keeps a listening socket, with the path of its file if it has one: 0, with what it is bound to in
+ * `*bound`; or a negative errno value, and both stay the caller's.
+ */
+int mtsi_listeners_keep(
+	struct mtsi_listeners *listeners, int fd, struct mtsi_path *path, struct mtsi_target *bound);
+
+/* Keeps a line for the log: 0 or -ENOMEM. */
+int mtsi_listeners_note(struct mtsi_listeners *listeners, const char *note);
+
+/* Drops the latest ones until `count`, and so many notes, are left. */
+void mtsi_listeners_unwind(struct mtsi_listeners *listeners, size_t count, size_t notes);
+
+/*
+ * Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. In
+ * binding.c.
+ */
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
 
 /* Takes over a socket: 0 or a negative errno value; -EALREADY when it has it. */
@@ -65,10 +82,16 @@ static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, ui
 	return tag >= 1 && tag <= listeners->count;
 }
 
+/* Says in the log where the server listens, and what was left out. The keeper. */
+void mtsi_listeners_announce(struct mts_server *server);
+
 /* Closes the sockets, and removes the files of ours. No client comes after that. The keeper. */
 void mtsi_listeners_close(struct mts_server *server);
 
 /* Closes and frees all. */
 void mtsi_listeners_free(struct mts_server *server);
+
+/* Closes the descriptors that a copy in another process has, and touches nothing else. */
+void mtsi_listeners_abandon(struct mts_server *server);
 
 #endif

@@ -23,6 +23,7 @@
 #include "engine/stand_in.h"
 #include "engine/stats.h"
 #include "engine/watch.h"
+#include "os/home.h"
 
 enum { MTSI_ERROR = 640 };
 
@@ -53,6 +54,9 @@ struct mts_server {
 	_Atomic int bell; /* wakes who polls; likewise */
 	_Atomic int wake; /* wakes the keeper; likewise */
 	int alarm; /* wakes the keeper after a while; likewise */
+
+	struct mtsi_home home; /* the process that started it; see abandon.c; set by the start */
+	pid_t opened_by; /* the process that opened these descriptors; by the start */
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
 

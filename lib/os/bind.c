@@ -16,10 +16,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "os/unix_path.h"
 
 static int resolver_errno(int result)
 {
@@ -40,39 +42,61 @@ static int resolver_errno(int result)
 	}
 }
 
-static bool listed(const struct mtsi_target *targets, int count, const struct addrinfo *address)
+void mtsi_targets_free(struct mtsi_targets *targets)
 {
-	for (int i = 0; i < count; i++) {
-		if (targets[i].size == address->ai_addrlen
-			&& memcmp(&targets[i].address, address->ai_addr, address->ai_addrlen) == 0) {
+	free(targets->list);
+	targets->list = NULL;
+	targets->count = 0;
+}
+
+static bool listed(
+	const struct mtsi_targets *targets, const struct sockaddr *address, socklen_t size)
+{
+	for (size_t i = 0; i < targets->count; i++) {
+		if (targets->list[i].size == size
+			&& memcmp(&targets->list[i].address, address, size) == 0) {
 			return true;
 		}
 	}
 	return false;
 }
 
-int mtsi_resolve(const char *host, uint16_t port, struct mtsi_target *targets)
+int mtsi_targets_add(struct mtsi_targets *targets, const struct sockaddr *address, socklen_t size)
+{
+	if (listed(targets, address, size)) {
+		return 0;
+	}
+	struct mtsi_target *list = realloc(
+		targets->list, (targets->count + 1) * sizeof(targets->list[0]));
+	if (list == NULL) {
+		return -ENOMEM;
+	}
+	targets->list = list;
+	struct mtsi_target *target = &list[targets->count++];
+	memset(target, 0, sizeof(*target));
+	memcpy(&target->address, address, size);
+	target->size = size;
+	return 0;
+}
+
+int mtsi_resolve(const char *host, uint16_t port, struct mtsi_targets *targets)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	char service[8];
 	(void)snprintf(service, sizeof(service), "%u", (unsigned)port);
 	struct addrinfo *found = NULL;
 	errno = 0;
-	const int result = getaddrinfo(host, service, &hints, &found);
+	int result = getaddrinfo(host, service, &hints, &found);
 	if (result != 0) {
 		return resolver_errno(result);
 	}
-	int count = 0;
-	for (const struct addrinfo *a = found; a != NULL && count < MTSI_TARGETS; a = a->ai_next) {
-		if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && !listed(targets, count, a)) {
-			memset(&targets[count], 0, sizeof(targets[count]));
-			memcpy(&targets[count].address, a->ai_addr, a->ai_addrlen);
-			targets[count].size = a->ai_addrlen;
-			count++;
+	for (const struct addrinfo *a = found; a != NULL && result == 0; a = a->ai_next) {
+		if (a->ai_family == AF_INET || a->ai_family == AF_INET6) {
+			result = mtsi_targets_add(targets, a->ai_addr, a->ai_addrlen);
 		}
 	}
 	freeaddrinfo(found);
-	return count > 0 ? count : -ENOENT;
+	return result == 0 && targets->count == 0 ? -ENOENT : result;
 }
 
 static int set_option(int fd, int level, int option, int value)
@@ -98,7 +122,7 @@ static int configure(int fd, int family)
 	return result;
 }
 
-int mtsi_listen(const struct mtsi_target *target, int backlog)
+int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path *path)
 {
 	const int family = target->address.ss_family;
 	const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -113,19 +137,21 @@ int mtsi_listen(const struct mtsi_target *target, int backlog)
 		(void)close(fd);
 		return result;
 	}
+	if (path != NULL) {
+		mtsi_path_take(path);
+	}
 	if (listen(fd, backlog) != 0) {
 		result = -errno;
-		mtsi_unlisten(fd, target);
+		mtsi_unlisten(fd, path);
 		return result;
 	}
 	return fd;
 }
 
-void mtsi_unlisten(int fd, const struct mtsi_target *target)
+void mtsi_unlisten(int fd, struct mtsi_path *path)
 {
-	const struct sockaddr_un *local = (const struct sockaddr_un *)&target->address;
-	if (local->sun_family == AF_UNIX && local->sun_path[0] != '\0') {
-		(void)unlink(local->sun_path);
+	if (path != NULL) {
+		(void)mtsi_path_undo(path); /* while the socket is open: see there */
 	}
 	(void)close(fd);
 }

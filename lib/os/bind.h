@@ -3,6 +3,7 @@
 #define MTSI_OS_BIND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -14,22 +15,33 @@ struct mtsi_target {
 	socklen_t size;
 };
 
-enum { MTSI_TARGETS = 64 };
+/* As many as a name has. All bytes 0: none. */
+struct mtsi_targets {
+	struct mtsi_target *list;
+	size_t count;
+};
+
+/* Adds one that is not there yet: 0 or -ENOMEM. */
+int mtsi_targets_add(struct mtsi_targets *targets, const struct sockaddr *address, socklen_t size);
+void mtsi_targets_free(struct mtsi_targets *targets);
 
 /*
- * Fills `targets` with the addresses of a host name or numeric address: how many, or a negative
- * errno value: -ENOENT no such name, -EAGAIN not now, -ENOMEM, -EIO the resolver failed.
+ * Adds the addresses of a host name or numeric address: 0, or a negative errno value: -ENOENT no
+ * such name, -EAGAIN not now, -ENOMEM, -EIO the resolver failed.
  */
-int mtsi_resolve(const char *host, uint16_t port, struct mtsi_target *targets);
+int mtsi_resolve(const char *host, uint16_t port, struct mtsi_targets *targets);
+
+struct mtsi_path;
 
 /*
  * Binds and listens: the descriptor, close-on-exec and non-blocking, or a negative errno value.
- * What accepted sockets inherit (TCP_NODELAY) is set here, once.
+ * What accepted sockets inherit (TCP_NODELAY) is set here, once. `path` is that of a Unix socket's
+ * file, reserved; NULL: it has none.
  */
-int mtsi_listen(const struct mtsi_target *target, int backlog);
+int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path *path);
 
-/* Undoes that: closes the socket, and removes the file that it made for a Unix socket. */
-void mtsi_unlisten(int fd, const struct mtsi_target *target);
+/* Undoes that: closes the socket, and removes the file that it made; the path is reserved still. */
+void mtsi_unlisten(int fd, struct mtsi_path *path);
 
 /*
  * Takes a listening stream socket of the caller's into use: 0, or -EBADF, -ENOTSOCK, -EINVAL. On

@@ -8,85 +8,239 @@
  * the same ones: it would remove a file that has just become ours. So whoever takes them holds a
  * lock on the folder (flock(2)), which leaves nothing behind and ends with its process. Anybody who
  * may read the folder can hold that lock, so it is waited for only briefly.
+ *
+ * At the end the path may mean something else, after chdir(2) or chroot(2), or another file may be
+ * there. So the folder is kept open from the beginning (O_PATH: it need not be readable), and the
+ * file is removed only if it is the very one. While the socket is open its file's number is not
+ * given to another file, so that comparison cannot err.
+ *
+ * Several processes may have copies of one server, by fork(2): the one that has bound the socket,
+ * which may end before it is served (daemon(3)), and several that serve on it. The file belongs to
+ * those two kinds, and the last of them to be done with it removes it, so that none takes it from
+ * under another. Each has a record lock on a file without a name, made with the path and inherited
+ * by all: such locks belong to the process, are not inherited, and end with it (fcntl(2)). Whoever is
+ * done gives up its own first, and then asks for all of it: of those who are done at the same time
+ * at least one gets it, and only when nobody holds a lock any more. Process numbers would not do:
+ * they are used again, a process that nobody waits for has one, and each namespace has its own.
+ * Where no such file or lock is to be had, the file is removed by the process that has bound it.
  */
 #include "os/unix_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 200 };
+enum { PATIENCE = 200 }; /* milliseconds */
 
-static int open_folder(const char *path)
+struct mtsi_path {
+	struct sockaddr_un address;
+	const char *name; /* in it: the last part */
+	int folder;
+	int holders; /* what those who have an interest in the file hold a lock on; -1: none */
+	bool taken; /* the file has been made; the next two say which it is */
+	dev_t device;
+	ino_t number;
+	pid_t maker; /* the process that has made it */
+	pid_t server; /* this process, or the one that it was copied from, serves on it; 0: none does */
+};
+
+static int open_folder(const struct mtsi_path *path)
 {
-	char folder[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
-	const char *slash = strrchr(path, '/');
-	const size_t size = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-	memcpy(folder, path, size);
+	char folder[sizeof(path->address.sun_path)];
+	const size_t size = (size_t)(path->name - path->address.sun_path);
+	memcpy(folder, path->address.sun_path, size);
 	folder[size] = '\0';
-	return open(size == 0 ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int fd = open(size == 0 ? "." : folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : -errno;
 }
 
-int mtsi_unix_reserve(const char *path)
+/* A file without a name, to hold locks on; -1: this system has none. */
+static int open_holders(void)
+{
+	int fd = -1;
+#ifdef MFD_CLOEXEC
+#ifdef MFD_NOEXEC_SEAL
+	/* Some systems allow no others, and older ones do not know it. */
+	fd = memfd_create("mtserver-path", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+#endif
+	if (fd < 0) {
+		fd = memfd_create("mtserver-path", MFD_CLOEXEC);
+	}
+#endif
+	return fd;
+}
+
+/* F_RDLCK, F_WRLCK or F_UNLCK on that file, at once: 0 or a negative errno value. */
+static int hold(const struct mtsi_path *path, short type)
+{
+	struct flock all = {.l_type = type, .l_whence = SEEK_SET};
+	return fcntl(path->holders, F_SETLK, &all) == 0 ? 0 : -errno;
+}
+
+int mtsi_path_open(const struct sockaddr_un *address, struct mtsi_path **path)
+{
+	struct mtsi_path *made = calloc(1, sizeof(*made));
+	if (made == NULL) {
+		return -ENOMEM;
+	}
+	made->address = *address;
+	const char *slash = strrchr(made->address.sun_path, '/');
+	made->name = slash == NULL ? made->address.sun_path : slash + 1;
+	made->folder = open_folder(made);
+	if (made->folder < 0) {
+		const int result = made->folder;
+		free(made);
+		return result;
+	}
+	made->holders = open_holders();
+	*path = made;
+	return 0;
+}
+
+void mtsi_path_abandon(struct mtsi_path *path)
+{
+	if (path->folder >= 0) {
+		(void)close(path->folder);
+	}
+	if (path->holders >= 0) {
+		(void)close(path->holders);
+	}
+	path->folder = -1;
+	path->holders = -1;
+}
+
+void mtsi_path_close(struct mtsi_path *path)
+{
+	if (path != NULL) {
+		mtsi_path_abandon(path);
+		free(path);
+	}
+}
+
+/* Waits for the lock, at most so long, and reckons up what is left of that. */
+static int reserve(const struct mtsi_path *path, unsigned *patience)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	const int folder = open_folder(path);
-	for (int i = 0; folder >= 0 && i < TRIES && flock(folder, LOCK_EX | LOCK_NB) != 0; i++) {
+	const int folder = openat(path->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (folder >= 0 && flock(folder, LOCK_EX | LOCK_NB) != 0 && *patience > 0) {
 		(void)nanosleep(&pause, NULL);
+		(*patience)--;
 	}
 	return folder;
 }
 
-void mtsi_unix_release(int reservation)
+int mtsi_path_reserve(const struct mtsi_path *path)
+{
+	unsigned patience = PATIENCE;
+	return reserve(path, &patience);
+}
+
+void mtsi_path_release(int reservation)
 {
 	if (reservation >= 0) {
 		(void)close(reservation);
 	}
 }
 
-static bool somebody_listens(const struct sockaddr_un *address, socklen_t size)
+static bool somebody_listens(const struct sockaddr_un *address)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		return true;
 	}
-	const bool refused = connect(fd, (const struct sockaddr *)address, size) != 0
+	const bool refused = connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0
 		&& errno == ECONNREFUSED;
 	(void)close(fd);
 	return !refused;
 }
 
-int mtsi_unix_make_room(const struct sockaddr_un *address, socklen_t size)
+/* Looks at the file: 0, or a negative errno value, -ENOENT when there is none. */
+static int look(const struct mtsi_path *path, struct stat *file)
+{
+	return fstatat(path->folder, path->name, file, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
+/* Removes it: 0, also when it is gone, or a negative errno value. */
+static int unlink_it(const struct mtsi_path *path)
+{
+	return unlinkat(path->folder, path->name, 0) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int mtsi_path_make_room(const struct mtsi_path *path)
 {
 	struct stat file;
-	if (lstat(address->sun_path, &file) != 0) {
-		return errno == ENOENT ? 0 : -errno;
+	const int result = look(path, &file);
+	if (result != 0) {
+		return result == -ENOENT ? 0 : result;
 	}
-	if (!S_ISSOCK(file.st_mode) || somebody_listens(address, size)) {
+	if (!S_ISSOCK(file.st_mode) || somebody_listens(&path->address)) {
 		return -EADDRINUSE;
 	}
-	return unlink(address->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
+	return unlink_it(path);
 }
 
-bool mtsi_unix_file(const char *path, struct mtsi_file *file)
+void mtsi_path_take(struct mtsi_path *path)
 {
-	struct stat status;
-	if (lstat(path, &status) != 0) {
+	struct stat file;
+	if (look(path, &file) == 0) {
+		path->taken = true;
+		path->device = file.st_dev;
+		path->number = file.st_ino;
+		path->maker = getpid();
+		(void)hold(path, F_RDLCK);
+	}
+}
+
+void mtsi_path_serve(struct mtsi_path *path)
+{
+	path->server = getpid();
+	(void)hold(path, F_RDLCK);
+}
+
+/* Whether it falls to this process to remove the file, which it has no other interest in. */
+static bool falls_to_us(struct mtsi_path *path)
+{
+	const pid_t self = getpid();
+	const bool made_here = path->maker == self;
+	if (!path->taken || (!made_here && path->server != self)) {
 		return false;
 	}
-	file->device = status.st_dev;
-	file->number = status.st_ino;
-	return true;
+	const int given_up = hold(path, F_UNLCK);
+	const int result = given_up != 0 ? given_up : hold(path, F_WRLCK);
+	if (result == -EAGAIN || result == -EACCES) {
+		return false; /* somebody else has an interest, and will see to it */
+	}
+	return result == 0 || made_here;
 }
 
-void mtsi_unix_remove(const char *path, const struct mtsi_file *file)
+int mtsi_path_undo(struct mtsi_path *path)
 {
-	struct mtsi_file now;
-	if (mtsi_unix_file(path, &now) && now.device == file->device && now.number == file->number) {
-		(void)unlink(path);
+	struct stat file;
+	if (!falls_to_us(path)) {
+		return 0;
 	}
+	int result = look(path, &file);
+	if (result == 0 && file.st_dev == path->device && file.st_ino == path->number) {
+		result = unlink_it(path);
+	}
+	path->taken = false;
+	return result == -ENOENT ? 0 : result;
+}
+
+int mtsi_path_remove(struct mtsi_path *path, unsigned *patience)
+{
+	if (!path->taken) {
+		return 0;
+	}
+	const int reservation = reserve(path, patience);
+	const int result = mtsi_path_undo(path);
+	mtsi_path_release(reservation);
+	return result;
 }

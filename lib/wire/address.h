@@ -1,8 +1,4 @@
-/*
- * Addresses as text: what a listen address names, and how a socket address is shown.
- *
- * No names are resolved here: that is I/O, and belongs to the floor that makes system calls.
- */
+/* Socket addresses as text, and what is kept of a peer's. */
 #ifndef MTSI_WIRE_ADDRESS_H
 #define MTSI_WIRE_ADDRESS_H
 
@@ -11,43 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-
-enum mtsi_place_kind {
-	MTSI_PLACE_ANY, /* every address of the machine */
-	MTSI_PLACE_LOOPBACK, /* 127.0.0.1 and ::1 */
-	MTSI_PLACE_NAME, /* host: a name, or a numeric IPv4 or IPv6 address without brackets */
-	MTSI_PLACE_UNIX /* path */
-};
-
-/* What a listen address names. */
-struct mtsi_place {
-	enum mtsi_place_kind kind;
-	char host[256]; /* NAME only, otherwise "" */
-	uint16_t port; /* host byte order; 0 for any free one; 0 for Unix sockets */
-	struct sockaddr_un path; /* UNIX only: ready for bind() with path_size */
-	socklen_t path_size;
-};
-
-/*
- * Reads a listen address.
- *
- *   5000, *:5000          every address of the machine
- *   localhost:5000        both loopback addresses; upper or lower case
- *   127.0.0.1:0           an IPv4 address, four decimal numbers
- *   [::1]:5000            an IPv6 address, in brackets, with %zone where it needs one
- *   name:5000             a host name: letters, digits, '.', '-' and '_'
- *   unix:/path            a socket in the file system; all that follows the colon, relative too
- *   unix:@name            an abstract one ("unix:./@name" is a file of that name)
- *
- * ":5000" is refused: it is most often a variable that was empty, and must not open a server to
- * the whole world.  A host whose last label is a number must be an IPv4 address in full, so that
- * no resolver reads "127.1" or "0x7f000001" its own way.
- *
- * Returns 0 and sets *place, or -EINVAL, or -ENAMETOOLONG for a Unix path that does not fit.  On
- * failure *why is a static clause that says what is wrong, and *place is not to be used.
- */
-int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **why);
 
 /* A buffer that takes every address: "unix:", 108 bytes that are all escaped, and the NUL. */
 #define MTSI_ADDRESS_TEXT 440
@@ -82,9 +41,15 @@ void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, sock
 /* Notes the user at the other end of a Unix socket. */
 void mtsi_peer_set_user(struct mtsi_peer *peer, uint32_t user);
 
-/* Where a peer comes from, as far as it makes a difference to limits. */
+/*
+ * Where a peer comes from, as far as it makes a difference to limits.  Whoever has one address of an
+ * IPv6 network has all that begin with the same 64 bits; but all neighbours on all links share those
+ * of the link-local network, so there the whole address counts, and the link.
+ */
 struct mtsi_origin {
 	uint64_t number; /* the IPv4 address, the first 64 bits of the IPv6 address, or the user */
+	uint64_t host; /* the other 64 bits of a link-local address; else 0 */
+	uint32_t scope; /* its interface; else 0 */
 	int kind; /* AF_INET, AF_INET6, AF_UNIX */
 };
 

@@ -113,6 +113,17 @@ static const struct {
 		"cannot listen on localhost:65536: the port is not a number between 0 and 65535"},
 	{":5000", "cannot listen on :5000: the host is missing; every address is written *:5000"},
 	{"unix:", "cannot listen on unix:: the path of the Unix socket is missing"},
+	{"http://localhost:80",
+		"cannot listen on http://localhost:80: an address is host:port, without http:// or the like"},
+	{"[::ffff:127.0.0.1]:80",
+		"cannot listen on [::ffff:127.0.0.1]:80: an IPv4 address is written as its four numbers "
+		"alone, as in 127.0.0.1:5000"},
+	{"[fe80::1]:80",
+		"cannot listen on [fe80::1]:80: a link-local address needs its interface, as in "
+		"[fe80::1%eth0]:5000"},
+	{"224.0.0.1:80", "cannot listen on 224.0.0.1:80: nobody can connect to a multicast address"},
+	{"255.255.255.255:0",
+		"cannot listen on 255.255.255.255:0: nobody can connect to the broadcast address"},
 };
 
 START_TEST(whole_sentences)

@@ -230,6 +230,43 @@ START_TEST(replaced_file_stays)
 }
 END_TEST
 
+/* Its mode is chosen by the process's mask, or afterwards; a socket of one's own can have it before. */
+START_TEST(modes)
+{
+	static const mode_t masks[] = {0, 022, 077, 0117};
+	struct stat status;
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		const mode_t before = umask(masks[i]);
+		mts_server *server = bare_server();
+		expect_listen(server, address, 0);
+		umask(before);
+		ck_assert_int_eq(lstat(path, &status), 0);
+		ck_assert_uint_eq(status.st_mode & 07777, 0777 & ~masks[i]);
+		ck_assert_int_eq(chmod(path, 0640), 0);
+		server_start(server);
+		talk(server, 0);
+		ck_assert_int_eq(lstat(path, &status), 0);
+		ck_assert_uint_eq(status.st_mode & 07777, 0640);
+		server_end(server);
+		ck_assert(!exists(path));
+	}
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	strcpy(name.sun_path, path);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(fchmod(fd, 0600), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	ck_assert_int_eq(lstat(path, &status), 0);
+	ck_assert_uint_eq(status.st_mode & 07777, 0600);
+	mts_server *server = bare_server();
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	server_start(server);
+	talk(server, 0);
+	server_end(server);
+	ck_assert(exists(path)); /* not ours */
+}
+END_TEST
+
 /* Removed by somebody else meanwhile: that is no failure. */
 START_TEST(file_is_gone)
 {
@@ -321,6 +358,7 @@ int main(void)
 	tcase_add_test(cases, other_kinds_of_sockets_are_refused);
 	tcase_add_test(cases, other_files_are_left_alone);
 	tcase_add_test(cases, replaced_file_stays);
+	tcase_add_test(cases, modes);
 	tcase_add_test(cases, file_is_gone);
 	tcase_add_test(cases, folder_that_is_not_there);
 	tcase_add_test(cases, long_paths);

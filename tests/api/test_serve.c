@@ -7,6 +7,7 @@
  * for signals when a request has been answered.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -177,6 +178,111 @@ START_TEST(ends_after_the_handler)
 	peer_expect_end(peer);
 	close(peer);
 	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+/* The first request makes a process that serves in its own turn, the second one waits for its end. */
+static int serve_in_a_child(mts_client *client, const void *request, size_t size, void *user)
+{
+	static pid_t child;
+	int status = -1;
+	(void)request;
+	(void)size;
+	(void)user;
+	if (child == 0) {
+		child = fork();
+		if (child == 0) {
+			sigset_t all;
+			sigfillset(&all);
+			(void)pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+			/* What leaves is another program, in which no tool looks for what the threads had. */
+			const char *how = serve_here(echo) == EXIT_SUCCESS ? "exit 0" : "exit 1";
+			execl("/bin/sh", "sh", "-c", how, (char *)NULL);
+			_exit(EXIT_FAILURE);
+		}
+		(void)mts_client_printf(client, "%d", (int)child);
+		return MTS_KEEP;
+	}
+	(void)waitpid(child, &status, 0);
+	(void)mts_client_printf(client, "%d", status);
+	return MTS_KEEP;
+}
+
+static int serve_and_fork(void)
+{
+	return serve_here(serve_in_a_child);
+}
+
+static void *no_body(void *argument)
+{
+	return argument;
+}
+
+static void make_thread(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, no_body, NULL) != 0 || pthread_join(thread, NULL) != 0) {
+		_exit(EXIT_FAILURE);
+	}
+}
+
+static void *fork_and_make_thread(void *argument)
+{
+	int *status = argument;
+	const pid_t child = fork();
+	if (child == 0) {
+		make_thread();
+		_exit(EXIT_SUCCESS);
+	}
+	(void)waitpid(child, status, 0);
+	return NULL;
+}
+
+/* With some tools a child that one of several threads has made can make none. */
+static int fork_from_a_thread(void)
+{
+	int status = -1;
+	pthread_t thread;
+	(void)close(STDERR_FILENO);
+	if (pthread_create(&thread, NULL, fork_and_make_thread, &status) != 0) {
+		_exit(EXIT_FAILURE);
+	}
+	(void)pthread_join(thread, NULL);
+	_exit(status == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+static bool children_may_have_threads(void)
+{
+	const struct process process = start(fork_from_a_thread);
+	int status = -1;
+	close(process.errors);
+	ck_assert_int_eq(waitpid(process.number, &status, 0), process.number);
+	return status == 0;
+}
+
+/* A handler's child is another process, in which nothing is being served yet. */
+START_TEST(in_a_handlers_child)
+{
+	char text[32] = "";
+	if (!children_may_have_threads()) {
+		puts("in_a_handlers_child: skipped, a handler's child can have no threads here");
+		return;
+	}
+	const struct process outer = start(serve_and_fork);
+	const int peer = reach(&outer);
+	peer_puts(peer, "go");
+	ck_assert_int_gt(recv(peer, text, sizeof(text) - 1, 0), 0);
+	const struct process inner = {.number = (pid_t)atoi(text), .server = 1};
+	const int other = reach_and_talk(&inner);
+	ck_assert_int_eq(kill(inner.number, SIGTERM), 0);
+	peer_expect_end(other);
+	peer_puts(peer, "and");
+	peer_expect_text(peer, "0"); /* EXIT_SUCCESS */
+	ck_assert_int_eq(kill(outer.number, SIGTERM), 0);
+	peer_expect_end(peer);
+	close(peer);
+	close(other);
+	expect_exit(&outer, EXIT_SUCCESS, "");
 }
 END_TEST
 
@@ -363,6 +469,7 @@ int main(void)
 	tcase_add_loop_test(cases, ends_by_signal, 0, 2);
 	tcase_add_test(cases, ends_by_both_signals);
 	tcase_add_test(cases, ends_after_the_handler);
+	tcase_add_test(cases, in_a_handlers_child);
 	tcase_add_loop_test(cases, puts_signals_back, 0, 2);
 	tcase_add_test(cases, bad_address);
 	tcase_add_test(cases, port_in_use);

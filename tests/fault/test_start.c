@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct {
@@ -130,6 +131,42 @@ START_TEST(run_too)
 }
 END_TEST
 
+/* After a failed start a child may start its copy as well, and neither disturbs the other. */
+START_TEST(started_again_in_a_child)
+{
+	static const enum fault_call calls[] = {FAULT_EPOLL_CTL, FAULT_THREAD};
+	struct scene scene;
+	int status = -1;
+	int ready[2];
+	int order[2];
+	char byte;
+	ck_assert_int_eq(pipe(ready), 0);
+	ck_assert_int_eq(pipe(order), 0);
+	make(&scene);
+	fault_fail(calls[_i], ENOMEM, 0, 1);
+	ck_assert_int_lt(try_start(scene.server), 0);
+	fault_clear(calls[_i]);
+	const pid_t child = fork();
+	if (child == 0) {
+		(void)alarm(PATIENCE);
+		bool well = try_start(scene.server) == 0 && write(ready[1], "", 1) == 1
+			&& read(order[0], &byte, 1) == 1;
+		mts_server_stop(scene.server);
+		well = well && mts_server_join(scene.server) == 0 && mts_server_destroy(scene.server) == 0;
+		_exit(well ? 0 : 1);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_int_eq(try_start(scene.server), 0);
+	ck_assert_int_eq(write(order[1], "", 1), 1);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	const int peer = peer_connect(scene.server, 0);
+	scene_ask(peer, "so it works");
+	close(peer);
+	scene_end(&scene);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("start");
@@ -139,6 +176,7 @@ int main(void)
 	tcase_add_loop_test(cases, give_up, 0, STEPS);
 	tcase_add_loop_test(cases, stop_in_between, 0, STEPS);
 	tcase_add_loop_test(cases, run_too, 0, STEPS);
+	tcase_add_loop_test(cases, started_again_in_a_child, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

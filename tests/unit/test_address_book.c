@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -40,13 +41,15 @@ static void teardown(void)
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
-/* A client of that address, which is IPv4 or IPv6. Its descriptor is as good as a socket here. */
+/* A client of that address, which is IPv4 or IPv6, with %scope perhaps. Its descriptor is as good as a socket here. */
 static struct mts_client *make(const char *text)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-	const bool ipv4 = inet_pton(AF_INET, text, &in.sin_addr) == 1;
-	ck_assert(ipv4 || inet_pton(AF_INET6, text, &in6.sin6_addr) == 1);
+	char ip[INET6_ADDRSTRLEN] = "";
+	ck_assert_int_ge(sscanf(text, "%45[^%]%%%u", ip, &in6.sin6_scope_id), 1);
+	const bool ipv4 = inet_pton(AF_INET, ip, &in.sin_addr) == 1;
+	ck_assert(ipv4 || inet_pton(AF_INET6, ip, &in6.sin6_addr) == 1);
 	struct mts_client *client = mtsi_clients_open(server, eventfd(0, 0),
 		ipv4 ? (const struct sockaddr *)&in : (const struct sockaddr *)&in6,
 		ipv4 ? sizeof(in) : sizeof(in6));
@@ -76,6 +79,15 @@ static const struct {
 	{"2001:db8:1:2::1", "2001:db8:1:3::1", false},
 	{"::1", "::2", true},
 	{"::1", "::ffff:0.0.0.1", false},
+	{"fe80::1%2", "fe80::1%2", true}, /* link-local: each neighbour, on each link */
+	{"fe80::1%2", "fe80::2%2", false},
+	{"fe80::1%2", "fe80::1%3", false},
+	{"fe80::1:0:0:1%2", "fe80::2:0:0:1%2", false},
+	{"fe80:0:0:1::1%2", "fe80:0:0:2::1%2", false},
+	{"febf::1%2", "febf::2%2", false},
+	{"fec0::1", "fec0::2", true},
+	{"fe7f::1", "fe7f::2", true},
+	{"2001:db8:1:2::1%2", "2001:db8:1:2::2%3", true},
 };
 
 START_TEST(what_is_one_address)

@@ -32,38 +32,70 @@ static const struct {
 
 START_TEST(resolving)
 {
-	static struct mtsi_target targets[MTSI_TARGETS];
-	ck_assert_int_eq(mtsi_resolve(numeric[_i].host, 5000, targets), 1);
-	ck_assert_int_eq(targets[0].address.ss_family, numeric[_i].family);
+	struct mtsi_targets targets = {NULL, 0};
+	ck_assert_int_eq(mtsi_resolve(numeric[_i].host, 5000, &targets), 0);
+	ck_assert_uint_eq(targets.count, 1);
+	const struct mtsi_target *target = &targets.list[0];
+	ck_assert_int_eq(target->address.ss_family, numeric[_i].family);
 	char text[INET6_ADDRSTRLEN];
 	const void *bytes = NULL;
 	if (numeric[_i].family == AF_INET) {
-		const struct sockaddr_in *address = (const struct sockaddr_in *)&targets[0].address;
-		ck_assert_uint_eq(targets[0].size, sizeof(*address));
+		const struct sockaddr_in *address = (const struct sockaddr_in *)&target->address;
+		ck_assert_uint_eq(target->size, sizeof(*address));
 		ck_assert_uint_eq(ntohs(address->sin_port), 5000);
 		bytes = &address->sin_addr;
 	} else {
-		const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)&targets[0].address;
-		ck_assert_uint_eq(targets[0].size, sizeof(*address));
+		const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)&target->address;
+		ck_assert_uint_eq(target->size, sizeof(*address));
 		ck_assert_uint_eq(ntohs(address->sin6_port), 5000);
 		bytes = &address->sin6_addr;
 	}
 	inet_ntop(numeric[_i].family, bytes, text, sizeof(text));
 	ck_assert_str_eq(text, numeric[_i].host);
+	mtsi_targets_free(&targets);
+	ck_assert_uint_eq(targets.count, 0);
 }
 END_TEST
 
+/* A name may have as many addresses as it likes; one that it has twice is one. */
+START_TEST(as_many_as_there_are)
+{
+	enum { ADDRESSES = 300 };
+	struct mtsi_targets targets = {NULL, 0};
+	for (uint32_t i = 0; i < 2 * ADDRESSES; i++) {
+		const struct sockaddr_in address = {
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + i % ADDRESSES)};
+		ck_assert_int_eq(
+			mtsi_targets_add(&targets, (const struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	ck_assert_uint_eq(targets.count, ADDRESSES);
+	for (uint32_t i = 0; i < ADDRESSES; i++) {
+		const struct sockaddr_in *address = (const struct sockaddr_in *)&targets.list[i].address;
+		ck_assert_uint_eq(ntohl(address->sin_addr.s_addr), INADDR_LOOPBACK + i);
+	}
+	mtsi_targets_free(&targets);
+}
+END_TEST
+
+static struct mtsi_target only(const char *host)
+{
+	struct mtsi_targets targets = {NULL, 0};
+	ck_assert_int_eq(mtsi_resolve(host, 0, &targets), 0);
+	ck_assert_uint_eq(targets.count, 1);
+	const struct mtsi_target target = targets.list[0];
+	mtsi_targets_free(&targets);
+	return target;
+}
+
 static struct mtsi_target loopback(void)
 {
-	static struct mtsi_target targets[MTSI_TARGETS];
-	ck_assert_int_eq(mtsi_resolve("127.0.0.1", 0, targets), 1);
-	return targets[0];
+	return only("127.0.0.1");
 }
 
 START_TEST(options_of_listeners)
 {
 	struct mtsi_target target = loopback();
-	const int fd = mtsi_listen(&target, 5);
+	const int fd = mtsi_listen(&target, 5, NULL);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
 	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_REUSEADDR), 1);
@@ -74,27 +106,26 @@ START_TEST(options_of_listeners)
 	struct mtsi_target bound;
 	ck_assert_int_eq(mtsi_bound_address(fd, &bound), 0);
 	ck_assert_uint_ne(((struct sockaddr_in *)&bound.address)->sin_port, 0);
-	ck_assert_int_eq(mtsi_listen(&bound, 5), -EADDRINUSE);
+	ck_assert_int_eq(mtsi_listen(&bound, 5, NULL), -EADDRINUSE);
 	if (mtsi_can_defer_accept()) {
 		ck_assert_int_eq(mtsi_defer_accept(fd, 1), 0);
 		ck_assert_int_gt(option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 0);
 	}
-	mtsi_unlisten(fd, &target);
+	mtsi_unlisten(fd, NULL);
 	ck_assert_int_eq(mtsi_bound_address(fd, &bound), -EBADF);
 }
 END_TEST
 
 START_TEST(ipv6_is_only_ipv6)
 {
-	static struct mtsi_target targets[MTSI_TARGETS];
-	ck_assert_int_eq(mtsi_resolve("::1", 0, targets), 1);
-	const int fd = mtsi_listen(&targets[0], 5);
+	const struct mtsi_target target = only("::1");
+	const int fd = mtsi_listen(&target, 5, NULL);
 	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
 		return; /* a machine without IPv6 */
 	}
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(option(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
-	mtsi_unlisten(fd, &targets[0]);
+	mtsi_unlisten(fd, NULL);
 }
 END_TEST
 
@@ -144,6 +175,7 @@ int main(void)
 	TCase *cases = tcase_create("bind");
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, resolving, 0, sizeof(numeric) / sizeof(numeric[0]));
+	tcase_add_test(cases, as_many_as_there_are);
 	tcase_add_test(cases, options_of_listeners);
 	tcase_add_test(cases, ipv6_is_only_ipv6);
 	tcase_add_test(cases, adopting);

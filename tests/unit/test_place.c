@@ -6,12 +6,18 @@
  * it.  Beside them: every byte there is in a host and as a port, and texts at and far above each
  * length limit, in blocks of exactly their size.
  */
-#include "wire/address.h"
+#include "wire/place.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "wire/address.h"
 
 #define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
 
@@ -35,12 +41,18 @@ static const struct {
 	{"localhos:1", MTSI_PLACE_NAME, "localhos", 1},
 	{"127.0.0.1:0", MTSI_PLACE_NAME, "127.0.0.1", 0},
 	{"0.0.0.0:80", MTSI_PLACE_NAME, "0.0.0.0", 80},
-	{"255.255.255.255:80", MTSI_PLACE_NAME, "255.255.255.255", 80},
+	{"255.255.255.254:80", MTSI_PLACE_NAME, "255.255.255.254", 80},
+	{"223.255.255.255:80", MTSI_PLACE_NAME, "223.255.255.255", 80},
+	{"240.0.0.1:80", MTSI_PLACE_NAME, "240.0.0.1", 80},
 	{"[::1]:5000", MTSI_PLACE_NAME, "::1", 5000},
 	{"[::]:5000", MTSI_PLACE_NAME, "::", 5000},
 	{"[fe80::1%eth0]:5000", MTSI_PLACE_NAME, "fe80::1%eth0", 5000},
 	{"[fe80::1%2]:5000", MTSI_PLACE_NAME, "fe80::1%2", 5000},
-	{"[::ffff:1.2.3.4]:5", MTSI_PLACE_NAME, "::ffff:1.2.3.4", 5},
+	{"[fe80::1%00a]:5000", MTSI_PLACE_NAME, "fe80::1%00a", 5000},
+	{"[fec0::1]:5000", MTSI_PLACE_NAME, "fec0::1", 5000},
+	{"[fe7f::1]:5000", MTSI_PLACE_NAME, "fe7f::1", 5000},
+	{"[::1.2.3.4]:5", MTSI_PLACE_NAME, "::1.2.3.4", 5},
+	{"[::fffe:1.2.3.4]:5", MTSI_PLACE_NAME, "::fffe:1.2.3.4", 5},
 	{"[2001:DB8:1:2:3:4:5:6]:5", MTSI_PLACE_NAME, "2001:DB8:1:2:3:4:5:6", 5},
 	{"name:5000", MTSI_PLACE_NAME, "name", 5000},
 	{"a.b-c_d.example:5000", MTSI_PLACE_NAME, "a.b-c_d.example", 5000},
@@ -76,6 +88,11 @@ END_TEST
 #define NOT_IPV4 "the host is not an IPv4 address of four decimal numbers"
 #define NO_NAME "the host contains a character that no host name has"
 #define ZONE "what follows the % is not the name of an interface"
+#define SCHEME "an address is host:port, without http:// or the like"
+#define MAPPED "an IPv4 address is written as its four numbers alone, as in 127.0.0.1:5000"
+#define LINK "a link-local address needs its interface, as in [fe80::1%eth0]:5000"
+#define MULTICAST "nobody can connect to a multicast address"
+#define BROADCAST "nobody can connect to the broadcast address"
 #define NOT_COLON "the closing bracket is not followed by a colon and a port"
 
 static const struct {
@@ -122,7 +139,31 @@ static const struct {
 	{"fe80::1%eth0:5000", BRACKETS},
 	{"localhost:80:80", BRACKETS},
 	{"*:80:80", BRACKETS},
-	{"http://localhost:80", BRACKETS},
+	{"http://localhost:80", SCHEME},
+	{"http://localhost", SCHEME},
+	{"http://localhost:80/", SCHEME},
+	{"https://[::1]:443", SCHEME},
+	{"tcp://127.0.0.1:5000", SCHEME},
+	{"TCP://*:5000", SCHEME},
+	{"UNIX:///run/socket", SCHEME},
+	{"://", SCHEME},
+	{"http:/localhost:80", BRACKETS},
+	{"[::ffff:127.0.0.1]:80", MAPPED},
+	{"[::FFFF:7f00:1]:80", MAPPED},
+	{"[0:0:0:0:0:ffff:1.2.3.4]:5", MAPPED},
+	{"[::ffff:127.0.0.1%lo]:80", MAPPED},
+	{"[::ffff:0.0.0.0]:80", MAPPED},
+	{"[fe80::1]:80", LINK},
+	{"[FE80::1]:80", LINK},
+	{"[febf:ffff::1]:80", LINK},
+	{"[fe80::1%0]:80", LINK},
+	{"[fe80::1%000]:80", LINK},
+	{"[ff02::1]:80", MULTICAST},
+	{"[ff02::1%eth0]:80", MULTICAST},
+	{"[ff0e::1:2]:80", MULTICAST},
+	{"224.0.0.1:80", MULTICAST},
+	{"239.255.255.255:80", MULTICAST},
+	{"255.255.255.255:80", BROADCAST},
 	{"[]:5000", NOT_IPV6},
 	{"[%eth0]:5000", NOT_IPV6},
 	{"[localhost]:5000", NOT_IPV6},
@@ -181,6 +222,52 @@ START_TEST(refused)
 		ck_assert_msg(result == -EINVAL, "%s: %d", text, result);
 		ck_assert_msg(strcmp(why, refused_cases[i].why) == 0, "%s: %s", text, why);
 	}
+}
+END_TEST
+
+/* The same verdicts on addresses that the parser does not see, such as those of a name. */
+START_TEST(unfit)
+{
+	static const struct {
+		const char *ip;
+		unsigned scope;
+		const char *why;
+	} cases[] = {
+		{"127.0.0.1", 0, NULL},
+		{"0.0.0.0", 0, NULL},
+		{"223.255.255.255", 0, NULL},
+		{"224.0.0.0", 0, MULTICAST},
+		{"239.255.255.255", 0, MULTICAST},
+		{"240.0.0.0", 0, NULL},
+		{"255.255.255.255", 0, BROADCAST},
+		{"::", 0, NULL},
+		{"::1", 0, NULL},
+		{"2001:db8::1", 0, NULL},
+		{"fe80::1", 0, LINK},
+		{"fe80::1", 2, NULL},
+		{"::ffff:127.0.0.1", 0, MAPPED},
+		{"ff02::1", 2, MULTICAST},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct sockaddr_in in = {.sin_family = AF_INET};
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_scope_id = cases[i].scope};
+		bool ipv4 = inet_pton(AF_INET, cases[i].ip, &in.sin_addr) == 1;
+		const char *why;
+
+		ck_assert(ipv4 || inet_pton(AF_INET6, cases[i].ip, &in6.sin6_addr) == 1);
+		why = ipv4 ? mtsi_place_unfit((struct sockaddr *)&in, sizeof(in))
+				   : mtsi_place_unfit((struct sockaddr *)&in6, sizeof(in6));
+		if (cases[i].why == NULL) {
+			ck_assert_msg(why == NULL, "%s: %s", cases[i].ip, why);
+		} else {
+			ck_assert_msg(why != NULL && strcmp(why, cases[i].why) == 0, "%s", cases[i].ip);
+		}
+	}
+
+	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/224.0.0.1"};
+
+	ck_assert_ptr_null(mtsi_place_unfit((struct sockaddr *)&un, sizeof(un)));
 }
 END_TEST
 
@@ -316,6 +403,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, accepted_inet);
 	tcase_add_test(cases, refused);
+	tcase_add_test(cases, unfit);
 	tcase_add_test(cases, every_byte);
 	tcase_add_test(cases, long_texts);
 	tcase_add_test(cases, accepted_unix);

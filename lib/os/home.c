@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which process a thing belongs to.
+ *
+ * To ask for the process's number (getpid(2)) at each call would be a system call each. What
+ * pthread_atfork(3) can count is passed by where a process is made with clone(2), vfork(2) or
+ * _Fork(3). So the mark lies in a page that the kernel itself wipes in a new process
+ * (MADV_WIPEONFORK, Linux 4.14), and leaves alone where both share their memory, as after vfork(2):
+ * there the child is the parent still. Where there is no such page, on an older kernel or in a
+ * sandbox, the number is asked for after all.
+ */
+#include "os/home.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "os/pages.h"
+
+static _Atomic unsigned char everywhere = 1;
+static _Atomic unsigned char unknown = 0; /* the number is to be asked for */
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A page that reads as 0 in children; NULL: there is none. */
+static void *take_page(void)
+{
+#ifdef MADV_WIPEONFORK
+	void *page = mtsi_pages_take(page_size());
+	if (page != NULL && madvise(page, page_size(), MADV_WIPEONFORK) != 0) {
+		mtsi_pages_give(page, page_size());
+		page = NULL;
+	}
+	return page;
+#else
+	return NULL;
+#endif
+}
+
+pid_t mtsi_home_self(void)
+{
+	return getpid();
+}
+
+void mtsi_home_init(struct mtsi_home *home)
+{
+	home->page = NULL;
+	home->process = 0;
+	atomic_init(&home->mark, &everywhere);
+}
+
+void mtsi_home_free(struct mtsi_home *home)
+{
+	if (home->page != NULL) {
+		mtsi_pages_give((void *)(uintptr_t)home->page, page_size());
+	}
+}
+
+void mtsi_home_settle(struct mtsi_home *home)
+{
+	home->process = mtsi_home_self();
+	if (home->page == NULL) {
+		home->page = take_page();
+	}
+	if (home->page != NULL) {
+		atomic_store(home->page, 1);
+	}
+	atomic_store(&home->mark, home->page != NULL ? home->page : &unknown);
+}
+
+/* The page stays: somebody may be looking at it. */
+void mtsi_home_unsettle(struct mtsi_home *home)
+{
+	atomic_store(&home->mark, &everywhere);
+}
+
+bool mtsi_home_differs(const struct mtsi_home *home)
+{
+	return home->page != NULL || mtsi_home_self() != home->process;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The file of a Unix socket at the end of its server: it is found again wherever the process has gone
+ * meanwhile, and removed by the process that it is for, while no other serves on it; and when it cannot be
+ * removed, the log says so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static char folder[64];
+static char path[80]; /* in it */
+static char address[96]; /* of it */
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/mts-end-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	snprintf(address, sizeof(address), "unix:%s", path);
+}
+
+static void remove_folder(void)
+{
+	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
+}
+
+static bool exists(void)
+{
+	struct stat status;
+	return lstat(path, &status) == 0;
+}
+
+static int tell_process(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	(void)mts_client_printf(client, "%d", (int)getpid());
+	return MTS_CLOSE;
+}
+
+static mts_server *listening(const char *where)
+{
+	mts_server *server = server_create(tell_process, NULL);
+	ck_assert_msg(mts_server_listen(server, where) == 0, "%s", mts_server_error(server));
+	ck_assert(exists());
+	return server;
+}
+
+/* Which process serves the next client there. */
+static pid_t ask(void)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	char text[32] = "";
+	strcpy(name.sun_path, path);
+	const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(peer, (const struct sockaddr *)&name, sizeof(name)), 0);
+	peer_puts(peer, "who");
+	ck_assert_int_gt(recv(peer, text, sizeof(text) - 1, 0), 0);
+	close(peer);
+	return (pid_t)atoi(text);
+}
+
+static void run_to_the_end(mts_server *server)
+{
+	server_start(server);
+	mts_server_stop(server);
+	ck_assert_int_eq(mts_server_join(server), 0);
+}
+
+/* As daemon(3) does; with a server that runs, and with one that never does. */
+START_TEST(another_working_directory)
+{
+	ck_assert_int_eq(chdir(folder), 0);
+	mts_server *server = listening("unix:socket");
+	ck_assert_str_eq(mts_server_address(server, 0), "unix:socket");
+	ck_assert_int_eq(chdir("/"), 0);
+	if (_i == 0) {
+		run_to_the_end(server);
+		ck_assert(!exists());
+	}
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert(!exists());
+}
+END_TEST
+
+/* A way that leads through a symbolic link, which leads elsewhere by then. */
+START_TEST(another_way)
+{
+	char link[96];
+	char where[128];
+	snprintf(link, sizeof(link), "%s.link", folder);
+	snprintf(where, sizeof(where), "unix:%s/socket", link);
+	ck_assert_int_eq(symlink(folder, link), 0);
+	mts_server *server = listening(where);
+	ck_assert_int_eq(unlink(link), 0);
+	ck_assert_int_eq(symlink("/nowhere", link), 0);
+	run_to_the_end(server);
+	ck_assert(!exists());
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert_int_eq(unlink(link), 0);
+}
+END_TEST
+
+/* Another root: in a process of its own, since there is no way back. */
+START_TEST(another_root)
+{
+	const pid_t child = fork();
+	if (child == 0) {
+		mts_server *server = listening(address);
+		char empty[96];
+		snprintf(empty, sizeof(empty), "%s/root", folder);
+		if (mkdir(empty, 0700) != 0 || chroot(empty) != 0 || chdir("/") != 0) {
+			_exit(mts_server_destroy(server) == 0 ? 77 : 1); /* only root may */
+		}
+		run_to_the_end(server);
+		_exit(mts_server_destroy(server) == 0 ? 0 : 1);
+	}
+	int status = -1;
+	char empty[96];
+	snprintf(empty, sizeof(empty), "%s/root", folder);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	(void)rmdir(empty);
+	ck_assert(!exists());
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		puts("another_root: skipped, only root may change it");
+		return;
+	}
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
+struct journal {
+	_Atomic int told;
+	int level;
+	char text[512];
+};
+
+static void keep_journal(int level, const char *message, void *user)
+{
+	struct journal *journal = user;
+	if (strstr(message, "cannot be removed") != NULL) {
+		journal->level = level;
+		snprintf(journal->text, sizeof(journal->text), "%s", message);
+		atomic_fetch_add(&journal->told, 1);
+	}
+}
+
+/* The folder may not be written to any more: to root by giving up that, to others by its mode. */
+static void lose_rights(bool lose)
+{
+	if (getuid() == 0) {
+		ck_assert_int_eq(seteuid(lose ? 65534 : 0), 0);
+	} else {
+		ck_assert_int_eq(chmod(folder, lose ? 0500 : 0700), 0);
+	}
+}
+
+START_TEST(without_rights)
+{
+	static struct journal journal;
+	char expected[256];
+	mts_server *server = listening(address);
+	ck_assert_int_eq(mts_server_on_log(server, keep_journal, MTS_LOG_WARNING, &journal), 0);
+	lose_rights(true);
+	run_to_the_end(server);
+	lose_rights(false);
+	ck_assert(exists());
+	ck_assert_int_eq(atomic_load(&journal.told), 1);
+	ck_assert_int_eq(journal.level, MTS_LOG_WARNING);
+	snprintf(expected, sizeof(expected), "the file of %s stays, it cannot be removed: %s", address,
+		strerror(EACCES));
+	ck_assert_str_eq(journal.text, expected);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+/* Somebody sits on the folder's lock: the stop is not held up by that, and the file goes. */
+START_TEST(the_folder_is_locked)
+{
+	mts_server *server = listening(address);
+	const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+	run_to_the_end(server);
+	ck_assert(!exists());
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	close(lock);
+}
+END_TEST
+
+/* Processes. */
+
+static mts_server *_Atomic to_stop;
+
+static void stop_it(int number)
+{
+	(void)number;
+	mts_server_stop(atomic_load(&to_stop));
+}
+
+struct worker {
+	pid_t process;
+	int reports[2]; /* a byte when it serves, and one when it is done */
+};
+
+static void hear(const struct worker *worker)
+{
+	char byte;
+	ck_assert_int_eq(read(worker->reports[0], &byte, 1), 1);
+}
+
+/* The life of a process that serves on its copy until SIGTERM. */
+static void serve_copy(mts_server *server, const struct worker *worker)
+{
+	(void)alarm(PATIENCE);
+	atomic_store(&to_stop, server);
+	if (signal(SIGTERM, stop_it) == SIG_ERR || mts_server_start(server) != 0
+		|| write(worker->reports[1], "", 1) != 1 || mts_server_join(server) != 0
+		|| mts_server_destroy(server) != 0 || write(worker->reports[1], "", 1) != 1) {
+		_exit(1);
+	}
+	_exit(0);
+}
+
+static void make_worker(struct worker *worker, mts_server *server)
+{
+	ck_assert_int_eq(pipe(worker->reports), 0);
+	worker->process = fork();
+	if (worker->process == 0) {
+		serve_copy(server, worker);
+	}
+	hear(worker);
+}
+
+static void end_worker(const struct worker *worker)
+{
+	ck_assert_int_eq(kill(worker->process, SIGTERM), 0);
+	hear(worker);
+}
+
+/* A child destroys its copy, before or after the start: the parent serves on, at the same place. */
+START_TEST(a_child_destroys_its_copy)
+{
+	int status = -1;
+	mts_server *server = listening(address);
+	if (_i == 1) {
+		server_start(server);
+	}
+	const pid_t child = fork();
+	if (child == 0) {
+		/* What leaves is another program, in which no tool looks for what the threads had. */
+		const char *how = mts_server_destroy(server) == 0 ? "exit 0" : "exit 1";
+		execl("/bin/sh", "sh", "-c", how, (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert(exists());
+	if (_i == 0) {
+		server_start(server);
+	}
+	ck_assert_int_eq(ask(), getpid());
+	server_end(server);
+	ck_assert(!exists());
+}
+END_TEST
+
+/* Two serve for a parent that has listened: when one ends the other serves on; the parent removes it. */
+START_TEST(workers_end_one_by_one)
+{
+	struct worker workers[2];
+	mts_server *server = listening(address);
+	for (int i = 0; i < 2; i++) {
+		make_worker(&workers[i], server);
+	}
+	end_worker(&workers[0]);
+	ck_assert_int_eq(ask(), workers[1].process);
+	end_worker(&workers[1]);
+	ck_assert(exists());
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert(!exists());
+}
+END_TEST
+
+/* The parent has listened, and is done first, served or not: those who serve on can be reached. */
+START_TEST(the_parent_is_done_first)
+{
+	struct worker worker;
+	mts_server *server = listening(address);
+	make_worker(&worker, server);
+	if (_i == 1) {
+		run_to_the_end(server);
+	}
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert_int_eq(ask(), worker.process);
+	end_worker(&worker);
+	ck_assert(!exists());
+}
+END_TEST
+
+/* daemon(3) between listen and start: the process that has listened is gone. */
+START_TEST(the_parent_has_ended)
+{
+	struct worker worker;
+	ck_assert_int_eq(pipe(worker.reports), 0);
+	const pid_t parent = fork();
+	if (parent == 0) {
+		if (chdir(folder) != 0) {
+			_exit(1);
+		}
+		mts_server *server = listening("unix:socket");
+		if (fork() != 0) {
+			_exit(0); /* as daemon(3): nothing is destroyed */
+		}
+		if (setsid() < 0 || chdir("/") != 0) {
+			_exit(1);
+		}
+		serve_copy(server, &worker);
+	}
+	hear(&worker);
+	ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+	worker.process = ask();
+	end_worker(&worker);
+	ck_assert(!exists());
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("the end of a Unix path");
+	TCase *cases = tcase_create("end");
+	tcase_set_timeout(cases, 120);
+	tcase_add_checked_fixture(cases, make_folder, remove_folder);
+	tcase_add_loop_test(cases, another_working_directory, 0, 2);
+	tcase_add_test(cases, another_way);
+	tcase_add_test(cases, another_root);
+	tcase_add_test(cases, without_rights);
+	tcase_add_test(cases, the_folder_is_locked);
+	tcase_add_loop_test(cases, a_child_destroys_its_copy, 0, 2);
+	tcase_add_test(cases, workers_end_one_by_one);
+	tcase_add_loop_test(cases, the_parent_is_done_first, 0, 2);
+	tcase_add_test(cases, the_parent_has_ended);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
