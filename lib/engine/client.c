@@ -6,6 +6,11 @@
  * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
  * connection is never hit. It also leaves epoll first: a descriptor that a child process still
  * holds would go on raising events (epoll(7)).
+ *
+ * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock held.
+ * It is switched off before, where somebody can have switched it on: the program, since it has asked
+ * for the descriptor; who made the listener, from which sockets inherit it; or a child process, since
+ * there has been one (fork.c). All others are spared that call.
  */
 #include "engine/client.h"
 
@@ -16,6 +21,7 @@
 #include "engine/door.h"
 #include "engine/line.h"
 #include "engine/server.h"
+#include "os/fork.h"
 #include "os/poll.h"
 #include "os/socket.h"
 
@@ -104,7 +110,11 @@ void mtsi_client_close(struct mts_client *client)
 	mtsi_deadline_forget(client);
 	free(client->saved);
 	client->saved = NULL;
-	mtsi_socket_close(fd);
+	if (client->shared || mtsi_forked()) {
+		mtsi_socket_close_now(fd);
+	} else {
+		mtsi_socket_close(fd);
+	}
 	mtsi_clients_release(client);
 	mtsi_door_freed(server);
 }

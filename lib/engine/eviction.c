@@ -104,7 +104,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 	return client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
 		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
 		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
-		&& mtsi_socket_unread(client->fd) == 0;
+		&& mtsi_socket_peek(client->fd) != 1;
 }
 
 /*

@@ -66,7 +66,7 @@ void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 		}
 	} else {
 		struct mtsi_line found = {NULL, NULL, 0};
-		mtsi_poller_poll(server, due, &found);
+		mtsi_poller_poll(server, NULL, due, &found);
 		mtsi_crew_offer(server, &found);
 	}
 }

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "engine/server.h"
+#include "os/fork.h"
+#include "os/listening.h"
 #include "os/poll.h"
 #include "os/socket.h"
 #include "wire/address.h"
@@ -27,6 +29,8 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	mtsi_lock_init(&listeners->lock);
 	listeners->list = NULL;
 	listeners->count = 0;
+	listeners->turn = (struct mtsi_turn){false, false, false};
+	listeners->closed = false;
 	listeners->spare = -1;
 }
 
@@ -40,12 +44,16 @@ static bool reserve(struct mtsi_listeners *listeners)
 	return list != NULL;
 }
 
+static void remove_file(struct mtsi_listener *listener)
+{
+	if (listener->fd >= 0 && listener->path != NULL) {
+		mtsi_unix_remove(listener->path, &listener->file);
+	}
+}
+
 static void drop(struct mtsi_listener *listener)
 {
 	if (listener->fd >= 0) {
-		if (listener->path != NULL) {
-			mtsi_unix_remove(listener->path, &listener->file);
-		}
 		mtsi_socket_close(listener->fd);
 		listener->fd = -1;
 	}
@@ -53,6 +61,7 @@ static void drop(struct mtsi_listener *listener)
 
 static void forget(struct mtsi_listener *listener)
 {
+	remove_file(listener);
 	drop(listener);
 	free(listener->text);
 	free(listener->path);
@@ -267,8 +276,14 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 			return -EALREADY;
 		}
 	}
-	const int result = mtsi_listen_adopt(fd);
-	return result != 0 ? result : keep(&server->listeners, fd, &bound);
+	int result = mtsi_listen_adopt(fd);
+	if (result == 0) {
+		result = keep(&server->listeners, fd, &bound);
+	}
+	if (result == 0) {
+		server->listeners.list[server->listeners.count - 1].shared = true;
+	}
+	return result;
 }
 
 static int prepare(struct mts_server *server, size_t index)
@@ -280,12 +295,14 @@ static int prepare(struct mts_server *server, size_t index)
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
 		result = mtsi_poll_add(server->poll, fd, 0, index + 1);
 	}
+	server->listeners.list[index].counts = mtsi_listening_counts(fd);
 	return result == -EEXIST ? 0 : result;
 }
 
 int mtsi_listeners_prepare(struct mts_server *server)
 {
 	int result = 0;
+	mtsi_fork_notice(); /* from now on there may be sockets that a child could have too */
 	if (server->options.overload == MTS_OVERLOAD_REFUSE && server->listeners.spare < 0) {
 		server->listeners.spare = mtsi_wake_open(); /* if it cannot be had now, then later */
 	}
@@ -295,16 +312,22 @@ int mtsi_listeners_prepare(struct mts_server *server)
 	return result;
 }
 
+void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *listener, bool armed)
+{
+	const uint64_t tag = (uint64_t)(listener - server->listeners.list) + 1;
+	if (!atomic_load(&listener->dead)) {
+		/* That it is shut down is to be known at rest too. */
+		const bool waits = armed && !listener->put_off;
+		const uint32_t events = waits ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
+		(void)mtsi_poll_change(server->poll, listener->fd, events, tag);
+	}
+}
+
 void mtsi_listeners_arm(struct mts_server *server, bool armed)
 {
 	const struct mtsi_listeners *listeners = &server->listeners;
 	for (size_t i = 0; i < listeners->count; i++) {
-		const struct mtsi_listener *listener = &listeners->list[i];
-		if (!atomic_load(&listener->dead)) {
-			/* That it is shut down is to be known at rest too. */
-			const uint32_t events = armed ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
-			(void)mtsi_poll_change(server->poll, listener->fd, events, i + 1);
-		}
+		mtsi_listener_arm(server, &listeners->list[i], armed);
 	}
 }
 
@@ -332,15 +355,50 @@ static void drop_spare(struct mtsi_listeners *listeners)
 	}
 }
 
+/* Whether somebody accepts at it, or may be about to. */
+static bool is_used_locked(
+	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
+{
+	const bool taken = listener->shared ? listener->turn.taken : listeners->turn.taken;
+	return listener->fd >= 0 && taken;
+}
+
+void mtsi_listeners_drop_locked(struct mts_server *server)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	mtsi_lock_assert_held(&listeners->lock);
+	for (size_t i = 0; i < listeners->count; i++) {
+		if (!is_used_locked(listeners, &listeners->list[i])) {
+			drop(&listeners->list[i]);
+		}
+	}
+}
+
 void mtsi_listeners_close(struct mts_server *server)
 {
 	mtsi_lock_take(&server->listeners.lock);
+	server->listeners.closed = true;
 	for (size_t i = 0; i < server->listeners.count; i++) {
 		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
-		drop(&server->listeners.list[i]);
+		remove_file(&server->listeners.list[i]);
 	}
+	mtsi_listeners_drop_locked(server);
 	drop_spare(&server->listeners);
 	mtsi_lock_release(&server->listeners.lock);
+}
+
+const char *mtsi_listeners_waits(struct mts_server *server)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	const char *text = NULL;
+	mtsi_lock_take(&listeners->lock);
+	for (size_t i = 0; i < listeners->count && text == NULL; i++) {
+		if (is_used_locked(listeners, &listeners->list[i])) {
+			text = listeners->list[i].text;
+		}
+	}
+	mtsi_lock_release(&listeners->lock);
+	return text;
 }
 
 void mtsi_listeners_free(struct mts_server *server)

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -80,6 +81,16 @@ static int set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
+/*
+ * Unix sockets do not inherit this from their listener, so it is for accept alone: should somebody
+ * ever make the socket blocking, accept still waits for a moment only.
+ */
+static int bound_accept(int fd)
+{
+	const struct timeval moment = {.tv_usec = 1000};
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment)) == 0 ? 0 : -errno;
+}
+
 static int configure(int fd, int family)
 {
 	int result = 0;
@@ -91,6 +102,9 @@ static int configure(int fd, int family)
 		if (result == 0) {
 			result = set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 		}
+	}
+	if (result == 0 && family == AF_UNIX) {
+		result = bound_accept(fd);
 	}
 	if (result == 0 && family == AF_INET6) {
 		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
