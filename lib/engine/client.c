@@ -15,6 +15,7 @@
 #include "engine/client.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "engine/claim.h"
 #include "engine/clients.h"
@@ -107,10 +108,12 @@ void mtsi_client_close(struct mts_client *client)
 	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
+	/* A Unix socket's close never waits. */
+	const bool may_wait = client->peer.family != AF_UNIX && (client->shared || mtsi_forked());
 	mtsi_deadline_forget(client);
 	free(client->saved);
 	client->saved = NULL;
-	if (client->shared || mtsi_forked()) {
+	if (may_wait) {
 		mtsi_socket_close_now(fd);
 	} else {
 		mtsi_socket_close(fd);

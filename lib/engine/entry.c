@@ -11,10 +11,10 @@
  * each: who sleeps there keeps nobody from the others.
  *
  * Who finds somebody at it leaves it to that one: epoll is level-triggered, so what waits will be
- * reported again. That is at once, and in nearly every case the other one is through by then. Who
- * finds the same one at it a second time puts the listener off: it is not watched for connections
- * any more until the turn is given back. So nobody polls in vain as long as that takes. It is noted
- * under the door's lock as well, under which the listeners are armed.
+ * reported again. That is at once, and in nearly every case the other one is through by then. If it
+ * takes longer, the listener is put off: it is not watched for connections any more until the turn
+ * is given back. So nobody polls in vain as long as that lasts. It is noted under the door's lock as
+ * well, under which the listeners are armed.
  *
  * A listener that is closed while somebody accepts is closed for all others; its descriptor, which
  * that one may be about to use, it closes itself.
@@ -27,20 +27,22 @@
 #include "os/poll.h"
 #include "os/socket.h"
 
+enum { FEW_TIMES = 4 };
+
 static struct mtsi_turn *turn_of(struct mtsi_listeners *listeners, struct mtsi_listener *listener)
 {
 	return listener->shared ? &listener->turn : &listeners->turn;
 }
 
-/* Somebody accepts: lets this one be reported once more, then no more until that is over. */
+/* Somebody accepts: lets this one be reported again a few times, then no more until that is over. */
 static void pass_by_locked(
 	struct mts_server *server, struct mtsi_turn *turn, struct mtsi_listener *listener)
 {
-	if (turn->passed && !listener->put_off) {
+	if (turn->passed == FEW_TIMES && !listener->put_off) {
 		mtsi_door_put_off(server, listener, true);
 		turn->put_off = true;
 	}
-	turn->passed = true;
+	turn->passed += turn->passed < FEW_TIMES ? 1u : 0u;
 }
 
 int mtsi_entry_take(struct mts_server *server, uint64_t tag)
@@ -54,7 +56,7 @@ int mtsi_entry_take(struct mts_server *server, uint64_t tag)
 		pass_by_locked(server, turn, listener);
 	} else if (!listeners->closed && !atomic_load(&listener->dead)) {
 		turn->taken = true;
-		turn->passed = false;
+		turn->passed = 0;
 		fd = listener->fd;
 	}
 	mtsi_lock_release(&listeners->lock);

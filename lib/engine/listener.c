@@ -29,7 +29,7 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	mtsi_lock_init(&listeners->lock);
 	listeners->list = NULL;
 	listeners->count = 0;
-	listeners->turn = (struct mtsi_turn){false, false, false};
+	listeners->turn = (struct mtsi_turn){false, 0, false};
 	listeners->closed = false;
 	listeners->spare = -1;
 }

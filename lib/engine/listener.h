@@ -16,8 +16,8 @@ struct mts_server;
 /* Whose turn it is to accept: see entry.c. The lock guards it. */
 struct mtsi_turn {
 	bool taken; /* somebody accepts */
-	bool passed; /* somebody else has come meanwhile, once */
-	bool put_off; /* ... and once more: some listeners are not watched until it is given back */
+	unsigned passed; /* how often somebody else has come meanwhile */
+	bool put_off; /* too often: some listeners are not watched until it is given back */
 };
 
 /* One bound address. */
