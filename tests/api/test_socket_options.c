@@ -178,6 +178,7 @@ static mts_server *make_server(int family, const struct option *option)
 	mts_server *server = watch_server(&watch, handle, STOP_TIMEOUT, family);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_on_open(server, on_open, (void *)(uintptr_t)option), 0);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LINGER, SHORT_MS), 0);
 	return server;
 }
 
@@ -306,7 +307,6 @@ START_TEST(closing_does_not_wait)
 	if (inherited) {
 		share_listener(server, &options[1], &other);
 	}
-	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LINGER, SHORT_MS), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_WRITE, SHORT_MS), 0);
 	server_start(server);
 	if (way == BY_LISTENER_LATER) {
