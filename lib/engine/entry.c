@@ -89,6 +89,28 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag)
 	mtsi_lock_release(&listeners->lock);
 }
 
+bool mtsi_entry_taken_locked(
+	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
+{
+	const bool taken = listener->shared ? listener->turn.taken : listeners->turn.taken;
+	mtsi_lock_assert_held(&listeners->lock);
+	return listener->fd >= 0 && taken;
+}
+
+const char *mtsi_entry_taken(struct mts_server *server)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	const char *text = NULL;
+	mtsi_lock_take(&listeners->lock);
+	for (size_t i = 0; i < listeners->count && text == NULL; i++) {
+		if (mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
+			text = listeners->list[i].text;
+		}
+	}
+	mtsi_lock_release(&listeners->lock);
+	return text;
+}
+
 int mtsi_entry_take_spare(struct mts_server *server)
 {
 	struct mtsi_listeners *listeners = &server->listeners;

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 struct mts_server;
+struct mtsi_listener;
+struct mtsi_listeners;
 
 /*
  * The turn to accept at the listener with that tag: its descriptor, which stays open and is nobody
@@ -14,6 +16,13 @@ struct mts_server;
  */
 int mtsi_entry_take(struct mts_server *server, uint64_t tag);
 void mtsi_entry_give_back(struct mts_server *server, uint64_t tag);
+
+/* Whether somebody accepts at it, or may be about to. Under the listeners' lock. */
+bool mtsi_entry_taken_locked(
+	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener);
+
+/* The address of a listener at which somebody accepts; NULL: nobody does. Any thread. */
+const char *mtsi_entry_taken(struct mts_server *server);
 
 /*
  * Gives away the spare descriptor, and takes another one: the first answers -1 when there is none.

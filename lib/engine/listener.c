@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/entry.h"
 #include "engine/server.h"
 #include "os/fork.h"
 #include "os/listening.h"
@@ -355,20 +356,12 @@ static void drop_spare(struct mtsi_listeners *listeners)
 	}
 }
 
-/* Whether somebody accepts at it, or may be about to. */
-static bool is_used_locked(
-	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
-{
-	const bool taken = listener->shared ? listener->turn.taken : listeners->turn.taken;
-	return listener->fd >= 0 && taken;
-}
-
 void mtsi_listeners_drop_locked(struct mts_server *server)
 {
 	struct mtsi_listeners *listeners = &server->listeners;
 	mtsi_lock_assert_held(&listeners->lock);
 	for (size_t i = 0; i < listeners->count; i++) {
-		if (!is_used_locked(listeners, &listeners->list[i])) {
+		if (!mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
 			drop(&listeners->list[i]);
 		}
 	}
@@ -385,20 +378,6 @@ void mtsi_listeners_close(struct mts_server *server)
 	mtsi_listeners_drop_locked(server);
 	drop_spare(&server->listeners);
 	mtsi_lock_release(&server->listeners.lock);
-}
-
-const char *mtsi_listeners_waits(struct mts_server *server)
-{
-	struct mtsi_listeners *listeners = &server->listeners;
-	const char *text = NULL;
-	mtsi_lock_take(&listeners->lock);
-	for (size_t i = 0; i < listeners->count && text == NULL; i++) {
-		if (is_used_locked(listeners, &listeners->list[i])) {
-			text = listeners->list[i].text;
-		}
-	}
-	mtsi_lock_release(&listeners->lock);
-	return text;
 }
 
 void mtsi_listeners_free(struct mts_server *server)

@@ -91,9 +91,6 @@ void mtsi_listeners_close(struct mts_server *server);
 /* The server takes no more clients: closes those at which nobody accepts. */
 void mtsi_listeners_drop_locked(struct mts_server *server);
 
-/* The address of one at which somebody accepts still, after they were closed; NULL: there is none. */
-const char *mtsi_listeners_waits(struct mts_server *server);
-
 /* Closes and frees all. */
 void mtsi_listeners_free(struct mts_server *server);
 

@@ -6,7 +6,9 @@
  * not depend on the system's default (ipv6(7)).
  *
  * Urgent data stays in the stream (SO_OOBINLINE; RFC 6093, 6): otherwise a byte would vanish from
- * it, and what stands behind would not be counted as received.
+ * it, and what stands behind would not be counted as received. Accepted Unix sockets do not inherit
+ * that, nor anything else, so it is set on each of them (socket.c): one call, which only they cost.
+ * It could be set when urgent data is reported, but a thread that waits in a receive is not told.
  */
 #include "os/bind.h"
 

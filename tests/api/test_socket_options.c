@@ -24,7 +24,14 @@
 
 enum { TCP, UNIX, FAMILIES };
 enum { BY_PROGRAM, BY_CHILD, BY_LISTENER, BY_LISTENER_LATER, WAYS };
-enum { STOP_TIMEOUT = 30000, POURED = 300000, FLOOD = 40 * POURED, IDLE_MS = 150, FOREVER = 300, SHORT_MS = 50 };
+enum {
+	STOP_TIMEOUT = 30000,
+	POURED = 300000,
+	FLOOD = 40 * POURED,
+	IDLE_MS = 150,
+	FOREVER = 300,
+	SHORT_MS = 50
+};
 
 static const struct linger lingers = {1, FOREVER};
 static const struct linger resets = {1, 0};
@@ -376,8 +383,7 @@ END_TEST
 START_TEST(below_the_low_water_mark)
 {
 	static const int much = 100;
-	static const struct option mark = {
-		"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, &much, sizeof(much)};
+	static const struct option mark = {"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, &much, sizeof(much)};
 	char rest[101];
 	way = BY_PROGRAM;
 	mts_server *server = make_server(TCP, &mark);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/entry.h"
 #include "engine/poller.h"
 #include "engine/server.h"
 #include "os/clock.h"
@@ -390,10 +391,10 @@ START_TEST(a_thread_sleeps_in_accept)
 	const int inside = scene_visit(&scene);
 	const int gone = sleep_in_accept(&scene);
 	be_served_elsewhere(&scene, inside);
-	ck_assert_ptr_nonnull(mtsi_listeners_waits(scene.server));
+	ck_assert_ptr_nonnull(mtsi_entry_taken(scene.server));
 	const int next = peer_connect(scene.server, 1);
 	scene_ask(next, "at last");
-	wait_until(mtsi_listeners_waits(scene.server) == NULL);
+	wait_until(mtsi_entry_taken(scene.server) == NULL);
 	const int another = peer_connect(scene.server, 1);
 	scene_ask(another, "and not blocking any more");
 	ck_assert_int_ne(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);

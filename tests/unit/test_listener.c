@@ -223,14 +223,14 @@ START_TEST(closed_in_a_turn)
 	ck_assert_int_eq(mtsi_entry_take(server, 2), -1);
 	ck_assert_int_ge(fcntl(own, F_GETFD), 0);
 	ck_assert_int_ge(fcntl(other, F_GETFD), 0);
-	ck_assert_str_eq(mtsi_listeners_waits(server), listeners->list[0].text);
+	ck_assert_str_eq(mtsi_entry_taken(server), listeners->list[0].text);
 	mtsi_entry_give_back(server, 1);
 	ck_assert_int_eq(fcntl(own, F_GETFD), -1);
 	ck_assert_int_eq(listeners->list[1].fd, -1);
-	ck_assert_str_eq(mtsi_listeners_waits(server), listeners->list[2].text);
+	ck_assert_str_eq(mtsi_entry_taken(server), listeners->list[2].text);
 	mtsi_entry_give_back(server, 3);
 	ck_assert_int_eq(fcntl(other, F_GETFD), -1);
-	ck_assert_ptr_null(mtsi_listeners_waits(server));
+	ck_assert_ptr_null(mtsi_entry_taken(server));
 	close(same);
 }
 END_TEST
