@@ -89,8 +89,7 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag)
 	mtsi_lock_release(&listeners->lock);
 }
 
-bool mtsi_entry_taken_locked(
-	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
+bool mtsi_entry_taken_locked(struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
 {
 	const bool taken = listener->shared ? listener->turn.taken : listeners->turn.taken;
 	mtsi_lock_assert_held(&listeners->lock);

@@ -19,7 +19,7 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag);
 
 /* Whether somebody accepts at it, or may be about to. Under the listeners' lock. */
 bool mtsi_entry_taken_locked(
-	const struct mtsi_listeners *listeners, const struct mtsi_listener *listener);
+	struct mtsi_listeners *listeners, const struct mtsi_listener *listener);
 
 /* The address of a listener at which somebody accepts; NULL: nobody does. Any thread. */
 const char *mtsi_entry_taken(struct mts_server *server);
