@@ -241,8 +241,14 @@ MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
 
 /**
- * The client's socket, for getsockopt(2) and the like. Do not close it, read from it or write to
- * it; a child made by fork(2) may do what it likes with its own copy, such as dup2(2) before exec(3).
+ * The client's socket, for getsockopt(2), setsockopt(2) and the like. Do not close it, read from it
+ * or write to it; a child made by fork(2) may do what it likes with its own copy, such as dup2(2)
+ * before exec(3).
+ *
+ * Options do not change what the library promises, with these exceptions: less than SO_RCVLOWAT is
+ * not heard of, and so not served until more comes or the server stops; TCP_CORK delays replies;
+ * without SO_OOBINLINE urgent bytes are lost from the stream. SO_LINGER is switched off before the
+ * socket is closed, which never waits.
  *
  * @param client the client
  * @return the descriptor, or

@@ -110,8 +110,11 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  *
  * @param server the server
  * @param fd the socket; it belongs to the server after success, and stays the caller's on failure.
- *        It is made non-blocking and close-on-exec. The file of a Unix socket is left alone at the
- *        end.
+ *        It is made non-blocking and close-on-exec, and non-blocking again when somebody else who
+ *        has it makes it blocking. Who does that and takes a connection at the same moment can
+ *        still have one thread of the server wait in accept(2), until the next connection comes;
+ *        nothing else is held up, but a stop meanwhile ends with -EBUSY. So whoever shares it should
+ *        leave that as it is, and use poll(2). The file of a Unix socket is left alone at the end.
  * @retval 0 taken
  * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket, or the server has
  *         it already

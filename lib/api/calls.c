@@ -185,7 +185,12 @@ int mts_client_peer_sockaddr(const mts_client *client, struct sockaddr *address,
 
 int mts_client_fd(const mts_client *client)
 {
-	return client == NULL ? -EINVAL : client->fd;
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	/* Whatever is done with it is to be reckoned with when it is closed. */
+	((mts_client *)(uintptr_t)client)->shared = true;
+	return client->fd;
 }
 
 void mts_client_set_data(mts_client *client, void *data)

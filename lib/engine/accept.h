@@ -7,12 +7,15 @@
 
 struct mts_server;
 struct mtsi_line;
+struct mtsi_worker;
 
 /*
  * Takes what waits at the listener with that tag, a bounded batch, and puts the new clients, owned
  * by the caller, into `found`. When the listener has been shut down it is buried instead. By who
- * polls.
+ * polls, with no lock held; `worker` is that one, or NULL. At a socket that others have too it may
+ * sleep, whatever is done against it.
  */
-void mtsi_accept(struct mts_server *server, uint64_t tag, bool shut_down, struct mtsi_line *found);
+void mtsi_accept(struct mts_server *server, struct mtsi_worker *worker, uint64_t tag,
+	bool shut_down, struct mtsi_line *found);
 
 #endif

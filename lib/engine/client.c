@@ -6,16 +6,23 @@
  * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
  * connection is never hit. It also leaves epoll first: a descriptor that a child process still
  * holds would go on raising events (epoll(7)).
+ *
+ * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock held.
+ * It is switched off before, where somebody can have switched it on: the program, since it has asked
+ * for the descriptor; who made the listener, from which sockets inherit it; or a child process, since
+ * there has been one (fork.c). All others are spared that call.
  */
 #include "engine/client.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "engine/claim.h"
 #include "engine/clients.h"
 #include "engine/door.h"
 #include "engine/line.h"
 #include "engine/server.h"
+#include "os/fork.h"
 #include "os/poll.h"
 #include "os/socket.h"
 
@@ -101,10 +108,16 @@ void mtsi_client_close(struct mts_client *client)
 	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
+	/* A Unix socket's close never waits. */
+	const bool may_wait = client->peer.family != AF_UNIX && (client->shared || mtsi_forked());
 	mtsi_deadline_forget(client);
 	free(client->saved);
 	client->saved = NULL;
-	mtsi_socket_close(fd);
+	if (may_wait) {
+		mtsi_socket_close_now(fd);
+	} else {
+		mtsi_socket_close(fd);
+	}
 	mtsi_clients_release(client);
 	mtsi_door_freed(server);
 }

@@ -93,6 +93,7 @@ struct mts_client {
 			_Atomic uint32_t wants; /* its input waits for so many more; 0: it does not */
 		};
 	};
+	bool shared; /* owner: somebody else has, or had, its socket, and may have set options */
 };
 
 #define MTSI_NO_WISH SIZE_MAX

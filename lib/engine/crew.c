@@ -289,7 +289,7 @@ void mtsi_crew_stand_in(struct mts_server *server)
 		return;
 	}
 	/* It does not count as one that polls: a worker that is needed for that is still needed. */
-	mtsi_poller_poll(server, 0, &found);
+	mtsi_poller_poll(server, NULL, 0, &found);
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
 	crew->rung = false;
@@ -381,6 +381,31 @@ void mtsi_crew_end_locked(struct mtsi_worker *worker)
 	mtsi_crew_stand_locked(worker, MTSI_FREE);
 	worker->client = NULL;
 	worker->server->crew.in_stint--;
+}
+
+void mtsi_crew_leave_poll(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	mtsi_lock_take(&crew->lock);
+	crew->pollers--;
+	worker->stint = ++crew->stints;
+	crew->in_stint++;
+	mtsi_crew_stand_locked(worker, MTSI_ACTIVE);
+	mtsi_watch_over_locked(server);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
+}
+
+void mtsi_crew_return_to_poll(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &worker->server->crew;
+	mtsi_lock_take(&crew->lock);
+	mtsi_crew_end_locked(worker);
+	crew->pollers++;
+	mtsi_lock_release(&crew->lock);
 }
 
 void mtsi_crew_step_aside(struct mtsi_worker *worker)

@@ -15,9 +15,9 @@ struct mts_server;
 struct mtsi_worker;
 
 /*
- * How the crew sees a worker. One that is in a stint, which is the service of a client's turn or
- * the program's hook for new threads, is counted on to come back soon, unless it is known to wait
- * for something or to compute for long.
+ * How the crew sees a worker. One that is in a stint, which is the service of a client's turn, the
+ * program's hook for new threads or an accept that may sleep, is counted on to come back soon, unless
+ * it is known to wait for something or to compute for long.
  */
 enum mtsi_standing {
 	MTSI_FREE, /* in no stint: it polls, rests, comes or goes */
@@ -144,6 +144,13 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief);
 void mtsi_crew_begin_locked(struct mtsi_worker *worker, struct mts_client *client);
 void mtsi_crew_end_locked(struct mtsi_worker *worker);
 void mtsi_crew_stand_locked(struct mtsi_worker *worker, enum mtsi_standing standing);
+
+/*
+ * This worker, which polls, is about to make a call that may sleep, against all likelihood: it is in a
+ * stint until it returns, so that it is watched, and others poll if it does not come back soon.
+ */
+void mtsi_crew_leave_poll(struct mtsi_worker *worker);
+void mtsi_crew_return_to_poll(struct mtsi_worker *worker);
 
 /*
  * This worker is about to wait in a call of the library, inside a callback: somebody else takes

@@ -19,8 +19,8 @@
  * must not cost others theirs. So a few are held at the door, owned by it, until somebody has left,
  * and just so many clients are evicted as are held, as far as room is lacking for them. Whoever
  * leaves makes room for the one that has been held for longest, evicted or not. When the limit is
- * lowered in the very moment in which somebody is accepted, that one is held too, whatever the
- * policy.
+ * lowered in the very moment in which somebody is accepted, or the last place is taken by one who
+ * comes by another listener at that moment (entry.c), that one is held too, whatever the policy.
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
  * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
@@ -298,6 +298,15 @@ void mtsi_door_well(struct mts_server *server)
 {
 	mtsi_lock_take(&server->door.lock);
 	server->door.short_for = 0;
+	mtsi_lock_release(&server->door.lock);
+}
+
+void mtsi_door_put_off(struct mts_server *server, struct mtsi_listener *listener, bool put_off)
+{
+	mtsi_lock_assert_held(&server->listeners.lock);
+	mtsi_lock_take(&server->door.lock);
+	listener->put_off = put_off;
+	mtsi_listener_arm(server, listener, server->door.armed);
 	mtsi_lock_release(&server->door.lock);
 }
 

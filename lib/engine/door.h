@@ -12,6 +12,7 @@
 
 struct mts_client;
 struct mts_server;
+struct mtsi_listener;
 
 enum {
 	/*
@@ -107,6 +108,12 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed);
 
 /* accept works. */
 void mtsi_door_well(struct mts_server *server);
+
+/*
+ * Whether this listener is not to be watched for connections for the time being, armed or not. Under
+ * the listeners' lock; who polls.
+ */
+void mtsi_door_put_off(struct mts_server *server, struct mtsi_listener *listener, bool put_off);
 
 /* Lets in who may come now; ends a pause that is over; when the present one ends. The keeper. */
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now);

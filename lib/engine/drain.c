@@ -24,6 +24,7 @@
 
 #include "engine/claim.h"
 #include "engine/client.h"
+#include "engine/entry.h"
 #include "engine/keeper.h"
 #include "engine/roster.h"
 #include "engine/server.h"
@@ -127,7 +128,12 @@ static void report_hung(struct mts_server *server)
 			"a callback still runs, since %" PRIu64 " ms",
 			now > since ? (now - since) / MTSI_MILLISECOND : 0);
 	}
-	if (count == 0) {
+	const char *listener = mtsi_entry_taken(server);
+	if (listener != NULL) {
+		mtsi_log(server, MTSI_LOG_HUNG,
+			"a thread still waits for a connection on %s, which somebody has made blocking",
+			listener);
+	} else if (count == 0) {
 		mtsi_log(server, MTSI_LOG_HUNG, "a hook or destructor of a thread still runs");
 	}
 	free(list);

@@ -3,14 +3,21 @@
  * Which client goes when another one wants to come: the one that has been idle for longest.
  *
  * Idle is who waits for the first byte of its next request, parked, or with a thread that blocks in
- * that wait and nothing else; with no output waiting, and nothing in its socket that is not read
- * yet. Since when, says a word in the client that is there for deadlines anyway.
+ * that wait and nothing else; with no output waiting, and nothing to be read in its socket. That is
+ * asked of the socket by a receive (MSG_PEEK): the number of bytes there counts also what cannot be
+ * received. Since when, says a word in the client that is there for deadlines anyway.
  *
  * Nobody keeps the clients in the order of that word, since each request would pay for it. One look
  * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these
  * are used up one by one. Each is looked at again, closely, under its lock: if its word is what it
  * was, it has been idle ever since, and everybody who has become idle meanwhile is younger. So the
  * order is exact, and a flood pays for the look once in 64 times.
+ *
+ * If all of the 64 are refused, since what they have sent is not read yet, say, the next look, a
+ * moment later, passes them over, and so on until somebody goes or all have been seen: however many
+ * seem idle and are not, they shield nobody. Who is refused while somebody is wanted offers itself
+ * when it has become idle in truth, as below, so it need not be looked at again. When nobody is
+ * wanted any more that is forgotten.
  *
  * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So
  * it is not repeated before eight times as long as it took has passed. Meanwhile, and whenever
@@ -50,7 +57,7 @@ struct evicted {
 
 void mtsi_eviction_init(struct mtsi_eviction *eviction)
 {
-	memset(eviction, 0, sizeof(*eviction));
+	memset(eviction, 0, sizeof(*eviction)); /* an id is never 0, nor is a time */
 	mtsi_lock_init(&eviction->lock);
 	atomic_init(&eviction->wanting, false);
 	atomic_init(&eviction->retry_at, MTSI_NEVER);
@@ -61,16 +68,26 @@ void mtsi_eviction_free(struct mtsi_eviction *eviction)
 	mtsi_lock_destroy(&eviction->lock);
 }
 
-/* Keeps it among the 64 that have been idle for longest. Without any lock of the client's. */
+/* The order in which they go; where times are the same there has to be one too. */
+static bool goes_before(struct mtsi_candidate one, struct mtsi_candidate other)
+{
+	return one.since != other.since ? one.since < other.since : one.id < other.id;
+}
+
+/*
+ * Keeps it among the 64 that have been idle for longest, of those who are not passed over. Without
+ * any lock of the client's.
+ */
 static void collect(const struct mts_client *client, void *context)
 {
 	struct mtsi_eviction *eviction = context;
 	const struct mtsi_candidate new = {atomic_load(&client->id), mtsi_deadline_idle_since(client)};
 	size_t at = eviction->count;
-	if (new.since == 0 || atomic_load(&client->stuck_since) != 0) {
+	if (new.since == 0 || atomic_load(&client->stuck_since) != 0
+		|| !goes_before(eviction->past, new)) {
 		return;
 	}
-	while (at > 0 && eviction->list[at - 1].since > new.since) {
+	while (at > 0 && goes_before(new, eviction->list[at - 1])) {
 		at--;
 	}
 	if (at == MTSI_CANDIDATES) {
@@ -104,7 +121,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 	return client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
 		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
 		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
-		&& mtsi_socket_unread(client->fd) == 0;
+		&& mtsi_socket_peek(client->fd) != 1;
 }
 
 /*
@@ -158,6 +175,30 @@ static bool evict_candidate_locked(
 	return done;
 }
 
+/* Nobody is wanted, or all have been seen: whoever was refused is looked at again next time. */
+static void forget_refused_locked(struct mtsi_eviction *eviction)
+{
+	mtsi_lock_assert_held(&eviction->lock);
+	eviction->past = (struct mtsi_candidate){0, 0};
+}
+
+static void want_none_locked(struct mtsi_eviction *eviction)
+{
+	atomic_store(&eviction->wanting, false);
+	forget_refused_locked(eviction);
+}
+
+/* All that the look has found were refused: when to look at the others, if there are any. */
+static uint64_t pass_over_locked(struct mtsi_eviction *eviction)
+{
+	if (eviction->count < MTSI_CANDIDATES) {
+		forget_refused_locked(eviction);
+		return MTSI_NEVER; /* that was everybody, and each will offer itself */
+	}
+	eviction->past = eviction->list[MTSI_CANDIDATES - 1];
+	return mtsi_clock_after(mtsi_clock_now(), shortest_rest);
+}
+
 /* Evicts the one that has been idle for longest; or sets about being told of one. */
 static bool evict_oldest_locked(
 	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
@@ -174,9 +215,7 @@ static bool evict_oldest_locked(
 		if (evict_candidate_locked(server, claimed, evicted)) {
 			return true;
 		}
-		/* If these were all that are idle, each will offer itself. */
-		const bool others = eviction->count == MTSI_CANDIDATES;
-		retry = others ? mtsi_clock_after(mtsi_clock_now(), shortest_rest) : MTSI_NEVER;
+		retry = pass_over_locked(eviction);
 	}
 	if (retry != MTSI_NEVER) {
 		atomic_store(&eviction->retry_at, retry);
@@ -201,7 +240,7 @@ static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
 	mtsi_lock_take(&eviction->lock);
 	const bool wanted = mtsi_door_begin_eviction(server);
 	if (!wanted) {
-		atomic_store(&eviction->wanting, false);
+		want_none_locked(eviction);
 	} else if (!evict_oldest_locked(server, claimed, &evicted)) {
 		mtsi_door_cancel_eviction(server);
 	}
@@ -229,7 +268,7 @@ void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
 	}
 	mtsi_lock_take(&eviction->lock);
 	if (!mtsi_door_begin_eviction(server)) {
-		atomic_store(&eviction->wanting, false);
+		want_none_locked(eviction);
 	} else if (!evict(server, candidate, &claimed, &evicted)) {
 		mtsi_door_cancel_eviction(server);
 	}

@@ -25,6 +25,7 @@ struct mtsi_eviction {
 	_Atomic bool wanting; /* somebody waits for one that is idle; written under the lock */
 	_Atomic uint64_t retry_at; /* when the keeper is to try again; MTSI_NEVER: not at all */
 	struct mtsi_lock lock; /* guards the rest; taken before a client's, or the door's */
+	struct mtsi_candidate past; /* all up to this one have been refused since it is wanted */
 	struct mtsi_candidate list[MTSI_CANDIDATES]; /* the longest idle first */
 	size_t next; /* the first one that is not used up */
 	size_t count;

@@ -384,7 +384,7 @@ static bool is_over_within(const struct mts_client *client, unsigned millisecond
 {
 	bool failed;
 	const bool closed = mtsi_socket_wait_closed_for(client->fd, milliseconds, &failed);
-	if (atomic_load(&client->lost) || failed || (closed && mtsi_socket_unread(client->fd) == 0)) {
+	if (atomic_load(&client->lost) || failed || (closed && mtsi_socket_peek(client->fd) != 1)) {
 		return true;
 	}
 	if (closed && milliseconds > 0) {

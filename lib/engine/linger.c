@@ -112,7 +112,8 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 
 static bool nothing_to_lose(int fd, size_t corked)
 {
-	if (mtsi_socket_unread(fd) > 0) {
+	/* That counts also what nobody can receive, as an urgent byte out of a Unix socket's stream. */
+	if (mtsi_socket_unread(fd) > 0 && mtsi_socket_peek(fd) == 1) {
 		return false;
 	}
 	const size_t on_its_way = mtsi_socket_unacknowledged(fd);

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/entry.h"
 #include "engine/server.h"
+#include "os/fork.h"
+#include "os/listening.h"
 #include "os/poll.h"
 #include "os/socket.h"
 #include "wire/address.h"
@@ -29,6 +32,8 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	listeners->count = 0;
 	listeners->notes = NULL;
 	listeners->notes_count = 0;
+	listeners->turn = (struct mtsi_turn){false, 0, false};
+	listeners->closed = false;
 	listeners->spare = -1;
 }
 
@@ -42,23 +47,28 @@ static bool reserve(struct mtsi_listeners *listeners)
 	return list != NULL;
 }
 
-/* Closes it, and removes the file that is ours: 0, or why that could not be done. */
-static int drop(struct mtsi_listener *listener, int fd, unsigned *patience)
+/* Removes the file that is ours, before the socket is closed: 0, or why that could not be done. */
+static int remove_file(struct mtsi_listener *listener, unsigned *patience)
 {
-	/* The file first: see mtsi_path_remove(). */
 	const int result = listener->path != NULL ? mtsi_path_remove(listener->path, patience) : 0;
-	mtsi_socket_close(fd);
 	mtsi_path_close(listener->path);
 	listener->path = NULL;
 	return result;
 }
 
+static void drop(struct mtsi_listener *listener)
+{
+	if (listener->fd >= 0) {
+		mtsi_socket_close(listener->fd);
+		listener->fd = -1;
+	}
+}
+
 static void forget(struct mtsi_listener *listener)
 {
 	unsigned patience = PATIENCE;
-	if (listener->fd >= 0) {
-		(void)drop(listener, listener->fd, &patience);
-	}
+	(void)remove_file(listener, &patience);
+	drop(listener);
 	free(listener->text);
 }
 
@@ -120,8 +130,14 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 			return -EALREADY;
 		}
 	}
-	const int result = mtsi_listen_adopt(fd);
-	return result != 0 ? result : mtsi_listeners_keep(&server->listeners, fd, NULL, &bound);
+	int result = mtsi_listen_adopt(fd);
+	if (result == 0) {
+		result = mtsi_listeners_keep(&server->listeners, fd, NULL, &bound);
+	}
+	if (result == 0) {
+		server->listeners.list[server->listeners.count - 1].shared = true;
+	}
+	return result;
 }
 
 static int prepare(struct mts_server *server, size_t index)
@@ -137,12 +153,14 @@ static int prepare(struct mts_server *server, size_t index)
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
 		result = mtsi_poll_add(server->poll, fd, 0, index + 1);
 	}
+	server->listeners.list[index].counts = mtsi_listening_counts(fd);
 	return result == -EEXIST ? 0 : result;
 }
 
 int mtsi_listeners_prepare(struct mts_server *server)
 {
 	int result = 0;
+	mtsi_fork_notice(); /* from now on there may be sockets that a child could have too */
 	if (server->options.overload == MTS_OVERLOAD_REFUSE && server->listeners.spare < 0) {
 		server->listeners.spare = mtsi_wake_open(); /* if it cannot be had now, then later */
 	}
@@ -152,16 +170,22 @@ int mtsi_listeners_prepare(struct mts_server *server)
 	return result;
 }
 
+void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *listener, bool armed)
+{
+	const uint64_t tag = (uint64_t)(listener - server->listeners.list) + 1;
+	if (!atomic_load(&listener->dead)) {
+		/* That it is shut down is to be known at rest too. */
+		const bool waits = armed && !listener->put_off;
+		const uint32_t events = waits ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
+		(void)mtsi_poll_change(server->poll, listener->fd, events, tag);
+	}
+}
+
 void mtsi_listeners_arm(struct mts_server *server, bool armed)
 {
 	const struct mtsi_listeners *listeners = &server->listeners;
 	for (size_t i = 0; i < listeners->count; i++) {
-		const struct mtsi_listener *listener = &listeners->list[i];
-		if (!atomic_load(&listener->dead)) {
-			/* That it is shut down is to be known at rest too. */
-			const uint32_t events = armed ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
-			(void)mtsi_poll_change(server->poll, listener->fd, events, i + 1);
-		}
+		mtsi_listener_arm(server, &listeners->list[i], armed);
 	}
 }
 
@@ -189,32 +213,42 @@ static void drop_spare(struct mtsi_listeners *listeners)
 	}
 }
 
-/* Takes the descriptor out of epoll and of the listener, which accepts no more; -1: there is none. */
-static int withdraw(struct mts_server *server, struct mtsi_listener *listener)
+void mtsi_listeners_drop_locked(struct mts_server *server)
+{
+	struct mtsi_listeners *listeners = &server->listeners;
+	mtsi_lock_assert_held(&listeners->lock);
+	for (size_t i = 0; i < listeners->count; i++) {
+		if (!mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
+			drop(&listeners->list[i]);
+		}
+	}
+}
+
+/* No client comes any more; the descriptors stay open for the moment. */
+static void withdraw(struct mts_server *server)
 {
 	mtsi_lock_take(&server->listeners.lock);
-	const int fd = listener->fd;
-	if (fd >= 0) {
-		mtsi_poll_remove(server->poll, fd);
-		listener->fd = -1;
+	server->listeners.closed = true;
+	for (size_t i = 0; i < server->listeners.count; i++) {
+		mtsi_poll_remove(server->poll, server->listeners.list[i].fd);
 	}
 	mtsi_lock_release(&server->listeners.lock);
-	return fd;
 }
 
 void mtsi_listeners_close(struct mts_server *server)
 {
 	unsigned patience = PATIENCE;
+	withdraw(server);
 	for (size_t i = 0; i < server->listeners.count; i++) {
 		struct mtsi_listener *listener = &server->listeners.list[i];
-		const int fd = withdraw(server, listener);
-		const int result = fd >= 0 ? drop(listener, fd, &patience) : 0;
+		const int result = remove_file(listener, &patience);
 		if (result != 0) {
 			mtsi_log(server, MTSI_LOG_PATH, "the file of %s stays, it cannot be removed: %s",
 				listener->text, strerror(-result));
 		}
 	}
 	mtsi_lock_take(&server->listeners.lock);
+	mtsi_listeners_drop_locked(server);
 	drop_spare(&server->listeners);
 	mtsi_lock_release(&server->listeners.lock);
 }

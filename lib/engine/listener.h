@@ -13,10 +13,22 @@
 
 struct mts_server;
 
+/* Whose turn it is to accept: see entry.c. The lock guards it. */
+struct mtsi_turn {
+	bool taken; /* somebody accepts */
+	unsigned passed; /* how often somebody else has come meanwhile */
+	bool put_off; /* too often: some listeners are not watched until it is given back */
+};
+
 /* One bound address. */
 struct mtsi_listener {
 	int fd; /* -1: closed */
 	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
+	bool shared; /* the program made it, and others may have it; constant */
+	bool counts; /* the kernel says how many connections wait; constant once the server runs */
+	bool told; /* that somebody has made it blocking; who accepts */
+	bool put_off; /* not to be watched for connections; written under the lock and the door's */
+	struct mtsi_turn turn; /* if it is shared; the others have one together */
 	char *text; /* for mts_server_address() */
 	struct mtsi_path *path; /* of a Unix socket's file; NULL: none that we have made */
 };
@@ -31,7 +43,9 @@ struct mtsi_listeners {
 	size_t count;
 	char **notes; /* what listen calls have left out: to be told at the start */
 	size_t notes_count;
-	int spare; /* the lock, who accepts: a descriptor to be given up for a moment; -1: none */
+	struct mtsi_turn turn; /* of those that are our own */
+	bool closed; /* no more clients; who accepts at one that is open still closes it */
+	int spare; /* the lock: a descriptor to be given up for a moment; -1: none */
 };
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners);
@@ -70,6 +84,9 @@ int mtsi_listeners_prepare(struct mts_server *server);
  */
 void mtsi_listeners_arm(struct mts_server *server, bool armed);
 
+/* The same for one of them, as long as it is not put off. Under the door's lock. */
+void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *listener, bool armed);
+
 /*
  * Somebody who shares that socket has shut it down: takes it out of epoll, which would go on
  * reporting it, armed or not. By who polls.
@@ -85,8 +102,14 @@ static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, ui
 /* Says in the log where the server listens, and what was left out. The keeper. */
 void mtsi_listeners_announce(struct mts_server *server);
 
-/* Closes the sockets, and removes the files of ours. No client comes after that. The keeper. */
+/*
+ * Closes the sockets, and removes the files of ours. No client comes after that. One at which
+ * somebody accepts that one closes. The keeper.
+ */
 void mtsi_listeners_close(struct mts_server *server);
+
+/* The server takes no more clients: closes those at which nobody accepts. */
+void mtsi_listeners_drop_locked(struct mts_server *server);
 
 /* Closes and frees all. */
 void mtsi_listeners_free(struct mts_server *server);

@@ -69,24 +69,26 @@ static void client_event(
 	}
 }
 
-static void dispatch(
-	struct mts_server *server, const struct mtsi_poll_event *event, struct mtsi_line *found)
+static void dispatch(struct mts_server *server, struct mtsi_worker *worker,
+	const struct mtsi_poll_event *event, struct mtsi_line *found)
 {
 	const uint64_t tag = event->tag;
 	if (tag == MTSI_BELL_TAG) {
 		mtsi_wake_clear(atomic_load(&server->bell));
 	} else if (mtsi_listeners_tag(&server->listeners, tag)) {
-		mtsi_accept(server, tag, (event->events & (MTSI_POLL_HUP | MTSI_POLL_RDHUP)) != 0, found);
+		const bool shut_down = (event->events & (MTSI_POLL_HUP | MTSI_POLL_RDHUP)) != 0;
+		mtsi_accept(server, worker, tag, shut_down, found);
 	} else {
 		client_event(server, event, found);
 	}
 }
 
-void mtsi_poller_poll(struct mts_server *server, uint64_t deadline, struct mtsi_line *found)
+void mtsi_poller_poll(struct mts_server *server, struct mtsi_worker *worker, uint64_t deadline,
+	struct mtsi_line *found)
 {
 	struct mtsi_poll_event events[EVENTS];
 	const int count = mtsi_poll_wait(server->poll, events, EVENTS, deadline);
 	for (int i = 0; i < count; i++) {
-		dispatch(server, &events[i], found);
+		dispatch(server, worker, &events[i], found);
 	}
 }

@@ -76,7 +76,7 @@ static void poll_always(struct mts_server *server)
 {
 	while (!is_over(server)) {
 		struct mtsi_line found = {NULL, NULL, 0};
-		mtsi_poller_poll(server, MTSI_NEVER, &found);
+		mtsi_poller_poll(server, NULL, MTSI_NEVER, &found);
 		mtsi_crew_offer(server, &found);
 	}
 }

@@ -87,7 +87,7 @@ static void poll_locked(struct mtsi_worker *worker)
 	crew->polls++;
 	mtsi_watch_quiet_locked(server);
 	mtsi_lock_release(&crew->lock);
-	mtsi_poller_poll(server, deadline, &found);
+	mtsi_poller_poll(server, worker, deadline, &found);
 	const uint64_t now = mtsi_clock_now();
 	worker->now = now;
 	mtsi_lock_take(&crew->lock);

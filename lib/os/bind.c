@@ -6,7 +6,9 @@
  * not depend on the system's default (ipv6(7)).
  *
  * Urgent data stays in the stream (SO_OOBINLINE; RFC 6093, 6): otherwise a byte would vanish from
- * it, and what stands behind would not be counted as received.
+ * it, and what stands behind would not be counted as received. Accepted Unix sockets do not inherit
+ * that, nor anything else, so it is set on each of them (socket.c): one call, which only they cost.
+ * It could be set when urgent data is reported, but a thread that waits in a receive is not told.
  */
 #include "os/bind.h"
 
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "os/unix_path.h"
@@ -104,6 +107,16 @@ static int set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
+/*
+ * Unix sockets do not inherit this from their listener, so it is for accept alone: should somebody
+ * ever make the socket blocking, accept still waits for a moment only.
+ */
+static int bound_accept(int fd)
+{
+	const struct timeval moment = {.tv_usec = 1000};
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment)) == 0 ? 0 : -errno;
+}
+
 static int configure(int fd, int family)
 {
 	int result = 0;
@@ -115,6 +128,9 @@ static int configure(int fd, int family)
 		if (result == 0) {
 			result = set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 		}
+	}
+	if (result == 0 && family == AF_UNIX) {
+		result = bound_accept(fd);
 	}
 	if (result == 0 && family == AF_INET6) {
 		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);

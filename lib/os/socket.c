@@ -37,6 +37,19 @@ void mtsi_socket_close(int fd)
 	(void)close(fd);
 }
 
+void mtsi_socket_close_now(int fd)
+{
+	const struct linger none = {0, 0};
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	mtsi_socket_close(fd);
+}
+
+void mtsi_socket_keep_urgent(int fd)
+{
+	const int on = 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
 #ifndef MSG_MORE
 #define MSG_MORE 0 /* then it goes out at once */
 #endif
@@ -83,9 +96,25 @@ ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
 	return receive(fd, buffer, size, MSG_DONTWAIT);
 }
 
+static void peek_from_the_start(int fd)
+{
+#ifdef SO_PEEK_OFF
+	const int off = -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
+#else
+	(void)fd;
+#endif
+}
+
 ssize_t mtsi_socket_peek(int fd)
 {
 	char byte;
+	const ssize_t count = receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+	if (count != -EAGAIN || mtsi_socket_unread(fd) == 0) {
+		return count;
+	}
+	/* It cannot be received, or somebody has had a peek begin elsewhere (socket(7)). */
+	peek_from_the_start(fd);
 	return receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 }
 

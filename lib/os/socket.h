@@ -19,8 +19,15 @@
  */
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
 
-/* Closes it, once, whatever close(2) says. */
+/*
+ * Closes it, once, whatever close(2) says. The second is for sockets that somebody else may have had,
+ * whose SO_LINGER would have close wait.
+ */
 void mtsi_socket_close(int fd);
+void mtsi_socket_close_now(int fd);
+
+/* A Unix socket's urgent data stays in the stream; others have that from their listener. */
+void mtsi_socket_keep_urgent(int fd);
 
 /*
  * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second
@@ -29,7 +36,10 @@ void mtsi_socket_close(int fd);
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
-/* Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or another error. */
+/*
+ * Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or another error. It
+ * is exact, which mtsi_socket_unread() is not: that also counts what cannot be received.
+ */
 ssize_t mtsi_socket_peek(int fd);
 
 /*

@@ -6,6 +6,7 @@
 #include "full.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -252,6 +253,90 @@ START_TEST(a_conversation_is_ended)
 }
 END_TEST
 
+/*
+ * Who seems to have sent something, which the server does not get to see, is not idle; but however many
+ * they are, they shield nobody who is. Three ask once and are idle, then three more come.
+ */
+enum { SHIELDS = 70, IDLE = 3 };
+
+static void expect_the_idle_to_go(mts_server *server, size_t listener, const int *shields)
+{
+	int peers[2 * IDLE];
+	for (int i = 0; i < 2 * IDLE; i++) {
+		peers[i] = peer_connect(server, listener);
+		full_ask(peers[i]);
+	}
+	endings_expect(&full.endings, MTS_CLOSED_EVICTED, IDLE);
+	for (int i = 0; i < IDLE; i++) {
+		peer_expect_gone(peers[i]);
+	}
+	full_patience(SHIELDS + 2 * IDLE);
+	ck_assert_int_eq(full.most_inside, SHIELDS + IDLE);
+	for (int i = 0; i < 2 * IDLE; i++) {
+		close(peers[i]);
+	}
+	for (int i = 0; i < SHIELDS; i++) {
+		close(shields[i]);
+	}
+	server_end(server);
+}
+
+START_TEST(urgent_bytes_shield_nobody)
+{
+	int shields[SHIELDS];
+	char name[64];
+	mts_server *server = full_server(MTS_OVERLOAD_EVICT, SHIELDS + IDLE);
+	snprintf(name, sizeof(name), "unix:@mts-evict-%d", (int)getpid());
+	ck_assert_int_eq(mts_server_listen(server, name), 0);
+	server_start(server);
+	for (int i = 0; i < SHIELDS; i++) {
+		shields[i] = peer_connect(server, (size_t)_i);
+		full_ask(shields[i]);
+	}
+	for (int i = 0; i < SHIELDS; i++) {
+		const ssize_t sent = send(shields[i], "!", 1, MSG_OOB | MSG_NOSIGNAL);
+		ck_assert(sent == 1 || errno == EOPNOTSUPP); /* not on every kernel's Unix sockets */
+		if (sent != 1) {
+			peer_puts(shields[i], "!");
+		}
+	}
+	server_wait_stat(server, MTS_STAT_BYTES_IN, SHIELDS * (6 + 1));
+	expect_the_idle_to_go(server, (size_t)_i, shields);
+}
+END_TEST
+
+/* The first ones have it; they do not hear of a single byte. */
+static int open_below_the_mark(mts_client *client, void *user)
+{
+	const int mark = 100;
+	(void)user;
+	if (gate_count(&full.opened) < SHIELDS) {
+		(void)setsockopt(mts_client_fd(client), SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	}
+	full.inside++;
+	full.most_inside = full.inside > full.most_inside ? full.inside : full.most_inside;
+	gate_add(&full.opened);
+	return 0;
+}
+
+START_TEST(low_water_marks_shield_nobody)
+{
+	int shields[SHIELDS];
+	mts_server *server = full_server(MTS_OVERLOAD_EVICT, SHIELDS + IDLE);
+	ck_assert_int_eq(mts_server_on_open(server, open_below_the_mark, NULL), 0);
+	server_start(server);
+	for (int i = 0; i < SHIELDS; i++) {
+		shields[i] = peer_connect(server, 0);
+		gate_wait(&full.opened, i + 1);
+	}
+	library_rests(); /* they wait */
+	for (int i = 0; i < SHIELDS; i++) {
+		peer_puts(shields[i], "!");
+	}
+	expect_the_idle_to_go(server, 0, shields);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("overload, evicting");
@@ -268,6 +353,8 @@ int main(void)
 	tcase_add_test(tcase, half_a_request_is_not_idle);
 	tcase_add_test(tcase, output_that_waits_is_not_idle);
 	tcase_add_test(tcase, a_conversation_is_ended);
+	tcase_add_loop_test(tcase, urgent_bytes_shield_nobody, 0, 2);
+	tcase_add_test(tcase, low_water_marks_shield_nobody);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -7,9 +7,13 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/entry.h"
 #include "engine/poller.h"
 #include "engine/server.h"
 #include "os/clock.h"
@@ -326,6 +330,116 @@ START_TEST(no_memory_for_the_client)
 }
 END_TEST
 
+/* A listener that somebody else has too. */
+static int shared;
+
+static void share(struct scene *scene)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	shared = dup(fd);
+	ck_assert_int_eq(mts_server_listen_fd(scene->server, fd), 0);
+}
+
+static struct gate stolen;
+
+/* That one makes it blocking, and takes the connection, after the server has looked. */
+static void steal(void)
+{
+	(void)fcntl(shared, F_SETFL, 0);
+	close(accept(shared, NULL, NULL));
+	gate_add(&stolen);
+}
+
+static int sleep_in_accept(struct scene *scene)
+{
+	stolen = (struct gate)GATE;
+	fault_hook(FAULT_ACCEPT, steal);
+	fault_fail(FAULT_ACCEPT, FAULT_NOTHING, 0, 1);
+	const int peer = peer_connect(scene->server, 1);
+	gate_wait(&stolen, 1);
+	fault_hook(FAULT_ACCEPT, NULL);
+	fault_clear(FAULT_ACCEPT);
+	return peer;
+}
+
+static void be_served_elsewhere(struct scene *scene, int before)
+{
+	scene_ask(before, "still here");
+	for (int i = 0; i < 10; i++) {
+		close(scene_visit(scene));
+	}
+	scene_ask(before, "and now");
+}
+
+/*
+ * Then one thread sleeps in accept; all others are served, elsewhere, and it comes back with the next
+ * connection there. With a thread per client there is no thread to spare for that; see RELIABILITY.md.
+ */
+START_TEST(a_thread_sleeps_in_accept)
+{
+	struct scene scene;
+	if (test_model != MTS_THREAD_ON_DEMAND) {
+		return;
+	}
+	scene_make(&scene, scene_echo);
+	share(&scene);
+	scene_start(&scene);
+	const int inside = scene_visit(&scene);
+	const int gone = sleep_in_accept(&scene);
+	be_served_elsewhere(&scene, inside);
+	ck_assert_ptr_nonnull(mtsi_entry_taken(scene.server));
+	const int next = peer_connect(scene.server, 1);
+	scene_ask(next, "at last");
+	wait_until(mtsi_entry_taken(scene.server) == NULL);
+	const int another = peer_connect(scene.server, 1);
+	scene_ask(another, "and not blocking any more");
+	ck_assert_int_ne(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+	close(inside);
+	close(gone);
+	close(next);
+	close(another);
+	scene_end(&scene);
+	close(shared);
+}
+END_TEST
+
+/* A stop does not wait for it beyond its deadline; who connects then is turned away. */
+START_TEST(a_stop_while_a_thread_sleeps_in_accept)
+{
+	struct scene scene;
+	int result;
+	if (test_model != MTS_THREAD_ON_DEMAND) {
+		return;
+	}
+	scene_make(&scene, scene_echo);
+	share(&scene);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	const int inside = scene_visit(&scene);
+	const int gone = sleep_in_accept(&scene);
+	be_served_elsewhere(&scene, inside);
+	mts_server_stop(scene.server);
+	ck_assert_int_eq(mts_server_join(scene.server), -EBUSY);
+	peer_expect_end(inside);
+	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_ERR]), 1);
+	ck_assert_int_eq(mts_server_destroy(scene.server), -EBUSY);
+	const int late = peer_connect(scene.server, 1);
+	peer_expect_gone(late);
+	while ((result = mts_server_destroy(scene.server)) == -EBUSY) {
+	}
+	ck_assert_int_eq(result, 0);
+	ck_assert_int_eq(gate_count(&scene.opened), gate_count(&scene.closed));
+	close(inside);
+	close(gone);
+	close(late);
+	close(shared);
+}
+END_TEST
+
 /* A stop does not wait for the end of a pause. */
 START_TEST(stop_in_a_pause)
 {
@@ -361,6 +475,8 @@ int main(void)
 	tcase_add_loop_test(cases, trouble_without_end_is_a_shortage, 0, TROUBLES);
 	tcase_add_test(cases, a_signal_is_passed_over);
 	tcase_add_test(cases, no_memory_for_the_client);
+	tcase_add_test(cases, a_thread_sleeps_in_accept);
+	tcase_add_test(cases, a_stop_while_a_thread_sleeps_in_accept);
 	tcase_add_loop_test(cases, stop_in_a_pause, 0, SHORTAGES);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

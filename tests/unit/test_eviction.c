@@ -172,6 +172,134 @@ START_TEST(an_offer)
 }
 END_TEST
 
+/* Many who seem idle, since their word says so, but have sent something; one after the other. */
+enum { BUSY = 2 * MTSI_CANDIDATES + 3, CROWD = BUSY + 5 };
+
+static struct crowd {
+	mts_server *server;
+	struct mts_client *clients[CROWD]; /* the longest idle first; the last five are so in truth */
+	int peers[CROWD];
+} crowd;
+
+static struct mts_client *join(int *peer)
+{
+	const struct sockaddr address = {.sa_family = AF_UNIX};
+	int pair[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	*peer = pair[1];
+	return mtsi_clients_open(crowd.server, pair[0], &address, sizeof(address));
+}
+
+static void gather_crowd(uint64_t (*since)(int number))
+{
+	crowd.server = desk_server();
+	ck_assert_int_eq(mts_server_set_overload(crowd.server, MTS_OVERLOAD_EVICT), 0);
+	ck_assert_int_eq(mts_server_set_max_clients(crowd.server, CROWD), 0);
+	mtsi_door_open(crowd.server);
+	for (int i = 0; i < CROWD; i++) {
+		struct mts_client *one = join(&crowd.peers[i]);
+		ck_assert_int_eq(mtsi_door_enter(crowd.server, one), MTSI_LET_IN);
+		one->stage = MTSI_CLIENT_SERVED;
+		ck_assert(mtsi_deadline_wait(one, MTSI_WAIT_IDLE, since(i)));
+		ck_assert(mtsi_claim_release(one));
+		crowd.clients[i] = one;
+		if (i < BUSY) {
+			peer_puts(crowd.peers[i], "hello");
+		}
+	}
+	int peer;
+	ck_assert_int_eq(mtsi_door_enter(crowd.server, join(&peer)), MTSI_HELD_BACK);
+	close(peer);
+	looks = 0;
+}
+
+static void scatter_crowd(void)
+{
+	mtsi_door_shut(crowd.server);
+	for (int i = 0; i < CROWD; i++) {
+		mtsi_address_book_leave(crowd.clients[i]);
+		mtsi_client_close(crowd.clients[i]);
+		close(crowd.peers[i]);
+	}
+	ck_assert_int_eq(mts_server_destroy(crowd.server), 0);
+}
+
+static uint64_t one_after_the_other(int number)
+{
+	return mtsi_clock_now() + (uint64_t)number * MTSI_MILLISECOND;
+}
+
+static uint64_t all_at_once(int number)
+{
+	static uint64_t then;
+	then = number == 0 ? mtsi_clock_now() : then;
+	return then;
+}
+
+/* Goes on until it comes to its end by itself. */
+static void run_to_the_end(struct mtsi_line *claimed)
+{
+	struct mtsi_eviction *eviction = &crowd.server->eviction;
+	do {
+		atomic_store(&eviction->retry_at, MTSI_NEVER);
+		mtsi_eviction_run(crowd.server, claimed);
+	} while (atomic_load(&eviction->retry_at) != MTSI_NEVER && looks < 10);
+}
+
+/* They shield nobody: each look passes those over whom the one before has refused. */
+START_TEST(the_refused_are_passed_over)
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	gather_crowd(_i == 0 ? one_after_the_other : all_at_once);
+	run_to_the_end(&claimed);
+	ck_assert_int_eq(looks, 3);
+	ck_assert_uint_eq(claimed.count, 1);
+	ck_assert_ptr_eq(claimed.first, crowd.clients[BUSY]);
+	scatter_crowd();
+}
+END_TEST
+
+/* When all are refused it rests; and who becomes idle then is not passed over. */
+START_TEST(all_are_refused)
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	char word[5];
+	gather_crowd(one_after_the_other);
+	for (int i = BUSY; i < CROWD; i++) {
+		peer_puts(crowd.peers[i], "hello");
+	}
+	run_to_the_end(&claimed);
+	ck_assert_int_eq(looks, 3);
+	ck_assert_uint_eq(claimed.count, 0);
+	ck_assert(mtsi_eviction_wanted(&crowd.server->eviction));
+	ck_assert_int_eq(recv(crowd.clients[1]->fd, word, sizeof(word), 0), sizeof(word));
+	crowd.server->crew.short_until = MTSI_NEVER; /* no thread serves it */
+	mtsi_eviction_offer(crowd.server, crowd.clients[1]->id);
+	ck_assert_int_eq(atomic_load(&crowd.clients[1]->cause), MTS_CLOSED_EVICTED);
+	ck_assert_ptr_eq(mtsi_line_take(&crowd.server->crew.ready), crowd.clients[1]);
+	scatter_crowd();
+}
+END_TEST
+
+/* When nobody was wanted for a while, those who were refused before are looked at again. */
+START_TEST(the_refused_are_not_passed_over_for_ever)
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	char word[5];
+	gather_crowd(one_after_the_other);
+	mtsi_eviction_run(crowd.server, &claimed);
+	ck_assert_int_eq(looks, 1);
+	mtsi_door_set_max_clients(crowd.server, CROWD + 1);
+	mtsi_eviction_run(crowd.server, &claimed);
+	ck_assert(!mtsi_eviction_wanted(&crowd.server->eviction));
+	ck_assert_int_eq(recv(crowd.clients[1]->fd, word, sizeof(word), 0), sizeof(word));
+	mtsi_door_set_max_clients(crowd.server, CROWD);
+	run_to_the_end(&claimed);
+	ck_assert_ptr_eq(claimed.first, crowd.clients[1]);
+	scatter_crowd();
+}
+END_TEST
+
 /* The rest is about a server that runs. */
 
 enum { MANY = 100, ALL = 2 * MANY };
@@ -352,6 +480,9 @@ int main(void)
 	tcase_add_loop_test(cases, who_is_idle, 0, STATES);
 	tcase_add_test(cases, a_wait_is_ended_for_good);
 	tcase_add_test(cases, an_offer);
+	tcase_add_loop_test(cases, the_refused_are_passed_over, 0, 2);
+	tcase_add_test(cases, all_are_refused);
+	tcase_add_test(cases, the_refused_are_not_passed_over_for_ever);
 	tcase_add_test(cases, the_longest_idle_goes_first);
 	tcase_add_test(cases, a_candidate_that_has_asked_again);
 	tcase_add_test(cases, nobody_is_looked_for_again_and_again);

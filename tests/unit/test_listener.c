@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "../api/support.h"
+#include "engine/entry.h"
 #include "engine/server.h"
 #include "os/poll.h"
 
@@ -375,6 +377,95 @@ START_TEST(buried)
 }
 END_TEST
 
+/* Two own ones, and one that others have too; all are armed. */
+static void open_three(int *same)
+{
+	const int fd = listening_socket();
+	*same = dup(fd);
+	ck_assert_int_eq(add("127.0.0.1:0"), 0);
+	ck_assert_int_eq(add("127.0.0.1:0"), 0);
+	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), 0);
+	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);
+	mtsi_door_open(server);
+	ck_assert(server->door.armed);
+}
+
+/* One accepts at a time; who may not, is told of what waits a few times more, and then not any more. */
+START_TEST(turns)
+{
+	int same;
+	open_three(&same);
+	const int first = peer_connect(server, 0);
+	const int second = peer_connect(server, 1);
+	const int third = peer_connect(server, 2);
+	ck_assert_int_eq(mtsi_entry_take(server, 1), listeners->list[0].fd);
+	ck_assert_int_eq(mtsi_entry_take(server, 3), listeners->list[2].fd);
+	int passed = 0;
+	while (reported() == 3) {
+		ck_assert_int_eq(mtsi_entry_take(server, 1), -1);
+		ck_assert_int_lt(passed++, 10);
+	}
+	ck_assert_int_eq(mtsi_entry_take(server, 2), -1);
+	ck_assert_int_eq(reported(), 1);
+	mtsi_listeners_arm(server, true);
+	ck_assert_int_eq(reported(), 1);
+	mtsi_entry_give_back(server, 3);
+	ck_assert_int_eq(reported(), 1);
+	mtsi_entry_give_back(server, 1);
+	ck_assert_int_eq(reported(), 3);
+	ck_assert_int_eq(mtsi_entry_take(server, 2), listeners->list[1].fd);
+	mtsi_entry_give_back(server, 2);
+	close(first);
+	close(second);
+	close(third);
+	close(same);
+}
+END_TEST
+
+/* While one accepts the descriptor stays; it is closed when the turn is over, and nobody has another. */
+START_TEST(closed_in_a_turn)
+{
+	int same;
+	open_three(&same);
+	const int own = mtsi_entry_take(server, 1);
+	const int other = mtsi_entry_take(server, 3);
+	mtsi_listeners_close(server);
+	ck_assert_int_eq(reported(), 0);
+	ck_assert_int_eq(mtsi_entry_take(server, 2), -1);
+	ck_assert_int_ge(fcntl(own, F_GETFD), 0);
+	ck_assert_int_ge(fcntl(other, F_GETFD), 0);
+	ck_assert_str_eq(mtsi_entry_taken(server), listeners->list[0].text);
+	mtsi_entry_give_back(server, 1);
+	ck_assert_int_eq(fcntl(own, F_GETFD), -1);
+	ck_assert_int_eq(listeners->list[1].fd, -1);
+	ck_assert_str_eq(mtsi_entry_taken(server), listeners->list[2].text);
+	mtsi_entry_give_back(server, 3);
+	ck_assert_int_eq(fcntl(other, F_GETFD), -1);
+	ck_assert_ptr_null(mtsi_entry_taken(server));
+	close(same);
+}
+END_TEST
+
+/* The spare descriptor is handed from one to the next, and none is kept once all is closed. */
+START_TEST(the_spare_descriptor)
+{
+	ck_assert_int_eq(mtsi_entry_take_spare(server), -1);
+	mtsi_entry_want_spare(server);
+	const int spare = mtsi_entry_take_spare(server);
+	ck_assert_int_ge(spare, 0);
+	ck_assert_int_eq(mtsi_entry_take_spare(server), -1);
+	mtsi_entry_want_spare(server);
+	mtsi_entry_keep_spare(server, spare); /* one too many */
+	ck_assert_int_eq(fcntl(spare, F_GETFD), -1);
+	const int another = mtsi_entry_take_spare(server);
+	mtsi_listeners_close(server);
+	mtsi_entry_keep_spare(server, another);
+	ck_assert_int_eq(fcntl(another, F_GETFD), -1);
+	mtsi_entry_want_spare(server);
+	ck_assert_int_eq(listeners->spare, -1);
+}
+END_TEST
+
 START_TEST(tags)
 {
 	ck_assert(!mtsi_listeners_tag(listeners, 0));
@@ -405,6 +496,9 @@ int main(void)
 	tcase_add_test(cases, taking_over);
 	tcase_add_test(cases, armed_and_not);
 	tcase_add_test(cases, buried);
+	tcase_add_test(cases, turns);
+	tcase_add_test(cases, closed_in_a_turn);
+	tcase_add_test(cases, the_spare_descriptor);
 	tcase_add_test(cases, tags);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);

@@ -226,6 +226,54 @@ START_TEST(shutting_down_wakes)
 }
 END_TEST
 
+/* Whoever has set SO_PEEK_OFF: a peek sees what is there, again and again. */
+START_TEST(a_peek_that_begins_elsewhere)
+{
+	int pair[2];
+	const int far = 3;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(setsockopt(pair[0], SOL_SOCKET, SO_PEEK_OFF, &far, sizeof(far)), 0);
+	ck_assert_int_eq(mtsi_socket_peek(pair[0]), -EAGAIN);
+	peer_puts(pair[1], "a");
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(mtsi_socket_peek(pair[0]), 1);
+	}
+	close(pair[1]);
+	close(pair[0]);
+}
+END_TEST
+
+/* An urgent byte outside of a Unix socket's stream counts as unread, but is nothing to receive. */
+START_TEST(what_cannot_be_received)
+{
+	int pair[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	if (send(pair[1], "!", 1, MSG_OOB) == 1) {
+		ck_assert_int_eq(mtsi_socket_peek(pair[0]), -EAGAIN);
+		mtsi_socket_keep_urgent(pair[0]);
+		ck_assert_int_eq(send(pair[1], "!", 1, MSG_OOB), 1);
+		ck_assert_int_eq(mtsi_socket_peek(pair[0]), 1);
+	}
+	close(pair[1]);
+	close(pair[0]);
+}
+END_TEST
+
+/* With as much on its way as the peer's window lets in, and more; it would wait for five minutes. */
+START_TEST(close_does_not_wait)
+{
+	const struct linger long_time = {1, 300};
+	static char much[1024 * 1024];
+	struct iovec piece = {much, sizeof(much)};
+	while (mtsi_socket_send_now(ours, &piece, 1, false) > 0) {
+	}
+	ck_assert_int_eq(setsockopt(ours, SOL_SOCKET, SO_LINGER, &long_time, sizeof(long_time)), 0);
+	mtsi_socket_close_now(ours);
+	ck_assert_int_eq(fcntl(ours, F_GETFD), -1);
+	ours = dup(theirs);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("socket");
@@ -240,6 +288,9 @@ int main(void)
 	tcase_add_test(cases, how_the_peer_stands);
 	tcase_add_test(cases, a_reset);
 	tcase_add_test(cases, sockets_other_than_tcp);
+	tcase_add_test(cases, a_peek_that_begins_elsewhere);
+	tcase_add_test(cases, what_cannot_be_received);
+	tcase_add_test(cases, close_does_not_wait);
 	tcase_add_loop_test(cases, shutting_down_wakes, 0, 4);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);

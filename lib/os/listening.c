@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What listening sockets say of themselves, in system calls that never wait.
+ *
+ * Of a TCP socket that listens TCP_INFO tells how many connections it holds, and how many it may:
+ * in the places that count segments in a connection. Where that is not filled in, the second number
+ * is 0 too, though a backlog is not.
+ */
+#include "os/listening.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Reads as much of it as is needed; false when it is no TCP socket that listens. */
+static bool look(int fd, struct tcp_info *info)
+{
+	socklen_t size = offsetof(struct tcp_info, tcpi_lost);
+	memset(info, 0, sizeof(*info));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0
+		&& info->tcpi_state == TCP_LISTEN;
+}
+
+bool mtsi_listening_counts(int fd)
+{
+	struct tcp_info info;
+	return look(fd, &info) && info.tcpi_sacked > 0;
+}
+
+size_t mtsi_listening_count(int fd)
+{
+	struct tcp_info info;
+	return look(fd, &info) ? info.tcpi_unacked : 0;
+}
+
+bool mtsi_listening_ready(int fd)
+{
+	struct pollfd asked = {.fd = fd, .events = POLLIN};
+	int count;
+	while ((count = poll(&asked, 1, 0)) < 0 && errno == EINTR) {
+	}
+	return count > 0;
+}
+
+bool mtsi_listening_unblock(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && (flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
