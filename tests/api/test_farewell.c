@@ -11,7 +11,7 @@
 
 #include "support.h"
 
-enum { REPLY = 4 * 1024 * 1024, PIECE = 16 * 1024, MORE = 100 * 1024 };
+enum { REPLY = 2 * 1024 * 1024, PIECE = 16 * 1024, MORE = 100 * 1024 };
 
 static char *reply;
 static struct endings endings;
