@@ -117,8 +117,9 @@ MTS_API int mts_client_flush(mts_client *client);
  * with it in the middle; calling again for the rest tells which: 0 is the end of the file. Such an
  * error leaves the client as it is, and no byte of that call has been sent. So after an answer
  * below @p count the program may send something else in place of what is missing, or end the
- * client. An error that concerns the client itself is -EPIPE or -ETIMEDOUT, however much was sent;
- * mts_client_gone() tells, should a file system answer with one of these.
+ * client. An error that concerns the client itself is -EPIPE or -ETIMEDOUT, however much was sent,
+ * and no error of a file is: where a file system answers with one of these, or with -ECANCELED, this
+ * says -EIO.
  *
  * @param client the client
  * @param fd a file that can be read; stays the caller's, and so does its position, which is not moved.
@@ -133,7 +134,8 @@ MTS_API int mts_client_flush(mts_client *client);
  * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -EBADF @p fd is not open for reading
- * @retval -EIO reading failed; likewise other errors of read(2), such as -EISDIR
+ * @retval -EIO reading failed; likewise other errors of read(2), such as -EISDIR, but none of the
+ *         client's
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.

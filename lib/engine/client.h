@@ -77,6 +77,7 @@ struct mts_client {
 	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under that one's lock */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
 	bool evicted; /* lock: the door counts it among those who make room */
+	bool sends; /* linger lock: it lingers with its sending side open */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */

@@ -14,10 +14,20 @@
  * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word,
  *   which the owner takes back when it wakes; so either it has what it waited for, or the deadline
  *   has ended it. Then its receiving side is shut down. It can still be written to.
+ * - Before that the keeper looks into the socket. What has come there came in time as far as anybody
+ *   knows: the whole process may have been stopped, or starved, across the deadline, and the owner
+ *   is being woken at this moment. So it is left alone, and looked at again a little later. After
+ *   the third look it is marked nevertheless: it may not be woken by so little (SO_RCVLOWAT).
  * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the
  *   peer has acknowledged nothing either.
  * - A handler that runs too long is marked and logged, nothing else: it may ask
  *   (mts_client_gone()).
+ *
+ * In each case the owner takes what is in the socket by then, to the byte, before it gives the
+ * client up (input.c); and what a receive has returned is never thrown away. A wait that goes on, the
+ * one for the rest of a request, keeps its beginning: when it is past its end, who would block again
+ * does not (mtsi_deadline_block()). So a pause ends nobody who has sent in time, and one byte at a
+ * time saves nobody. Who waits for memory is not looked at: it would not take what has come.
  *
  * One that an owner is serving waits for nothing, however old the word is: it is left out of the
  * heap, and AGAIN is left behind (claim.h).
@@ -26,15 +36,18 @@
  * client is in the heap early enough, since a later wait of that kind ends later. The keeper clears
  * it before it reads the word, and the other side writes the word before it reads `armed`; both are
  * sequentially consistent. So either the keeper sees the new wait, or its beginner sees that it has
- * to arm:
+ * to arm. ARMED beside the kind stays until the client ends: it may be in the heap, or the keeper has
+ * it in its hands. So who closes it knows, without the lock, that it has never been there; or takes
+ * the lock, and takes it out.
  *
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
  * A timeout that is changed has the keeper look at all clients, in the same way. Times are rounded
- * up by less than 16 ns, which makes room for the kind beside them. Nothing ends early.
+ * up by less than 128 ns, which makes room for the flags beside them. Nothing ends early.
  */
 #include "engine/deadline.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 
@@ -48,10 +61,23 @@
 #include "os/must.h"
 #include "os/socket.h"
 
-/* The word: when the wait began, a multiple of 16 ns, and below: */
-enum { KIND = 3, BLOCKED = 4, EXPIRED = 8, FLAGS = 15 };
+/* The word: when the wait began, a multiple of 128 ns, and below: */
+enum {
+	KIND = 3,
+	BLOCKED = 4,
+	EXPIRED = 8,
+	RECEIVES = 16, /* what blocks is a receive */
+	LOOK = 32, /* one look into the socket after the deadline, */
+	LOOKS = 96, /* of at most so many: */
+	MOST_LOOKS = 3,
+	FLAGS = 127
+};
 
-enum { ARMED = 4 }; /* beside the kind in `armed`: it is in the heap, for whatever reason */
+enum { ARMED = 4 }; /* beside the kind in `armed`: it has been in the heap, for whatever reason */
+
+/* How long after the first look, the second, the third it is looked at again. */
+static const uint64_t look_again[MOST_LOOKS] = {
+	10 * MTSI_MILLISECOND, 100 * MTSI_MILLISECOND, 1000 * MTSI_MILLISECOND};
 
 static uint64_t round_up(uint64_t time)
 {
@@ -177,7 +203,8 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 		mtsi_deadline_met(client);
 		return true;
 	}
-	const uint64_t word = kind_of(before) == kind ? before : round_up(now) | kind;
+	const uint64_t since = kind_of(before) == kind ? begun(before) : round_up(now);
+	const uint64_t word = since | kind;
 	if (wait_ends(client->server, word) <= now) {
 		return false;
 	}
@@ -190,11 +217,17 @@ void mtsi_deadline_met(struct mts_client *client)
 	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
 }
 
-void mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind)
+bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how)
 {
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
-	const bool goes_on = kind_of(before) == kind;
-	begin(client, (goes_on ? before : round_up(mtsi_clock_now()) | kind) | BLOCKED);
+	const uint64_t now = mtsi_clock_now();
+	const uint64_t since = kind_of(before) == kind ? begun(before) : round_up(now);
+	const uint64_t word = since | kind;
+	if (wait_ends(client->server, word) <= now) {
+		return false;
+	}
+	begin(client, word | BLOCKED | (how == MTSI_BLOCK_RECEIVE ? RECEIVES : 0));
+	return true;
 }
 
 bool mtsi_deadline_unblock(struct mts_client *client)
@@ -275,7 +308,6 @@ void mtsi_deadline_forget(struct mts_client *client)
 {
 	struct mtsi_deadlines *deadlines = &client->server->deadlines;
 	mtsi_deadline_met(client);
-	/* If the keeper is just putting it in again, it will find later that nobody waits for it. */
 	if (atomic_load(&client->armed) != 0) {
 		mtsi_lock_take(&deadlines->lock);
 		take_locked(deadlines, client);
@@ -289,7 +321,7 @@ static bool reckon_locked(struct mts_client *client, uint64_t now)
 {
 	struct mtsi_deadlines *deadlines = &client->server->deadlines;
 	take_locked(deadlines, client);
-	atomic_store(&client->armed, 0);
+	atomic_store(&client->armed, ARMED);
 	const uint64_t word = atomic_load(&client->waits);
 	const uint64_t wait = wait_ends(client->server, word);
 	const uint64_t output = output_ends(client);
@@ -348,12 +380,47 @@ static void expire_output_locked(
 	}
 }
 
+static int reason_for(enum mtsi_wait kind)
+{
+	return kind == MTSI_WAIT_IDLE ? MTS_CLOSED_IDLE : MTS_CLOSED_REQUEST_TIMEOUT;
+}
+
+static const char not_whole[] = "its request has not come whole within";
+
+/*
+ * Whether the owner, which blocks in a receive, is to be left alone: since something has come, and it
+ * is being woken; or, the first time, since it may just have taken that, where this comes so late that
+ * the process must have been stopped. Then this is noted, and it is looked at again later. A peek that
+ * finds the connection dead has taken that news from the owner (socket.h), so it is told in another
+ * way.
+ */
+static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
+{
+	const uint64_t looks = (word & LOOKS) / LOOK;
+	if ((word & RECEIVES) == 0 || looks == MOST_LOOKS) {
+		return false;
+	}
+	const ssize_t found = mtsi_socket_peek(client->fd);
+	if (found == -EPIPE) {
+		mtsi_client_lose_locked(client);
+		return true;
+	}
+	const bool on_time = now - wait_ends(client->server, word) < look_again[0];
+	if (found == -EAGAIN && (on_time || looks > 0)) {
+		return false;
+	}
+	if (atomic_compare_exchange_strong(&client->waits, &word, word + LOOK)) {
+		arm(client, mtsi_clock_after(now, look_again[looks]), kind_of(word));
+	}
+	return true;
+}
+
 static void expire_wait_locked(struct mts_client *client, uint64_t now, struct verdict *verdict)
 {
 	uint64_t word = atomic_load(&client->waits);
 	const enum mtsi_wait kind = kind_of(word);
 	const bool ends = (word & BLOCKED) != 0 || kind == MTSI_WAIT_HANDLER;
-	if (!ends || wait_ends(client->server, word) > now
+	if (!ends || wait_ends(client->server, word) > now || spare_locked(client, word, now)
 		|| !atomic_compare_exchange_strong(&client->waits, &word, word | EXPIRED)) {
 		return;
 	}
@@ -366,11 +433,28 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	}
 	if (kind == MTSI_WAIT_REQUEST) {
 		verdict->kind = MTSI_LOG_TIMEOUT;
-		verdict->text = "its request has not come whole within";
+		verdict->text = not_whole;
 	}
 	int none = MTSI_NO_CAUSE;
-	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_deadline_reason(kind));
+	(void)atomic_compare_exchange_strong(&client->cause, &none, reason_for(kind));
 	mtsi_socket_shut_receiving(client->fd);
+}
+
+void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind)
+{
+	const uint64_t since = begun(atomic_load(&client->waits));
+	int none = MTSI_NO_CAUSE;
+	mtsi_lock_take(&client->lock);
+	const bool first = atomic_compare_exchange_strong(&client->cause, &none, reason_for(kind));
+	mtsi_lock_release(&client->lock);
+	if (!first) {
+		return;
+	}
+	mtsi_count_shared(&client->server->stats, MTS_STAT_TIMEOUTS, 1);
+	if (kind == MTSI_WAIT_REQUEST) {
+		mtsi_log_client(client->server, MTSI_LOG_TIMEOUT, client->id, &client->peer,
+			"%s %" PRIu64 " ms", not_whole, (mtsi_clock_now() - since) / MTSI_MILLISECOND);
+	}
 }
 
 /*
@@ -416,11 +500,6 @@ static void expire(
 		mtsi_log_client(server, verdict.kind, verdict.id, &verdict.peer, "%s %" PRIu64 " ms",
 			verdict.text, (now - verdict.since) / MTSI_MILLISECOND);
 	}
-}
-
-int mtsi_deadline_reason(enum mtsi_wait kind)
-{
-	return kind == MTSI_WAIT_IDLE ? MTS_CLOSED_IDLE : MTS_CLOSED_REQUEST_TIMEOUT;
 }
 
 static void reckon(struct mts_client *client, struct mtsi_line *claimed)

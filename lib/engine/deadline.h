@@ -41,11 +41,20 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 void mtsi_deadline_met(struct mts_client *client);
 
 /*
- * The same two for an owner that blocks in the wait: the second is false when the deadline has
- * ended it, by shutting down the receiving side; the client's cause says which.
+ * An owner begins to block in the wait, in a receive or for memory; and does so no more. False, and
+ * it must not, when a wait that goes on has lasted too long. The second is false when the deadline
+ * has ended it, by shutting down the receiving side; the client's cause says which.
  */
-void mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind);
+enum mtsi_block { MTSI_BLOCK_RECEIVE, MTSI_BLOCK_MEMORY };
+bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
 bool mtsi_deadline_unblock(struct mts_client *client);
+
+/*
+ * The owner gives the client up, since a wait of this kind has lasted too long, and what had come by
+ * then has been taken: from now on this is its cause, unless it has one. Counted and logged. No lock
+ * is held.
+ */
+void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
 /*
  * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a
@@ -70,9 +79,6 @@ uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
  * the client's lock; whoever does that cuts the client off next.
  */
 bool mtsi_deadline_end_idle(struct mts_client *client);
-
-/* Why a client ends whose wait of this kind has lasted too long: one of enum mts_closed. */
-int mtsi_deadline_reason(enum mtsi_wait kind);
 
 /* No deadline runs any more. The owner, at the end. */
 void mtsi_deadline_forget(struct mts_client *client);

@@ -38,9 +38,6 @@ static const uint64_t grace = 80 * MTSI_MILLISECOND;
 /* For how long no thread that has left has ended, when the next one counts as hung. */
 static const uint64_t standstill = 40 * MTSI_MILLISECOND;
 
-/* How often sockets are looked at whose progress raises no event. */
-static const uint64_t look_time = 10 * MTSI_MILLISECOND;
-
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
@@ -87,13 +84,7 @@ static bool anybody(struct mts_server *server)
 static void wait_for_clients(struct mts_server *server, uint64_t deadline)
 {
 	while (anybody(server) && mtsi_clock_now() < deadline) {
-		uint64_t until = deadline;
-		if (atomic_load(&server->linger.count) > 0) {
-			const uint64_t look = mtsi_clock_now() + look_time;
-			until = look < deadline ? look : deadline;
-		}
-		mtsi_keeper_tick(server, until);
-		mtsi_linger_look(server);
+		mtsi_keeper_tick(server, deadline);
 	}
 }
 

@@ -9,9 +9,11 @@
  * is who is here. Whoever cuts the client off meanwhile shuts the socket down, which ends the call
  * or the wait for room, and the next one.
  *
- * Both the file and the socket can fail, and the kernel does not say which has. What only a socket
- * says, and anything else while the connection is dead, is the client's; the rest is the file's,
- * and then the stream is intact and the client lives on.
+ * Both the file and the socket can fail, and the kernel does not say which has. Whatever it says
+ * while the connection is dead is the client's. While it is not, what a socket may say as well is
+ * asked again by reading and pushing, each of which concerns one of them; the rest is the file's, and
+ * then the stream is intact and the client lives on. A file that fails with a number by which the
+ * library says that a client is lost, or is late, has just failed: -EIO.
  */
 #include "engine/file.h"
 
@@ -34,10 +36,16 @@ struct part {
 	bool lost; /* the client is */
 };
 
-static bool is_the_clients(const struct mts_client *client, ssize_t error)
+/* An error of the file's, so that nobody takes it for the client's. */
+static ssize_t of_the_file(ssize_t error)
 {
-	return error == -EPIPE || error == -ECONNRESET
-		|| mtsi_socket_state(client->fd) == MTSI_SOCKET_DEAD;
+	const bool mistakable = error == -EPIPE || error == -ETIMEDOUT || error == -ECANCELED;
+	return mistakable ? -EIO : error;
+}
+
+static bool a_socket_says_that(ssize_t error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
 }
 
 /* Has the kernel send: how many bytes, 0 at the end of the file, or an error; -EAGAIN: not yet. */
@@ -59,9 +67,16 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 		part->copies = true;
 		return -EAGAIN;
 	}
-	if (sent < 0 && is_the_clients(worker->client, sent)) {
+	if (sent < 0 && mtsi_socket_state(worker->client->fd) == MTSI_SOCKET_DEAD) {
 		part->lost = true;
 		return mtsi_output_lost(worker);
+	}
+	if (a_socket_says_that(sent)) {
+		part->copies = true;
+		return -EAGAIN;
+	}
+	if (sent < 0) {
+		return of_the_file(sent);
 	}
 	if (sent > 0) {
 		part->progress = true;
@@ -78,7 +93,7 @@ static ssize_t copy_some(struct mtsi_worker *worker, struct part *part)
 	const ssize_t count = mtsi_read_at(
 		part->fd, part->offset, space, part->left < room ? part->left : room);
 	if (count <= 0) {
-		return count;
+		return of_the_file(count);
 	}
 	const int result = mtsi_output_push(worker, space, (size_t)count);
 	part->lost = result != 0;

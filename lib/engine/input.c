@@ -29,6 +29,10 @@
  * that saw no flag before it began to wait is woken by the shutdown, which outlasts the call
  * (shutdown(2)). From then on only what had already arrived is read, to the byte, so that requests
  * received whole are served and a peer that never stops sending cannot hold up the stop.
+ *
+ * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there may
+ * have come in time: the process was stopped for a while, say. If it makes the request whole, and the
+ * deadline has not shut the socket down, the client was in time, and stays.
  */
 #include "engine/input.h"
 
@@ -275,8 +279,23 @@ static int connection_failed(struct mts_client *client)
 	return -EPIPE;
 }
 
-/* The server is stopping: takes only what is here already. */
-static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t size)
+/* All that had come in time has been taken: 0 when the peer has finished as well, or why it ends. */
+static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	const int fd = worker->client->fd;
+	if (mtsi_socket_unread(fd) == 0 && mtsi_socket_peer(fd) >= MTSI_PEER_FINISHED) {
+		return 0;
+	}
+	if (!worker->late) {
+		return -ECANCELED;
+	}
+	mtsi_deadline_end(worker->client, kind);
+	return -ETIMEDOUT;
+}
+
+/* The server is stopping, or a wait has lasted too long: takes only what is here already. */
+static ssize_t receive_last(
+	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
 {
 	const int fd = worker->client->fd;
 	if (!worker->last_turn) {
@@ -284,27 +303,47 @@ static ssize_t receive_last(struct mtsi_worker *worker, void *buffer, size_t siz
 		worker->last_left = mtsi_socket_unread(fd);
 	}
 	if (worker->last_left == 0) {
-		const bool ended = mtsi_socket_unread(fd) == 0
-			&& mtsi_socket_peer(fd) >= MTSI_PEER_FINISHED;
-		return ended ? 0 : -ECANCELED;
+		return end_of_last(worker, kind);
 	}
 	const ssize_t count = mtsi_socket_receive_now(
 		fd, buffer, size < worker->last_left ? size : worker->last_left);
-	if (count <= 0) {
+	if (count == 0 || count == -EAGAIN) {
 		worker->last_left = 0;
-		return -ECANCELED;
+		return end_of_last(worker, kind);
 	}
-	worker->last_left -= (size_t)count;
+	worker->last_left -= count > 0 ? (size_t)count : 0;
 	return count;
 }
 
-/* What has ended a wait from outside; who did that holds the lock until all of it is done. */
-static int why_ended(struct mts_client *client)
+void mtsi_input_late(struct mtsi_worker *worker)
 {
-	mtsi_lock_take(&client->lock);
-	const bool lost = atomic_load(&client->lost);
-	mtsi_lock_release(&client->lock);
-	return lost ? -EPIPE : -ETIMEDOUT;
+	worker->late = true;
+	worker->input.drained = false;
+}
+
+/* The deadline has the last word if it has shut the receiving side. */
+static void forgive(struct mtsi_worker *worker)
+{
+	if (atomic_load(&worker->client->cause) == MTSI_NO_CAUSE) {
+		worker->late = false;
+		worker->last_turn = false;
+	}
+}
+
+void mtsi_input_met(struct mtsi_worker *worker)
+{
+	mtsi_deadline_met(worker->client);
+	if (worker->late) {
+		forgive(worker);
+	}
+}
+
+/* Somebody has ended the wait, and holds the lock until all that belongs to that is done. */
+static void wait_ended(struct mtsi_worker *worker)
+{
+	mtsi_lock_take(&worker->client->lock);
+	mtsi_lock_release(&worker->client->lock);
+	mtsi_input_late(worker);
 }
 
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
@@ -314,10 +353,16 @@ static ssize_t receive_waiting(
 	struct mts_client *client = worker->client;
 	mtsi_crew_step_aside(worker);
 	worker->input.drained = false;
-	mtsi_deadline_block(client, kind);
+	if (!mtsi_deadline_block(client, kind, MTSI_BLOCK_RECEIVE)) {
+		mtsi_input_late(worker);
+		return -EAGAIN;
+	}
 	mtsi_eviction_offer(worker->server, client->id);
 	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
-	return mtsi_deadline_unblock(client) ? count : why_ended(client);
+	if (!mtsi_deadline_unblock(client)) {
+		wait_ended(worker);
+	}
+	return count;
 }
 
 bool mtsi_input_exhausted(const struct mtsi_worker *worker)
@@ -354,7 +399,7 @@ static ssize_t receive(
 	if (atomic_load_explicit(&client->lost, memory_order_relaxed)) {
 		return -EPIPE;
 	}
-	if (!mtsi_stopping(worker->server)) {
+	if (!mtsi_stopping(worker->server) && !worker->late) {
 		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
 		if (count == -EAGAIN && (wait || !on_demand)) {
 			count = receive_waiting(worker, buffer, size, kind);
@@ -363,17 +408,20 @@ static ssize_t receive(
 	if (count == 0 && atomic_load(&client->lost)) {
 		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
 	}
-	if ((count == 0 || count == -EAGAIN) && mtsi_stopping(worker->server)) {
-		count = receive_last(worker, buffer, size);
+	if ((count == 0 || count == -EAGAIN) && (worker->late || mtsi_stopping(worker->server))) {
+		count = receive_last(worker, buffer, size, kind);
 	}
 	if (count > 0) {
 		mtsi_count(&worker->stats, MTS_STAT_BYTES_IN, (uint64_t)count);
 		if (!on_demand) {
 			atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
 		}
+		if (worker->late && kind == MTSI_WAIT_IDLE) {
+			forgive(worker); /* a request has begun, which has a deadline of its own */
+		}
 	} else if (count == 0) {
 		worker->input.ended = true;
-	} else if (count != -ECANCELED && count != -ETIMEDOUT && count != -EAGAIN) {
+	} else if (count == -EPIPE) {
 		return connection_failed(client);
 	}
 	return count;
@@ -398,7 +446,11 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 {
 	struct mts_client *client = worker->client;
 	mtsi_crew_step_aside(worker);
-	mtsi_deadline_block(client, kind);
+	if (!mtsi_deadline_block(client, kind, MTSI_BLOCK_MEMORY)) {
+		mtsi_memory_content(client);
+		mtsi_deadline_end(client, kind);
+		return -ETIMEDOUT;
+	}
 	const bool over = is_over_within(client, mtsi_memory_block(worker->server));
 	mtsi_memory_unblock(worker->server);
 	const bool in_time = mtsi_deadline_unblock(client);
@@ -415,7 +467,7 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 /*
  * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there
  * will be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it
- * keeps its thread; or -EAGAIN when nothing has come.
+ * keeps its thread; -EAGAIN when nothing has come, or -EPIPE.
  */
 static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 {
@@ -427,7 +479,7 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 	}
 	mtsi_memory_content(client);
 	worker->input.drained = count == -EAGAIN;
-	return count == -EAGAIN ? -EAGAIN : 0;
+	return count == -EPIPE ? connection_failed(client) : (int)count;
 }
 
 /* Makes room for more, and sees to it that what is received can be kept: as mtsi_input_fill(). */

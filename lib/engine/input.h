@@ -40,8 +40,8 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 
 /*
  * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
- * server stops and all that had come by then is read; -ETIMEDOUT when a deadline has ended the
- * wait; -EPIPE when the client is lost; -ENOMEM. Without `wait` -EAGAIN when there is nothing, and
+ * server stops, or -ETIMEDOUT when a wait has lasted too long, and all that had come by then is read;
+ * -EPIPE when the client is lost; -ENOMEM. Without `wait` -EAGAIN when there is nothing, and
  * -ENOSPC when all clients' memory is used up, so that there would be nowhere to put it: the client
  * can be parked. A thread of its own waits in any case.
  */
@@ -49,6 +49,12 @@ int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
 
 /* Whether mtsi_input_fill() without `wait` would find nothing, as far as is known without asking. */
 bool mtsi_input_exhausted(const struct mtsi_worker *worker);
+
+/* A wait has lasted too long: from now on only what has come by now is received, then -ETIMEDOUT. */
+void mtsi_input_late(struct mtsi_worker *worker);
+
+/* What was waited for has come. So nobody is late, unless its deadline has ended it. */
+void mtsi_input_met(struct mtsi_worker *worker);
 
 /*
  * Up to `size` bytes that follow the current request, as mtsi_input_fill() with `wait`, or from

@@ -19,18 +19,21 @@
  * when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides are shut down and all is
  * acknowledged, the connection is closed, and epoll says so.
  *
- * A stop shuts down the receiving side to wake its worker. With the sending side shut down as well
- * the kernel would answer further input with a reset at once, so such a socket keeps its sending
- * side open until all is acknowledged, and then just closes; the keeper looks at it every few
- * milliseconds.
+ * A stop, or a deadline, shuts down the receiving side to wake its worker, and the program may have
+ * done so. With the sending side shut down as well the kernel would answer further input with a reset
+ * at once. The kernel knows best whether the receiving side is shut; so it is asked as the client is
+ * handed over, under the lock under which the library shuts it. Such a socket keeps its sending side
+ * open until all is acknowledged, and then just closes. That it has been acknowledged raises no event:
+ * while there are such sockets the keeper looks at them every few milliseconds. What the peer sends
+ * after the close is answered with a reset, but by then it has the reply.
  *
  * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger:
  * past that the keeper closes the ones that have waited longest.
  *
  * A client is handed over in one critical section of its lock: into the list, the new stage, its
  * sending side, epoll. So whoever finds it lingering under that lock finds it in the list; and a
- * stop either finds it lingering, or is seen here (its flag comes first). If epoll has no memory
- * for it, it stays in the list, and is closed when it is due.
+ * stop, or a deadline, either finds it lingering, and leaves it alone, or has shut its receiving side
+ * before. If epoll has no memory for it, it stays in the list, and is closed when it is due.
  */
 #include "engine/linger.h"
 
@@ -55,6 +58,8 @@ enum {
 };
 
 static const uint64_t look_again = MTSI_MILLISECOND;
+static const uint64_t look_time = 10
+	* MTSI_MILLISECOND; /* at sockets whose progress raises no event */
 
 void mtsi_linger_init(struct mtsi_linger *linger)
 {
@@ -63,6 +68,8 @@ void mtsi_linger_init(struct mtsi_linger *linger)
 	linger->last = NULL;
 	linger->over = false;
 	atomic_init(&linger->count, 0);
+	atomic_init(&linger->sending, 0);
+	linger->look_at = 0;
 }
 
 void mtsi_linger_free(struct mtsi_linger *linger)
@@ -71,8 +78,11 @@ void mtsi_linger_free(struct mtsi_linger *linger)
 	mtsi_lock_destroy(&linger->lock);
 }
 
-/* Appends it: false when nobody lingers any more. Under the client's lock too. */
-static bool append(struct mtsi_linger *linger, struct mts_client *client, bool *first)
+/*
+ * Appends it, with its sending side open or not: false when nobody lingers any more. Under the
+ * client's lock too.
+ */
+static bool append(struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
 {
 	mtsi_lock_assert_held(&client->lock);
 	mtsi_lock_take(&linger->lock);
@@ -88,6 +98,8 @@ static bool append(struct mtsi_linger *linger, struct mts_client *client, bool *
 			linger->first = client;
 		}
 		linger->last = client;
+		client->sends = sends;
+		atomic_fetch_add(&linger->sending, sends ? 1 : 0);
 		atomic_fetch_add(&linger->count, 1);
 	}
 	mtsi_lock_release(&linger->lock);
@@ -107,7 +119,15 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 	} else {
 		linger->last = client->previous;
 	}
+	atomic_fetch_sub(&linger->sending, client->sends ? 1 : 0);
 	atomic_fetch_sub(&linger->count, 1);
+}
+
+/* Whether it is this side that has ended the peer's stream, whoever did that, and not the peer. */
+static bool is_deaf(int fd)
+{
+	return mtsi_socket_state(fd) == MTSI_SOCKET_HALF_CLOSED
+		&& mtsi_socket_peer(fd) == MTSI_PEER_SENDING;
 }
 
 static bool nothing_to_lose(int fd, size_t corked)
@@ -182,17 +202,18 @@ static bool hand_over(struct mts_client *client)
 	struct mts_server *server = client->server;
 	bool first = false;
 	mtsi_lock_take(&client->lock);
-	const bool handed = append(&server->linger, client, &first);
+	const bool sends = is_deaf(client->fd) && mtsi_socket_unacknowledged(client->fd) > 0;
+	const bool handed = append(&server->linger, client, sends, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
 		client->drained = 0;
-		if (!mtsi_stopping(server) || mtsi_socket_unacknowledged(client->fd) == 0) {
+		if (!sends) {
 			mtsi_socket_shut_sending(client->fd);
 		}
 		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
 	}
 	mtsi_lock_release(&client->lock);
-	if (first || (handed && crowded(server))) {
+	if (first || (handed && (sends || crowded(server)))) {
 		mtsi_keeper_wake(server);
 	}
 	if (handed && !mtsi_claim_release(client)) {
@@ -257,7 +278,41 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	return result;
 }
 
-uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
+/* Claims the next one after `at`, which the caller owns, or the first, whose sending side is open. */
+static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
+{
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = at != NULL ? at->next : linger->first;
+	while (client != NULL && !(client->sends && mtsi_claim(client))) {
+		client = client->next;
+	}
+	mtsi_lock_release(&linger->lock);
+	return client;
+}
+
+/* Looks at those whose progress raises no event, now and then; when to come again. */
+static uint64_t look(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_linger *linger = &server->linger;
+	if (atomic_load(&linger->sending) == 0) {
+		return MTSI_NEVER;
+	}
+	if (now < linger->look_at) {
+		return linger->look_at;
+	}
+	linger->look_at = mtsi_clock_after(now, look_time);
+	struct mts_client *client = claim_next(linger, NULL);
+	while (client != NULL) {
+		/* What is owned stays in the list. */
+		struct mts_client *next = claim_next(linger, client);
+		mtsi_linger_event(client);
+		client = next;
+	}
+	return linger->look_at;
+}
+
+/* Closes those that are due or too many; when to come again. */
+static uint64_t close_due(struct mts_server *server, uint64_t now)
 {
 	uint64_t due;
 	enum oldest oldest = NOBODY;
@@ -271,33 +326,17 @@ uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
 	return oldest == MARKED ? mtsi_clock_after(now, look_again) : due;
 }
 
+uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
+{
+	const uint64_t again = look(server, now);
+	const uint64_t due = close_due(server, now);
+	return again < due ? again : due;
+}
+
 bool mtsi_linger_evict(struct mts_server *server)
 {
 	uint64_t due;
 	return close_oldest(server, MTSI_NEVER, &due) != NOBODY;
-}
-
-/* Claims the next one after `at`, which the caller owns, or the first; NULL at the end. */
-static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
-{
-	mtsi_lock_take(&linger->lock);
-	struct mts_client *client = at != NULL ? at->next : linger->first;
-	while (client != NULL && !mtsi_claim(client)) {
-		client = client->next;
-	}
-	mtsi_lock_release(&linger->lock);
-	return client;
-}
-
-void mtsi_linger_look(struct mts_server *server)
-{
-	struct mts_client *client = claim_next(&server->linger, NULL);
-	while (client != NULL) {
-		/* What is owned stays in the list. */
-		struct mts_client *next = claim_next(&server->linger, client);
-		mtsi_linger_event(client);
-		client = next;
-	}
 }
 
 size_t mtsi_linger_finish(struct mts_server *server)

@@ -20,6 +20,8 @@ struct mtsi_linger {
 	struct mts_client *last;
 	bool over; /* the server ends: nobody lingers any more */
 	_Atomic size_t count; /* written under the lock */
+	_Atomic size_t sending; /* of these, those with their sending side open; likewise */
+	uint64_t look_at; /* the keeper's: when to look at those next */
 };
 
 void mtsi_linger_init(struct mtsi_linger *linger);
@@ -35,11 +37,11 @@ void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corke
 /* Something happened on a lingering client's socket. By who polls, once it has claimed the client. */
 void mtsi_linger_event(struct mts_client *client);
 
-/* Closes those that are due or too many; when to come again. The keeper. */
+/*
+ * Closes those that are due or too many, and looks at those whose progress raises no event; when to
+ * come again. The keeper.
+ */
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now);
-
-/* Looks at all of them, whatever happened. The keeper. */
-void mtsi_linger_look(struct mts_server *server);
 
 /* Closes the one that has waited longest; false when there is none. Any thread. */
 bool mtsi_linger_evict(struct mts_server *server);

@@ -84,7 +84,7 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 	if (result < 0) {
 		worker->failed = result;
 	} else {
-		mtsi_deadline_met(worker->client);
+		mtsi_input_met(worker);
 		mtsi_count(&worker->stats, MTS_STAT_REQUESTS, 1);
 	}
 	return result;
@@ -115,8 +115,8 @@ ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size)
 	const bool overrun = mtsi_turn_overrun(worker);
 	const bool timed_out = worker->failed == -ETIMEDOUT;
 	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_input_read(worker, buffer, size);
-	if (count == -ETIMEDOUT) {
-		worker->failed = -ETIMEDOUT;
+	if (count < 0) {
+		worker->failed = (int)count;
 	}
 	go_on(worker, overrun);
 	return count;
@@ -136,6 +136,7 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	worker->seizes = false;
 	worker->corked = 0;
 	worker->failed = 0;
+	worker->late = false;
 	worker->last_turn = false;
 	worker->peer[0] = '\0';
 	worker->local[0] = '\0';
@@ -207,11 +208,26 @@ static int end_of_input(struct mtsi_worker *worker, int result)
 	}
 }
 
+/* Whether the handler returns the very error that a call of the library has given it. */
+static bool is_told(const struct mtsi_worker *worker, int verdict)
+{
+	const struct mts_client *client = worker->client;
+	if (verdict < 0 && verdict == worker->failed) {
+		return true;
+	}
+	const bool timed_out = atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT;
+	return atomic_load(&client->lost)
+		&& (verdict == -EPIPE || (verdict == -ETIMEDOUT && timed_out));
+}
+
 static int handler_failed(struct mtsi_worker *worker, int verdict)
 {
+	const struct mts_client *client = worker->client;
+	if (is_told(worker, verdict)) {
+		return end_of_input(worker, verdict); /* nothing that it has written is dropped */
+	}
 	mtsi_output_forget(worker);
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->server));
-	const struct mts_client *client = worker->client;
 	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
 		return mtsi_ending_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
 	}
@@ -228,7 +244,8 @@ static bool had_enough(const struct mtsi_worker *worker)
 		return false;
 	}
 	const bool more = input->start < input->end || !input->drained;
-	return more && mtsi_on_demand(worker->server) && !mtsi_stopping(worker->server);
+	return more && mtsi_on_demand(worker->server) && !mtsi_stopping(worker->server)
+		&& !worker->late;
 }
 
 /* Until the client ends, and then why it has; or PARKED, HAD_ENOUGH or STARVED. */
@@ -353,28 +370,31 @@ static int go(struct mtsi_worker *worker, struct mts_client *client)
 	return client->opened ? serve(worker) : begin(worker);
 }
 
-/*
- * What the client is waited for once the turn is over. -1, or the reason when that has lasted too
- * long: what has arrived in time has been read by now.
- */
-static int wait_begins(struct mtsi_worker *worker, struct mts_client *client, bool held, bool later)
+/* What the client is waited for once the turn is over. */
+static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bool later)
 {
 	const bool partial = worker->input.start < worker->input.end;
-	enum mtsi_wait kind = partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
 	if (held || (later && worker->handled > 0)) {
-		kind = MTSI_WAIT_NOTHING;
+		return MTSI_WAIT_NOTHING;
 	}
-	worker->now = mtsi_clock_now();
-	if (mtsi_deadline_wait(client, kind, worker->now)) {
-		return -1;
+	return partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+}
+
+/*
+ * The client has been waited for for too long: as serve(). What is in its socket at this moment may
+ * have come in time, so that is served before it ends; one that waits for memory cannot take it.
+ */
+static int too_late(struct mtsi_worker *worker, enum mtsi_wait kind, int result)
+{
+	if (result != STARVED && !worker->late) {
+		mtsi_input_late(worker);
+		result = serve(worker);
+		if (result != STARVED) {
+			return result;
+		}
 	}
-	mtsi_count(&worker->stats, MTS_STAT_TIMEOUTS, 1);
-	if (kind == MTSI_WAIT_REQUEST) {
-		mtsi_log_client(worker->server, MTSI_LOG_TIMEOUT, client->id, &client->peer,
-			"its request has not come whole within %" PRIu64 " ms",
-			mtsi_timeout(&worker->server->options, MTS_TIMEOUT_REQUEST) / MTSI_MILLISECOND);
-	}
-	return mtsi_deadline_reason(kind);
+	mtsi_deadline_end(worker->client, kind);
+	return end_of_input(worker, -ETIMEDOUT);
 }
 
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
@@ -383,8 +403,8 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	atomic_store_explicit(&worker->since, worker->now, memory_order_relaxed);
 	worker->received = 0;
 	worker->handled = 0;
+	int result = go(worker, client);
 	for (;;) {
-		const int result = go(worker, client);
 		if (result >= 0) {
 			mtsi_ending(worker, client, result);
 			return false;
@@ -396,10 +416,11 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		const bool held = client->held;
 		const bool later = result == HAD_ENOUGH && !held;
 		client->held = held || result == STARVED;
-		const int overdue = wait_begins(worker, client, held, later);
-		if (overdue >= 0) {
-			mtsi_ending(worker, client, overdue);
-			return false;
+		const enum mtsi_wait kind = wait_after(worker, held, later);
+		worker->now = mtsi_clock_now();
+		if (!mtsi_deadline_wait(client, kind, worker->now)) {
+			result = too_late(worker, kind, result);
+			continue;
 		}
 		const int parked = later ? keep(worker, client) : park(worker, client);
 		if (parked == -ENOMEM) {
@@ -411,5 +432,6 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		if (parked != -EAGAIN) {
 			return later && parked == 0;
 		}
+		result = go(worker, client);
 	}
 }

@@ -76,7 +76,8 @@ struct mtsi_worker {
 	bool overrun; /* that deadline has passed */
 	bool stood_aside; /* it has waited in a call of the library since this was cleared */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
-	bool last_turn; /* the server is stopping: only what had arrived by then is read */
+	bool late; /* a wait for input has lasted too long, like a stop: */
+	bool last_turn; /* only what had arrived by then is read */
 	size_t last_left; /* how much of that is left in the socket */
 	char peer[MTSI_ADDRESS_SPACE];
 	char local[MTSI_ADDRESS_SPACE];

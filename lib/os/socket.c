@@ -66,7 +66,7 @@ static ssize_t receive(int fd, void *buffer, size_t size, int flags)
 			return count;
 		}
 		if (errno != EINTR) {
-			return -errno;
+			return errno == EAGAIN ? -EAGAIN : -EPIPE;
 		}
 	}
 }

@@ -31,14 +31,16 @@ void mtsi_socket_keep_urgent(int fd);
 
 /*
  * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second
- * answers -EAGAIN when there are none.
+ * answers -EAGAIN when there are none. Whatever else the kernel says, its own ETIMEDOUT say, means
+ * that the connection is no good any more: -EPIPE, so that its numbers never look like a verdict of
+ * the library's. The kernel says such a thing once; afterwards there is an end of the stream.
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
 /*
- * Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or another error. It
- * is exact, which mtsi_socket_unread() is not: that also counts what cannot be received.
+ * Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or -EPIPE as above.
+ * It is exact, which mtsi_socket_unread() is not: that also counts what cannot be received.
  */
 ssize_t mtsi_socket_peek(int fd);
 

@@ -59,12 +59,9 @@ START_TEST(each_request_begins_anew)
 }
 END_TEST
 
-/* It has come in time; that nobody has looked is not the peer's fault. */
+/* It has come in time; that nobody has looked is not the peer's fault. More in test_deadline_pause. */
 START_TEST(a_request_that_is_here_is_served)
 {
-	if (test_model != MTS_THREAD_ON_DEMAND) {
-		return; /* there the worker takes it the moment that it comes */
-	}
 	moment_begin(scene_echo);
 	const int peer = scene_visit(&scene);
 	moment_waits_for(MTSI_WAIT_IDLE);

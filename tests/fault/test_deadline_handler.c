@@ -127,7 +127,7 @@ START_TEST(a_handler_that_has_waited)
 	moment_go_to(start + 5 * MTSI_SECOND);
 	peer_puts(peer, "second\n");
 	gate_wait(&scene.entered, 1);
-	moment_pass((start + 15) / 16 * 16 + 10 * MTSI_SECOND);
+	moment_pass((start + 127) / 128 * 128 + 10 * MTSI_SECOND);
 	gate_add(&scene.release);
 	peer_puts(peer, "third\n");
 	peer_expect_text(peer, "third\n");

@@ -123,9 +123,7 @@ START_TEST(idle_passes_while_output_is_stuck)
 	moment_go_to(begun + IDLE * MTSI_SECOND);
 	server_wait_stat(scene.server, MTS_STAT_TIMEOUTS, 1);
 	pass_write(1, false);
-	/* With a thread of its own it is told of the first one. */
-	moment_end(
-		peer, test_model == MTS_THREAD_ON_DEMAND ? MTS_CLOSED_WRITE_TIMEOUT : MTS_CLOSED_IDLE);
+	moment_end(peer, MTS_CLOSED_IDLE); /* it is told of the first one */
 }
 END_TEST
 

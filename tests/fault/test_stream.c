@@ -113,7 +113,9 @@ START_TEST(stopped_on_the_way)
 }
 END_TEST
 
-static const int errors[] = {EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT, EHOSTUNREACH};
+/* Among them all that a call of the library says for reasons of its own. */
+static const int errors[] = {EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT, EHOSTUNREACH, ECANCELED,
+	EMSGSIZE, EPROTO, ENOSPC};
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };
 
 /* Whoever sees that another client is served while this one fails. */
@@ -185,6 +187,54 @@ START_TEST(a_receive_fails)
 	want_other_served(&scene);
 	close(peer);
 	scene_end(&scene);
+}
+END_TEST
+
+static struct gate answered;
+static ssize_t answers[2];
+
+/* Says what a call answers that waits for the peer, and returns that; "next" or "read". */
+static int ask_and_tell(mts_client *client, const void *request, size_t size, void *user)
+{
+	const bool next = memcmp(request, "next", 4) == 0;
+	char byte;
+	(void)user;
+	for (int i = 0; i < 2; i++) {
+		answers[i] = next ? mts_client_next(client, &request, &size)
+						  : mts_client_read(client, &byte, 1);
+	}
+	gate_add(&answered);
+	return (int)answers[0];
+}
+
+/* The kernel's own ETIMEDOUT, after keepalive say, is no deadline of ours, nor its ECANCELED a stop. */
+START_TEST(a_receive_of_a_handler_fails)
+{
+	static const char *const requests[] = {"next\n", "read\n"};
+	for (int i = 0; i < 2; i++) {
+		struct scene scene;
+		answered = (struct gate)GATE;
+		scene_make(&scene, ask_and_tell);
+		scene_start(&scene);
+		const int peer = peer_connect(scene.server, 0);
+		peer_puts(peer, requests[i]);
+		server_wait_stat(scene.server, MTS_STAT_BUSY, 1);
+		fault_fail(FAULT_RECV, errors[_i], 0, 1);
+		peer_puts(peer, "1"); /* it may wait in the call before this one already */
+		if (i == 0) {
+			peer_puts(peer, "\n");
+		}
+		wait_until(fault_hits(FAULT_RECV) == 1 || gate_count(&answered) == 1);
+		peer_expect_gone(peer);
+		gate_wait(&scene.closed, 1);
+		ck_assert_int_eq(answers[1], -EPIPE);
+		ck_assert_int_eq(gate_count(&scene.reasons[MTS_CLOSED_BY_PEER]), 1);
+		ck_assert_int_eq(gate_count(&scene.logs[MTS_LOG_ERR]), 0);
+		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 0);
+		fault_clear(FAULT_RECV);
+		close(peer);
+		scene_end(&scene);
+	}
 }
 END_TEST
 
@@ -265,6 +315,7 @@ int main(void)
 	tcase_add_loop_test(cases, a_workers_send_fails, 0, ERRORS);
 	tcase_add_loop_test(cases, the_keepers_send_fails, 0, ERRORS);
 	tcase_add_loop_test(cases, a_receive_fails, 0, ERRORS);
+	tcase_add_loop_test(cases, a_receive_of_a_handler_fails, 0, ERRORS);
 	tcase_add_loop_test(cases, a_lost_client_costs_nothing, 0, LOSSES);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

@@ -78,7 +78,7 @@ static void put_into(enum state state)
 	switch (state) {
 	case BLOCKED:
 		ck_assert(mtsi_claim(client));
-		mtsi_deadline_block(client, MTSI_WAIT_IDLE);
+		(void)mtsi_deadline_block(client, MTSI_WAIT_IDLE, MTSI_BLOCK_RECEIVE);
 		break;
 	case OWNED:
 		ck_assert(mtsi_claim(client));

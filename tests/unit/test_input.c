@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "desk.h"
+#include "engine/deadline.h"
+#include "os/clock.h"
 #include "os/socket.h"
 
 static struct desk desk;
@@ -285,6 +287,88 @@ START_TEST(the_last_turn)
 }
 END_TEST
 
+static const enum mtsi_wait kinds[] = {MTSI_WAIT_IDLE, MTSI_WAIT_REQUEST};
+
+/* A wait has lasted too long: likewise, and then that is the cause. */
+START_TEST(late)
+{
+	const void *request;
+	size_t size;
+	open_lines();
+	send_text("one\ntwo\nthr");
+	mtsi_input_late(&desk.worker);
+	atomic_store(&desk.client->cause, MTS_CLOSED_IDLE); /* as when the keeper has ended it */
+	want("one");
+	mtsi_input_met(&desk.worker);
+	send_text("ee\n");
+	want("two");
+	ck_assert_int_eq(next(&request, &size), -ETIMEDOUT);
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, false), -ETIMEDOUT);
+	ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_IDLE);
+	desk_close(&desk);
+}
+END_TEST
+
+/* It was no more than late: what was waited for is here, and the next wait is another one. */
+START_TEST(late_but_whole)
+{
+	open_lines();
+	send_text("li");
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	send_text("ne\n");
+	mtsi_input_late(&desk.worker);
+	want("line");
+	mtsi_input_met(&desk.worker);
+	ck_assert(!desk.worker.late);
+	send_text("again\n");
+	want("again");
+	ck_assert_int_eq(atomic_load(&desk.client->cause), MTSI_NO_CAUSE);
+	desk_close(&desk);
+}
+END_TEST
+
+/* A part that comes late begins a request, or does not help one that has begun. */
+START_TEST(late_and_in_part)
+{
+	open_lines();
+	if (kinds[_i] == MTSI_WAIT_REQUEST) {
+		send_text("a");
+		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	}
+	send_text("b");
+	mtsi_input_late(&desk.worker);
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	ck_assert(desk.worker.late == (kinds[_i] == MTSI_WAIT_REQUEST));
+	if (desk.worker.late) {
+		send_text("c"); /* was not here in time */
+		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ETIMEDOUT);
+		ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_REQUEST_TIMEOUT);
+		ck_assert_uint_eq(mtsi_stats_read(desk.server, MTS_STAT_TIMEOUTS), 1);
+	}
+	desk_close(&desk);
+}
+END_TEST
+
+/* Nobody blocks in a wait that goes on and is over, whether something is here or not. */
+START_TEST(too_late_to_block)
+{
+	const uint64_t timeout = mtsi_clock_after(0, UINT64_C(31) * MTSI_SECOND);
+	open_lines();
+	send_text("half");
+	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	atomic_store(
+		&desk.client->waits, ((mtsi_clock_now() - timeout) & ~UINT64_C(127)) | MTSI_WAIT_REQUEST);
+	if (_i > 0) {
+		send_text(" a line\n");
+		want("half a line");
+	} else {
+		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ETIMEDOUT);
+		ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_REQUEST_TIMEOUT);
+	}
+	desk_close(&desk);
+}
+END_TEST
+
 START_TEST(a_lost_client)
 {
 	const void *request;
@@ -317,6 +401,10 @@ int main(void)
 	tcase_add_test(cases, raw_pieces);
 	tcase_add_test(cases, raw_pieces_of_much);
 	tcase_add_test(cases, the_last_turn);
+	tcase_add_test(cases, late);
+	tcase_add_test(cases, late_but_whole);
+	tcase_add_loop_test(cases, late_and_in_part, 0, 2);
+	tcase_add_loop_test(cases, too_late_to_block, 0, 2);
 	tcase_add_test(cases, a_lost_client);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);

@@ -179,12 +179,88 @@ START_TEST(a_flood)
 	while (lingering() > 0) {
 		const ssize_t count = send(peer, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
 		sent += count > 0 ? (size_t)count : 0;
-		mtsi_linger_look(server);
+		handle_event();
 	}
 	ck_assert(is_gone(id));
 	ck_assert_uint_ge(sent + 6, 1024 * 1024);
 	ck_assert_uint_le(sent, 16 * 1024 * 1024);
 	close(peer);
+}
+END_TEST
+
+/* Sends as much as the socket takes. */
+static size_t fill(struct mts_client *client)
+{
+	static char bytes[LARGE];
+	size_t sent = 0;
+	ssize_t count = 0;
+	pattern_fill(bytes, sizeof(bytes), 0);
+	struct iovec reply = {bytes, sizeof(bytes)};
+	while ((count = mtsi_socket_send_now(client->fd, &reply, 1, false)) > 0) {
+		sent += (size_t)count;
+		pattern_fill(bytes, sizeof(bytes), sent);
+		reply = (struct iovec){bytes, sizeof(bytes)};
+	}
+	ck_assert_uint_gt(mtsi_socket_unacknowledged(client->fd), 0);
+	return sent;
+}
+
+static void shut_by_the_library(int fd)
+{
+	mtsi_socket_shut_receiving(fd);
+}
+
+static void shut_by_the_program(int fd)
+{
+	ck_assert_int_eq(shutdown(fd, SHUT_RD), 0);
+}
+
+/*
+ * Its receiving side is shut: what the peer sends now would be answered with a reset if the sending side
+ * were shut too. So it sends on, is looked at every few milliseconds, and closes when all has arrived.
+ */
+START_TEST(it_does_not_listen)
+{
+	static void (*const shut[])(int fd) = {shut_by_the_library, shut_by_the_program};
+	int peer;
+	struct mts_client *client = open_client(&peer);
+	const uint64_t id = client->id;
+	const size_t sent = fill(client);
+	const uint64_t start = mtsi_clock_now();
+	shut[_i](client->fd);
+	mtsi_linger_or_close(client, false, 0);
+	ck_assert_uint_eq(lingering(), 1);
+	ck_assert_uint_eq(atomic_load(&server->linger.sending), 1);
+	const uint64_t again = mtsi_linger_expire(server, start);
+	ck_assert_uint_eq(again, start + 10 * MTSI_MILLISECOND);
+	ck_assert_uint_eq(mtsi_linger_expire(server, again - 1), again);
+	peer_puts(peer, "a late request");
+	peer_expect_pattern(peer, sent, 0);
+	ck_assert(!is_gone(id));
+	while (!is_gone(id)) { /* the kernel takes its time to acknowledge */
+		server->linger.look_at = 0;
+		(void)mtsi_linger_expire(server, start);
+		poll(NULL, 0, 1);
+	}
+	ck_assert_uint_eq(mtsi_linger_expire(server, mtsi_clock_now()), MTSI_NEVER);
+	ck_assert_uint_eq(atomic_load(&server->linger.sending), 0);
+	peer_expect_end(peer);
+	close(peer);
+}
+END_TEST
+
+/* One that listens is told of everything by events: nobody looks. */
+START_TEST(it_listens)
+{
+	int peer;
+	const uint64_t id = linger(&peer);
+	const uint64_t due = server->linger.first->lingers_since + 2 * MTSI_SECOND;
+	ck_assert_uint_eq(atomic_load(&server->linger.sending), 0);
+	ck_assert_uint_eq(mtsi_linger_expire(server, due - 1), due);
+	close(peer);
+	while (!is_gone(id)) {
+		handle_event();
+	}
 }
 END_TEST
 
@@ -319,6 +395,8 @@ int main(void)
 	tcase_add_test(cases, given_up);
 	tcase_add_test(cases, a_long_reply);
 	tcase_add_test(cases, a_flood);
+	tcase_add_loop_test(cases, it_does_not_listen, 0, 2);
+	tcase_add_test(cases, it_listens);
 	tcase_add_test(cases, when_they_are_due);
 	tcase_add_test(cases, all_at_once);
 	tcase_add_test(cases, too_many);
