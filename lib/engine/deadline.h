@@ -47,6 +47,9 @@ void mtsi_deadline_met(struct mts_client *client);
 void mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind);
 bool mtsi_deadline_unblock(struct mts_client *client);
 
+/* Whether its owner blocks in the wait: it says so, and then looks whether it is lost. Any thread. */
+bool mtsi_deadline_blocks(const struct mts_client *client);
+
 /*
  * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a
  * blocking call of its own, since then; with 0 it has ended. Whether it has run for too long. The

@@ -139,6 +139,22 @@ void mtsi_socket_shut(int fd)
 	(void)shutdown(fd, SHUT_RDWR);
 }
 
+/* Disconnecting a connection that is not closed on both sides sends a reset: connect(2), RFC 9293, 3.10.5. */
+int mtsi_socket_reset(int fd)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	return connect(fd, &nobody, sizeof(nobody)) == 0 ? 0 : -errno;
+}
+
+void mtsi_socket_abort(int fd)
+{
+	if (mtsi_socket_reset(fd) != 0) {
+		const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	}
+	(void)close(fd);
+}
+
 /* C libraries differ in the type of ioctl's number; all of them hold this one. */
 static size_t queued(int fd, unsigned short which)
 {

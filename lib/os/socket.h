@@ -55,6 +55,16 @@ void mtsi_socket_shut_sending(int fd);
 void mtsi_socket_shut(int fd);
 
 /*
+ * Ends the connection at once, with a reset; the descriptor stays open, and whoever waits on it
+ * wakes up. 0; -EBUSY: on some kernels, while somebody sleeps in a receive on it; -EINVAL: it has
+ * no resets, as Unix sockets; or another error.
+ */
+int mtsi_socket_reset(int fd);
+
+/* Closes it, once, with a reset; without one where a child process holds it and the above fails. */
+void mtsi_socket_abort(int fd);
+
+/*
  * How many bytes wait to be received; how many the peer has not acknowledged; and how many of these
  * have not even been on the wire, its window being closed. 0 if unknown.
  */
