@@ -134,11 +134,6 @@ void mtsi_socket_shut_sending(int fd)
 	(void)shutdown(fd, SHUT_WR);
 }
 
-void mtsi_socket_shut(int fd)
-{
-	(void)shutdown(fd, SHUT_RDWR);
-}
-
 /* Disconnecting a connection that is not closed on both sides sends a reset: connect(2), RFC 9293, 3.10.5. */
 int mtsi_socket_reset(int fd)
 {

@@ -49,10 +49,9 @@ void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
  */
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 
-/* Shuts down, for us or for both sides: shutdown(2). Whoever waits on the socket wakes up. */
+/* Shuts down one side: shutdown(2). Whoever waits for the first wakes up. */
 void mtsi_socket_shut_receiving(int fd);
 void mtsi_socket_shut_sending(int fd);
-void mtsi_socket_shut(int fd);
 
 /*
  * Ends the connection at once, with a reset; the descriptor stays open, and whoever waits on it
