@@ -139,16 +139,6 @@ void mtsi_client_lose(struct mts_client *client)
 	mtsi_lock_release(&client->lock);
 }
 
-bool mtsi_client_stage(struct mts_client *client)
-{
-	atomic_store(&client->staged, true); /* before `lost`: see above */
-	if (atomic_load(&client->lost)) {
-		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
-		return false;
-	}
-	return true;
-}
-
 bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 {
 	mtsi_lock_take(&client->lock);

@@ -148,7 +148,15 @@ static inline void mtsi_client_drop_locked(struct mts_client *client)
  * The first reply comes into its worker's empty buffers: true, and from now on whoever cuts the
  * client off knows that it drops them. False: it is lost. By the owner.
  */
-bool mtsi_client_stage(struct mts_client *client);
+static inline bool mtsi_client_stage(struct mts_client *client)
+{
+	atomic_store(&client->staged, true); /* before `lost`: see client.c */
+	const bool lost = atomic_load(&client->lost);
+	if (lost) {
+		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	}
+	return !lost;
+}
 
 /*
  * The owner has nothing more for it: true, and it ends in order, since the kernel has all that was

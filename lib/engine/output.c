@@ -199,7 +199,7 @@ __attribute__((noinline)) static int write_more(
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	const struct mtsi_stage_area *stage = &worker->stage;
+	struct mtsi_stage_area *stage = &worker->stage;
 	if (atomic_load_explicit(&worker->client->lost, memory_order_relaxed)) {
 		return -EPIPE;
 	}

@@ -171,13 +171,14 @@ static int push_locked(
 	}
 	const size_t queued = mtsi_queue_size(&client->output);
 	const size_t left = left_of(pieces);
+	if (!waited && queued + left == 0) {
+		return 0;
+	}
 	if (left > 0 && queued + ready_of(pieces) == 0) {
 		mtsi_deadline_output_locked(client, false, false); /* nobody waits for the peer */
 		return -EINPROGRESS;
 	}
-	if (waited || queued + left > 0) {
-		mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
-	}
+	mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
 	if (queued + left > limit) {
 		return -EAGAIN;
 	}
@@ -194,6 +195,7 @@ static int without_theirs_locked(struct mts_client *client, struct mtsi_pieces *
 	pieces->theirs.iov_len = 0;
 	pieces->ready = 0;
 	pieces->faulty = false;
+	pieces->refused = true;
 	if (pieces->begun) {
 		mtsi_push_torn_locked(client);
 		return -EFAULT;
@@ -218,6 +220,12 @@ void mtsi_push_wait(struct mtsi_worker *worker, bool memory)
 	}
 }
 
+/* Whether another section follows, of which that is the result. */
+static bool goes_on(int result)
+{
+	return result == -EAGAIN || result == -ENOBUFS || result == -EINPROGRESS;
+}
+
 /* Faults in what the next section may touch. */
 static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool room)
 {
@@ -238,46 +246,58 @@ static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool
 	pieces->faulty = mtsi_foreign_fault_in(pieces->theirs.iov_base, pieces->ready) != 0;
 }
 
-int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit)
+/*
+ * One critical section: as push_locked(). `*wrote`: whether the client is known to have a writer that
+ * gives the lock away in the middle.
+ */
+static int section(
+	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, bool waited, bool *wrote)
 {
 	struct mts_client *client = worker->client;
-	const bool theirs = pieces->theirs.iov_len > 0;
-	bool wrote = worker->seizes;
-	bool faulty = false;
-	for (bool waited = false;;) {
-		size_t sent = 0;
-		mtsi_lock_take(&client->lock);
-		int result = push_locked(client, pieces, limit, waited, &sent);
-		if (theirs && result == -EFAULT) {
-			faulty = true;
-			result = without_theirs_locked(client, pieces);
-		}
-		worker->queued = mtsi_queue_size(&client->output) > 0;
-		const bool waits = result == -EAGAIN || result == -ENOBUFS;
-		const bool again = waits || result == -EINPROGRESS;
-		const bool writes = again || worker->seizes;
-		if (writes != wrote) {
-			wrote = writes;
-			client->writing = writes;
-		}
-		/* They have left the buffers: what is still here counts by `writing`. */
-		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
-		mtsi_lock_release(&client->lock);
-		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
-		if (!again) {
-			const bool ours = result == -ENOMEM || result == -EFAULT;
-			worker->failed = ours ? result : worker->failed;
-			if (waited && result == -EPIPE) {
-				return mtsi_push_why_lost(client);
-			}
-			return result == 0 && faulty ? -EFAULT : result;
-		}
-		if (waits) {
+	size_t sent = 0;
+	mtsi_lock_take(&client->lock);
+	int result = push_locked(client, pieces, limit, waited, &sent);
+	if (result == -EFAULT) {
+		result = without_theirs_locked(client, pieces);
+	}
+	worker->queued = mtsi_queue_size(&client->output) > 0;
+	const bool writes = goes_on(result) || worker->seizes;
+	if (writes != *wrote) {
+		*wrote = writes;
+		client->writing = writes;
+	}
+	/* They have left the buffers: what is still here counts by `writing`. */
+	atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	mtsi_lock_release(&client->lock);
+	mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
+	return result;
+}
+
+/* The sections after the first, which has had that result. */
+__attribute__((noinline)) static int push_on(
+	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, int result, bool wrote)
+{
+	bool waited = false;
+	while (goes_on(result)) {
+		if (result != -EINPROGRESS) {
 			mtsi_push_wait(worker, result == -ENOBUFS);
 			waited = true;
 		}
-		if (theirs) {
-			fault_in(client, pieces, waits && result == -EAGAIN);
-		}
+		fault_in(worker->client, pieces, result == -EAGAIN);
+		result = section(worker, pieces, limit, waited, &wrote);
 	}
+	if (result == -ENOMEM || result == -EFAULT) {
+		worker->failed = result;
+	}
+	if (result == -EPIPE && waited) {
+		return mtsi_push_why_lost(worker->client);
+	}
+	return result == 0 && pieces->refused ? -EFAULT : result;
+}
+
+int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit)
+{
+	bool wrote = worker->seizes;
+	const int result = section(worker, pieces, limit, false, &wrote);
+	return result == 0 ? 0 : push_on(worker, pieces, limit, result, wrote);
 }

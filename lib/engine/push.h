@@ -15,7 +15,8 @@ struct mtsi_pieces {
 	struct iovec theirs;
 	size_t ready; /* so much of `theirs` is faulted in: the rest is not touched under a lock */
 	bool begun; /* a part of `theirs` is on its way */
-	bool faulty; /* `theirs` cannot be read any more */
+	bool faulty; /* `theirs` cannot be faulted in any more */
+	bool refused; /* it could not be read, and goes nowhere */
 	bool more; /* the end of the stream follows at once */
 };
 

@@ -257,14 +257,10 @@ static const struct {
 	enum way way;
 	int reason;
 } whole[] = {
-	{".", "", false, KICK, MTS_CLOSED_KICKED},
-	{"n", "", false, KICK, MTS_CLOSED_KICKED},
-	{".sf", "short", false, KICK, MTS_CLOSED_KICKED},
-	{".h", "", true, KICK, MTS_CLOSED_KICKED},
-	{".sfh", "short", true, KICK, MTS_CLOSED_KICKED},
-	{".h", "", true, STOP, MTS_CLOSED_STOP},
-	{".sfh", "short", true, STOP, MTS_CLOSED_STOP},
-	{".e", "", false, ITSELF, MTS_CLOSED_ERROR},
+	{".", "", false, KICK, MTS_CLOSED_KICKED}, {"n", "", false, KICK, MTS_CLOSED_KICKED},
+	{".sf", "short", false, KICK, MTS_CLOSED_KICKED}, {".h", "", true, KICK, MTS_CLOSED_KICKED},
+	{".sfh", "short", true, KICK, MTS_CLOSED_KICKED}, {".h", "", true, STOP, MTS_CLOSED_STOP},
+	{".sfh", "short", true, STOP, MTS_CLOSED_STOP}, {".e", "", false, ITSELF, MTS_CLOSED_ERROR},
 	{".sfe", "short", false, ITSELF, MTS_CLOSED_ERROR},
 	{"snc", "short", false, KICK, MTS_CLOSED_KICKED},
 	{".sc", "short", false, ITSELF, MTS_CLOSED_BY_HANDLER}, /* last: see below */
