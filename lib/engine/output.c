@@ -197,6 +197,15 @@ __attribute__((noinline)) static int write_more(
 	return result == 0 ? push_with(worker, data, size, first, limit_of(worker->client)) : result;
 }
 
+/* The first bytes into the buffers. */
+__attribute__((noinline)) static int write_first(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	place_stage(worker);
+	return size > worker->stage.capacity ? write_more(worker, data, size)
+										 : append(worker, data, size);
+}
+
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
@@ -204,12 +213,16 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 		return -EPIPE;
 	}
 	if (stage->size == 0) {
-		place_stage(worker);
+		return write_first(worker, data, size);
 	}
 	if (size > stage->capacity - stage->size) {
 		return write_more(worker, data, size);
 	}
-	return append(worker, data, size);
+	if (size > 0) {
+		memcpy(stage->data + stage->size, data, size);
+		stage->size += size;
+	}
+	return 0;
 }
 
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
