@@ -30,7 +30,7 @@ static FILE *file;
 static bool slow_memory(void)
 {
 	struct uffdio_api api = {.api = UFFD_API};
-	faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (faults < 0 || ioctl(faults, UFFDIO_API, &api) != 0) {
 		(void)fprintf(stderr, "passed over: no userfaultfd: %s\n", strerror(errno));
 		return false;
@@ -48,6 +48,7 @@ static void wait_for_fault(void)
 {
 	struct pollfd wanted = {.fd = faults, .events = POLLIN};
 	ck_assert_int_eq(poll(&wanted, 1, PATIENCE * 1000), 1);
+	ck_assert_int_eq(wanted.revents, POLLIN);
 }
 
 /* All of it is there, and is the pattern. */
