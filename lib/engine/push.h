@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/uio.h>
+
+#include "os/socket.h"
 
 struct mts_client;
 struct mtsi_worker;

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,24 +21,54 @@
 
 enum { SIZE = 256 * 1024, HERE = 64 * 1024 };
 
+/* Of ioctl_userfaultfd(2), as far as it is needed. */
+enum { FAULTS_VERSION = 0xAA, FAULTS_MISSING = 1 };
+struct faults_begin {
+	uint64_t version;
+	uint64_t features;
+	uint64_t ioctls;
+};
+struct faults_register {
+	uint64_t start;
+	uint64_t size;
+	uint64_t mode;
+	uint64_t ioctls;
+};
+struct faults_copy {
+	uint64_t to;
+	uint64_t from;
+	uint64_t size;
+	uint64_t mode;
+	int64_t copied;
+};
+#define FAULTS_BEGIN _IOWR(FAULTS_VERSION, 0x3F, struct faults_begin)
+#define FAULTS_REGISTER _IOWR(FAULTS_VERSION, 0x00, struct faults_register)
+#define FAULTS_COPY _IOWR(FAULTS_VERSION, 0x03, struct faults_copy)
+
 static char *memory; /* SIZE bytes that take their time, or of which only the first are here */
 static int faults = -1; /* the descriptor of userfaultfd */
 static FILE *file;
 
+/* C libraries differ in the type of ioctl's number. */
+static int control(unsigned long which, void *argument)
+{
+	return (int)syscall(SYS_ioctl, faults, which, argument);
+}
+
 /* Memory whose pages are not there before page_in(); false: it cannot be had. */
 static bool slow_memory(void)
 {
-	struct uffdio_api api = {.api = UFFD_API};
+	struct faults_begin begin = {.version = FAULTS_VERSION};
 	faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (faults < 0 || ioctl(faults, UFFDIO_API, &api) != 0) {
+	if (faults < 0 || control(FAULTS_BEGIN, &begin) != 0) {
 		(void)fprintf(stderr, "passed over: no userfaultfd: %s\n", strerror(errno));
 		return false;
 	}
 	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(memory, MAP_FAILED);
-	struct uffdio_register range = {
-		.range = {(uintptr_t)memory, SIZE}, .mode = UFFDIO_REGISTER_MODE_MISSING};
-	ck_assert_int_eq(ioctl(faults, UFFDIO_REGISTER, &range), 0);
+	struct faults_register range = {
+		.start = (uintptr_t)memory, .size = SIZE, .mode = FAULTS_MISSING};
+	ck_assert_int_eq(control(FAULTS_REGISTER, &range), 0);
 	return true;
 }
 
@@ -57,8 +86,8 @@ static void page_in(void)
 	char *source = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(source, MAP_FAILED);
 	pattern_fill(source, SIZE, 0);
-	struct uffdio_copy copy = {.dst = (uintptr_t)memory, .src = (uintptr_t)source, .len = SIZE};
-	ck_assert_int_eq(ioctl(faults, UFFDIO_COPY, &copy), 0);
+	struct faults_copy copy = {.to = (uintptr_t)memory, .from = (uintptr_t)source, .size = SIZE};
+	ck_assert_int_eq(control(FAULTS_COPY, &copy), 0);
 	ck_assert_int_eq(munmap(source, SIZE), 0);
 }
 
