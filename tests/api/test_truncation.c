@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -350,6 +351,41 @@ START_TEST(what_the_kernel_has_arrives)
 }
 END_TEST
 
+/* These cannot be reset: closing one with input unread is an error for the peer, else it just ends. */
+START_TEST(unix_sockets_come_as_near_as_they_can)
+{
+	char path[] = "/tmp/mts-truncation-XXXXXX";
+	char address[sizeof(path) + sizeof("unix:/socket")];
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	(void)snprintf(address, sizeof(address), "unix:%s/socket", path);
+	mts_server *server = server_create(handle, NULL);
+	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_on_open(server, reach_open, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &reach.endings), 0);
+	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, ".h\n");
+	gate_wait(&reach.entered, 2);
+	(void)reach_until_refused(server, reach.ids[0]);
+	if (_i == 0) {
+		peer_puts(peer, "unread\n");
+	}
+	ck_assert_int_eq(mts_server_kick(server, reach.ids[0]), 0);
+	gate_add(&reach.leave);
+	endings_expect(&reach.endings, MTS_CLOSED_KICKED, 1);
+	if (_i == 0) {
+		(void)peer_expect_torn(peer);
+	} else {
+		peer_expect_gone(peer);
+	}
+	close(peer);
+	server_end(server);
+	ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
 static int greet_and_refuse(mts_client *client, void *user)
 {
 	(void)user;
@@ -388,6 +424,7 @@ int main(void)
 	tcase_add_loop_test(cases, with_nothing_dropped_it_ends_in_order, 0, WHOLE);
 	tcase_add_loop_test(cases, in_order_while_a_child_holds_the_socket, 0, WHOLE - 1);
 	tcase_add_loop_test(cases, what_the_kernel_has_arrives, 0, 3);
+	tcase_add_loop_test(cases, unix_sockets_come_as_near_as_they_can, 0, 2);
 	tcase_add_test(cases, a_refusal_with_a_greeting);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
