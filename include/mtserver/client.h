@@ -169,7 +169,8 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
 
 /**
  * Reads raw bytes that follow the current request: those already here, else it waits for some.
- * Sends first what was written. The current request stays valid. One call gives at most 16 KiB.
+ * Sends first what was written. The current request stays valid. A call that has to receive gives at
+ * most 16 KiB.
  *
  * @param client the client
  * @param[out] buffer where to put them

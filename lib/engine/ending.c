@@ -22,9 +22,12 @@
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/poll.h"
+#include "os/socket.h"
 
 /* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
 enum { FEW_BYTES = 536 };
+
+enum { MOST_DISCARDED = 1024 * 1024 };
 
 int mtsi_ending_reason(const struct mts_client *client, int reason)
 {
@@ -63,6 +66,20 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 	return dead || cause == MTS_CLOSED_STOP;
 }
 
+/*
+ * Closing a socket with input unread is a reset, which would drop what the kernel has of the output
+ * (RFC 1122, 4.2.2.13). There is no time to linger, so what is there is thrown away.
+ */
+static void discard_input(const struct mts_client *client)
+{
+	char nowhere[MOST_DISCARDED / 64];
+	for (int i = 0; i < 64; i++) {
+		if (mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere)) <= 0) {
+			return;
+		}
+	}
+}
+
 /* The rest of the order, once the output is handed over or given up. */
 static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
@@ -75,6 +92,9 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	run_close_hook(worker, mtsi_ending_reason(client, reason));
 	client->worker = NULL;
 	mtsi_input_end(worker);
+	if (at_once && !dropped) {
+		discard_input(client);
+	}
 	mtsi_linger_or_close(client, at_once, worker->corked);
 }
 

@@ -301,6 +301,8 @@ START_TEST(in_order_while_a_child_holds_the_socket)
 }
 END_TEST
 
+enum { IDLE, UNREAD, ERROR, AT_THE_DEADLINE, ENDS };
+
 static int fill(mts_client *client, const void *request, size_t size, void *user)
 {
 	static char bytes[SIZE];
@@ -310,10 +312,10 @@ static int fill(mts_client *client, const void *request, size_t size, void *user
 	ck_assert_int_eq(mts_client_write(client, bytes, SIZE), 0);
 	ck_assert_int_eq(mts_client_flush(client), 0);
 	gate_add(&reach.entered);
-	if (*(const int *)user == 1) {
+	if (*(const int *)user == UNREAD || *(const int *)user == AT_THE_DEADLINE) {
 		gate_wait(&reach.leave, 1);
 	}
-	return *(const int *)user == 2 ? -EIO : MTS_KEEP;
+	return *(const int *)user == ERROR ? -EIO : MTS_KEEP;
 }
 
 static int no_buffers(mts_client *client, void *user)
@@ -323,9 +325,24 @@ static int no_buffers(mts_client *client, void *user)
 	return 0;
 }
 
+/* Ends the client in that way, when the kernel has its reply. */
+static void end_filled(mts_server *server, int how)
+{
+	if (how == IDLE || how == UNREAD) {
+		ck_assert_int_eq(mts_server_kick(server, reach.ids[0]), 0);
+	} else if (how == AT_THE_DEADLINE) {
+		ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 20), 0);
+		mts_server_stop(server);
+		ck_assert_int_eq(mts_server_join(server), -EBUSY);
+	}
+	gate_add(&reach.leave);
+}
+
 /* The kernel has all of it, and its peer has read nothing: all of it comes, and then the end. */
 START_TEST(what_the_kernel_has_arrives)
 {
+	static const int reasons[ENDS] = {
+		MTS_CLOSED_KICKED, MTS_CLOSED_KICKED, MTS_CLOSED_ERROR, MTS_CLOSED_STOP};
 	mts_server *server = reach_server(fill, &_i);
 	ck_assert_int_eq(mts_server_on_open(server, no_buffers, NULL), 0);
 	server_start(server);
@@ -336,18 +353,15 @@ START_TEST(what_the_kernel_has_arrives)
 	peer_puts(peer, "go\n");
 	gate_wait(&reach.entered, 1);
 	server_wait_stat(server, MTS_STAT_BYTES_OUT, SIZE);
-	if (_i == 1) {
+	if (_i == UNREAD || _i == AT_THE_DEADLINE) {
 		peer_puts(peer, "unread\n"); /* which must not become a reset */
 	}
-	if (_i != 2) {
-		ck_assert_int_eq(mts_server_kick(server, reach.ids[0]), 0);
-	}
-	gate_add(&reach.leave);
-	endings_expect(&reach.endings, _i == 2 ? MTS_CLOSED_ERROR : MTS_CLOSED_KICKED, 1);
+	end_filled(server, _i);
+	endings_expect(&reach.endings, reasons[_i], 1);
 	peer_expect_pattern(peer, SIZE, 0);
 	peer_expect_end(peer);
 	close(peer);
-	server_end(server);
+	finish(server, _i == AT_THE_DEADLINE);
 }
 END_TEST
 
@@ -423,7 +437,7 @@ int main(void)
 	tcase_add_loop_test(cases, cut_off_while_it_ends, 0, 2);
 	tcase_add_loop_test(cases, with_nothing_dropped_it_ends_in_order, 0, WHOLE);
 	tcase_add_loop_test(cases, in_order_while_a_child_holds_the_socket, 0, WHOLE - 1);
-	tcase_add_loop_test(cases, what_the_kernel_has_arrives, 0, 3);
+	tcase_add_loop_test(cases, what_the_kernel_has_arrives, 0, ENDS);
 	tcase_add_loop_test(cases, unix_sockets_come_as_near_as_they_can, 0, 2);
 	tcase_add_test(cases, a_refusal_with_a_greeting);
 	suite_add_tcase(suite, cases);
