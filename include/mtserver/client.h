@@ -216,7 +216,8 @@ MTS_API const char *mts_client_peer(mts_client *client);
  *
  * @param client the client
  * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not
- *         known or @p client is NULL
+ *         known or @p client is NULL; when the connection has been reset meanwhile the kernel may
+ *         know the unspecified address only
  * @par Threads
  * This client's callbacks.
  * @since 0.1

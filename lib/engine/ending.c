@@ -92,7 +92,7 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	run_close_hook(worker, mtsi_ending_reason(client, reason));
 	client->worker = NULL;
 	mtsi_input_end(worker);
-	if (at_once && !dropped) {
+	if (!sealed && !dropped && atomic_load(&client->cause) == MTS_CLOSED_STOP) {
 		discard_input(client);
 	}
 	mtsi_linger_or_close(client, at_once, worker->corked);

@@ -230,7 +230,7 @@ static bool goes_on(int result)
 static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool room)
 {
 	const size_t left = pieces->theirs.iov_len;
-	if (left == 0) {
+	if (left == 0 || atomic_load(&client->lost)) {
 		return;
 	}
 	if (room) {
