@@ -39,7 +39,8 @@ enum mts_gone {
  *
  * Small writes are gathered, and sent together when no further request of this client is waiting.
  * What the socket does not take at once is kept and follows by itself, up to the output limit
- * (mts_server_set_max_output()); past that the call blocks until the peer reads.
+ * (mts_server_set_max_output()); past that the call blocks until the peer reads. If the bytes lie in
+ * a mapped file it also waits for the disk, and nobody else does.
  *
  * @param client the client
  * @param data the bytes; not kept
@@ -50,6 +51,10 @@ enum mts_gone {
  * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
+ * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated: nothing of
+ *         them was sent, and the client stays. Only if a part had gone already (they were truncated
+ *         during the call, or are more than 16 MiB) it is cut off, with a reset. Above 16 KiB; fewer
+ *         are copied as by memcpy(3)
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
@@ -64,7 +69,7 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @param text the string
  * @retval 0 written
  * @retval -EINVAL @p client or @p text is NULL
- * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
+ * @retval -EPIPE the client is lost; -ETIMEDOUT and -EFAULT as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
@@ -172,7 +177,8 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
 
 /**
  * Reads raw bytes that follow the current request: those already here, else it waits for some.
- * Sends first what was written. The current request stays valid.
+ * Sends first what was written. The current request stays valid. A call that has to receive gives at
+ * most 16 KiB.
  *
  * @param client the client
  * @param[out] buffer where to put them
@@ -219,7 +225,8 @@ MTS_API const char *mts_client_peer(mts_client *client);
  *
  * @param client the client
  * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not
- *         known or @p client is NULL
+ *         known or @p client is NULL; when the connection has been reset meanwhile the kernel may
+ *         know the unspecified address only
  * @par Threads
  * This client's callbacks.
  * @since 0.1

@@ -39,8 +39,10 @@ enum mts_verdict {
  * @param user what mts_server_create() was given
  * @retval MTS_KEEP wait for the next request
  * @retval MTS_CLOSE send everything, then close
- * @retval "a negative errno value" log it and cut the client off: what was not sent yet is dropped.
- *         Any other value counts as -EINVAL.
+ * @retval "a negative errno value" log it and cut the client off: what this call has written, as far
+ *         as it is not sent yet, is dropped, and so is what the socket does not take at once of what
+ *         was written before. If anything is dropped the peer gets a reset, as mts_server_kick()
+ *         says; else the end of the stream. Any other value counts as -EINVAL.
  * @par Threads Called on a thread of the library, with no lock of the library held. All
  * asynchronous signals are blocked there, and a child made by fork(2) inherits that: unblock them
  * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec most of the library refuses

@@ -7,8 +7,9 @@
  * anywhere, and with that any thread can send to the client or end it, at any time: an id is never
  * used again, so one that is too late finds nobody. The example `chat.c` shows how.
  *
- * None of these calls blocks, and none of them runs a callback of the program, so they may be made
- * with locks of the program's own held. All may be called in callbacks too, of this server and of
+ * None of these calls waits for a client or another thread, and none of them runs a callback of the
+ * program, so they may be made with locks of the program's own held. A message whose bytes lie in a
+ * mapped file is read in first, and only the caller waits for that. All may be called in callbacks too, of this server and of
  * others, also about the client whose callback it is. Not in signal handlers. The server must not
  * be destroyed meanwhile; before it has started and after it has stopped it has no clients.
  * @{
@@ -54,6 +55,8 @@ extern "C" {
  * @retval -ENOBUFS too much waits for this client; nothing was sent (counted: #MTS_STAT_UNSENT)
  * @retval -ENOMEM memory is short, or mts_server_set_max_memory() leaves none; nothing was sent,
  *         and the client stays (likewise)
+ * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated; nothing
+ *         was sent. Above 4,096 bytes; fewer are copied as by memcpy(3)
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
@@ -71,6 +74,9 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
  * @param size how many
  * @return how many clients have been reached, at most INT_MAX, or
  * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
+ * @retval -EFAULT the bytes cannot be read, as with mts_server_send(); nothing was sent
+ * @retval -ENOMEM memory is short for a copy of a large message, which is needed only where the
+ *         kernel does not know MADV_POPULATE_READ (madvise(2)); nothing was sent
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
@@ -83,6 +89,18 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and when its
  * present callback has returned its close hook is called with #MTS_CLOSED_KICKED. Requests that have
  * come already are handled no more. (One whose open hook then refuses it has no close hook.)
+ *
+ * An orderly end of the stream tells the peer that it has got all that was written. So if anything
+ * is dropped the connection is reset, also while a child process holds the socket, and receiving
+ * fails there with ECONNRESET. A reset also discards what the kernel has taken but not delivered
+ * yet. If nothing is dropped nothing is reset: the kernel delivers what it has, and then the end of
+ * the stream. The same goes for all else that cuts a client off: a failed handler, #MTS_TIMEOUT_WRITE,
+ * the deadline of a stop, a lack of memory.
+ *
+ * A Unix socket cannot be reset. There the peer gets ECONNRESET when the socket is closed with
+ * something unread in it, which the library leaves there if anything is dropped; but if its peer has
+ * sent nothing more, it gets the end of the stream all the same (unix(7)). So a protocol for Unix
+ * sockets should say how long a reply is.
  *
  * @param server the server
  * @param id the client's number

@@ -26,7 +26,7 @@ int mts_server_broadcast(mts_server *server, const void *data, size_t size)
 	if (mtsi_foreign(server)) {
 		return -ECHILD;
 	}
-	const size_t reached = mtsi_post_broadcast(server, data, size);
+	const ssize_t reached = mtsi_post_broadcast(server, data, size);
 	return reached > INT_MAX ? INT_MAX : (int)reached;
 }
 

@@ -95,6 +95,15 @@ struct mts_client {
 		};
 	};
 	bool shared; /* owner: somebody else has, or had, its socket, and may have set options */
+	_Atomic bool staged; /* the owner: replies lie in its worker's buffers; read under the lock */
+	unsigned char dropped; /* lock: see enum mtsi_dropped */
+};
+
+/* What has become of what the program has written for a client. */
+enum mtsi_dropped {
+	MTSI_DROPPED_NOTHING, /* all of it is sent, or will be */
+	MTSI_DROPPED_SOME, /* so the peer must not get an orderly end */
+	MTSI_DROPPED_AND_RESET /* and has got a reset */
 };
 
 #define MTSI_NO_WISH SIZE_MAX
@@ -121,11 +130,42 @@ bool mtsi_client_watch(struct mts_client *client, uint32_t events);
 
 /*
  * The connection is no good any more, for whatever reason: drops what waits, takes the socket out
- * of epoll, which would go on reporting it, and shuts it down, which wakes whoever waits on it.
- * Under the client's lock.
+ * of epoll, which would go on reporting it, and ends it, which wakes whoever waits on it: with a
+ * reset if anything that the program wrote is dropped, else in order. It may be done again, and
+ * then does what is still to be done: so whoever wakes on the socket does it. Under the client's
+ * lock.
  */
 void mtsi_client_lose_locked(struct mts_client *client);
 void mtsi_client_lose(struct mts_client *client); /* takes that lock */
+
+/* Something that was written will not be sent. The end follows. Under the client's lock. */
+static inline void mtsi_client_drop_locked(struct mts_client *client)
+{
+	if (client->dropped == MTSI_DROPPED_NOTHING) {
+		client->dropped = MTSI_DROPPED_SOME;
+	}
+}
+
+/*
+ * The first reply comes into its worker's empty buffers: true, and from now on whoever cuts the
+ * client off knows that it drops them. False: it is lost. By the owner.
+ */
+static inline bool mtsi_client_stage(struct mts_client *client)
+{
+	atomic_store(&client->staged, true); /* before `lost`: see client.c */
+	const bool lost = atomic_load(&client->lost);
+	if (lost) {
+		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	}
+	return !lost;
+}
+
+/*
+ * The owner has nothing more for it: true, and it ends in order, since the kernel has all that was
+ * written; false: it was lost, or something is dropped, and is lost now; with `given_up` in any
+ * case. `*dropped`: something was.
+ */
+bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped);
 
 /*
  * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is

@@ -154,6 +154,8 @@ struct mts_client *mtsi_clients_open(
 	client->writing = false;
 	client->evicted = false;
 	client->shared = false;
+	atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	client->dropped = MTSI_DROPPED_NOTHING;
 	atomic_store_explicit(&client->input_memory, 0, memory_order_relaxed);
 	atomic_store_explicit(&client->wants, 0, memory_order_relaxed);
 	client->resume_at = MTSI_NO_WISH;

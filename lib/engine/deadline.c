@@ -236,6 +236,11 @@ bool mtsi_deadline_unblock(struct mts_client *client)
 	return (word & EXPIRED) == 0;
 }
 
+bool mtsi_deadline_blocks(const struct mts_client *client)
+{
+	return (atomic_load(&client->waits) & BLOCKED) != 0;
+}
+
 uint64_t mtsi_deadline_handler(struct mts_client *client)
 {
 	if (mtsi_timeout(&client->server->options, MTS_TIMEOUT_HANDLER) == MTSI_NEVER) {

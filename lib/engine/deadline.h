@@ -49,6 +49,9 @@ enum mtsi_block { MTSI_BLOCK_RECEIVE, MTSI_BLOCK_MEMORY };
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
 bool mtsi_deadline_unblock(struct mts_client *client);
 
+/* Whether its owner blocks in the wait: it says so, and then looks whether it is lost. Any thread. */
+bool mtsi_deadline_blocks(const struct mts_client *client);
+
 /*
  * The owner gives the client up, since a wait of this kind has lasted too long, and what had come by
  * then has been taken: from now on this is its cause, unless it has one. Counted and logged. No lock

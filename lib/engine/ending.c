@@ -22,27 +22,17 @@
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/poll.h"
+#include "os/socket.h"
 
 /* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
 enum { FEW_BYTES = 536 };
+
+enum { MOST_DISCARDED = 1024 * 1024 };
 
 int mtsi_ending_reason(const struct mts_client *client, int reason)
 {
 	const int cause = atomic_load(&client->cause);
 	return cause != MTSI_NO_CAUSE ? cause : reason;
-}
-
-/*
- * From here on the program can write and read nothing more; the kernel has all that was written.
- * False when somebody has cut the client off meanwhile.
- */
-static bool seal(struct mts_client *client)
-{
-	mtsi_lock_take(&client->lock);
-	(void)mtsi_client_watch_locked(client, 0);
-	const bool lost = atomic_exchange(&client->lost, true);
-	mtsi_lock_release(&client->lock);
-	return !lost;
 }
 
 /* Whether it ends during a stop, and not by its deadline. */
@@ -64,20 +54,48 @@ static void run_close_hook(struct mtsi_worker *worker, int reason)
 	}
 }
 
+/*
+ * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead, or
+ * there is no time. Else the kernel has all that was written, and must not be kept from sending it
+ * by what the peer has sent.
+ */
+static bool closes_at_once(const struct mts_client *client, int reason)
+{
+	const int cause = atomic_load(&client->cause);
+	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
+	return dead || cause == MTS_CLOSED_STOP;
+}
+
+/*
+ * Closing a socket with input unread is a reset, which would drop what the kernel has of the output
+ * (RFC 1122, 4.2.2.13). There is no time to linger, so what is there is thrown away.
+ */
+static void discard_input(const struct mts_client *client)
+{
+	char nowhere[MOST_DISCARDED / 64];
+	for (int i = 0; i < 64; i++) {
+		if (mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere)) <= 0) {
+			return;
+		}
+	}
+}
+
 /* The rest of the order, once the output is handed over or given up. */
 static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
-	if (given_up) {
-		mtsi_client_lose(client);
-	} else {
-		given_up = !seal(client);
-	}
+	/* The program can write and read nothing more. */
+	bool dropped;
+	const bool sealed = mtsi_client_seal(client, given_up, &dropped);
+	const bool at_once = dropped || (!sealed && closes_at_once(client, reason));
 	worker->failed = -EPIPE;
 	/* From here on nobody can cut it off; whoever has until now has said why. */
 	run_close_hook(worker, mtsi_ending_reason(client, reason));
 	client->worker = NULL;
 	mtsi_input_end(worker);
-	mtsi_linger_or_close(client, given_up, worker->corked);
+	if (!sealed && !dropped && atomic_load(&client->cause) == MTS_CLOSED_STOP) {
+		discard_input(client);
+	}
+	mtsi_linger_or_close(client, at_once, worker->corked);
 }
 
 /* The client ends: waits for its output, with no thread if it can; true when it is parked. */
@@ -123,8 +141,8 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 	}
 	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
-		reason = worker->failed == -ENOMEM ? MTS_CLOSED_ERROR
-										   : mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
+		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
+		reason = ours ? MTS_CLOSED_ERROR : mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
 	}
 	finish(worker, client, reason, given_up);
 }

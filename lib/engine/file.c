@@ -88,10 +88,9 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 /* Reads and pushes: likewise. */
 static ssize_t copy_some(struct mtsi_worker *worker, struct part *part)
 {
-	size_t room;
+	size_t room = part->left;
 	char *space = mtsi_output_space(worker, &room);
-	const ssize_t count = mtsi_read_at(
-		part->fd, part->offset, space, part->left < room ? part->left : room);
+	const ssize_t count = mtsi_read_at(part->fd, part->offset, space, room);
 	if (count <= 0) {
 		return of_the_file(count);
 	}

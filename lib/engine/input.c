@@ -358,6 +358,11 @@ static ssize_t receive_waiting(
 		return -EAGAIN;
 	}
 	mtsi_eviction_offer(worker->server, client->id);
+	/* After it has said that it waits: who cuts it off now wakes it, who has need not (client.c). */
+	if (atomic_load(&client->lost)) {
+		(void)mtsi_deadline_unblock(client);
+		return -EPIPE;
+	}
 	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
 	if (!mtsi_deadline_unblock(client)) {
 		wait_ended(worker);
@@ -403,6 +408,9 @@ static ssize_t receive(
 		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
 		if (count == -EAGAIN && (wait || !on_demand)) {
 			count = receive_waiting(worker, buffer, size, kind);
+			if (atomic_load(&client->lost)) {
+				mtsi_client_lose(client); /* whoever did so may not have been able to reset it */
+			}
 		}
 	}
 	if (count == 0 && atomic_load(&client->lost)) {
@@ -534,13 +542,28 @@ int mtsi_input_fill(struct mtsi_worker *worker, bool wait)
 	return 1;
 }
 
+/*
+ * The next bytes, into the program's memory. A page of that may take seconds, and the kernel holds
+ * the socket's lock while it copies there, for which who shuts it down would wait. So they are
+ * received where replies gather, of which there are none now, and copied from there.
+ */
+static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	char *space = mtsi_output_space(worker, &size);
+	const ssize_t count = receive(worker, space, size, true, MTSI_WAIT_REQUEST);
+	if (count > 0) {
+		memcpy(buffer, space, (size_t)count);
+	}
+	return count;
+}
+
 ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size)
 {
 	struct mtsi_input *input = &worker->input;
 	const size_t here = input->end - input->start;
 	input->scanned = 0;
 	if (here == 0) {
-		return input->ended ? 0 : receive(worker, buffer, size, true, MTSI_WAIT_REQUEST);
+		return input->ended ? 0 : read_more(worker, buffer, size);
 	}
 	/* The current request stays valid, so its NUL goes back unless its place has been read. */
 	char *const nul = input->nul;

@@ -90,6 +90,8 @@ static bool append(struct mtsi_linger *linger, struct mts_client *client, bool s
 	if (!over) {
 		*first = linger->first == NULL;
 		client->lingers_since = mtsi_clock_now();
+		/* As a client it may have been cut off, with nothing dropped; as a lingerer it is not yet. */
+		atomic_store(&client->cut, false);
 		client->next = NULL;
 		client->previous = linger->last;
 		if (linger->last != NULL) {

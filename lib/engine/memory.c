@@ -51,6 +51,7 @@
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "os/clock.h"
+#include "os/foreign.h"
 #include "os/must.h"
 
 enum {
@@ -152,7 +153,8 @@ static void give(struct mtsi_memory *memory, size_t bytes)
 	mtsi_must(before >= bytes);
 }
 
-int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_t size)
+static int append_locked(
+	struct mts_client *client, const void *data, size_t size, mtsi_queue_copier *copy)
 {
 	struct mtsi_memory *memory = &client->server->memory;
 	struct mtsi_queue *queue = &client->output;
@@ -162,12 +164,24 @@ int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_
 	if (block > 0 && !take(memory, block)) {
 		return -ENOBUFS;
 	}
-	const int result = mtsi_queue_append(queue, data, size);
+	const int result = mtsi_queue_append_by(queue, data, size, copy);
 	if (block > 0) {
-		mtsi_must(queue->capacity == (result == 0 ? block : before));
-		give(memory, result == 0 ? before : block);
+		/* It has moved; or not; or what was to be copied cannot be, and the block is empty. */
+		const size_t after = queue->capacity;
+		mtsi_must(after == block || (result != 0 && (after == before || after == 0)));
+		give(memory, before + block - after);
 	}
 	return result;
+}
+
+int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_t size)
+{
+	return append_locked(client, data, size, NULL);
+}
+
+int mtsi_memory_append_foreign_locked(struct mts_client *client, const void *data, size_t size)
+{
+	return append_locked(client, data, size, mtsi_foreign_copy);
 }
 
 void mtsi_memory_consume_locked(struct mts_client *client, size_t count)

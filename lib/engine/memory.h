@@ -37,6 +37,9 @@ void mtsi_memory_set_limit(struct mts_server *server, size_t bytes);
  * charged. Appending also fails with -ENOBUFS, when the limit leaves no room.
  */
 int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_t size);
+
+/* The same from the program's memory, which is faulted in: also -EFAULT (os/foreign.h). */
+int mtsi_memory_append_foreign_locked(struct mts_client *client, const void *data, size_t size);
 void mtsi_memory_consume_locked(struct mts_client *client, size_t count);
 void mtsi_memory_clear_locked(struct mts_client *client);
 

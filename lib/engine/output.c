@@ -8,7 +8,8 @@
  * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
  * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as
  * well when the memory of all clients together is used up (memory.c). The lock is never held while
- * anybody waits.
+ * anybody waits, for the peer or for a page of the writer's memory (push.c): small writes are copied
+ * before it is taken, and large ones faulted in.
  *
  * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
  * the limit, and if they are above it, the client gets no further turn until they are not: so a
@@ -39,101 +40,12 @@
 #include <string.h>
 
 #include "engine/client.h"
-#include "engine/crew.h"
+#include "engine/push.h"
 #include "engine/server.h"
 #include "engine/worker.h"
+#include "os/foreign.h"
 #include "os/must.h"
 #include "os/poll.h"
-#include "os/socket.h"
-
-/* Output that is to go out after the queue: what has gathered, then one write. */
-struct pieces {
-	struct iovec iov[2];
-	bool more; /* the end of the stream follows at once */
-};
-
-static size_t left_of(const struct pieces *pieces)
-{
-	return pieces->iov[0].iov_len + pieces->iov[1].iov_len;
-}
-
-static void advance(struct iovec *iov, size_t *count)
-{
-	const size_t step = *count < iov->iov_len ? *count : iov->iov_len;
-	iov->iov_base = (char *)iov->iov_base + step;
-	iov->iov_len -= step;
-	*count -= step;
-}
-
-/* What is to be sent, in order: how many parts. */
-static unsigned short gather(
-	const struct mtsi_queue *queue, const struct pieces *pieces, struct iovec *parts)
-{
-	unsigned short count = 0;
-	if (mtsi_queue_size(queue) > 0) {
-		parts[count].iov_base = (void *)(uintptr_t)mtsi_queue_bytes(queue);
-		parts[count++].iov_len = mtsi_queue_size(queue);
-	}
-	for (int i = 0; i < 2; i++) {
-		if (pieces->iov[i].iov_len > 0) {
-			parts[count++] = pieces->iov[i];
-		}
-	}
-	return count;
-}
-
-/* So many bytes of queue and pieces are sent. */
-static void consume(struct mts_client *client, struct pieces *pieces, size_t sent)
-{
-	const size_t queued = mtsi_queue_size(&client->output);
-	const size_t from_queue = sent < queued ? sent : queued;
-	if (from_queue > 0) {
-		mtsi_memory_consume_locked(client, from_queue);
-	}
-	sent -= from_queue;
-	advance(&pieces->iov[0], &sent);
-	advance(&pieces->iov[1], &sent);
-}
-
-/* Sends queue and pieces until all is gone or the socket is full: 0, or -EPIPE. Counts in *sent. */
-static int send_locked(struct mts_client *client, struct pieces *pieces, size_t *sent)
-{
-	struct iovec parts[3];
-	unsigned short count;
-	while ((count = gather(&client->output, pieces, parts)) > 0) {
-		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count, pieces->more);
-		if (result == -EAGAIN) {
-			return 0;
-		}
-		if (result < 0) {
-			mtsi_client_lose_locked(client);
-			return -EPIPE;
-		}
-		*sent += (size_t)result;
-		consume(client, pieces, (size_t)result);
-		if (left_of(pieces) + mtsi_queue_size(&client->output) == 0) {
-			break;
-		}
-	}
-	return 0;
-}
-
-/* Queues them: 0, -ENOMEM, or -ENOBUFS: not all of them. */
-static int queue_locked(struct mts_client *client, struct pieces *pieces)
-{
-	for (int i = 0; i < 2; i++) {
-		struct iovec *piece = &pieces->iov[i];
-		const int result = mtsi_memory_append_locked(client, piece->iov_base, piece->iov_len);
-		if (result == -ENOMEM) {
-			mtsi_client_lose_locked(client);
-		}
-		if (result != 0) {
-			return result;
-		}
-		piece->iov_len = 0;
-	}
-	return 0;
-}
 
 static size_t limit_of(const struct mts_client *client)
 {
@@ -141,90 +53,23 @@ static size_t limit_of(const struct mts_client *client)
 	return atomic_load_explicit(&options->max_output, memory_order_relaxed);
 }
 
-/*
- * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
- * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise. Without
- * epoll's help, as when its memory is short, nothing may be left behind either. `waited`: it comes
- * again.
- */
-static int push_locked(
-	struct mts_client *client, struct pieces *pieces, size_t limit, bool waited, size_t *sent)
-{
-	if (atomic_load(&client->lost)) {
-		return -EPIPE;
-	}
-	waited = waited || mtsi_queue_size(&client->output) > 0;
-	int result = send_locked(client, pieces, sent);
-	if (result != 0) {
-		return result;
-	}
-	const size_t queued = mtsi_queue_size(&client->output);
-	const size_t left = left_of(pieces);
-	if (waited || queued + left > 0) {
-		mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
-	}
-	if (queued + left > limit) {
-		return -EAGAIN;
-	}
-	if (mtsi_client_want_room_locked(client, queued + left > 0) != 0) {
-		return -EAGAIN;
-	}
-	return left > 0 ? queue_locked(client, pieces) : 0;
-}
-
-/* What ended a wait for room. */
-static int why_lost(const struct mts_client *client)
-{
-	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
-}
-
-/* Waits until the socket takes more, or, if it is memory that is short, for a while. */
-static void wait_for_room(struct mtsi_worker *worker, bool memory)
-{
-	const int fd = worker->client->fd;
-	mtsi_crew_step_aside(worker);
-	if (memory) {
-		mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->server));
-		mtsi_memory_unblock(worker->server);
-	} else {
-		mtsi_socket_wait_writable(fd);
-	}
-}
-
-/* Pushes until no more than `limit` bytes wait, or the client is lost. */
-static int push(struct mtsi_worker *worker, struct pieces *pieces, size_t limit)
-{
-	struct mts_client *client = worker->client;
-	bool wrote = worker->seizes;
-	for (bool waited = false;; waited = true) {
-		size_t sent = 0;
-		mtsi_lock_take(&client->lock);
-		const int result = push_locked(client, pieces, limit, waited, &sent);
-		worker->queued = mtsi_queue_size(&client->output) > 0;
-		const bool waits = result == -EAGAIN || result == -ENOBUFS;
-		const bool writes = waits || worker->seizes;
-		if (writes != wrote) {
-			wrote = writes;
-			client->writing = writes;
-		}
-		mtsi_lock_release(&client->lock);
-		mtsi_count(&worker->stats, MTS_STAT_BYTES_OUT, sent);
-		if (!waits) {
-			worker->failed = result == -ENOMEM ? -ENOMEM : worker->failed;
-			return waited && result == -EPIPE ? why_lost(client) : result;
-		}
-		wait_for_room(worker, result == -ENOBUFS);
-	}
-}
-
-static int push_stage(struct mtsi_worker *worker, const void *data, size_t size, size_t limit)
+/* Pushes what has gathered, and behind it what is the program's, of which so much is faulted in. */
+static int push_with(
+	struct mtsi_worker *worker, const void *data, size_t size, size_t ready, size_t limit)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
-	struct pieces pieces = {
-		{{stage->data, stage->size}, {(void *)(uintptr_t)data, size}}, worker->corked > 0};
+	struct mtsi_pieces pieces = {.ours = {stage->data, stage->size},
+		.theirs = {(void *)(uintptr_t)data, size},
+		.ready = ready,
+		.more = worker->corked > 0};
 	stage->size = 0;
 	stage->mark = 0;
-	return push(worker, &pieces, limit);
+	return mtsi_push(worker, &pieces, limit);
+}
+
+static int push_stage(struct mtsi_worker *worker, size_t limit)
+{
+	return push_with(worker, NULL, 0, 0, limit);
 }
 
 /* Replies gather behind the input in the small buffer, if that is where it is. */
@@ -252,23 +97,113 @@ static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
 	return true;
 }
 
-static void append(struct mtsi_stage_area *stage, const void *data, size_t size)
+/* Behind what has gathered, where there is room: 0, or -EPIPE. */
+static int append(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	if (size > 0) {
-		memcpy(stage->data + stage->size, data, size);
-		stage->size += size;
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (size == 0) {
+		return 0;
 	}
+	if (stage->size == 0 && !mtsi_client_stage(worker->client)) {
+		return -EPIPE;
+	}
+	memcpy(stage->data + stage->size, data, size);
+	stage->size += size;
+	return 0;
+}
+
+/* From now on nobody else may send, until mtsi_output_yield(). */
+static void seize(struct mtsi_worker *worker)
+{
+	mtsi_lock_take(&worker->client->lock);
+	worker->client->writing = true;
+	mtsi_lock_release(&worker->client->lock);
+	worker->seizes = true;
+}
+
+/* The next bytes of a write into the buffers, by the kernel: how many, or -EPIPE or -EFAULT. */
+static ssize_t copy_some(struct mtsi_worker *worker, const char *data, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	const size_t room = stage->capacity - stage->size;
+	const size_t count = size < room ? size : room;
+	if (stage->size == 0 && !mtsi_client_stage(worker->client)) {
+		return -EPIPE;
+	}
+	const int result = mtsi_foreign_copy(stage->data + stage->size, data, count);
+	stage->size += result == 0 ? count : 0;
+	return result == 0 ? (ssize_t)count : result;
+}
+
+/* A part of the write is in the buffers, or gone: takes it back, or loses the client. */
+static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
+{
+	struct mts_client *client = worker->client;
+	mtsi_lock_take(&client->lock);
+	if (pushed) {
+		mtsi_push_torn_locked(client);
+		worker->failed = -EFAULT;
+		worker->stage.size = 0;
+	} else {
+		worker->stage.size = before;
+		atomic_store_explicit(&client->staged, before > 0, memory_order_relaxed);
+	}
+	mtsi_lock_release(&client->lock);
+}
+
+/*
+ * A write that does not fit, of memory that cannot be faulted in: piece by piece through our own
+ * buffers, while nobody else may send.
+ */
+static int write_copied(struct mtsi_worker *worker, const char *data, size_t size)
+{
+	size_t before = worker->stage.size;
+	bool pushed = false;
+	ssize_t count = 0;
+	int result = 0;
+	(void)enlarge_stage(worker, MTSI_LARGE_STAGE - before);
+	seize(worker);
+	for (size_t done = 0; done < size && result == 0; done += (size_t)count) {
+		if (worker->stage.size == worker->stage.capacity) {
+			result = push_stage(worker, limit_of(worker->client));
+			pushed = pushed || done > 0;
+			before = 0;
+		}
+		count = result == 0 ? copy_some(worker, data + done, size - done) : 0;
+		if (count < 0) {
+			result = (int)count;
+			count = 0;
+		}
+	}
+	if (result == -EFAULT) {
+		take_back(worker, before, pushed);
+	}
+	mtsi_output_yield(worker);
+	return result;
 }
 
 /* It does not fit. Apart from the usual case, so that this one is short. */
 __attribute__((noinline)) static int write_more(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
-	if (!enlarge_stage(worker, size)) {
-		return push_stage(worker, data, size, limit_of(worker->client));
+	if (enlarge_stage(worker, size)) {
+		return append(worker, data, size);
 	}
-	append(&worker->stage, data, size);
-	return 0;
+	const size_t first = size < MTSI_PUSH_FIRST ? size : MTSI_PUSH_FIRST;
+	const int result = mtsi_foreign_fault_in(data, first);
+	if (result == -ENOSYS) {
+		return write_copied(worker, data, size);
+	}
+	return result == 0 ? push_with(worker, data, size, first, limit_of(worker->client)) : result;
+}
+
+/* The first bytes into the buffers. */
+__attribute__((noinline)) static int write_first(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	place_stage(worker);
+	return size > worker->stage.capacity ? write_more(worker, data, size)
+										 : append(worker, data, size);
 }
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
@@ -278,12 +213,15 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 		return -EPIPE;
 	}
 	if (stage->size == 0) {
-		place_stage(worker);
+		return write_first(worker, data, size);
 	}
 	if (size > stage->capacity - stage->size) {
 		return write_more(worker, data, size);
 	}
-	append(stage, data, size);
+	if (size > 0) {
+		memcpy(stage->data + stage->size, data, size);
+		stage->size += size;
+	}
 	return 0;
 }
 
@@ -292,21 +230,18 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 	if (worker->stage.size == 0) {
 		return atomic_load_explicit(&worker->client->lost, memory_order_relaxed) ? -EPIPE : 0;
 	}
-	return push_stage(worker, NULL, 0, wait ? limit_of(worker->client) : SIZE_MAX);
+	return push_stage(worker, wait ? limit_of(worker->client) : SIZE_MAX);
 }
 
 int mtsi_output_drain(struct mtsi_worker *worker)
 {
-	return push_stage(worker, NULL, 0, 0);
+	return push_stage(worker, 0);
 }
 
 int mtsi_output_seize(struct mtsi_worker *worker)
 {
-	mtsi_lock_take(&worker->client->lock);
-	worker->client->writing = true;
-	mtsi_lock_release(&worker->client->lock);
-	worker->seizes = true;
-	return push_stage(worker, NULL, 0, 0);
+	seize(worker);
+	return push_stage(worker, 0);
 }
 
 int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
@@ -319,9 +254,9 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 	}
 	mtsi_lock_release(&client->lock);
 	if (lost) {
-		return why_lost(client);
+		return mtsi_push_why_lost(client);
 	}
-	wait_for_room(worker, false);
+	mtsi_push_wait(worker, false);
 	/* There is room: from now on it is the file that is waited for. */
 	mtsi_lock_take(&client->lock);
 	if (!atomic_load(&client->lost)) {
@@ -333,15 +268,15 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 
 int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	struct pieces pieces = {{{(void *)(uintptr_t)data, size}, {NULL, 0}}, false};
-	return push(worker, &pieces, 0);
+	struct mtsi_pieces pieces = {.ours = {(void *)(uintptr_t)data, size}};
+	return mtsi_push(worker, &pieces, 0);
 }
 
 int mtsi_output_lost(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->client;
-	mtsi_client_lose(client);
-	return why_lost(client);
+	mtsi_client_lose(client); /* in the middle of it: `writing` */
+	return mtsi_push_why_lost(client);
 }
 
 void mtsi_output_yield(struct mtsi_worker *worker)
@@ -350,7 +285,7 @@ void mtsi_output_yield(struct mtsi_worker *worker)
 	worker->seizes = false;
 	mtsi_lock_take(&client->lock);
 	client->writing = false;
-	mtsi_deadline_output_locked(client, false, false);
+	mtsi_deadline_output_locked(client, mtsi_queue_size(&client->output) > 0, false);
 	mtsi_lock_release(&client->lock);
 }
 
@@ -359,14 +294,25 @@ char *mtsi_output_space(struct mtsi_worker *worker, size_t *size)
 	struct mtsi_stage_area *stage = &worker->stage;
 	mtsi_must(stage->size == 0);
 	place_stage(worker);
-	(void)enlarge_stage(worker, MTSI_LARGE_STAGE);
-	*size = stage->capacity;
+	if (*size > stage->capacity) {
+		(void)enlarge_stage(worker, MTSI_LARGE_STAGE);
+	}
+	*size = *size < stage->capacity ? *size : stage->capacity;
 	return stage->data;
 }
 
 void mtsi_output_forget(struct mtsi_worker *worker)
 {
-	worker->stage.size = worker->stage.mark;
+	struct mtsi_stage_area *stage = &worker->stage;
+	struct mts_client *client = worker->client;
+	if (stage->size == stage->mark) {
+		return;
+	}
+	mtsi_lock_take(&client->lock);
+	mtsi_client_drop_locked(client);
+	stage->size = stage->mark;
+	atomic_store_explicit(&client->staged, stage->size > 0, memory_order_relaxed);
+	mtsi_lock_release(&client->lock);
 }
 
 bool mtsi_output_hold(struct mts_client *client)
@@ -381,13 +327,12 @@ bool mtsi_output_hold(struct mts_client *client)
 
 bool mtsi_output_continue_locked(struct mts_client *client)
 {
-	struct pieces none = {{{NULL, 0}, {NULL, 0}}, false};
 	size_t sent = 0;
 	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
 		return false;
 	}
 	if (mtsi_queue_size(&client->output) > 0) {
-		const bool lost = send_locked(client, &none, &sent) != 0;
+		const bool lost = mtsi_push_queue_locked(client, &sent) != 0;
 		mtsi_count_shared(&client->server->stats, MTS_STAT_BYTES_OUT, sent);
 		if (lost) {
 			return true;
@@ -422,20 +367,25 @@ static bool too_much_locked(const struct mts_client *client, size_t size)
 }
 
 /*
- * Into the queue: 0, -ENOMEM or -ENOBUFS. First it is in epoll: changing what that watches for
+ * Into the queue: 0, -ENOMEM or -EFAULT. First it is in epoll: changing what that watches for
  * needs no memory, so once a part is sent the rest can be left to it.
  */
-static int enqueue_locked(struct mts_client *client, const void *data, size_t size)
+static int enqueue_locked(struct mts_client *client, const struct mtsi_message *message)
 {
 	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
 		return -ENOMEM;
 	}
+	const int result = message->foreign
+		? mtsi_memory_append_foreign_locked(client, message->data, message->size)
+		: mtsi_memory_append_locked(client, message->data, message->size);
 	/* It is not for this client that too much waits. */
-	return mtsi_memory_append_locked(client, data, size) != 0 ? -ENOMEM : 0;
+	return result == -ENOBUFS ? -ENOMEM : result;
 }
 
-int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn)
+int mtsi_output_post_locked(
+	struct mts_client *client, const struct mtsi_message *message, bool *turn)
 {
+	const size_t size = message->size;
 	*turn = false;
 	if (!takes_messages_locked(client)) {
 		return -ENOENT;
@@ -454,7 +404,7 @@ int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t 
 		}
 	}
 	const bool first = mtsi_queue_size(&client->output) == 0;
-	const int result = enqueue_locked(client, data, size);
+	const int result = enqueue_locked(client, message);
 	if (result != 0) {
 		return result;
 	}

@@ -22,7 +22,11 @@ struct mtsi_stage_area {
  * that serves the client, with no lock held.
  */
 
-/* Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. */
+/*
+ * Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. Also
+ * -EFAULT: the memory cannot be read, and nothing of it is sent; or a part was, and the client is
+ * lost by that.
+ */
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
 
 /*
@@ -40,12 +44,20 @@ int mtsi_output_drain(struct mtsi_worker *worker);
  */
 bool mtsi_output_hold(struct mts_client *client);
 
+/* What is to be sent from elsewhere. `foreign`: it is the program's memory, and faulted in. */
+struct mtsi_message {
+	const void *data;
+	size_t size;
+	bool foreign;
+};
+
 /*
  * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
  * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
- * much waits, -ENOMEM. `*turn`, in each case: the client is to have a turn, so claim it.
+ * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
  */
-int mtsi_output_post_locked(struct mts_client *client, const void *data, size_t size, bool *turn);
+int mtsi_output_post_locked(
+	struct mts_client *client, const struct mtsi_message *message, bool *turn);
 
 /*
  * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and
@@ -60,10 +72,10 @@ int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size);
 int mtsi_output_lost(struct mtsi_worker *worker);
 void mtsi_output_yield(struct mtsi_worker *worker);
 
-/* A place for bytes that are read to be pushed, with nothing else in it; how large it is. */
+/* A place of our own for so many bytes, or for fewer, with nothing else in it. */
 char *mtsi_output_space(struct mtsi_worker *worker, size_t *size);
 
-/* Forgets what the present handler has written, as far as it is not sent. */
+/* Drops what the present handler has written, as far as it is not sent. */
 void mtsi_output_forget(struct mtsi_worker *worker);
 
 /*

@@ -14,6 +14,9 @@
  * program held: a worker that it made would inherit its CPUs and its priority, and if none could be
  * made, the program's log hook would run inside of this call.
  *
+ * A message is the caller's memory, and a page of it may take seconds (push.c). It is touched before
+ * the first lock is taken; what is large after that only by the kernel, as it copies to the queue.
+ *
  * Claiming and handing over are one critical section of the client's lock. So when a stop has cut
  * all clients off, under that lock each, then whoever was claimed before is in the line, and nobody
  * comes any more: who is lost is not claimed again. The keeper looks into the line after that for
@@ -23,6 +26,8 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <mtserver/hooks.h>
 
@@ -31,8 +36,11 @@
 #include "engine/keeper.h"
 #include "engine/output.h"
 #include "engine/server.h"
+#include "os/foreign.h"
 #include "os/must.h"
 #include "os/thread.h"
+
+enum { SMALL = 4096 }; /* bytes of a message that are copied sooner than faulted in */
 
 void mtsi_post_init(struct mtsi_post *post)
 {
@@ -68,12 +76,12 @@ void mtsi_post_offer(struct mts_server *server)
 }
 
 /* One message to one client; sets *wake when the keeper is to be woken. */
-static int post_locked(struct mts_client *client, const void *data, size_t size, bool *wake)
+static int post_locked(struct mts_client *client, const struct mtsi_message *message, bool *wake)
 {
 	struct mts_server *server = client->server;
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	bool turn;
-	const int result = mtsi_output_post_locked(client, data, size, &turn);
+	const int result = mtsi_output_post_locked(client, message, &turn);
 	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
 	if (turn && mtsi_claim(client)) {
 		mtsi_line_add(&claimed, client);
@@ -85,37 +93,95 @@ static int post_locked(struct mts_client *client, const void *data, size_t size,
 	return result;
 }
 
-int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, size_t size)
+static int send_to(struct mts_server *server, uint64_t id, const struct mtsi_message *message)
 {
-	const int before = mtsi_thread_shield();
 	int result = -ENOENT;
 	bool wake = false;
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
-		result = post_locked(client, data, size, &wake);
+		result = post_locked(client, message, &wake);
 		mtsi_lock_release(&client->lock);
 	}
 	if (wake) {
 		mtsi_keeper_wake(server);
 	}
+	return result;
+}
+
+/* How many were reached; or -EFAULT, and nobody was. */
+static ssize_t send_to_all(struct mts_server *server, const struct mtsi_message *message)
+{
+	ssize_t reached = 0;
+	size_t slot = 0;
+	bool wake = false;
+	bool readable = true;
+	struct mts_client *client;
+	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
+		const int result = post_locked(client, message, &wake);
+		mtsi_lock_release(&client->lock);
+		reached += result == 0 ? 1 : 0;
+		readable = readable && result != -EFAULT;
+	}
+	if (wake) {
+		mtsi_keeper_wake(server);
+	}
+	return reached == 0 && !readable ? -EFAULT : reached;
+}
+
+/* What a message needs that is on its way to clients. */
+struct parcel {
+	struct mtsi_message message;
+	char *copy; /* NULL: none */
+	char small[SMALL];
+};
+
+/*
+ * Sees to it that no page of the program's memory has to be waited for under the locks that follow:
+ * 0, -EFAULT or -ENOMEM. A small message is copied, a large one faulted in, or copied where that
+ * cannot be done.
+ */
+static int wrap_up(struct parcel *parcel, const void *data, size_t size)
+{
+	parcel->copy = NULL;
+	parcel->message = (struct mtsi_message){parcel->small, size, false};
+	if (size <= SMALL) {
+		if (size > 0) {
+			memcpy(parcel->small, data, size);
+		}
+		return 0;
+	}
+	int result = mtsi_foreign_fault_in(data, size);
+	parcel->message = (struct mtsi_message){data, size, true};
+	if (result == -ENOSYS) {
+		parcel->copy = malloc(size);
+		result = parcel->copy == NULL ? -ENOMEM : mtsi_foreign_copy(parcel->copy, data, size);
+		parcel->message = (struct mtsi_message){parcel->copy, size, false};
+	}
+	return result;
+}
+
+int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, size_t size)
+{
+	struct parcel parcel;
+	const int before = mtsi_thread_shield();
+	int result = wrap_up(&parcel, data, size);
+	if (result == 0) {
+		result = send_to(server, id, &parcel.message);
+	}
+	free(parcel.copy);
 	mtsi_thread_unshield(before);
 	return result;
 }
 
-size_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size)
+ssize_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size)
 {
+	struct parcel parcel;
 	const int before = mtsi_thread_shield();
-	size_t reached = 0;
-	size_t slot = 0;
-	bool wake = false;
-	struct mts_client *client;
-	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
-		reached += post_locked(client, data, size, &wake) == 0 ? 1 : 0;
-		mtsi_lock_release(&client->lock);
+	ssize_t reached = wrap_up(&parcel, data, size);
+	if (reached == 0) {
+		reached = send_to_all(server, &parcel.message);
 	}
-	if (wake) {
-		mtsi_keeper_wake(server);
-	}
+	free(parcel.copy);
 	mtsi_thread_unshield(before);
 	return reached;
 }

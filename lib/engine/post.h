@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "engine/line.h"
 #include "os/lock.h"
@@ -24,11 +25,11 @@ void mtsi_post_free(struct mtsi_post *post);
  * runs anything of the program's.
  */
 
-/* Sends to the client with this id: 0, -ENOENT, -ENOBUFS or -ENOMEM. */
+/* Sends to the client with this id: 0, -ENOENT, -ENOBUFS, -ENOMEM or -EFAULT. */
 int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, size_t size);
 
-/* Sends to all clients; to how many. */
-size_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size);
+/* Sends to all clients: to how many; or -EFAULT or -ENOMEM, when the message cannot be read. */
+ssize_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size);
 
 /* Cuts the client with this id off: 0 or -ENOENT. */
 int mtsi_post_kick(struct mts_server *server, uint64_t id);

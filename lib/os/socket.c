@@ -163,9 +163,20 @@ void mtsi_socket_shut_sending(int fd)
 	(void)shutdown(fd, SHUT_WR);
 }
 
-void mtsi_socket_shut(int fd)
+/* Disconnecting a connection that is not closed on both sides sends a reset: connect(2), RFC 9293, 3.10.5. */
+int mtsi_socket_reset(int fd)
 {
-	(void)shutdown(fd, SHUT_RDWR);
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	return connect(fd, &nobody, sizeof(nobody)) == 0 ? 0 : -errno;
+}
+
+void mtsi_socket_abort(int fd)
+{
+	if (mtsi_socket_reset(fd) != 0) {
+		const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	}
+	(void)close(fd);
 }
 
 /* C libraries differ in the type of ioctl's number; all of them hold this one. */

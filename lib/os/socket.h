@@ -61,10 +61,19 @@ void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
  */
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 
-/* Shuts down, for us or for both sides: shutdown(2). Whoever waits on the socket wakes up. */
+/* Shuts down one side: shutdown(2). Whoever waits for the first wakes up. */
 void mtsi_socket_shut_receiving(int fd);
 void mtsi_socket_shut_sending(int fd);
-void mtsi_socket_shut(int fd);
+
+/*
+ * Ends the connection at once, with a reset; the descriptor stays open, and whoever waits on it
+ * wakes up. 0; -EBUSY: on some kernels, while somebody sleeps in a receive on it; -EINVAL: it has
+ * no resets, as Unix sockets; or another error.
+ */
+int mtsi_socket_reset(int fd);
+
+/* Closes it, once, with a reset; without one where a child process holds it and the above fails. */
+void mtsi_socket_abort(int fd);
 
 /*
  * How many bytes wait to be received; how many the peer has not acknowledged; and how many of these

@@ -107,6 +107,12 @@ static int make_room(struct mtsi_queue *queue, size_t size)
 
 int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
 {
+	return mtsi_queue_append_by(queue, data, size, NULL);
+}
+
+int mtsi_queue_append_by(
+	struct mtsi_queue *queue, const void *data, size_t size, mtsi_queue_copier *copy)
+{
 	if (size == 0) {
 		return 0;
 	}
@@ -116,9 +122,17 @@ int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
 	if (error != 0) {
 		return error;
 	}
-	memcpy(queue->data + queue->end, data, size);
-	queue->end += (uint32_t)size;
-	return 0;
+	if (copy == NULL) {
+		memcpy(queue->data + queue->end, data, size);
+	} else {
+		error = copy(queue->data + queue->end, data, size);
+	}
+	if (error == 0) {
+		queue->end += (uint32_t)size;
+	} else if (mtsi_queue_size(queue) == 0) {
+		mtsi_queue_clear(queue);
+	}
+	return error;
 }
 
 void mtsi_queue_consume(struct mtsi_queue *queue, size_t count)

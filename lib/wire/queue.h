@@ -38,6 +38,13 @@ size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size);
  */
 int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size);
 
+/* How bytes are copied: 0, or a negative errno value. */
+typedef int mtsi_queue_copier(void *to, const void *from, size_t size);
+
+/* The same with a way to copy, NULL: memcpy(). When that fails no more waits than did before. */
+int mtsi_queue_append_by(
+	struct mtsi_queue *queue, const void *data, size_t size, mtsi_queue_copier *copy);
+
 /* Drops the first count bytes; all of them when there are fewer.  Frees the memory when empty. */
 void mtsi_queue_consume(struct mtsi_queue *queue, size_t count);
 

@@ -305,6 +305,19 @@ void peer_expect_gone(int peer)
 		strerror(errno));
 }
 
+size_t peer_expect_torn(int peer)
+{
+	char bytes[4096];
+	size_t all = 0;
+	ssize_t count;
+	while ((count = recv(peer, bytes, sizeof(bytes), 0)) > 0) {
+		all += (size_t)count;
+	}
+	ck_assert_msg(count != 0, "after %zu bytes: an orderly end of the stream", all);
+	ck_assert_msg(errno == ECONNRESET, "expected a reset: %s", strerror(errno));
+	return all;
+}
+
 void peer_finish(int peer)
 {
 	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);

@@ -89,6 +89,7 @@ void peer_expect(int peer, const void *data, size_t size);
 void peer_expect_text(int peer, const char *text);
 void peer_expect_end(int peer);
 void peer_expect_gone(int peer);
+size_t peer_expect_torn(int peer); /* whatever, then a reset: how much before it */
 void peer_finish(int peer); /* no more from this side */
 void peer_reset(int peer); /* closes with a reset instead of an end of stream */
 

@@ -283,7 +283,7 @@ static void check_refusal(int verdict, const char *lines, const char *replies)
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, lines);
 	peer_expect_text(peer, replies);
-	peer_expect_end(peer);
+	ck_assert_uint_eq(peer_expect_torn(peer), 0);
 	endings_expect(&endings, MTS_CLOSED_ERROR, 1);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BYTES_OUT), strlen(replies));
 	close(peer);

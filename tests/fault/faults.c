@@ -25,12 +25,13 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <check.h>
 
-enum { PATIENCE_MS = 60000, SECOND = 1000000000 };
+enum { PATIENCE_MS = 60000, SECOND = 1000000000, POPULATE_READ = 22 };
 static const int64_t hour = INT64_C(3600) * SECOND;
 
 struct plan {
@@ -238,6 +239,25 @@ WRAPPED(int, accept4, int fd, struct sockaddr *address, socklen_t *size, int fla
 WRAPPED(int, bind, int fd, const struct sockaddr *address, socklen_t size)
 {
 	return fails(FAULT_BIND) ? -1 : __real_bind(fd, address, size);
+}
+
+WRAPPED(int, connect, int fd, const struct sockaddr *address, socklen_t size)
+{
+	return fails(FAULT_CONNECT) ? -1 : __real_connect(fd, address, size);
+}
+
+WRAPPED(int, madvise, void *where, size_t size, int advice)
+{
+	return advice == POPULATE_READ && fails(FAULT_MADVISE) ? -1
+														   : __real_madvise(where, size, advice);
+}
+
+WRAPPED(ssize_t, process_vm_readv, pid_t process, const struct iovec *ours, unsigned long count,
+	const struct iovec *theirs, unsigned long their_count, unsigned long flags)
+{
+	return fails(FAULT_COPY)
+		? -1
+		: __real_process_vm_readv(process, ours, count, theirs, their_count, flags);
 }
 
 /* A number that is closed twice is somebody else's by the second time, or nobody's, as here. */

@@ -18,12 +18,15 @@
 enum fault_call {
 	FAULT_ACCEPT,
 	FAULT_BIND,
+	FAULT_CONNECT,
+	FAULT_COPY, /* process_vm_readv */
 	FAULT_EPOLL_CREATE,
 	FAULT_EPOLL_CTL, /* adding: changing and taking out need no memory, and cannot fail */
 	FAULT_EPOLL_WAIT,
 	FAULT_EVENTFD,
 	FAULT_GETSOCKNAME,
 	FAULT_LISTEN,
+	FAULT_MADVISE, /* MADV_POPULATE_READ only */
 	FAULT_MEMORY,
 	FAULT_OPEN,
 	FAULT_PPOLL, /* the keeper sleeps in it */

@@ -10,6 +10,12 @@
  *
  * At rest, the client has ended, once, and all its output has gone, or the connection is lost; unless
  * the peer does not read and nobody cuts: then it is parked, and its wish is known.
+ *
+ * And the peer is told the truth: if anything is thrown away that was written, the connection is reset,
+ * and no orderly end was sent before; if nothing is, it is not reset. (But it may be when a write is
+ * refused in that very moment.) A reply lies in the worker's buffers, where only a flag tells of it, which
+ * is written without the lock; so the one step of whoever cuts the client off is two here, with the lock
+ * held in between.
  */
 
 #ifndef REQUESTS
@@ -40,6 +46,10 @@ byte resume_at = NO_WISH;
 bool lost;
 bool ends_now; /* the code has one word for both: `ending` is what the owner reads of it */
 bool watch_in, watch_out; /* what epoll watches for */
+bool dropped;
+bool locked; /* by the one who cuts, between its two steps */
+
+bool staged; /* the owner's, read by others under the lock */
 
 /* The kernel's. */
 byte data, room = ROOM;
@@ -50,13 +60,30 @@ bool edge_in, edge_out, edge_gone;
 byte ended, handled;
 bool open = true, cut, reads = true;
 bool handed; /* claimed by the sender, in the post line */
+byte missing; /* units that were written and thrown away */
+bool refused; /* a write was, after it had raised the flag */
+bool ordered, torn; /* what the peer is told: an orderly end, a reset */
 
 #define GONE (reset || shut)
 
-/* Under the lock. */
-inline lose()
+/* The end of the connection, once it is known whether anything is dropped. */
+inline tell()
 {
-	lost = true;
+	if
+	:: dropped -> assert(!ordered || reset); torn = true
+	:: else -> ordered = true
+	fi
+}
+
+/* Under the lock: what follows once it is lost, and the flag has been looked at. */
+inline lose_rest(flag)
+{
+#ifndef MUTANT_QUEUE_NOT_MISSED
+	dropped = dropped || queue > 0;
+#endif
+	dropped = dropped || (flag);
+	missing = missing + queue;
+	tell();
 	queue = 0;
 	watch_in = false;
 	watch_out = false;
@@ -64,6 +91,13 @@ inline lose()
 	edge_out = false;
 	edge_gone = false;
 	shut = true
+}
+
+/* Under the lock. */
+inline lose()
+{
+	lost = true;
+	lose_rest(staged)
 }
 
 /* Under the lock: until all is gone or the socket is full. */
@@ -90,9 +124,13 @@ inline want_room(wanted)
 /* Sends what has gathered, and queues the rest, whatever the limit. */
 inline mtsi_output_flush()
 {
+#ifdef MUTANT_STAGED_NO_MORE_TOO_EARLY
+	staged = false;
+#endif
 	atomic {
+		!locked ->
 		if
-		:: lost || stage == 0
+		:: lost || stage == 0 -> missing = missing + stage
 		:: else ->
 			queue = queue + stage;
 			send();
@@ -101,6 +139,7 @@ inline mtsi_output_flush()
 			:: else -> want_room(queue > 0)
 			fi
 		fi;
+		staged = false;
 		stage = 0
 	}
 }
@@ -109,12 +148,14 @@ inline mtsi_output_hold(answer)
 {
 #ifdef MUTANT_WISH_IN_TWO_STEPS
 	atomic {
+		!locked ->
 		most = (ending -> 0 : LIMIT);
 		answer = queue > most && !lost
 	};
-	atomic { resume_at = (answer -> most : NO_WISH); most = 0 }
+	atomic { !locked -> resume_at = (answer -> most : NO_WISH); most = 0 }
 #else
 	atomic {
+		!locked ->
 #ifdef MUTANT_ENDS_WITHIN_THE_LIMIT
 		most = LIMIT;
 #else
@@ -165,6 +206,7 @@ inline mtsi_claim_release(freed)
 inline watch_for_input()
 {
 	atomic {
+		!locked ->
 		watch_in = true;
 		edge_in = data > 0 || fin;
 		edge_gone = GONE;
@@ -179,12 +221,12 @@ inline watch_for_input()
 
 inline watch_for_room()
 {
-	atomic { watch_in = false; edge_in = false; edge_out = watch_out && room > 0; edge_gone = GONE }
+	atomic { !locked -> watch_in = false; edge_in = false; edge_out = watch_out && room > 0; edge_gone = GONE }
 }
 
 proctype worker()
 {
-	byte stage, most;
+	byte stage, most, reply;
 	bool freed, waits;
 
 end_look:
@@ -220,14 +262,32 @@ receive:
 	:: atomic { data > 0 && !GONE ->
 		data--; handled++;
 		if
-		:: stage = 1
-		:: stage = 2
+		:: reply = 1
+		:: reply = 2
 		fi };
+		/* It is written. */
+#ifdef MUTANT_LOOKS_BEFORE_IT_STAGES
+		if
+		:: lost -> reply = 0
+		:: else
+		fi;
+		staged = reply > 0;
+		stage = reply;
+#else
+		staged = true;
+		atomic {
+			if
+			:: lost -> staged = false; refused = true
+			:: else -> stage = reply
+			fi
+		};
+#endif
+		reply = 0;
 		if
 		:: true -> goto serve
 		:: true -> goto ends /* MTS_CLOSE */
 		fi
-	:: atomic { GONE -> lose() } goto gives_up
+	:: atomic { GONE && !locked -> lose() } goto gives_up
 	:: atomic { data == 0 && fin && !GONE } goto ends
 	:: atomic { data == 0 && !fin && !GONE }
 	fi;
@@ -273,12 +333,19 @@ wait_on:
 	fi;
 seal:
 	atomic {
+		!locked ->
 		assert(queue == 0 || lost); /* else a thread would wait for it, in mtsi_output_drain */
 		watch_in = false; watch_out = false; edge_in = false; edge_out = false; edge_gone = false;
+		ordered = ordered || !lost;
 		lost = true
 	}
 gives_up:
-	atomic { ended++; assert(ended == 1); open = false; watch_in = false; watch_out = false; queue = 0 }
+	atomic {
+		!locked ->
+		ended++; assert(ended == 1); open = false; watch_in = false; watch_out = false;
+		missing = missing + stage; stage = 0; staged = false;
+		assert(queue == 0)
+	}
 	goto end_look
 }
 
@@ -329,7 +396,7 @@ end_poll:
 	if
 	:: out || gone ->
 continue_output:
-		atomic { mtsi_output_continue_locked() }
+		atomic { !locked -> mtsi_output_continue_locked() }
 	:: else
 	fi;
 	if
@@ -348,7 +415,7 @@ proctype sender()
 	bool turn, won;
 
 	do
-	:: atomic { sent < MESSAGES ->
+	:: atomic { sent < MESSAGES && !locked ->
 		sent++;
 		if
 		:: !open || lost || ends_now
@@ -408,15 +475,33 @@ proctype peer()
 
 proctype keeper()
 {
-	bool won;
+	bool won, saw;
 #if CUTS
 	if
 	:: true ->
-cuts:		atomic { /* under the lock; the claim too */
+cuts:		atomic {
 			if
 			:: open ->
+				locked = true;
+#ifdef MUTANT_CUT_LOOKS_FIRST
+				saw = staged
+#else
+				lost = true
+#endif
+			:: else
+			fi
+		};
+		atomic { /* under the lock; the claim too */
+			if
+			:: locked ->
 				cut = true;
-				lose();
+#ifdef MUTANT_CUT_LOOKS_FIRST
+				lost = true;
+#else
+				saw = staged;
+#endif
+				lose_rest(saw);
+				locked = false;
 #ifndef MUTANT_CUT_WITHOUT_CLAIM
 				won = !(claim & OWNED);
 				claim = (won -> OWNED : claim | AGAIN)
@@ -444,6 +529,8 @@ proctype at_rest()
 end_rest:
 	timeout ->
 	assert(!ready && !handed);
+	assert(missing == 0 || torn || reset);
+	assert(!torn || missing > 0 || refused || reset);
 	assert(ended == 1 || (!reads && !cut && !reset && claim == 0 && resume_at < queue && watch_out))
 }
 

@@ -121,15 +121,19 @@ linger safety found -DMUTANT_LOOK_LETS_GO_FIRST -DBORN=2
 linger safety found -DMUTANT_NUDGES_LINGERERS
 linger safety found -DMUTANT_OVER_IS_NOT_SEEN -DBORN=2
 linger safety found -DMUTANT_UNLINKS_LATE
+output safety found -DMUTANT_CUT_LOOKS_FIRST
 output safety found -DMUTANT_CUT_WITHOUT_CLAIM
 output safety found -DMUTANT_ENDS_AND_TAKES_MORE
 output safety found -DMUTANT_ENDS_WITHIN_THE_LIMIT
 output safety found -DMUTANT_HELD_NOT_ASKED_AGAIN
+output safety found -DMUTANT_LOOKS_BEFORE_IT_STAGES
 output safety found -DMUTANT_LOST_IS_SILENT
 output safety found -DMUTANT_MESSAGE_LEFT_BEHIND
+output safety found -DMUTANT_QUEUE_NOT_MISSED
 output safety found -DMUTANT_RELEASE_BLINDLY
 output safety found -DMUTANT_ROOM_FORGOTTEN
 output safety found -DMUTANT_SENDER_IS_SILENT
+output safety found -DMUTANT_STAGED_NO_MORE_TOO_EARLY
 output safety found -DMUTANT_WISH_IN_TWO_STEPS
 stop safety found -DMUTANT_COUNTED_LATE
 stop safety found -DMUTANT_DESTROYED_DURING_STOP -DTIMEOUTS=0

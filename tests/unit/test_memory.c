@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -94,6 +95,25 @@ START_TEST(output_is_charged_with_its_blocks)
 	mtsi_client_lose_locked(clients[1]);
 	mtsi_lock_release(&clients[1]->lock);
 	ck_assert_uint_eq(used(), 0);
+}
+END_TEST
+
+/* What the program has written cannot be read any more: nothing is kept for it but what had moved. */
+START_TEST(output_that_cannot_be_read)
+{
+	char *gone = mmap(NULL, 64 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(gone, MAP_FAILED);
+	for (int i = 0; i < 3; i++) {
+		mtsi_lock_take(&clients[0]->lock);
+		ck_assert_int_eq(mtsi_memory_append_foreign_locked(clients[0], gone, 16 * KIB), -EFAULT);
+		ck_assert_int_eq(mtsi_memory_append_foreign_locked(clients[0], "x", 1), 0);
+		mtsi_lock_release(&clients[0]->lock);
+		ck_assert_uint_eq(mtsi_queue_size(&clients[0]->output), (size_t)i + 1);
+		ck_assert_uint_eq(used(), clients[0]->output.capacity);
+	}
+	consume(0, 3);
+	ck_assert_uint_eq(used(), 0);
+	ck_assert_int_eq(munmap(gone, 64 * KIB), 0);
 }
 END_TEST
 
@@ -379,6 +399,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, output_is_charged_with_its_blocks);
+	tcase_add_test(cases, output_that_cannot_be_read);
 	tcase_add_test(cases, output_is_refused_at_the_limit);
 	tcase_add_test(cases, input_rises_and_falls);
 	tcase_add_test(cases, tight_is_the_last_quarter);

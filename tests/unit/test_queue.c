@@ -197,6 +197,36 @@ START_TEST(impossible_sizes)
 }
 END_TEST
 
+static int cannot_copy(void *to, const void *from, size_t size)
+{
+	memset(to, '?', size);
+	(void)from;
+	return -EFAULT;
+}
+
+/* What cannot be copied is not there, whether there was room for it or not. */
+START_TEST(copying_fails)
+{
+	static const size_t sizes[] = {1, 100, SMALLEST, 10 * SMALLEST};
+	struct mtsi_queue empty = {.data = NULL};
+	struct model model = {.appended = 0};
+
+	append(&model, 100);
+	consume(&model, 40);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		ck_assert_int_eq(mtsi_queue_append_by(&model.queue, "x", sizes[i], cannot_copy), -EFAULT);
+		check_model(&model);
+		check_all_bytes(&model);
+		ck_assert_int_eq(mtsi_queue_append_by(&empty, "x", sizes[i], cannot_copy), -EFAULT);
+		ck_assert_ptr_null(empty.data);
+		ck_assert_uint_eq(empty.capacity, 0);
+	}
+	append(&model, 10);
+	check_all_bytes(&model);
+	mtsi_queue_clear(&model.queue);
+}
+END_TEST
+
 /* Each pattern: so much at first, then so often appended and consumed so much. */
 START_TEST(constant_work_per_byte)
 {
@@ -280,6 +310,7 @@ int main(void)
 	tcase_add_test(cases, empty_owns_nothing);
 	tcase_add_test(cases, filled_to_the_brim);
 	tcase_add_test(cases, impossible_sizes);
+	tcase_add_test(cases, copying_fails);
 	tcase_add_test(cases, constant_work_per_byte);
 	tcase_add_test(cases, random_use);
 	suite_add_tcase(suite, cases);
