@@ -41,11 +41,11 @@ enum mts_verdict {
  * @retval MTS_CLOSE send everything, then close
  * @retval "a negative errno value" log it and cut the client off: what was not sent yet is dropped.
  *         Any other value counts as -EINVAL.
- * @par Threads Called on a thread of the library, with no lock of the library held. All
- * asynchronous signals are blocked there, and a child made by fork(2) inherits that: unblock them
- * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec the child may call nothing
- * of the library. Leave it by returning only: not by longjmp(3), pthread_exit(3) or a C++
- * exception.
+ * @par Threads
+ * It is called on a thread of the library, with no lock of the library held. All asynchronous
+ * signals are blocked there, and a child made by fork(2) inherits that: unblock them before exec(3),
+ * with posix_spawnattr_setsigmask(3) say. Without exec the child may call nothing of the library.
+ * Leave the handler by returning only: not by longjmp(3), pthread_exit(3) or a C++ exception.
  */
 typedef int (*mts_handler)(mts_client *client, const void *request, size_t size, void *user);
 

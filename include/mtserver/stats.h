@@ -42,8 +42,8 @@ enum mts_stat {
 	MTS_STAT_DRAINED = 17,
 	/**
 	 * callbacks that still ran when run or join returned -EBUSY, as long as they do; destructors of
-	 * thread-specific data count as one until the server is freed. 0 before, and after a stop that
-	 * worked
+	 * thread-specific data count as one until the server is freed; 0 before, and after a stop
+	 * that worked
 	 */
 	MTS_STAT_HUNG = 18,
 	MTS_STAT_EVICTED = 19, /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */
