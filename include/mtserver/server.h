@@ -203,8 +203,10 @@ MTS_API const char *mts_server_error(const mts_server *server);
 /**
  * Runs a whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
  *
- * While it runs it handles these two signals, and puts the old handling back at the end. A failure
- * is printed on standard error.
+ * While it runs it handles these two signals, and puts the old handling back at the end. One that is
+ * ignored when it is called stays ignored, as nohup(1) and shells want it for jobs in the background:
+ * then only the other one ends the server, or mts_server_stop() in a callback. A failure is printed
+ * on standard error.
  *
  * @param address where to listen, as in mts_server_listen()
  * @param handler called for each request
