@@ -254,7 +254,9 @@ END_TEST
 
 static int echo_and_stop(mts_client *client, const void *request, size_t size, void *user)
 {
-	mts_server_stop(mts_client_server(client));
+	if (size == 4 && memcmp(request, "stop", size) == 0) {
+		mts_server_stop(mts_client_server(client));
+	}
 	return echo(client, request, size, user);
 }
 
@@ -269,11 +271,15 @@ static int serve_ignoring_both(void)
 START_TEST(both_are_ignored)
 {
 	const struct process process = start(serve_ignoring_both);
-	const int peer = reach(&process);
+	const int peer = reach_and_talk(&process);
 	ck_assert_int_eq(kill(process.number, SIGINT), 0);
 	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	for (int i = 0; i < 10; i++) {
+		peer_puts(peer, "still");
+		peer_expect_text(peer, "still");
+	}
+	peer_puts(peer, "stop");
+	peer_expect_text(peer, "stop");
 	peer_expect_end(peer);
 	close(peer);
 	expect_exit(&process, EXIT_SUCCESS, "");
