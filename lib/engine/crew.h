@@ -2,13 +2,13 @@
 #ifndef MTSI_ENGINE_CREW_H
 #define MTSI_ENGINE_CREW_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "engine/line.h"
 #include "os/lock.h"
+#include "os/thread_end.h"
 #include "wire/address.h"
 
 struct mts_server;
@@ -71,10 +71,10 @@ struct mtsi_crew {
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
 	bool hung; /* the run has ended although some were still at work */
 	struct mtsi_signal gone; /* the last worker has left */
-	pthread_t last; /* the one that left last; it has joined the one before it */
+	struct mtsi_thread_end last; /* the one that left last; it has joined the one before it */
 	bool somebody_left;
 	_Atomic size_t ending; /* those that have left, and still wait for the one before them */
-	pthread_t
+	struct mtsi_thread_end
 		late; /* one that had left, but had not ended when it was to be joined; the keeper's */
 	bool somebody_late; /* written by the keeper, too */
 };

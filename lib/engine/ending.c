@@ -54,14 +54,21 @@ static bool is_drained(const struct mtsi_worker *worker)
 static void run_close_hook(struct mtsi_worker *worker, int reason)
 {
 	const struct mtsi_options *options = &worker->server->options;
-	if (worker->client->opened) {
-		const bool drained = is_drained(worker);
-		if (options->on_close != NULL) {
-			options->on_close(worker->client, reason, options->on_close_user);
-		}
-		mtsi_count(&worker->stats, MTS_STAT_DRAINED, drained ? 1 : 0);
+	if (worker->client->opened && options->on_close != NULL) {
+		options->on_close(worker->client, reason, options->on_close_user);
+	}
+}
+
+void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (client->opened) {
+		mtsi_count(&worker->stats, MTS_STAT_DRAINED, worker->drained ? 1 : 0);
 		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
 	}
+	worker->closing = false;
+	client->worker = NULL;
+	mtsi_input_end(worker);
+	mtsi_linger_or_close(client, worker->given_up_on, worker->corked);
 }
 
 /* The rest of the order, once the output is handed over or given up. */
@@ -73,11 +80,12 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 		given_up = !seal(client);
 	}
 	worker->failed = -EPIPE;
+	worker->closing = true;
+	worker->given_up_on = given_up;
+	worker->drained = is_drained(worker);
 	/* From here on nobody can cut it off; whoever has until now has said why. */
 	run_close_hook(worker, mtsi_ending_reason(client, reason));
-	client->worker = NULL;
-	mtsi_input_end(worker);
-	mtsi_linger_or_close(client, given_up, worker->corked);
+	mtsi_ending_finish(worker, client);
 }
 
 /* The client ends: waits for its output, with no thread if it can; true when it is parked. */

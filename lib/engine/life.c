@@ -154,6 +154,7 @@ static int open_descriptors(struct mts_server *server)
 static void *keeper_body(void *argument)
 {
 	struct mts_server *server = argument;
+	(void)mtsi_thread_shield();
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-keeper");
 	/* Not before the start is over: callbacks must find a server that runs. */
@@ -161,6 +162,7 @@ static void *keeper_body(void *argument)
 	mtsi_lock_release(&server->life.lock);
 	const int result = mtsi_keeper(server);
 	mtsi_lock_take(&server->life.lock);
+	mtsi_thread_end_note(&server->life.keeper);
 	server->life.result = result;
 	atomic_store(&server->life.state, MTSI_LIFE_ENDED);
 	mtsi_signal_all(&server->life.changed);
@@ -206,7 +208,8 @@ static int start_locked(struct mts_server *server, const char **why)
 	int result = prepare(server, why);
 	if (result == 0) {
 		*why = "cannot start: no thread";
-		result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
+		pthread_t keeper;
+		result = mtsi_thread_start(&keeper, KEEPER_STACK, keeper_body, server);
 	}
 	if (result == 0) {
 		life->keeper_runs = true;
@@ -267,7 +270,7 @@ static void settle(struct mts_server *server)
 	life->keeper_runs = false;
 	mtsi_lock_release(&life->lock);
 	if (join) {
-		mtsi_thread_join(life->keeper);
+		mtsi_thread_end_wait(&life->keeper);
 	}
 }
 

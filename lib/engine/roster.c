@@ -40,6 +40,7 @@
 #include "os/clock.h"
 #include "os/must.h"
 #include "os/thread.h"
+#include "os/thread_end.h"
 
 static const uint64_t rest_time = MTSI_SECOND;
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
@@ -265,11 +266,13 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_thread_end end;
+	mtsi_thread_end_note(&end);
 	mtsi_lock_take(&crew->lock);
 	unlink_locked(crew, worker);
 	const bool another = crew->somebody_left;
-	const pthread_t before = crew->last;
-	crew->last = pthread_self();
+	const struct mtsi_thread_end before = crew->last;
+	crew->last = end;
 	crew->somebody_left = true;
 	atomic_fetch_add(&crew->ending, 1);
 	crew->threads--;
@@ -283,7 +286,7 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
 	if (another) {
-		mtsi_thread_join(before);
+		mtsi_thread_end_wait(&before);
 	}
 	atomic_fetch_sub(&crew->ending, 1);
 }
@@ -319,7 +322,7 @@ bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline)
 bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_crew *crew = &server->crew;
-	if (crew->somebody_late && !mtsi_thread_join_until(crew->late, deadline)) {
+	if (crew->somebody_late && !mtsi_thread_ended_until(&crew->late, deadline)) {
 		return false;
 	}
 	mtsi_lock_take(&crew->lock);
@@ -327,7 +330,7 @@ bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
 	crew->somebody_late = crew->somebody_left;
 	crew->somebody_left = false;
 	mtsi_lock_release(&crew->lock);
-	if (crew->somebody_late && mtsi_thread_join_until(crew->late, deadline)) {
+	if (crew->somebody_late && mtsi_thread_ended_until(&crew->late, deadline)) {
 		mtsi_lock_take(&crew->lock);
 		crew->somebody_late = false;
 		mtsi_lock_release(&crew->lock);

@@ -74,6 +74,11 @@ struct mtsi_worker {
 	unsigned opens;
 	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
+	bool closing; /* the close hook has begun, */
+	bool given_up_on; /* its client's output has been given up before that, */
+	bool drained; /* and it ends because of a stop */
+	bool leaving; /* it has decided to end */
+	bool left; /* it is no worker any more */
 	bool stood_aside; /* it has waited in a call of the library since this was cleared */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool last_turn; /* the server is stopping: only what had arrived by then is read */
