@@ -42,10 +42,11 @@ enum mts_verdict {
  * @retval "a negative errno value" log it and cut the client off: what was not sent yet is dropped.
  *         Any other value counts as -EINVAL.
  * @par Threads
- * It is called on a thread of the library, with no lock of the library held. All asynchronous
- * signals are blocked there, and a child made by fork(2) inherits that: unblock them before exec(3),
- * with posix_spawnattr_setsigmask(3) say. Without exec the child may call nothing of the library.
- * Leave the handler by returning only: not by longjmp(3), pthread_exit(3) or a C++ exception.
+ * It is called on a thread of the library, with no lock of the library held. The thread is only lent
+ * to it, and serves others afterwards: leave by returning, not by longjmp(3), pthread_exit(3) or a
+ * C++ exception, and put back what you have changed about the thread. All asynchronous signals are
+ * blocked there, and children inherit that. mts_server_set_threads() says more about such threads.
+ * A child made by fork(2) may call nothing of the library before exec(3).
  */
 typedef int (*mts_handler)(mts_client *client, const void *request, size_t size, void *user);
 

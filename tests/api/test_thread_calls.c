@@ -5,6 +5,7 @@
  * holds up another client, or keeps the server from being stopped and freed.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -329,6 +330,53 @@ START_TEST(cancelled_from_outside)
 }
 END_TEST
 
+static _Atomic int profiled;
+
+static void profile(int number)
+{
+	(void)number;
+	atomic_fetch_add(&profiled, 1);
+}
+
+static int use_time(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	ck_assert_int_eq(pthread_kill(pthread_self(), SIGPROF), 0);
+	mts_client_write(client, request, size);
+	return MTS_CLOSE;
+}
+
+static void unblock_profiler(void *user)
+{
+	sigset_t profiler;
+	(void)user;
+	sigemptyset(&profiler);
+	sigaddset(&profiler, SIGPROF);
+	ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &profiler, NULL), 0);
+}
+
+/* Signals are blocked, and whoever wants one unblocks it where threads begin. */
+START_TEST(a_profiler_needs_the_hook)
+{
+	struct sigaction action = {.sa_handler = profile, .sa_flags = SA_RESTART};
+	sigemptyset(&action.sa_mask);
+	ck_assert_int_eq(sigaction(SIGPROF, &action, NULL), 0);
+	atomic_store(&profiled, 0);
+	mts_server *server = server_new(use_time, NULL);
+	if (_i == 1) {
+		ck_assert_int_eq(mts_server_on_thread(server, unblock_profiler, NULL, NULL), 0);
+	}
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "hello");
+	peer_expect_end(peer);
+	close(peer);
+	server_end(server);
+	ck_assert_int_eq(atomic_load(&profiled), _i);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("thread calls");
@@ -341,6 +389,7 @@ int main(void)
 	tcase_add_test(cases, ended_in_all_of_them);
 	tcase_add_loop_test(cases, cancelled_in_vain, 0, PLACES);
 	tcase_add_test(cases, cancelled_from_outside);
+	tcase_add_loop_test(cases, a_profiler_needs_the_hook, 0, 2);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
