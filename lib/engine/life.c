@@ -167,6 +167,7 @@ static void *keeper_body(void *argument)
 	atomic_store(&server->life.state, MTSI_LIFE_ENDED);
 	mtsi_signal_all(&server->life.changed);
 	mtsi_lock_release(&server->life.lock);
+	mtsi_thread_end_reached();
 	return NULL;
 }
 

@@ -204,6 +204,7 @@ static void leave(struct mtsi_worker *worker)
 		mtsi_pages_give(worker->large, MTSI_LARGE);
 	}
 	mtsi_roster_leave(worker);
+	mtsi_thread_end_reached();
 }
 
 static void put_right(void *argument)

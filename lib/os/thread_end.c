@@ -11,6 +11,9 @@
  * little longer, that is all. Where asking is denied, it counts as ended: nothing of the library's
  * is used by it any more.
  *
+ * That is no synchronization of memory, as joining would be. So the last that a thread does here is a
+ * step of a counter, which is read after it has ended: all that it did comes before that.
+ *
  * Whoever detaches it later still, in a destructor of thread-specific data say, is answered in the
  * same way by what EINVAL or ESRCH tell.
  *
@@ -20,11 +23,14 @@
 #include "os/thread_end.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/clock.h"
 #include "os/thread.h"
+
+static _Atomic unsigned reached;
 
 static bool is_detached(pthread_t thread)
 {
@@ -44,9 +50,16 @@ void mtsi_thread_end_note(struct mtsi_thread_end *end)
 	end->detached = is_detached(end->thread);
 }
 
+void mtsi_thread_end_reached(void)
+{
+	(void)atomic_fetch_add(&reached, 1);
+}
+
 static bool is_gone(int id)
 {
-	return syscall(SYS_tgkill, getpid(), id, 0) != 0;
+	const bool gone = syscall(SYS_tgkill, getpid(), id, 0) != 0;
+	(void)atomic_load(&reached);
+	return gone;
 }
 
 bool mtsi_thread_ended(const struct mtsi_thread_end *end)

@@ -13,8 +13,12 @@ struct mtsi_thread_end {
 	bool detached; /* the program has detached it */
 };
 
-/* Notes the calling thread, which runs no more code of ours or of callbacks afterwards. */
+/*
+ * Notes the calling thread, for which callbacks are over. The second one comes last: after it the
+ * thread touches nothing that is ours.
+ */
 void mtsi_thread_end_note(struct mtsi_thread_end *end);
+void mtsi_thread_end_reached(void);
 
 /*
  * Whether it has ended. Once one of these has said so nothing is left of it, and none of them is to

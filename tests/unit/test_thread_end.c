@@ -22,6 +22,7 @@ struct ender {
 	struct mtsi_thread_end end;
 	bool detach; /* before the end is noted */
 	bool detach_late; /* and afterwards */
+	bool last; /* it has come to its end */
 };
 
 static void destructor(void *value)
@@ -55,23 +56,25 @@ static void *body(void *argument)
 		ck_assert_int_eq(pthread_detach(pthread_self()), 0);
 	}
 	gate_add(&noted);
+	ender->last = true;
+	mtsi_thread_end_reached();
 	return NULL;
 }
 
-static struct ender start(bool detach, bool detach_late)
+static struct ender ender;
+
+static void start(bool detach, bool detach_late)
 {
-	static struct ender ender;
 	pthread_t thread;
 	ender = (struct ender){.detach = detach, .detach_late = detach_late};
 	ck_assert_int_eq(mtsi_thread_start(&thread, STACK, body, &ender), 0);
 	gate_wait(&noted, 1);
-	return ender;
 }
 
 /* 0: joinable, 1: detached. */
 START_TEST(waited_for_until_it_has_ended)
 {
-	const struct ender ender = start(_i == 1, false);
+	start(_i == 1, false);
 	ck_assert_int_eq(ender.end.detached, _i == 1);
 	ck_assert(!mtsi_thread_ended(&ender.end));
 	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), 5 * MTSI_MILLISECOND);
@@ -80,29 +83,33 @@ START_TEST(waited_for_until_it_has_ended)
 	ck_assert_int_eq(gate_count(&destroyed), 0);
 	gate_add(&may_end);
 	ck_assert(mtsi_thread_ended_until(&ender.end, MTSI_NEVER));
+	ck_assert(ender.last);
 	ck_assert_int_eq(gate_count(&destroyed), 1);
 }
 END_TEST
 
 START_TEST(waited_for_without_a_deadline)
 {
-	const struct ender ender = start(_i == 1, false);
+	start(_i == 1, false);
 	gate_add(&may_end);
 	mtsi_thread_end_wait(&ender.end);
+	ck_assert(ender.last);
 	ck_assert_int_eq(gate_count(&destroyed), 1);
 }
 END_TEST
 
-/* It cannot be joined while it runs, and that is an answer. */
+/* It cannot be joined while it runs, and that is an answer. Not to the thread sanitizer, which gives up. */
+#ifndef __SANITIZE_THREAD__
 START_TEST(detached_after_the_note)
 {
-	const struct ender ender = start(false, true);
+	start(false, true);
 	ck_assert(!ender.end.detached);
 	ck_assert(!mtsi_thread_ended(&ender.end));
 	gate_add(&may_end);
 	gate_wait(&destroyed, 1);
 }
 END_TEST
+#endif
 
 static struct gate bodies;
 static struct gate rescues;
@@ -162,7 +169,9 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, waited_for_until_it_has_ended, 0, 2);
 	tcase_add_loop_test(cases, waited_for_without_a_deadline, 0, 2);
+#ifndef __SANITIZE_THREAD__
 	tcase_add_test(cases, detached_after_the_note);
+#endif
 	tcase_add_loop_test(cases, guarded_against_its_end, 0, 3);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);
