@@ -156,7 +156,7 @@ static void end_the_thread(void)
 }
 
 /* That it does not return has the address sanitizer give up what it knows of the frames it leaves. */
-static _Noreturn void be_cancelled(void)
+static _Noreturn __attribute__((noinline)) void be_cancelled(void)
 {
 	for (;;) {
 		pthread_testcancel();
