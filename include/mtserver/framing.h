@@ -5,7 +5,7 @@
  * @defgroup framing Framing
  * What a request is: how a client's stream of bytes is cut into requests.
  *
- * One kind for a server, chosen before it runs; raw unless another one is chosen, the last choice
+ * A server has one kind, chosen before it runs: raw unless another one is chosen; the last choice
  * counts. However the network cuts the stream, the requests are the same, save for raw. A request
  * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory
  * is taken for the excess. A last request that the peer's end of stream cuts off is dropped

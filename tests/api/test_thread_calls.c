@@ -236,6 +236,27 @@ START_TEST(a_handler_that_ends_its_thread_has_failed)
 }
 END_TEST
 
+/* Another one is made in its place, also where there may be one only. */
+START_TEST(the_only_thread_is_ended)
+{
+	done = (struct gate)GATE;
+	deed = end_the_thread;
+	place = HANDLER;
+	atomic_store(&left, VICTIMS);
+	threads_before = settled_threads();
+	mts_server *server = watch_server(&watch, handler, LONG_TIMEOUT, 0);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	for (int i = 0; i < VICTIMS; i++) {
+		meet_the_end(server);
+	}
+	ck_assert_int_eq(gate_count(&done), VICTIMS);
+	serves_others(server);
+	ends_well(server);
+	watch_expect_some(&watch, MTS_CLOSED_ERROR, VICTIMS);
+}
+END_TEST
+
 /* It ends in the handler, then again in the close hook that follows from that, then in the end hook. */
 static _Atomic int exits;
 
@@ -394,6 +415,7 @@ int main(void)
 	tcase_add_loop_test(cases, ended_by_exit, 0, PLACES);
 	tcase_add_loop_test(cases, ended_by_cancel, 0, PLACES);
 	tcase_add_test(cases, a_handler_that_ends_its_thread_has_failed);
+	tcase_add_test(cases, the_only_thread_is_ended);
 	tcase_add_test(cases, ended_in_all_of_them);
 	tcase_add_loop_test(cases, cancelled_in_vain, 0, PLACES);
 	tcase_add_test(cases, cancelled_from_outside);
