@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_LIFE_H
 #define MTSI_ENGINE_LIFE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -9,7 +10,6 @@
 #include <mtserver/server.h>
 
 #include "os/lock.h"
-#include "os/thread_end.h"
 
 /* A server's life goes forward only: NEW -> RUNNING -> ENDED. */
 enum mtsi_life_state { MTSI_LIFE_NEW, MTSI_LIFE_RUNNING, MTSI_LIFE_ENDED };
@@ -21,8 +21,8 @@ struct mtsi_life {
 	int result; /* what run and join return, once ENDED */
 	unsigned waiters; /* threads in mtsi_life_join() */
 	struct mtsi_signal changed; /* of state, or of waiters to 0 */
-	struct mtsi_thread_end keeper; /* the keeper's end, once ENDED */
-	bool keeper_runs; /* that has not been waited for */
+	pthread_t keeper;
+	bool keeper_runs; /* the keeper's thread has not been joined */
 };
 
 /* A new server; NULL when memory is short. */
