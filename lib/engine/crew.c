@@ -284,17 +284,15 @@ void mtsi_crew_stand_in(struct mts_server *server)
 	struct mtsi_line found = {NULL, NULL, 0};
 	mtsi_lock_take(&crew->lock);
 	const bool alone = crew->pollers == 0;
-	crew->pollers += alone ? 1 : 0;
 	mtsi_lock_release(&crew->lock);
 	if (!alone) {
 		return;
 	}
+	/* It does not count as one that polls: a worker that is needed for that is still needed. */
 	mtsi_poller_poll(server, 0, &found);
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
-	crew->pollers--;
 	crew->rung = false;
-	mtsi_watch_over_locked(server);
 	mtsi_crew_append_locked(crew, &found, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);

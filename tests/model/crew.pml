@@ -94,7 +94,7 @@ bool kicked[SLOTS];  /* which has come */
 bool coming[SLOTS];  /* sent for; only for the proofs */
 bool stuck[SLOTS];   /* in a callback that never returns */
 bool ended[SLOTS];   /* the kernel's: it can be joined */
-bool deputy_waits, called; /* the stand-in's signal */
+bool called; /* the stand-in, by its signal */
 
 /* The kernel's. */
 bool bell, wake;
@@ -177,6 +177,8 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #define WORTH_IT (n_active + pollers == 0 || idle_count > 0 || n_given == 0)
 #endif
 #define NEEDED (AWAITED == 0 && n_active + pollers < width && WORTH_IT && (len(ready) > 0 || TO_POLL))
+
+#define MAY_SLEEP (asleep && !lacking && n_left == 0) /* else it does not sleep for ever */
 
 #define ENOUGH (asleep -> 1 : width) /* the alarm is set for the one */
 
@@ -295,7 +297,7 @@ inline carry_out()
 		fi;
 #endif
 		if
-		:: todo & STAND_IN -> called = deputy_waits
+		:: todo & STAND_IN -> called = !stand_in /* else it does not wait */
 		:: else
 		fi;
 		todo = 0;
@@ -796,7 +798,8 @@ staffs: /* mtsi_crew_staff */
 		:: else
 		fi;
 		if
-		:: todo == 0 && make == LIMIT -> goto sleeps
+		:: todo == 0 && make == LIMIT && MAY_SLEEP -> goto end_sleeps
+		:: todo == 0 && make == LIMIT && !MAY_SLEEP -> goto clears
 		:: else
 		fi
 	};
@@ -805,6 +808,7 @@ staffs: /* mtsi_crew_staff */
 		if
 		:: make == LIMIT
 		:: make < LIMIT -> begun[make] = true; make = LIMIT
+#if FAILURES
 		:: make < LIMIT && failures > 0 -> /* none could be had; the lock is taken again to say so */
 			failures--;
 			used[make] = false;
@@ -814,14 +818,16 @@ staffs: /* mtsi_crew_staff */
 			waking--;
 			lacking = true;
 			relieve()
+#endif
+		fi;
+		if
+		:: todo == 0 && MAY_SLEEP -> goto end_sleeps
+		:: todo == 0 && !MAY_SLEEP -> goto clears
+		:: else
 		fi
 	};
 	carry_out();
-sleeps:
-	if
-	:: asleep && !lacking && n_left == 0
-	:: else -> goto clears /* it does not sleep for ever */
-	fi;
+	goto clears;
 end_sleeps:
 	atomic {
 		if
@@ -833,56 +839,66 @@ clears:
 	atomic { wake = false; goto tick }
 }
 
-/* mtsi_stand_in */
+/* Under the lock: whether the stand-in is needed. */
+inline look_whether_needed()
+{
+#ifdef MUTANT_NOBODY_STANDS_IN
+	stand_in = false;
+#else
+	stand_in = pollers == 0 && NONE_COMES && n_active < ENOUGH;
+#endif
+	called = false;
+	if
+	:: stand_in -> goto end_sleeps
+	:: else -> goto end_waits
+	fi
+}
+
+/* The stand-in. */
 proctype deputy()
 {
 	byte todo, whom;
 	bool first, second;
 
-lacks:
+end_waits:
+	atomic { called -> SOUND; look_whether_needed() };
+end_sleeps: /* outside of epoll, which it watches; then mtsi_crew_stand_in, whose poll does not wait */
 	atomic {
+		bell || event[0] || event[1] ->
 		SOUND;
-#ifdef MUTANT_NOBODY_STANDS_IN
-		stand_in = false;
-#else
-		stand_in = pollers == 0 && NONE_COMES && n_active < ENOUGH;
-#endif
-		deputy_waits = !stand_in;
-		called = false;
 		if
-		:: stand_in -> goto end_sleeps
+		:: pollers == 0 ->
+#ifdef MUTANT_COUNTED_ON_TO_STAND_IN
+			pollers++;
+			in_poll++;
+			stands_in = true
 		:: else
 		fi
 	};
-end_waits:
-	atomic { called -> goto lacks };
-end_sleeps: /* outside of epoll, which it watches */
-	atomic { bell || event[0] || event[1] };
-	/* mtsi_crew_stand_in */
 	atomic {
-		SOUND;
 		if
-		:: pollers > 0 -> goto lacks
-		:: else -> pollers++; in_poll++; stands_in = true
+		:: stands_in ->
+			stands_in = false;
+			pollers--;
+			in_poll--;
+			watch_over();
+#endif
+			bell = false;
+			claim_all();
+			rung = false;
+			append_found();
+#ifndef MUTANT_STANDS_IN_QUIETLY
+			relieve()
+#endif
+		:: else
+		fi;
+		if
+		:: todo == 0 -> look_whether_needed()
+		:: else
 		fi
 	};
-	atomic { bell = false; claim_all() };
-	atomic {
-		SOUND;
-		pollers--;
-		in_poll--;
-		stands_in = false;
-		rung = false;
-#ifndef MUTANT_STANDS_IN_UNWATCHED
-		watch_over();
-#endif
-		append_found();
-#ifndef MUTANT_STANDS_IN_QUIETLY
-		relieve()
-#endif
-	};
 	carry_out();
-	goto lacks
+	atomic { SOUND; look_whether_needed() }
 }
 
 proctype peer(byte c)
