@@ -79,8 +79,11 @@
 	<xsl:text>.SH "RETURN VALUE"&#10;</xsl:text>
 	<xsl:variable name="return" select="$details/simplesect[@kind = 'return']"/>
 	<xsl:variable name="codes" select="$details/parameterlist[@kind = 'retval']/parameteritem"/>
-	<xsl:apply-templates select="$return/para" mode="block"/>
-	<xsl:apply-templates select="$codes" mode="item"/>
+	<xsl:call-template name="answer">
+		<xsl:with-param name="subject" select="'Returns'"/>
+		<xsl:with-param name="answer" select="$return"/>
+		<xsl:with-param name="codes" select="$codes"/>
+	</xsl:call-template>
 	<xsl:if test="not($return) and not($codes)">
 		<xsl:text>None.&#10;</xsl:text>
 	</xsl:if>
@@ -91,13 +94,17 @@
 		<xsl:apply-templates select="detaileddescription/para" mode="block"/>
 		<xsl:apply-templates select="detaileddescription/para/parameterlist[
 			@kind = 'param']/parameteritem" mode="item"/>
-		<xsl:variable name="returns" select="detaileddescription/para/simplesect[
-			@kind = 'return']/para | detaileddescription/para/parameterlist[@kind = 'retval']"/>
-		<xsl:if test="$returns">
+		<xsl:variable name="answer" select="detaileddescription/para/simplesect[@kind = 'return']"/>
+		<xsl:variable name="verdicts" select="detaileddescription/para/parameterlist[
+			@kind = 'retval']/parameteritem"/>
+		<xsl:if test="$verdicts and not($answer)">
 			<xsl:text>.PP&#10;It returns:&#10;</xsl:text>
-			<xsl:apply-templates select="$returns[self::para]" mode="block"/>
-			<xsl:apply-templates select="$returns/parameteritem" mode="item"/>
 		</xsl:if>
+		<xsl:call-template name="answer">
+			<xsl:with-param name="subject" select="'It returns'"/>
+			<xsl:with-param name="answer" select="$answer"/>
+			<xsl:with-param name="codes" select="$verdicts"/>
+		</xsl:call-template>
 		<xsl:apply-templates select="detaileddescription/para/simplesect[@kind = 'par']/para"
 			mode="block"/>
 	</xsl:for-each>
@@ -122,6 +129,31 @@
 	</xsl:for-each>
 
 	<xsl:call-template name="see-also"/>
+</xsl:template>
+
+<!-- What is returned. @return says so without a subject and a full stop, and ends with "or" where codes
+     follow; here that becomes a sentence. -->
+<xsl:template name="answer">
+	<xsl:param name="subject"/>
+	<xsl:param name="answer"/>
+	<xsl:param name="codes"/>
+	<xsl:variable name="text">
+		<xsl:apply-templates select="$answer/para" mode="inline"/>
+	</xsl:variable>
+	<xsl:variable name="line" select="normalize-space($text)"/>
+	<xsl:if test="$line">
+		<xsl:value-of select="concat('.PP', $newline, $subject, ' ', $line)"/>
+		<xsl:choose>
+			<xsl:when test="$codes">
+				<xsl:text>:</xsl:text>
+			</xsl:when>
+			<xsl:when test="substring($line, string-length($line)) != '.'">
+				<xsl:text>.</xsl:text>
+			</xsl:when>
+		</xsl:choose>
+		<xsl:value-of select="$newline"/>
+	</xsl:if>
+	<xsl:apply-templates select="$codes" mode="item"/>
 </xsl:template>
 
 <!-- The first sentence, begun with a small letter and without its full stop, as NAME wants it. -->

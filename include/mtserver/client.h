@@ -69,7 +69,9 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @param text the string
  * @retval 0 written
  * @retval -EINVAL @p client or @p text is NULL
- * @retval -EPIPE the client is lost; -ETIMEDOUT and -EFAULT as with mts_client_write()
+ * @retval -EPIPE the client is lost
+ * @retval -ETIMEDOUT it was lost while this call waited, as with mts_client_write()
+ * @retval -EFAULT the bytes cannot be read, as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
@@ -85,7 +87,8 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @param format the format, with its arguments
  * @retval 0 written
  * @retval -EINVAL @p client or @p format is NULL, or the format is wrong
- * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
+ * @retval -EPIPE the client is lost
+ * @retval -ETIMEDOUT it was lost while this call waited, as with mts_client_write()
  * @retval -ENOMEM memory is short; when the text could be made but not kept, the client is cut off
  * @retval -EOVERFLOW the text would be longer than INT_MAX; nothing was written
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
@@ -102,7 +105,8 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
  * @param client the client
  * @retval 0 sent, or on its way
  * @retval -EINVAL @p client is NULL
- * @retval -EPIPE the client is lost; -ETIMEDOUT as with mts_client_write()
+ * @retval -EPIPE the client is lost
+ * @retval -ETIMEDOUT it was lost while this call waited, as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
@@ -165,7 +169,8 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  *         #MTS_TIMEOUT_REQUEST; the client ends when the callback returns, and can be written to
  *         until then
  * @retval -EMSGSIZE the request is too large; the client ends when the callback returns
- * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; likewise
+ * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; the client ends
+ *         when the callback returns
  * @retval -EPIPE the client is lost
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
@@ -197,7 +202,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
 MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
 
 /**
- * The server of a client, to stop it say.
+ * Gives the server of a client, to stop it say.
  *
  * @param client the client
  * @return the server; NULL when @p client is NULL
@@ -208,12 +213,11 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
 MTS_API mts_server *mts_client_server(const mts_client *client);
 
 /**
- * Where the client comes from.
+ * Tells where the client comes from.
  *
  * @param client the client
  * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix`, valid until the callback returns; ""
- *        when
- *         @p client is NULL
+ *         when @p client is NULL
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -221,7 +225,7 @@ MTS_API mts_server *mts_client_server(const mts_client *client);
 MTS_API const char *mts_client_peer(mts_client *client);
 
 /**
- * The address of this machine that the client connected to.
+ * Tells the address of this machine that the client connected to.
  *
  * @param client the client
  * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not
@@ -234,7 +238,7 @@ MTS_API const char *mts_client_peer(mts_client *client);
 MTS_API const char *mts_client_local(mts_client *client);
 
 /**
- * Where the client comes from, for programs.
+ * Tells where the client comes from, for programs.
  *
  * @param client the client
  * @param[out] address where to put it; cut when there is too little room
@@ -250,9 +254,9 @@ MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
 
 /**
- * The client's socket, for getsockopt(2), setsockopt(2) and the like. Do not close it, read from it
- * or write to it; a child made by fork(2) may do what it likes with its own copy, such as dup2(2)
- * before exec(3).
+ * Gives the client's socket, for getsockopt(2), setsockopt(2) and the like. Do not close it, read
+ * from it or write to it; a child made by fork(2) may do what it likes with its own copy, such as
+ * dup2(2) before exec(3).
  *
  * Options do not change what the library promises, with these exceptions: less than SO_RCVLOWAT is
  * not heard of, and so not served until more comes or the server stops; TCP_CORK delays replies;
@@ -280,7 +284,7 @@ MTS_API int mts_client_fd(const mts_client *client);
 MTS_API void mts_client_set_data(mts_client *client, void *data);
 
 /**
- * The pointer that was kept with the client.
+ * Gives the pointer that was kept with the client.
  *
  * @param client the client
  * @return what mts_client_set_data() was given last; NULL before that, or when @p client is NULL
@@ -291,7 +295,7 @@ MTS_API void mts_client_set_data(mts_client *client, void *data);
 MTS_API void *mts_client_data(const mts_client *client);
 
 /**
- * The number of the client: never used again while the server lives.
+ * Gives the number of the client, which is never used again while the server lives.
  *
  * @param client the client
  * @return the number, never 0; 0 when @p client is NULL
@@ -302,11 +306,12 @@ MTS_API void *mts_client_data(const mts_client *client);
 MTS_API uint64_t mts_client_id(const mts_client *client);
 
 /**
- * Asks whether a long handler may as well give up. Costs a system call.
+ * Asks whether a long handler may as well give up. It costs a system call.
  *
  * @param client the client
- * @return 0: no; else one of #mts_gone: the one that the server has brought about, if it has, then
- *         #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true; or
+ * @return 0 when it may not, else one of #mts_gone: the one that the server has brought about, if it
+ *         has, then #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true;
+ *         or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

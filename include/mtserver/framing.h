@@ -5,7 +5,7 @@
  * @defgroup framing Framing
  * What a request is: how a client's stream of bytes is cut into requests.
  *
- * One kind for a server, chosen before it runs; raw unless another one is chosen, the last choice
+ * A server has one kind, chosen before it runs: raw unless another one is chosen; the last choice
  * counts. However the network cuts the stream, the requests are the same, save for raw. A request
  * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory
  * is taken for the excess. A last request that the peer's end of stream cuts off is dropped
@@ -40,17 +40,17 @@ enum mts_byte_order {
  * @param scanned how many of them it was shown before, while it looked for the end of this same
  *        request: where to go on searching
  * @param user what mts_server_frame_custom() was given
- * @return a positive count: so many first bytes are one request; 0: more is needed; a negative
- *         errno value, or more than @p size: a protocol error, which ends the client
- *         (#MTS_CLOSED_PROTOCOL)
+ * @return a positive count when so many first bytes are one request; 0 when more is needed. A
+ *         negative errno value, or more than @p size, is a protocol error, which ends the client
+ *         (#MTS_CLOSED_PROTOCOL).
  * @par Threads
- * Called on threads of the library, with no lock held, for different clients at the same time.
+ * It is called on threads of the library, with no lock held, for different clients at the same time.
  */
 typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, void *user);
 
 /**
  * A request is whatever has come when the client is looked at, at most the maximum request size.
- * The default.
+ * This is the default.
  *
  * @param server the server
  * @retval 0 done

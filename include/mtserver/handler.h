@@ -43,11 +43,13 @@ enum mts_verdict {
  *         as it is not sent yet, is dropped, and so is what the socket does not take at once of what
  *         was written before. If anything is dropped the peer gets a reset, as mts_server_kick()
  *         says; else the end of the stream. Any other value counts as -EINVAL.
- * @par Threads Called on a thread of the library, with no lock of the library held. All
- * asynchronous signals are blocked there, and a child made by fork(2) inherits that: unblock them
- * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec most of the library refuses
- * to work in the child (server.h), which must not return from here. Leave it by returning only: not
- * by longjmp(3), pthread_exit(3) or a C++ exception.
+ * @par Threads
+ * It is called on a thread of the library, with no lock of the library held. The thread is only lent
+ * to it, and serves others afterwards: leave by returning, not by longjmp(3), pthread_exit(3) or a
+ * C++ exception, and put back what you have changed about the thread. All asynchronous signals are
+ * blocked there, and children inherit that. mts_server_set_threads() says more about such threads.
+ * Before exec(3) most of the library refuses to work in a child made by fork(2) (server.h), which
+ * must not return from here.
  */
 typedef int (*mts_handler)(mts_client *client, const void *request, size_t size, void *user);
 

@@ -44,12 +44,12 @@ enum mts_log_level {
 };
 
 /**
- * A client has connected. May write a greeting, and even converse with mts_client_next().
+ * A client has connected. The hook may write a greeting, and even converse with mts_client_next().
  *
  * @param client the client
  * @param user what mts_server_on_open() was given
- * @return 0: serve it; anything else: refuse it. Then it is closed after what was written has been
- *         sent, with no close hook, and counts as refused, not as accepted.
+ * @return 0 to serve it, anything else to refuse it. Then it is closed after what was written has
+ *         been sent, with no close hook, and counts as refused, not as accepted.
  */
 typedef int (*mts_open_hook)(mts_client *client, void *user);
 

@@ -50,7 +50,10 @@ enum mts_timeout {
 	 * then.
 	 */
 	MTS_TIMEOUT_LINGER = 4,
-	/** From the stop until what is left is cut off; 5 s by default. #MTS_CLOSED_STOP */
+	/**
+	 * From the stop until what is left is cut off; 5 s by default. The client ends with
+	 * #MTS_CLOSED_STOP.
+	 */
 	MTS_TIMEOUT_STOP = 5
 };
 
@@ -65,10 +68,10 @@ enum mts_overload {
 	MTS_OVERLOAD_REFUSE = 1,
 	/**
 	 * The client that has been idle for longest is cut off to let a new one in. Its close hook is
-	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. Idle is who has nothing of a
-	 * request under way and takes all its output: the server waits for the first byte of its next
-	 * request, between two handlers or in mts_client_next(). As long as nobody is idle new ones
-	 * wait.
+	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. A client is idle when nothing
+	 * of a request is under way and all its output is taken: the server waits for the first byte
+	 * of its next request, between two handlers or in mts_client_next(). As long as nobody is idle
+	 * new ones wait.
 	 */
 	MTS_OVERLOAD_EVICT = 2
 };
@@ -133,7 +136,7 @@ MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t cl
 MTS_API int mts_server_set_overload(mts_server *server, int policy);
 
 /**
- * Sets how much output may wait for one client; see mts_client_write(). *Live*. With
+ * Sets how much output may wait for one client; see mts_client_write(). It is *live*. With
  * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond it; the client then
  * gets no further request handled until less waits, and holds no thread meanwhile. A message by
  * mts_server_send() that is larger than the limit may wait beyond it as well, one at a time.
@@ -152,7 +155,7 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 /**
  * Sets how much memory may be in use for what all clients together have sent and are to be sent:
  * requests that have begun to arrive, requests that fit into no thread's buffer of 16 KiB, and
- * output that waits. *Live*.
+ * output that waits. It is *live*.
  *
  * When it is used up, nobody gets more of it. The next bytes of a request are left to the kernel,
  * which stops the peer, and a write waits for its peer, as past mts_server_set_max_output(). Small

@@ -52,7 +52,7 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 
 /**
  * Binds an address and listens on it, at once: peers can connect from now on, and are served as
- * soon as the server runs. May be called several times.
+ * soon as the server runs. It may be called several times.
  *
  * | address | where |
  * |---|---|
@@ -134,9 +134,9 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  *
  * @param server the server
  * @param index which address, from 0 up, in the order of binding
- * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix:/path`, with the real port; it belongs
- *         to the server and is valid until it is destroyed. NULL past the last address, or when
- *         @p server is NULL.
+ * @return text as `127.0.0.1:49152`, `[::1]:49152` or `unix:/path`, with the real port; NULL past
+ *         the last address, or when @p server is NULL. It belongs to the server and is valid until
+ *         that is destroyed.
  * @par Threads
  * Any, once the listen calls are done.
  * @since 0.1
@@ -179,7 +179,7 @@ MTS_API int mts_server_run(mts_server *server);
 MTS_API int mts_server_start(mts_server *server);
 
 /**
- * Waits until a server that was started has stopped. May be called more than once.
+ * Waits until a server that was started has stopped. It may be called more than once.
  *
  * @param server the server
  * @retval 0 it was asked to stop, and has
@@ -229,11 +229,11 @@ MTS_API void mts_server_stop(mts_server *server);
 MTS_API int mts_server_destroy(mts_server *server);
 
 /**
- * The sentence of the last configuration call, start or run that failed: what was tried, on what,
- * and why. Calls that only came too late (-EALREADY) or from a callback (-EDEADLK) leave it alone.
+ * Gives the sentence of the last configuration call, start or run that failed: what was tried, on
+ * what, and why. Calls that only came too late (-EALREADY) or from a callback (-EDEADLK) leave it alone.
  *
  * @param server the server
- * @return such as `cannot listen on 127.0.0.1:80: Permission denied`; "" when nothing failed or
+ * @return a sentence such as `cannot listen on 127.0.0.1:80: Permission denied`; "" when nothing failed or
  *         @p server is NULL. It belongs to the server and is valid until the next such call.
  * @par Threads
  * The one that configures.
@@ -242,10 +242,12 @@ MTS_API int mts_server_destroy(mts_server *server);
 MTS_API const char *mts_server_error(const mts_server *server);
 
 /**
- * A whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
+ * Runs a whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
  *
- * While it runs it handles these two signals, and puts the old handling back at the end. A failure
- * is printed on standard error.
+ * While it runs it handles these two signals, and puts the old handling back at the end. One that is
+ * ignored when it is called stays ignored, as nohup(1) and shells want it for jobs in the background:
+ * then only the other one ends the server, or mts_server_stop() in a callback. A failure is printed
+ * on standard error.
  *
  * @param address where to listen, as in mts_server_listen()
  * @param handler called for each request

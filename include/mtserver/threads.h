@@ -41,6 +41,32 @@ enum mts_thread_model {
 /**
  * Chooses the thread model. The default is #MTS_THREAD_ON_DEMAND.
  *
+ * In both models the threads on which callbacks run are the library's. It makes them, lends them to
+ * callbacks, and ends those that have had nothing to do for a second. Therefore:
+ *
+ * - A callback ends by returning, and does not join, detach or cancel its thread. One that calls
+ *   pthread_exit(3) all the same counts as failed: its client ends with #MTS_CLOSED_ERROR. Cancelling
+ *   has no effect, since it is turned off in these threads (pthread_setcancelstate(3)), and has to
+ *   stay so: it could strike while the library holds a lock.
+ * - What a callback changes about its thread it puts back before it returns: the user (setfsuid(2)),
+ *   the CPUs (sched_setaffinity(2)), the priority, the signal mask, the locale (uselocale(3)). Else
+ *   other clients are served that way. What cannot be put back, such as a seccomp(2) filter, does
+ *   not belong into a callback.
+ * - A child that has asked for a signal at the death of its parent (PR_SET_PDEATHSIG, prctl(2)) gets
+ *   it when the thread that made it ends, which may be soon. Make such children on a thread of the
+ *   program's own.
+ *
+ * All asynchronous signals are blocked in these threads, so that they go to the program's own. A
+ * child inherits that, also through exec(3), and then cannot be ended by SIGTERM. Give it a mask of
+ * its own:
+ *
+ * @snippet child.c child
+ *
+ * A profiler that works by SIGPROF (setitimer(2)) sees callbacks only in threads that take that
+ * signal. Unblock it in the hook for new threads (mts_server_on_thread()):
+ *
+ * @snippet child.c profiler
+ *
  * @param server the server
  * @param model one of #mts_thread_model
  * @retval 0 done

@@ -23,8 +23,8 @@ extern "C" {
 #define MTS_VERSION_PATCH 0
 
 /**
- * The version of the library that the program runs with, which may be newer than the header it was
- * compiled with.
+ * Tells the version of the library that the program runs with, which may be newer than the header
+ * it was compiled with.
  *
  * @return "MAJOR.MINOR.PATCH", a constant string
  * @par Threads

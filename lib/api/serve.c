@@ -2,6 +2,10 @@
  *
  * A whole server in one call: the only place of the library that prints, and that touches signals.
  *
+ * A signal that is ignored stays so: nohup(1) and shells that start a job in the background have
+ * ignored SIGINT for the program, which is not to end by it then. So the old handling is looked at
+ * before ours is set. Only somebody who changes it at that very moment is overlooked.
+ *
  * The handler runs on whichever thread of the host gets the signal, perhaps while the server is
  * being freed on another one. So it counts itself in before it looks for the server, and the one
  * who frees it hides it first and then waits until nobody is in the handler any more.
@@ -35,25 +39,40 @@ static void stop_served(int number)
 	atomic_fetch_sub(&in_handler, 1);
 }
 
-static void handle_signals(struct sigaction *before)
+/* How one of them was handled before. */
+struct handling {
+	bool changed; /* it is ours meanwhile */
+	struct sigaction action;
+};
+
+static bool ignored(const struct sigaction *action)
+{
+	return (action->sa_flags & SA_SIGINFO) == 0 && action->sa_handler == SIG_IGN;
+}
+
+static void handle_signals(struct handling *before)
 {
 	struct sigaction stop = {.sa_handler = stop_served, .sa_flags = SA_RESTART};
 	(void)sigemptyset(&stop.sa_mask);
 	for (int i = 0; i < SIGNALS; i++) {
-		(void)sigaction(signals[i], &stop, &before[i]);
+		struct handling *one = &before[i];
+		const bool known = sigaction(signals[i], NULL, &one->action) == 0;
+		one->changed = known && !ignored(&one->action) && sigaction(signals[i], &stop, NULL) == 0;
 	}
 }
 
-static void restore_signals(const struct sigaction *before)
+static void restore_signals(const struct handling *before)
 {
 	for (int i = 0; i < SIGNALS; i++) {
-		(void)sigaction(signals[i], &before[i], NULL);
+		if (before[i].changed) {
+			(void)sigaction(signals[i], &before[i].action, NULL);
+		}
 	}
 }
 
 static int run_until_signal(mts_server *server)
 {
-	struct sigaction before[SIGNALS];
+	struct handling before[SIGNALS];
 	atomic_store(&served, server);
 	handle_signals(before);
 	const int result = mts_server_run(server);

@@ -9,6 +9,9 @@
  * Finding is lock-free up to the slot: a chunk's pointer is written before the count covers it.
  * Then the slot's own lock is taken and the id compared under it; the id changes only under that
  * lock. A free slot keeps its last id, and has no socket.
+ *
+ * Behind the slots of a chunk there is a bit for each of them, its mark. So those few that are
+ * marked are found without a look at all the others.
  */
 #include "engine/clients.h"
 
@@ -23,6 +26,8 @@
 #include "os/must.h"
 #include "os/pages.h"
 #include "os/socket.h"
+
+enum { MARKS = 64 }; /* in a word; the first chunk has one word, each further one several */
 
 static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
@@ -42,6 +47,11 @@ static size_t chunk_start(unsigned chunk)
 static size_t chunk_size(unsigned chunk)
 {
 	return chunk == 0 ? (size_t)1 << MTSI_FIRST_CHUNK : chunk_start(chunk);
+}
+
+static size_t chunk_bytes(unsigned chunk)
+{
+	return chunk_size(chunk) * sizeof(struct mts_client) + chunk_size(chunk) / CHAR_BIT;
 }
 
 static struct mts_client *slot_at(struct mtsi_clients *clients, size_t slot)
@@ -65,7 +75,7 @@ void mtsi_clients_free(struct mtsi_clients *clients)
 	for (unsigned chunk = 0; chunk < MTSI_CHUNKS; chunk++) {
 		struct mts_client *memory = atomic_load(&clients->chunks[chunk]);
 		if (memory != NULL) {
-			mtsi_pages_give(memory, chunk_size(chunk) * sizeof(*memory));
+			mtsi_pages_give(memory, chunk_bytes(chunk));
 		}
 	}
 	mtsi_lock_destroy(&clients->lock);
@@ -90,7 +100,7 @@ void mtsi_clients_abandon(struct mtsi_clients *clients)
 static bool make_chunk(struct mtsi_clients *clients, unsigned chunk)
 {
 	if (atomic_load(&clients->chunks[chunk]) == NULL) {
-		struct mts_client *memory = mtsi_pages_take(chunk_size(chunk) * sizeof(*memory));
+		struct mts_client *memory = mtsi_pages_take(chunk_bytes(chunk));
 		if (memory == NULL) {
 			return false;
 		}
@@ -216,6 +226,57 @@ struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slo
 {
 	while (*slot < atomic_load(&server->clients.slots)) {
 		struct mts_client *client = slot_at(&server->clients, (*slot)++);
+		mtsi_lock_take(&client->lock);
+		if (client->fd >= 0) {
+			return client;
+		}
+		mtsi_lock_release(&client->lock);
+	}
+	return NULL;
+}
+
+/* The marks of the slots from this one, a multiple of 64, on; those after the last one are unset. */
+static _Atomic uint64_t *marks_at(struct mtsi_clients *clients, size_t slot)
+{
+	const unsigned chunk = chunk_of(slot);
+	struct mts_client *memory = atomic_load(&clients->chunks[chunk]);
+	_Atomic uint64_t *marks = (_Atomic uint64_t *)(void *)(memory + chunk_size(chunk));
+	return &marks[(slot - chunk_start(chunk)) / MARKS];
+}
+
+void mtsi_clients_mark(struct mts_client *client, bool marked)
+{
+	struct mtsi_clients *clients = &client->server->clients;
+	const size_t slot = (size_t)(atomic_load(&client->id) & (MTSI_FIRST_ID - 1));
+	_Atomic uint64_t *marks = marks_at(clients, slot);
+	const uint64_t bit = UINT64_C(1) << slot % MARKS;
+	if (marked) {
+		atomic_fetch_or(marks, bit);
+	} else {
+		atomic_fetch_and(marks, ~bit);
+	}
+}
+
+/* The first slot from this one on that is marked, or no slot. */
+static size_t next_mark(struct mtsi_clients *clients, size_t slot)
+{
+	const size_t slots = atomic_load(&clients->slots);
+	while (slot < slots) {
+		const uint64_t marks = atomic_load(marks_at(clients, slot)) >> slot % MARKS;
+		if (marks != 0) {
+			return slot + (size_t)__builtin_ctzll(marks);
+		}
+		slot += MARKS - slot % MARKS;
+	}
+	return slots;
+}
+
+struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *slot)
+{
+	size_t next;
+	while ((next = next_mark(&server->clients, *slot)) < atomic_load(&server->clients.slots)) {
+		struct mts_client *client = slot_at(&server->clients, next);
+		*slot = next + 1;
 		mtsi_lock_take(&client->lock);
 		if (client->fd >= 0) {
 			return client;

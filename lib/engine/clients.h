@@ -65,6 +65,14 @@ struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
 struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot);
 
 /*
+ * Marks a client, or takes that back. The owner; who has marked one takes it back before its end.
+ * The second one is as above, but goes over those only that are marked, and costs next to nothing
+ * for the others.
+ */
+void mtsi_clients_mark(struct mts_client *client, bool marked);
+struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *slot);
+
+/*
  * Calls `visit` with each client that has a socket, locked, and with `claimed`, where it may put
  * those that it has claimed. Any thread; `visit` takes no lock.
  */

@@ -2,13 +2,13 @@
 #ifndef MTSI_ENGINE_CREW_H
 #define MTSI_ENGINE_CREW_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "engine/line.h"
 #include "os/lock.h"
+#include "os/thread_end.h"
 #include "wire/address.h"
 
 struct mts_server;
@@ -30,7 +30,7 @@ enum mtsi_standing {
 struct mtsi_seat {
 	struct mts_server *server; /* constant */
 	struct mtsi_signal signal;
-	pthread_t thread; /* set by a worker that leaves, for who joins it */
+	struct mtsi_thread_end end; /* set by a worker that leaves, for who waits for its thread */
 	struct mtsi_seat *next; /* among the free ones, or those that are left; the crew's lock */
 };
 

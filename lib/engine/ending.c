@@ -44,26 +44,9 @@ static bool is_drained(const struct mtsi_worker *worker)
 static void run_close_hook(struct mtsi_worker *worker, int reason)
 {
 	const struct mtsi_options *options = &worker->server->options;
-	if (worker->client->opened) {
-		const bool drained = is_drained(worker);
-		if (options->on_close != NULL) {
-			options->on_close(worker->client, reason, options->on_close_user);
-		}
-		mtsi_count(&worker->stats, MTS_STAT_DRAINED, drained ? 1 : 0);
-		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
+	if (worker->client->opened && options->on_close != NULL) {
+		options->on_close(worker->client, reason, options->on_close_user);
 	}
-}
-
-/*
- * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead, or
- * there is no time. Else the kernel has all that was written, and must not be kept from sending it
- * by what the peer has sent.
- */
-static bool closes_at_once(const struct mts_client *client, int reason)
-{
-	const int cause = atomic_load(&client->cause);
-	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
-	return dead || cause == MTS_CLOSED_STOP;
 }
 
 /*
@@ -80,22 +63,47 @@ static void discard_input(const struct mts_client *client)
 	}
 }
 
+void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (client->opened) {
+		mtsi_count(&worker->stats, MTS_STAT_DRAINED, worker->drained ? 1 : 0);
+		mtsi_count(&worker->stats, MTS_STAT_CLOSED, 1);
+	}
+	worker->closing = false;
+	client->worker = NULL;
+	mtsi_input_end(worker);
+	if (worker->discards) {
+		discard_input(client);
+	}
+	mtsi_linger_or_close(client, worker->closes_at_once, worker->corked);
+}
+
+/*
+ * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead, or
+ * there is no time. Else the kernel has all that was written, and must not be kept from sending it
+ * by what the peer has sent.
+ */
+static bool closes_at_once(const struct mts_client *client, int reason)
+{
+	const int cause = atomic_load(&client->cause);
+	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
+	return dead || cause == MTS_CLOSED_STOP;
+}
+
 /* The rest of the order, once the output is handed over or given up. */
 static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
 	/* The program can write and read nothing more. */
 	bool dropped;
 	const bool sealed = mtsi_client_seal(client, given_up, &dropped);
-	const bool at_once = dropped || (!sealed && closes_at_once(client, reason));
 	worker->failed = -EPIPE;
+	worker->closing = true;
+	worker->closes_at_once = dropped || (!sealed && closes_at_once(client, reason));
+	worker->discards = !sealed && !dropped && atomic_load(&client->cause) == MTS_CLOSED_STOP;
+	worker->drained = is_drained(worker);
 	/* From here on nobody can cut it off; whoever has until now has said why. */
 	run_close_hook(worker, mtsi_ending_reason(client, reason));
-	client->worker = NULL;
-	mtsi_input_end(worker);
-	if (!sealed && !dropped && atomic_load(&client->cause) == MTS_CLOSED_STOP) {
-		discard_input(client);
-	}
-	mtsi_linger_or_close(client, at_once, worker->corked);
+	mtsi_ending_finish(worker, client);
 }
 
 /* The client ends: waits for its output, with no thread if it can; true when it is parked. */

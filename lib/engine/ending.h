@@ -14,6 +14,9 @@ int mtsi_ending_reason(const struct mts_client *client, int otherwise);
  */
 void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason);
 
+/* What comes after the close hook, which has not returned: the program has ended the thread in it. */
+void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client);
+
 /* The same at once, since it could not be kept: what waits for it is dropped. */
 void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client);
 

@@ -160,6 +160,7 @@ static int open_descriptors(struct mts_server *server)
 static void *keeper_body(void *argument)
 {
 	struct mts_server *server = argument;
+	(void)mtsi_thread_shield();
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-keeper");
 	/* Not before the start is over: callbacks must find a server that runs. */

@@ -30,15 +30,19 @@
  * have taken all the rest, and is the first to go on when something is freed; among equals it goes
  * round.
  *
- * The keeper looks at the table of clients every 10 ms while somebody's input waits or the limit is
+ * The keeper looks at those whose input waits every 10 ms, as long as there are any or the limit is
  * exceeded. It claims parked clients for which there is room. If for 100 ms there has been room for
  * none of them, it cuts off the client that holds most, and the next, until there is. Writes that
  * wait do not count: their peers need only read. Nobody is exempt: the largest may be the one that
  * waits.
  *
- * Nothing is lost by looking only now and then: `waiting` is raised before the client is let go of,
- * and whoever raises it from 0 wakes the keeper, which from then on comes by itself until it is 0
- * again.
+ * Who waits is marked in the table of clients, so looking at them costs nothing for all the others.
+ * Who holds most is asked only when somebody is to be cut off: then all clients are looked at, once,
+ * and those that hold most are remembered in that order.
+ *
+ * Nothing is lost by looking only now and then: a client is marked, and `waiting` is raised, before
+ * it is let go of, and whoever raises it from 0 wakes the keeper, which from then on comes by itself
+ * until it is 0 again.
  */
 #include "engine/memory.h"
 
@@ -57,7 +61,7 @@
 enum {
 	TINY_NEED = MTSI_SMALL_INPUT + 1,
 	SMALL_NEED = MTSI_LARGE_INPUT + 1,
-	MOST_CUTS = 64, /* in one look */
+	MOST_CUTS = 64, /* at once */
 	LONGEST_PAUSE = 200 /* milliseconds */
 };
 
@@ -244,9 +248,13 @@ static void want(struct mts_client *client, size_t bytes)
 		return;
 	}
 	atomic_store(&client->wants, (uint32_t)bytes);
-	if (before == 0 && atomic_fetch_add(&memory->waiting, 1) == 0) {
-		mtsi_keeper_wake(client->server);
+	if (before == 0) {
+		mtsi_clients_mark(client, true);
+		if (atomic_fetch_add(&memory->waiting, 1) == 0) {
+			mtsi_keeper_wake(client->server);
+		}
 	} else if (bytes == 0) {
+		mtsi_clients_mark(client, false);
 		atomic_fetch_sub(&memory->waiting, 1);
 	}
 }
@@ -283,11 +291,13 @@ void mtsi_memory_unblock(struct mts_server *server)
 	atomic_fetch_sub(&server->memory.blocked, 1);
 }
 
-/* What is to be known of all clients. */
-struct survey {
-	size_t least; /* the smallest need for which somebody waits; 0: nobody does */
-	uint64_t largest; /* the id of the client that holds most; 0: nobody holds any */
-	size_t held; /* that many bytes */
+/* The clients that hold most, the largest first; among equals those in the earlier slots. */
+struct largest {
+	size_t count;
+	struct {
+		uint64_t id;
+		size_t held;
+	} list[MOST_CUTS];
 };
 
 static size_t wanted(const struct mts_client *client)
@@ -300,25 +310,53 @@ static size_t held(const struct mts_client *client)
 	return client->stage == MTSI_CLIENT_SERVED ? client->output.capacity + charged(client) : 0;
 }
 
-static struct survey look(struct mts_server *server)
+/* The smallest need for which somebody waits; 0: nobody does. */
+static size_t least_need(struct mts_server *server)
 {
-	struct survey survey = {0, 0, 0};
+	size_t least = 0;
 	struct mts_client *client;
 	size_t slot = 0;
-	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
-		const size_t need = wanted(client);
-		if (!atomic_load(&client->lost)) {
-			if (need > 0 && (survey.least == 0 || need < survey.least)) {
-				survey.least = need;
-			}
-			if (held(client) > survey.held) {
-				survey.held = held(client);
-				survey.largest = atomic_load(&client->id);
-			}
+	while ((client = mtsi_clients_lock_marked(server, &slot)) != NULL) {
+		const size_t need = atomic_load(&client->lost) ? 0 : wanted(client);
+		if (need > 0 && (least == 0 || need < least)) {
+			least = need;
 		}
 		mtsi_lock_release(&client->lock);
 	}
-	return survey;
+	return least;
+}
+
+static void add_to_largest(struct largest *largest, uint64_t id, size_t bytes)
+{
+	size_t place = largest->count;
+	while (place > 0 && largest->list[place - 1].held < bytes) {
+		place--;
+	}
+	if (place == MOST_CUTS) {
+		return;
+	}
+	if (largest->count < MOST_CUTS) {
+		largest->count++;
+	}
+	for (size_t i = largest->count - 1; i > place; i--) {
+		largest->list[i] = largest->list[i - 1];
+	}
+	largest->list[place].id = id;
+	largest->list[place].held = bytes;
+}
+
+static void find_largest(struct mts_server *server, struct largest *largest)
+{
+	struct mts_client *client;
+	size_t slot = 0;
+	largest->count = 0;
+	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
+		const size_t bytes = atomic_load(&client->lost) ? 0 : held(client);
+		if (bytes > 0) {
+			add_to_largest(largest, atomic_load(&client->id), bytes);
+		}
+		mtsi_lock_release(&client->lock);
+	}
 }
 
 /* Whether there is room for a need, if `extra` bytes more were free. */
@@ -344,7 +382,7 @@ static void resume(struct mts_server *server, struct round *round, size_t end)
 {
 	struct mts_client *client;
 	while (round->room > 0 && round->slot < end
-		&& (client = mtsi_clients_lock_next(server, &round->slot)) != NULL) {
+		&& (client = mtsi_clients_lock_marked(server, &round->slot)) != NULL) {
 		const size_t need = wanted(client);
 		if (need > round->above && need <= round->most && need <= round->room) {
 			round->room -= need;
@@ -389,7 +427,7 @@ static void resume_all(struct mts_server *server)
 	mtsi_crew_offer(server, &claimed);
 }
 
-/* Cuts off the client that a survey has found the largest: how much is freed by that sooner or later. */
+/* Cuts off a client that has been found to be among the largest: how much is freed by that sooner or later. */
 static size_t cut(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_line claimed = {NULL, NULL, 0};
@@ -415,15 +453,14 @@ static size_t cut(struct mts_server *server, uint64_t id)
 }
 
 /* Until there is room, or will be when those that are cut off have ended. */
-static void cut_largest(struct mts_server *server, struct survey survey)
+static void cut_largest(struct mts_server *server, size_t least)
 {
+	struct largest largest;
 	size_t coming = 0;
-	for (int i = 0; i < MOST_CUTS && survey.largest != 0; i++) {
-		if (fits(&server->memory, survey.least, coming)) {
-			return;
-		}
-		coming += cut(server, survey.largest);
-		survey = look(server);
+	find_largest(server, &largest);
+	for (size_t i = 0; i < largest.count && !fits(&server->memory, least, coming); i++) {
+		coming += cut(server, largest.list[i].id);
+		least = least_need(server); /* it may have been the one that waited */
 	}
 }
 
@@ -435,14 +472,14 @@ uint64_t mtsi_memory_relieve(struct mts_server *server, uint64_t now)
 		memory->tight_since = 0;
 		return MTSI_NEVER;
 	}
-	const struct survey survey = look(server);
-	if (fits(memory, survey.least, 0)) {
+	const size_t least = least_need(server);
+	if (fits(memory, least, 0)) {
 		memory->tight_since = 0;
 		resume_all(server);
 	} else if (memory->tight_since == 0) {
 		memory->tight_since = now;
 	} else if (now - memory->tight_since >= patience) {
-		cut_largest(server, survey);
+		cut_largest(server, least);
 		memory->tight_since = now;
 	}
 	return mtsi_clock_after(now, look_again);

@@ -23,7 +23,7 @@
  * outside of it; what came meanwhile is looked at again then. Its structure lies on its own stack, so
  * it unlinks itself, and leaves its seat with the number of its thread behind. What still runs in
  * that thread are destructors of the program's thread-specific data, which may take their time or
- * hang. So the keeper tries to join those that have left, without waiting for any of them, and comes
+ * hang. So the keeper tries to join those that have left (os/thread_end.h), without waiting for any of them, and comes
  * again, later each time, as long as one has not ended. Until then it counts as a thread; it holds
  * up no other; and the server is there as long as any of them.
  */
@@ -41,7 +41,7 @@
 #include "engine/worker.h"
 #include "os/clock.h"
 #include "os/must.h"
-#include "os/thread.h"
+#include "os/thread_end.h"
 
 static const uint64_t rest_time = MTSI_SECOND;
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
@@ -294,10 +294,10 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_seat *seat = worker->seat;
+	mtsi_thread_end_note(&seat->end);
 	mtsi_lock_take(&crew->lock);
 	unlink_locked(crew, worker);
 	crew->leaving_now--;
-	seat->thread = pthread_self();
 	seat->next = crew->left;
 	crew->left = seat;
 	crew->left_count++;
@@ -319,7 +319,7 @@ static struct mtsi_seat *join_some(struct mtsi_seat *list, struct mtsi_seat **en
 	while (list != NULL) {
 		struct mtsi_seat *seat = list;
 		list = seat->next;
-		struct mtsi_seat **to = mtsi_thread_join_until(seat->thread, 0) ? ended : &others;
+		struct mtsi_seat **to = mtsi_thread_ended(&seat->end) ? ended : &others;
 		seat->next = *to;
 		*to = seat;
 	}

@@ -84,6 +84,7 @@ static void poll_always(struct mts_server *server)
 static void *body(void *argument)
 {
 	struct mts_server *server = argument;
+	(void)mtsi_thread_shield();
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-poller");
 	if (mtsi_on_demand(server)) {

@@ -435,3 +435,26 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		result = go(worker, client);
 	}
 }
+
+void mtsi_turn_abandon(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->server;
+	struct mts_client *client = worker->client;
+	if (atomic_load_explicit(&worker->stats.count[MTS_STAT_BUSY], memory_order_relaxed) > 0) {
+		mtsi_count(&worker->stats, MTS_STAT_BUSY, (uint64_t)-1);
+		worker->handler_since = 0;
+		mtsi_deadline_met(client);
+		mtsi_output_forget(worker);
+	}
+	if (worker->closing) {
+		mtsi_ending_finish(worker, client);
+		return;
+	}
+	if (client->worker != worker) {
+		attach(worker, client); /* it was in the hook for new threads */
+	}
+	(void)mtsi_output_flush(worker, !mtsi_on_demand(server));
+	mtsi_log_client(server, MTSI_LOG_HANDLER, client->id, &client->peer,
+		"cut off, a callback has ended its thread");
+	mtsi_ending(worker, client, MTS_CLOSED_ERROR);
+}

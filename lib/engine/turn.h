@@ -28,6 +28,12 @@ int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *siz
 /* Up to `size` bytes that follow the current request, inside a callback, as mtsi_input_read(). */
 ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size);
 
+/*
+ * Ends the client that this worker serves, since the program has ended the thread in one of its
+ * callbacks; that one counts as failed.
+ */
+void mtsi_turn_abandon(struct mtsi_worker *worker);
+
 /* Whether the handler has run for longer than it may. Inside a callback. */
 bool mtsi_turn_overrun(struct mtsi_worker *worker);
 

@@ -10,6 +10,12 @@
  * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
  *
  * Its structure lies on its own stack.
+ *
+ * A callback may end the thread that it was lent, with pthread_exit(3), against what it was told. Then
+ * the guard around all this work comes into play, still on that thread (os/thread_end.h): the
+ * callback counts as failed, its client ends, and the worker leaves as it would otherwise. No lock is
+ * held over a callback, so none is left held. Cancelling has no effect: it could strike within the
+ * library as well, so it stays off; a callback that turns it on is ended in the same way.
  */
 #include "engine/worker.h"
 
@@ -24,6 +30,7 @@
 #include "os/clock.h"
 #include "os/pages.h"
 #include "os/thread.h"
+#include "os/thread_end.h"
 
 enum { OWN_STACK = 16 * 1024 };
 
@@ -155,8 +162,18 @@ static void let_others_leave_locked(struct mts_server *server)
 	}
 }
 
-static void work(struct mtsi_worker *worker)
+static void leave_locked(struct mtsi_worker *worker)
 {
+	if (mtsi_on_demand(worker->server)) {
+		let_others_leave_locked(worker->server);
+	}
+	worker->leaving = true;
+	worker->server->crew.leaving_now++;
+}
+
+static void work(void *argument)
+{
+	struct mtsi_worker *worker = argument;
 	struct mtsi_crew *crew = &worker->server->crew;
 	const bool on_demand = mtsi_on_demand(worker->server);
 	arrive(worker);
@@ -174,12 +191,52 @@ static void work(struct mtsi_worker *worker)
 			break;
 		}
 	}
-	if (on_demand) {
-		let_others_leave_locked(worker->server);
-	}
-	crew->leaving_now++;
+	leave_locked(worker);
 	mtsi_lock_release(&crew->lock);
 	run_end_hook(worker);
+}
+
+/* Its last moment as a worker. */
+static void leave(struct mtsi_worker *worker)
+{
+	worker->left = true;
+	if (worker->large != NULL) {
+		mtsi_pages_give(worker->large, MTSI_LARGE);
+	}
+	mtsi_roster_leave(worker);
+	mtsi_thread_end_reached();
+}
+
+static void put_right(void *argument)
+{
+	struct mtsi_worker *worker = argument;
+	struct mts_server *server = worker->server;
+	struct mtsi_crew *crew = &server->crew;
+	if (worker->client != NULL) {
+		mtsi_turn_abandon(worker);
+	}
+	if (!worker->leaving) {
+		mtsi_lock_take(&crew->lock);
+		if (worker->client != NULL) {
+			mtsi_crew_end_locked(worker);
+		}
+		mtsi_roster_come_locked(worker);
+		leave_locked(worker);
+		const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+		mtsi_lock_release(&crew->lock);
+		mtsi_crew_send(server, relief);
+		run_end_hook(worker);
+	}
+	leave(worker);
+}
+
+/* The program has ended this thread in a callback; maybe in one that comes in here, once more. */
+static void rescue(void *argument)
+{
+	const struct mtsi_worker *worker = argument;
+	if (!worker->left) {
+		mtsi_thread_guard(put_right, rescue, argument);
+	}
 }
 
 static void *worker_body(void *argument)
@@ -187,17 +244,15 @@ static void *worker_body(void *argument)
 	struct mtsi_seat *seat = argument;
 	struct mts_server *server = seat->server;
 	struct mtsi_worker worker;
+	(void)mtsi_thread_shield();
 	memset(&worker, 0, offsetof(struct mtsi_worker, small));
 	worker.server = server;
 	worker.seat = seat;
 	mtsi_observe_self(&worker.observed);
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
-	work(&worker);
-	if (worker.large != NULL) {
-		mtsi_pages_give(worker.large, MTSI_LARGE);
-	}
-	mtsi_roster_leave(&worker);
+	mtsi_thread_guard(work, rescue, &worker);
+	leave(&worker);
 	return NULL;
 }
 

@@ -74,6 +74,12 @@ struct mtsi_worker {
 	unsigned opens;
 	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
+	bool closing; /* the close hook has begun; how its client ends has been settled by then: */
+	bool closes_at_once; /* it does not linger, */
+	bool discards; /* what it has sent is thrown away before it is closed, */
+	bool drained; /* it ends because of a stop */
+	bool leaving; /* it has decided to end */
+	bool left; /* it is no worker any more */
 	bool stood_aside; /* it has waited in a call of the library since this was cleared */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool late; /* a wait for input has lasted too long, like a stop: */

@@ -13,15 +13,18 @@
  */
 int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument);
 
-/* Waits for its end; each started thread is joined exactly once. */
+/*
+ * Waits for its end; each started thread is joined exactly once. For threads that run callbacks, which
+ * the program may have detached, there is thread_end.h.
+ */
 void mtsi_thread_join(pthread_t thread);
 
 /* The same, but no longer than until `deadline`; false when it has not ended, and is not joined. */
 bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline);
 
 /*
- * Keeps the calling thread, the host's, from being cancelled while it holds or waits for what is
- * ours; and lets it be again, as `before` says.
+ * Keeps the calling thread from being cancelled: the host's while it holds or waits for what is
+ * ours, and one of ours for as long as it lives. And lets it be again, as `before` says.
  */
 int mtsi_thread_shield(void);
 void mtsi_thread_unshield(int before);

@@ -291,24 +291,24 @@ static void handle(int number)
 	(void)number;
 }
 
-/* Three kinds of handling: the default, ignored, and a function with flags and a mask. */
+/* Two kinds of handling: the default, and a function with flags and a mask. */
 static int check_signals(void)
 {
 	struct sigaction own = {.sa_handler = handle, .sa_flags = SA_NODEFER};
-	const struct sigaction ignored = {.sa_handler = SIG_IGN};
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
 	struct sigaction interrupt;
 	struct sigaction terminate;
 	sigemptyset(&own.sa_mask);
 	sigaddset(&own.sa_mask, SIGUSR2);
 	sigaction(SIGINT, &own, NULL);
-	sigaction(SIGTERM, &ignored, NULL);
+	sigaction(SIGTERM, &usual, NULL);
 	if (serve_here(echo) != EXIT_SUCCESS) {
 		return MISJUDGED;
 	}
 	sigaction(SIGINT, NULL, &interrupt);
 	sigaction(SIGTERM, NULL, &terminate);
 	const bool same = interrupt.sa_handler == handle && (interrupt.sa_flags & SA_NODEFER) != 0
-		&& sigismember(&interrupt.sa_mask, SIGUSR2) == 1 && terminate.sa_handler == SIG_IGN;
+		&& sigismember(&interrupt.sa_mask, SIGUSR2) == 1 && terminate.sa_handler == SIG_DFL;
 	return same ? EXIT_SUCCESS : CHANGED;
 }
 
@@ -317,6 +317,75 @@ START_TEST(puts_signals_back)
 	const struct process process = start(check_signals);
 	const int peer = reach_and_talk(&process);
 	ck_assert_int_eq(kill(process.number, signals[_i]), 0);
+	peer_expect_end(peer);
+	close(peer);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+static int ignored_signal; /* in the process that is started next */
+
+static int serve_ignoring(void)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction after;
+	sigaction(ignored_signal, &ignore, NULL);
+	if (serve_here(echo) != EXIT_SUCCESS) {
+		return MISJUDGED;
+	}
+	sigaction(ignored_signal, NULL, &after);
+	return after.sa_handler == SIG_IGN ? EXIT_SUCCESS : CHANGED;
+}
+
+/* As under nohup, or in the background of a shell. */
+START_TEST(an_ignored_signal_stays_ignored)
+{
+	ignored_signal = signals[_i];
+	const struct process process = start(serve_ignoring);
+	const int first = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, ignored_signal), 0);
+	const int second = reach_and_talk(&process);
+	for (int i = 0; i < 10; i++) {
+		peer_puts(first, "still");
+		peer_expect_text(first, "still");
+	}
+	ck_assert_int_eq(kill(process.number, signals[1 - _i]), 0);
+	peer_expect_end(first);
+	peer_expect_end(second);
+	close(first);
+	close(second);
+	expect_exit(&process, EXIT_SUCCESS, "");
+}
+END_TEST
+
+static int echo_and_stop(mts_client *client, const void *request, size_t size, void *user)
+{
+	if (size == 4 && memcmp(request, "stop", size) == 0) {
+		mts_server_stop(mts_client_server(client));
+	}
+	return echo(client, request, size, user);
+}
+
+static int serve_ignoring_both(void)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGINT, &ignore, NULL);
+	sigaction(SIGTERM, &ignore, NULL);
+	return serve_here(echo_and_stop);
+}
+
+START_TEST(both_are_ignored)
+{
+	const struct process process = start(serve_ignoring_both);
+	const int peer = reach_and_talk(&process);
+	ck_assert_int_eq(kill(process.number, SIGINT), 0);
+	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
+	for (int i = 0; i < 10; i++) {
+		peer_puts(peer, "still");
+		peer_expect_text(peer, "still");
+	}
+	peer_puts(peer, "stop");
+	peer_expect_text(peer, "stop");
 	peer_expect_end(peer);
 	close(peer);
 	expect_exit(&process, EXIT_SUCCESS, "");
@@ -471,6 +540,8 @@ int main(void)
 	tcase_add_test(cases, ends_after_the_handler);
 	tcase_add_test(cases, in_a_handlers_child);
 	tcase_add_loop_test(cases, puts_signals_back, 0, 2);
+	tcase_add_loop_test(cases, an_ignored_signal_stays_ignored, 0, 2);
+	tcase_add_test(cases, both_are_ignored);
 	tcase_add_test(cases, bad_address);
 	tcase_add_test(cases, port_in_use);
 	tcase_add_test(cases, without_arguments);

@@ -114,15 +114,25 @@ check_chat()
 	end_server chat TERM
 }
 
+check_child()
+{
+	start child "Listening on" localhost:0 || return
+	session "child" "42\n7\n" "$address" "6 * 7" "2 + 5"
+	session "child, nonsense" "" "$address" "6 *"
+	port_in_use child "$address"
+	end_server child INT
+}
+
 check_hello
 check_echo
 check_upper
 check_dialogue
 check_chat
+check_child
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in
-	hello.c | echo.c | upper.c | dialogue.c | chat.c) ;;
+	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c) ;;
 	*) fail "${source##*/} is an example that tests/checks/examples.sh does not know" ;;
 	esac
 done

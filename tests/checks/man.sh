@@ -1,6 +1,6 @@
 #!/bin/sh
 # There is one manual page for each public function and no other; each has its sections, refers to
-# pages that exist, and groff has nothing to say about it.
+# pages that exist, says everything in whole sentences, and groff has nothing to say about it.
 . "$srcdir/tests/checks/common.sh"
 
 pages=$builddir/doc/man
@@ -10,6 +10,43 @@ pages=$builddir/doc/man
 public_functions >"$work/functions"
 (cd "$pages" && ls -- *.3) | sed 's/\.3$//' | LC_ALL=C sort >"$work/pages"
 same "the public functions (-) and the manual pages (+) differ" "$work/functions" "$work/pages"
+
+# Each of these has one thing wrong, and the search for what is no sentence has to find it.
+cat >"$work/broken.3" <<'END'
+.SH DESCRIPTION
+.PP
+signals are blocked there.
+.PP
+Called with no lock held.
+.PP
+It ends in the middle
+.PP
+It ends well. but it goes on.
+.PP
+It shows @p size to the reader.
+.PP
+It shows `size` to the reader.
+.PP
+It counts (among others.
+.TP
+.B \-EINVAL
+.TP
+.B \-EPIPE
+the client is lost. It may be
+.TP
+.B \-ENOMEM
+memory is short, or
+.SH THREADS
+any.
+END
+wrong=$(awk -f "$srcdir/tests/checks/sentences.awk" "$work/broken.3" | wc -l)
+[ "$wrong" -eq 11 ] || fail "of 11 things that are no sentences $wrong were found"
+
+awk -f "$srcdir/tests/checks/sentences.awk" "$pages"/*.3 >"$work/fragments"
+if [ -s "$work/fragments" ]; then
+	fail "these are no sentences:"
+	sed "s,^$pages/,    ," "$work/fragments"
+fi
 
 for page in "$pages"/*.3; do
 	name=${page##*/}

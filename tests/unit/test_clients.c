@@ -156,6 +156,54 @@ START_TEST(ids_of_nobody)
 }
 END_TEST
 
+/* Marks of some of those that lie in many chunks, and how they are met. */
+START_TEST(marked)
+{
+	static const size_t some[] = {0, 1, 63, 64, 65, 127, 128, 300, 511, 512, 700, MANY - 1};
+	enum { SOME = sizeof(some) / sizeof(some[0]) };
+	static struct mts_client *clients[MANY];
+	struct mts_client *client;
+	(void)most_descriptors();
+	for (size_t i = 0; i < MANY; i++) {
+		clients[i] = open_client();
+	}
+	size_t slot = 0;
+	ck_assert_ptr_null(mtsi_clients_lock_marked(server, &slot));
+	for (size_t i = 0; i < SOME; i++) {
+		mtsi_clients_mark(clients[some[i]], true);
+	}
+	slot = 0;
+	for (size_t i = 0; i < SOME; i++) {
+		client = mtsi_clients_lock_marked(server, &slot);
+		ck_assert_ptr_eq(client, clients[some[i]]);
+		ck_assert_uint_eq(slot, some[i] + 1);
+		mtsi_lock_release(&client->lock);
+	}
+	ck_assert_ptr_null(mtsi_clients_lock_marked(server, &slot));
+	for (size_t i = 0; i < SOME; i += 2) {
+		mtsi_clients_mark(clients[some[i]], false);
+	}
+	slot = 2;
+	for (size_t i = 3; i < SOME; i += 2) {
+		client = mtsi_clients_lock_marked(server, &slot);
+		ck_assert_ptr_eq(client, clients[some[i]]);
+		mtsi_lock_release(&client->lock);
+	}
+	ck_assert_ptr_null(mtsi_clients_lock_marked(server, &slot));
+	/* One that is gone is passed over. */
+	mtsi_client_close(clients[some[1]]);
+	slot = 0;
+	client = mtsi_clients_lock_marked(server, &slot);
+	ck_assert_ptr_eq(client, clients[some[3]]);
+	mtsi_lock_release(&client->lock);
+	for (size_t i = 0; i < MANY; i++) {
+		if (i != some[1]) {
+			mtsi_client_close(clients[i]);
+		}
+	}
+}
+END_TEST
+
 static int visits;
 
 static void visit(struct mts_client *client, struct mtsi_line *claimed)
@@ -245,6 +293,7 @@ int main(void)
 	tcase_add_test(cases, a_slot_used_again);
 	tcase_add_test(cases, many);
 	tcase_add_test(cases, ids_of_nobody);
+	tcase_add_test(cases, marked);
 	tcase_add_test(cases, each_of_them);
 	tcase_add_test(cases, finding_while_they_come_and_go);
 	suite_add_tcase(suite, cases);

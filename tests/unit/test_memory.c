@@ -22,10 +22,23 @@ static struct mts_client *clients[FEW];
 static int peers[FEW];
 static const uint64_t start = 1000 * MTSI_SECOND;
 
+static int looked_at; /* clients that a walk over all of them has met */
+
+struct mts_client *__real_mtsi_clients_lock_next(mts_server *walked, size_t *slot);
+struct mts_client *__wrap_mtsi_clients_lock_next(mts_server *walked, size_t *slot);
+
+struct mts_client *__wrap_mtsi_clients_lock_next(mts_server *walked, size_t *slot)
+{
+	struct mts_client *client = __real_mtsi_clients_lock_next(walked, slot);
+	looked_at += client != NULL ? 1 : 0;
+	return client;
+}
+
 /* Clients with sockets, owned by the test: a claim leaves AGAIN. */
 static void setup(void)
 {
 	const struct sockaddr address = {.sa_family = AF_UNIX};
+	looked_at = 0;
 	server = desk_server();
 	ck_assert_int_eq(mts_server_set_max_memory(server, LIMIT), 0);
 	for (int i = 0; i < FEW; i++) {
@@ -309,6 +322,28 @@ START_TEST(the_one_that_waits_is_the_largest)
 }
 END_TEST
 
+/* Those who do not wait are looked at only when somebody is cut off, all of them once. */
+START_TEST(nobody_else_is_looked_at)
+{
+	ck_assert(mtsi_memory_input(clients[0], 50 * KIB));
+	ck_assert(mtsi_memory_input(clients[1], 60 * KIB));
+	ck_assert(mtsi_memory_input(clients[2], 70 * KIB));
+	ck_assert(!mtsi_memory_input_at_least(clients[3], 200 * KIB));
+	ck_assert(!mtsi_memory_input_at_least(clients[4], 170 * KIB));
+	for (uint64_t time = 0; time < 100; time += 10) {
+		ck_assert_uint_eq(relieve(time), start + (time + 10) * MTSI_MILLISECOND);
+	}
+	ck_assert_int_eq(looked_at, 0);
+	(void)relieve(100);
+	ck_assert(atomic_load(&clients[1]->lost) && atomic_load(&clients[2]->lost));
+	ck_assert_int_eq(looked_at, FEW);
+	ck_assert(mtsi_memory_input(clients[1], 0) && mtsi_memory_input(clients[2], 0));
+	(void)relieve(110);
+	ck_assert(!claimed(3) && claimed(4));
+	ck_assert_int_eq(looked_at, FEW);
+}
+END_TEST
+
 /* Whoever goes on begins the patience anew. */
 START_TEST(as_long_as_it_gets_better)
 {
@@ -409,6 +444,7 @@ int main(void)
 	tcase_add_test(cases, the_largest_is_cut_off);
 	tcase_add_test(cases, several_are_cut_off);
 	tcase_add_test(cases, the_one_that_waits_is_the_largest);
+	tcase_add_test(cases, nobody_else_is_looked_at);
 	tcase_add_test(cases, as_long_as_it_gets_better);
 	tcase_add_test(cases, a_limit_that_is_lowered);
 	tcase_add_test(cases, lingerers_are_left_alone);
