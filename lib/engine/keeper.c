@@ -2,9 +2,8 @@
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept,
  * threads that could not be made, clients that other threads want served, memory that is short, the
- * stop, and the watch over workers that serve. It never runs a
- * handler and never waits for a client, so nothing that a program or a peer does holds it up; only
- * the log hook runs here.
+ * stop, and the watch over workers that serve. It never runs code of the program's, not even the log
+ * hook, and never waits for a client, so nothing that a program or a peer does holds it up.
  *
  * With a thread per client it also polls, since every worker may wait for its client for ever: so
  * it takes connections and sends queued output on, and what wakes it is the bell. On demand a

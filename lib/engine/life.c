@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "engine/keeper.h"
+#include "engine/logger.h"
 #include "engine/poller.h"
 #include "engine/roster.h"
 #include "engine/server.h"
@@ -35,7 +36,7 @@
 
 enum { KEEPER_STACK = 256 * 1024 };
 
-/* What a worker that has left may take to end, when the server is freed. */
+/* What a worker that has left, and then the log, may take to end when the server is freed. */
 static const uint64_t ending_time = MTSI_SECOND;
 
 static _Thread_local const struct mts_server *entered;
@@ -197,6 +198,19 @@ static int join_locked(struct mtsi_life *life)
 	return life->result;
 }
 
+/* The thread for the log comes first: the keeper has something to say from its beginning. */
+static int make_threads(struct mts_server *server)
+{
+	int result = mtsi_logger_start(server);
+	if (result == 0) {
+		result = mtsi_thread_start(&server->life.keeper, KEEPER_STACK, keeper_body, server);
+		if (result != 0) {
+			(void)mtsi_logger_end(&server->log, MTSI_NEVER); /* it has had nothing to say */
+		}
+	}
+	return result;
+}
+
 static int start_locked(struct mts_server *server, const char **why)
 {
 	struct mtsi_life *life = &server->life;
@@ -206,7 +220,7 @@ static int start_locked(struct mts_server *server, const char **why)
 	int result = prepare(server, why);
 	if (result == 0) {
 		*why = "cannot start: no thread";
-		result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
+		result = make_threads(server);
 	}
 	if (result == 0) {
 		life->keeper_runs = true;
@@ -279,8 +293,9 @@ int mtsi_life_destroy(struct mts_server *server)
 	while (atomic_load(&server->life.stoppers) > 0) {
 		mtsi_thread_yield();
 	}
-	const bool all_gone = mtsi_roster_dismiss(server, 0)
-		&& mtsi_roster_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
+	const uint64_t ending = mtsi_clock_after(mtsi_clock_now(), ending_time);
+	const bool all_gone = mtsi_roster_dismiss(server, 0) && mtsi_roster_join(server, ending)
+		&& mtsi_logger_end(&server->log, ending);
 	if (all_gone) {
 		free_server(server);
 	}
