@@ -41,9 +41,9 @@ enum mts_stat {
 	/** clients that ended after a stop was asked for, and were not cut off at its deadline */
 	MTS_STAT_DRAINED = 17,
 	/**
-	 * callbacks that still ran when run or join returned -EBUSY, as long as they do; destructors of
-	 * thread-specific data count as one until the server is freed. 0 before, and after a stop that
-	 * worked
+	 * callbacks that still ran when run or join returned -EBUSY, as long as they do, the log hook
+	 * until it has had all messages; destructors of thread-specific data count as one until the
+	 * server is freed. 0 before, and after a stop that worked
 	 */
 	MTS_STAT_HUNG = 18,
 	MTS_STAT_EVICTED = 19, /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */

@@ -6,12 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "watch.h"
@@ -427,24 +423,6 @@ START_TEST(it_stops_the_server)
 }
 END_TEST
 
-/* A program may leave although it hangs. */
-START_TEST(exit_meanwhile)
-{
-	const pid_t child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		mts_server *server = new_server(blocking, TIMEOUT);
-		server_start(server);
-		gate_wait(&inside, 1);
-		(void)visit(server);
-		exit(0);
-	}
-	int status = -1;
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(status, 0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("log, a hook that blocks");
@@ -459,7 +437,6 @@ int main(void)
 	tcase_add_loop_test(cases, on_a_mutex_of_a_handler, 0, CALLS);
 	tcase_add_test(cases, on_a_mutex_of_the_program);
 	tcase_add_test(cases, it_stops_the_server);
-	tcase_add_test(cases, exit_meanwhile);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -5,7 +5,6 @@
  * none after run or join has answered 0.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,13 +23,13 @@ static _Atomic pid_t speaker;
 static _Atomic bool answered; /* run has answered 0 */
 static _Atomic int late; /* messages after that */
 static uint64_t ids[LINES]; /* of clients, in the order in which they came, one after the other */
-static int opened;
-static int niceness; /* of the speaker, at the last message */
+static _Atomic int opened;
+static _Atomic int niceness; /* of the speaker, at the last message */
 
 static void setup(void)
 {
 	said = (struct gate)GATE;
-	opened = 0;
+	atomic_store(&opened, 0);
 	atomic_store(&elsewhere, 0);
 	atomic_store(&speaker, 0);
 	atomic_store(&answered, false);
@@ -48,7 +47,7 @@ static void note(int level, const char *message, void *user)
 	snprintf(lines[place % LINES], sizeof(lines[0]), "%s", message);
 	speakers[place % LINES] = gettid();
 	atomic_store(&speaker, gettid());
-	niceness = getpriority(PRIO_PROCESS, 0);
+	atomic_store(&niceness, getpriority(PRIO_PROCESS, 0));
 	gate_add(&said);
 }
 
@@ -65,14 +64,14 @@ static int fail_on(mts_client *client, const void *request, size_t size, void *u
 	(void)size;
 	(void)user;
 	look();
-	(void)setpriority(PRIO_PROCESS, 0, niceness + NICER);
+	(void)setpriority(PRIO_PROCESS, 0, atomic_load(&niceness) + NICER);
 	return -EIO;
 }
 
 static int opens(mts_client *client, void *user)
 {
 	(void)user;
-	ids[opened++ % LINES] = mts_client_id(client);
+	ids[atomic_fetch_add(&opened, 1) % LINES] = mts_client_id(client);
 	look();
 	return 0;
 }
@@ -137,7 +136,7 @@ START_TEST(one_thread_in_order)
 	ck_assert_int_ne(speakers[0], gettid());
 	ck_assert_int_eq(atomic_load(&elsewhere), 0);
 	ck_assert_int_ge(gate_count(&threads), 1);
-	ck_assert_int_eq(niceness, before);
+	ck_assert_int_eq(atomic_load(&niceness), before);
 }
 END_TEST
 
