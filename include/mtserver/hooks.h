@@ -77,7 +77,7 @@ typedef void (*mts_thread_hook)(void *user);
  * nothing that a callback gave to its own thread, such as a user or a priority.
  *
  * It may block: nothing waits for it but messages, so it may also take a mutex that the program holds
- * over calls of this library. Those that come meanwhile are kept, up to 64 KiB of text and what
+ * over calls of this library, but run, join and destroy. Those that come meanwhile are kept, up to 64 KiB of text and what
  * belongs to it, which are some hundred. What does not fit is dropped, errors (#MTS_LOG_ERR) only where
  * nothing but errors is kept, and of all others the latest; where some are missing a message says how
  * many, at the level of the most important of them.
@@ -146,7 +146,7 @@ MTS_API int mts_server_on_thread(
 /**
  * Sets where messages go; without it the library is silent, and has no thread for them. Messages of
  * one kind that come too fast are counted instead, and the next one says how many there were. The
- * thread's stack is as large as mts_server_set_stack_size() says.
+ * thread's stack is as large as mts_server_set_stack_size() says, and 256 KiB at least.
  *
  * @param server the server
  * @param hook the function; NULL: none

@@ -115,7 +115,8 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  *
  * @param server the server
  * @retval 0 it was asked to stop, and has; also when clients had to be cut off at the deadline
- * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks, the log hook among them, were still running at
+ *         the deadline
  * @retval -EINVAL @p server is NULL, or it has no listener
  * @retval -EALREADY it runs or ran
  * @retval -EDEADLK called from a callback of this server
@@ -146,7 +147,8 @@ MTS_API int mts_server_start(mts_server *server);
  *
  * @param server the server
  * @retval 0 it was asked to stop, and has
- * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks, the log hook among them, were still running at
+ *         the deadline
  * @retval -EINVAL @p server is NULL, or was never started
  * @retval -EDEADLK called from a callback of this server
  * @par Threads

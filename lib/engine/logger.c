@@ -29,8 +29,11 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-/* Beside what the program has asked for: the line at hand lies on it. */
-enum { OWN_STACK = 16 * 1024 };
+/*
+ * The line at hand lies on the stack, beside what the program has asked for; and a hook may need more
+ * than handlers for which a small one was chosen.
+ */
+enum { OWN_STACK = 16 * 1024, LEAST_STACK = 256 * 1024 };
 
 /* Waits for something to say; false: no more will come. */
 static bool next_locked(struct mtsi_log *log, struct mtsi_log_line *line)
@@ -121,7 +124,8 @@ int mtsi_logger_start(struct mts_server *server)
 	log->ending = false;
 	log->over = false;
 	mtsi_lock_release(&log->lock);
-	const size_t stack = server->options.stack_size + OWN_STACK;
+	const size_t chosen = server->options.stack_size;
+	const size_t stack = (chosen > LEAST_STACK ? chosen : LEAST_STACK) + OWN_STACK;
 	const int result = mtsi_thread_start(&log->thread, stack, logger_body, server);
 	log->runs = result == 0;
 	if (result != 0) {
