@@ -72,20 +72,21 @@ typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
 typedef void (*mts_thread_hook)(void *user);
 
 /**
- * A message. All of them come on one thread of the library, one after the other, in the order in which
- * they were said; it runs no other callback, is there from start to the end of the run, and has
- * nothing that a callback gave to its own thread, such as a user or a priority.
+ * A message. All of them come on one thread of the library, one after the other, in the order in
+ * which they were said. It runs no other callback, is there from start to the end of the run, and
+ * has nothing that a callback gave to its own thread, such as a user or a priority.
  *
- * It may block: nothing waits for it but messages, so it may also take a mutex that the program holds
- * over calls of this library, but run, join and destroy. Those that come meanwhile are kept, up to 64 KiB of text and what
- * belongs to it, which are some hundred. What does not fit is dropped, errors (#MTS_LOG_ERR) only where
- * nothing but errors is kept, and of all others the latest; where some are missing a message says how
- * many, at the level of the most important of them.
+ * It may block: nothing waits for it but messages. So it may also take a mutex that the program
+ * holds over calls of this library other than run, join and destroy.
  *
- * run and join wait for the last message, but no longer than until 100 ms past the stop's deadline: then
- * they answer -EBUSY, as for any callback that still runs, and what is kept comes as soon as this one
- * returns. Once they have answered 0 it is not called again. When the process exits, or in a child
- * after fork(2), what is kept is lost.
+ * Messages that come meanwhile are kept, in 64 KiB, which are some hundred. What does not fit is
+ * dropped: errors (#MTS_LOG_ERR) only where nothing but errors is kept, and of all others the
+ * latest. Where some are missing, a message says how many, at the level of the most important.
+ *
+ * run and join wait for the last message, but no longer than until 100 ms past the stop's deadline.
+ * Then they answer -EBUSY, as for any callback that still runs; what is kept comes as soon as this
+ * one returns, and destroy answers -EBUSY until it has. Once run or join has answered 0 it is not
+ * called again. What is kept when the process exits is lost, and a child after fork(2) has none.
  *
  * It may ask the server to stop; run, join and destroy answer -EDEADLK in it.
  *
