@@ -5,8 +5,8 @@
  * @defgroup hooks Hooks
  * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a
  * message for the log. They run on threads of the library, with no lock of the library held, on
- * several of them at the same time. What is said of a handler's thread holds for them too
- * (#mts_handler).
+ * several of them at the same time; only messages come one by one, on a thread of their own
+ * (#mts_log_hook). What is said of a handler's thread holds for them too (#mts_handler).
  * @{
  */
 #ifndef MTSERVER_HOOKS_H
@@ -65,15 +65,30 @@ typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
 
 /**
  * A thread that serves clients begins, or ends. It serves nobody before the first has returned, so
- * that one should not take long. Messages for the log may come from that thread before and after,
- * and from threads that serve no clients.
+ * that one should not take long. The thread that messages for the log come on is none of these.
  *
  * @param user what mts_server_on_thread() was given
  */
 typedef void (*mts_thread_hook)(void *user);
 
 /**
- * A message. It should return soon: the thread that it runs on waits for it.
+ * A message. All of them come on one thread of the library, one after the other, in the order in
+ * which they were said. It runs no other callback, is there from start to the end of the run, and
+ * has nothing that a callback gave to its own thread, such as a user or a priority.
+ *
+ * It may block: nothing waits for it but messages. So it may also take a mutex that the program
+ * holds over calls of this library other than run, join and destroy.
+ *
+ * Messages that come meanwhile are kept, in 64 KiB, which are some hundred. What does not fit is
+ * dropped: errors (#MTS_LOG_ERR) only where nothing but errors is kept, and of all others the
+ * latest. Where some are missing, a message says how many, at the level of the most important.
+ *
+ * run and join wait for the last message, but no longer than until 100 ms past the stop's deadline.
+ * Then they answer -EBUSY, as for any callback that still runs; what is kept comes as soon as this
+ * one returns, and destroy answers -EBUSY until it has. Once run or join has answered 0 it is not
+ * called again. What is kept when the process exits is lost, and a child after fork(2) has none.
+ *
+ * It may ask the server to stop; run, join and destroy answer -EDEADLK in it.
  *
  * @param level one of #mts_log_level
  * @param message one line without newline, in which bytes that are not printable ASCII are escaped;
@@ -133,8 +148,9 @@ MTS_API int mts_server_on_thread(
 	mts_server *server, mts_thread_hook start, mts_thread_hook end, void *user);
 
 /**
- * Sets where messages go; without it the library is silent. Messages of one kind that come too fast
- * are counted instead, and the next one says how many there were.
+ * Sets where messages go; without it the library is silent, and has no thread for them. Messages of
+ * one kind that come too fast are counted instead, and the next one says how many there were. The
+ * thread's stack is as large as mts_server_set_stack_size() says, and 256 KiB at least.
  *
  * @param server the server
  * @param hook the function; NULL: none

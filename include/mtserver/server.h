@@ -150,7 +150,8 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  *
  * @param server the server
  * @retval 0 it was asked to stop, and has; also when clients had to be cut off at the deadline
- * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks, the log hook among them, were still running at
+ *         the deadline
  * @retval -EINVAL @p server is NULL, or it has no listener
  * @retval -EALREADY it runs or ran
  * @retval -EDEADLK called from a callback of this server
@@ -183,7 +184,8 @@ MTS_API int mts_server_start(mts_server *server);
  *
  * @param server the server
  * @retval 0 it was asked to stop, and has
- * @retval -EBUSY it was asked to stop, and callbacks were still running at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks, the log hook among them, were still running at
+ *         the deadline
  * @retval -EINVAL @p server is NULL, or was never started
  * @retval -EDEADLK called from a callback of this server
  * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
@@ -200,8 +202,9 @@ MTS_API int mts_server_join(mts_server *server);
  * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish and
  * their replies go out; at the deadline the sockets are cut, and no further request is handled.
- * Callbacks that still run then are reported in the log. Thousands of threads, and destructors of
- * thread-specific data that take their time, may need longer to end than that.
+ * Callbacks that still run then are reported in the log, and the last message is waited for within
+ * the same time (#mts_log_hook). Thousands of threads, and destructors of thread-specific data that
+ * take their time, may need longer to end than that.
  *
  * @param server the server; NULL is fine
  * @par Threads
@@ -219,8 +222,8 @@ MTS_API void mts_server_stop(mts_server *server);
  * @retval 0 done: no callback runs any more, and no thread, descriptor or byte is left (in such a
  *         child: no descriptor)
  * @retval -EDEADLK called from a callback of this server; nothing was done
- * @retval -EBUSY callbacks were still running at the stop deadline: nothing is freed. Call again
- *         once they have returned, or exit.
+ * @retval -EBUSY callbacks were still running at the stop deadline, or the log hook has not had all
+ *         messages yet: nothing is freed. Call again once they have returned, or exit.
  * @par Threads
  * Any but the server's own. Nobody may use the server at the same time, save for threads that wait
  * in mts_server_run() or mts_server_join(): they are let go first.

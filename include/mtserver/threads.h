@@ -100,7 +100,7 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
 /**
- * Sets the stack of each thread that serves clients: what callbacks may use. It is virtual memory;
+ * Sets the stack of each thread that runs callbacks: what these may use. It is virtual memory;
  * what is never touched costs nothing.
  *
  * @param server the server

@@ -13,6 +13,8 @@
  *    waits, gets a turn to end in.
  * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
  *    callback of the program: that is reported, and nothing it may still use is freed.
+ * 6. The last line of the log is waited for, so that a hook which works has it before run answers.
+ *    One that hangs counts as any other callback that does.
  *
  * Clients that still wait for a thread at the deadline are closed here; they were never opened.
  */
@@ -26,6 +28,7 @@
 #include "engine/client.h"
 #include "engine/entry.h"
 #include "engine/keeper.h"
+#include "engine/logger.h"
 #include "engine/roster.h"
 #include "engine/server.h"
 #include "os/clock.h"
@@ -38,11 +41,14 @@ static const uint64_t grace = 80 * MTSI_MILLISECOND;
 /* For how long no thread that has left has ended, when the next one counts as hung. */
 static const uint64_t standstill = 40 * MTSI_MILLISECOND;
 
+/* What the log has for its last line after that; still within the 100 ms. */
+static const uint64_t last_words = 16 * MTSI_MILLISECOND;
+
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
 /* What the stand-in may take to end at least, once the workers have. */
-static const uint64_t last_time = 10 * MTSI_MILLISECOND;
+static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
 static void nudge(struct mts_client *client, struct mtsi_line *claimed)
@@ -187,6 +193,27 @@ static bool join_all(struct mts_server *server, uint64_t end)
 	return false;
 }
 
+/*
+ * Until when the last line is waited for. Where the crew has taken longer than `end` to end, since
+ * there were so many, that is the more reason not to be strict.
+ */
+static uint64_t log_ends(uint64_t end, bool well)
+{
+	const uint64_t now = mtsi_clock_now();
+	return now <= end ? mtsi_clock_after(end, last_words)
+					  : mtsi_clock_after(now, well ? standstill : last_words);
+}
+
+/*
+ * After a run that went well nobody has anything to say any more, and the thread for the log ends
+ * too. Otherwise it stays for what callbacks that still run give cause for.
+ */
+static bool finish_log(struct mts_server *server, uint64_t end, bool well)
+{
+	const uint64_t until = log_ends(end, well);
+	return well ? mtsi_logger_end(&server->log, until) : mtsi_logger_wait(&server->log, until);
+}
+
 int mtsi_drain(struct mts_server *server)
 {
 	const uint64_t deadline = stop_deadline(server);
@@ -204,11 +231,13 @@ int mtsi_drain(struct mts_server *server)
 	const bool all_ended = all_left && join_all(server, end);
 	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
 	const bool nobody_polls = mtsi_stand_in_join(server, soon > end ? soon : end);
-	if (!all_ended || !nobody_polls) {
+	const bool well = all_ended && nobody_polls;
+	if (well) {
+		mtsi_log(server, MTSI_LOG_STOP, "stopped");
+	} else {
 		mtsi_roster_give_up(server);
 		report_hung(server);
-		return -EBUSY;
 	}
-	mtsi_log(server, MTSI_LOG_STOP, "stopped");
-	return 0;
+	const bool all_said = finish_log(server, end, well);
+	return well && all_said ? 0 : -EBUSY;
 }

@@ -25,6 +25,7 @@
 
 #include "engine/abandon.h"
 #include "engine/keeper.h"
+#include "engine/logger.h"
 #include "engine/poller.h"
 #include "engine/roster.h"
 #include "engine/server.h"
@@ -36,7 +37,7 @@
 
 enum { KEEPER_STACK = 256 * 1024 };
 
-/* What a worker that has left may take to end, when the server is freed. */
+/* What a worker that has left, and then the log, may take to end when the server is freed. */
 static const uint64_t ending_time = MTSI_SECOND;
 
 static _Thread_local const struct mts_server *entered;
@@ -211,8 +212,8 @@ static int join_locked(struct mtsi_life *life)
 	return life->result;
 }
 
-/* Those that run no code of the program. They inherit from the calling thread, and workers from them. */
-static int start_threads(struct mts_server *server)
+/* The stand-in and the keeper: they inherit from the calling thread, and workers from the keeper. */
+static int start_serving(struct mts_server *server)
 {
 	int result = mtsi_stand_in_start(server);
 	if (result != 0) {
@@ -222,6 +223,19 @@ static int start_threads(struct mts_server *server)
 	if (result != 0) {
 		mtsi_stand_in_dismiss(server);
 		(void)mtsi_stand_in_join(server, MTSI_NEVER);
+	}
+	return result;
+}
+
+/* The thread for the log comes first: the others have something to say from their beginning. */
+static int start_threads(struct mts_server *server)
+{
+	int result = mtsi_logger_start(server);
+	if (result == 0) {
+		result = start_serving(server);
+		if (result != 0) {
+			(void)mtsi_logger_end(&server->log, MTSI_NEVER); /* it has had nothing to say */
+		}
 	}
 	return result;
 }
@@ -312,7 +326,7 @@ static bool wait_for_ends(struct mts_server *server)
 		now = mtsi_clock_now();
 		(void)mtsi_roster_join(server, MTSI_NEVER);
 		if (mtsi_roster_threads(server) == 0) {
-			return mtsi_stand_in_join(server, end);
+			return mtsi_stand_in_join(server, end) && mtsi_logger_end(&server->log, end);
 		}
 		mtsi_thread_pause(1);
 	} while (now < end);

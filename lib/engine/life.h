@@ -29,7 +29,7 @@ struct mtsi_life {
 struct mts_server *mtsi_life_new(mts_handler handler, void *user);
 
 /*
- * Makes the keeper, who does the rest: 0, or a negative errno value and what did not work in
+ * Makes the thread for the log, if there is a hook, and the keeper, who does the rest: 0, or a negative errno value and what did not work in
  * `*why`. With `wait` it then waits for the end too, and returns the result of the run.
  */
 int mtsi_life_start(struct mts_server *server, bool wait, const char **why);

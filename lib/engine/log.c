@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Messages for the program's log hook. Nothing is formatted when nobody listens or the level is too
+ * Messages for the program's log hook, up to the moment at which they are lines: then they go to the
+ * thread that calls it (logger.c). Nothing is formatted when nobody listens or the level is too
  * high. A kind that comes too fast is counted instead, and the next message of that kind that is
  * shown says how many were left out. Whatever a message contains is escaped, so one message is one
  * line.
  */
 #include "engine/log.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/log_lines.h"
+#include "engine/logger.h"
 #include "engine/server.h"
 #include "os/clock.h"
 #include "wire/address.h"
@@ -33,10 +37,15 @@ void mtsi_log_init(struct mtsi_log *log)
 {
 	memset(log, 0, sizeof(*log));
 	mtsi_lock_init(&log->lock);
+	mtsi_signal_init(&log->come);
+	mtsi_signal_init(&log->said);
+	atomic_init(&log->hung, false);
 }
 
 void mtsi_log_free(struct mtsi_log *log)
 {
+	mtsi_signal_destroy(&log->said);
+	mtsi_signal_destroy(&log->come);
 	mtsi_lock_destroy(&log->lock);
 }
 
@@ -66,12 +75,13 @@ static bool admit(struct mtsi_log *log, enum mtsi_log_kind kind, unsigned *suppr
 	return shown;
 }
 
-/* Hands "prefix + text" to the program, unless there have been too many. */
+/* Hands "prefix + text" to the thread that says it, unless there have been too many. */
 static void say(struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefix, const char *text)
 {
 	unsigned suppressed = 0;
 	char message[2 * MESSAGE];
-	char escaped[MTSI_ESCAPE_SIZE(sizeof(message))];
+	char escaped[MTSI_LOG_LINE];
+	static_assert(sizeof(escaped) >= MTSI_ESCAPE_SIZE(sizeof(message)), "a line fits");
 	if (!admit(log, kind, &suppressed)) {
 		return;
 	}
@@ -81,7 +91,7 @@ static void say(struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefi
 			" (%u more like this were left out)", suppressed);
 	}
 	(void)mtsi_escape(escaped, sizeof(escaped), message, strlen(message));
-	log->hook(kinds[kind].level, escaped, log->user);
+	mtsi_logger_put(log, kinds[kind].level, UINT64_C(1) + suppressed, escaped);
 }
 
 void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *format, ...)

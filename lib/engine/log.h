@@ -2,6 +2,9 @@
 #ifndef MTSI_ENGINE_LOG_H
 #define MTSI_ENGINE_LOG_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <mtserver/export.h>
@@ -9,6 +12,7 @@
 
 #include "os/lock.h"
 
+struct mtsi_log_lines;
 struct mtsi_peer;
 struct mts_server;
 
@@ -44,18 +48,33 @@ struct mtsi_log {
 	mts_log_hook hook;
 	void *user;
 	int max_level;
-	struct mtsi_lock lock; /* guards kinds */
+	struct mtsi_lock lock; /* guards what follows */
 	struct {
 		uint64_t second; /* the one that is being counted */
 		unsigned count; /* messages in it */
 		unsigned suppressed; /* since one was shown */
 	} kinds[MTSI_LOG_KIND_COUNT];
+
+	/* The rest is the thread's that says them (logger.c). */
+	struct mtsi_log_lines *lines; /* what it has still to say; NULL: there is no such thread */
+	struct mtsi_signal come; /* a line has, or the wish that it ends */
+	struct mtsi_signal said; /* all that there was; or it is over */
+	bool unsaid; /* it has something to say, or is saying it */
+	bool ending; /* it is to end when it has said what there is; no more lines are taken */
+	bool over; /* it says nothing any more */
+	_Atomic bool
+		hung; /* it was waited for in vain, and has not caught up; written under the lock */
+	bool runs; /* it has not been joined; who starts, ends or frees the server, one at a time */
+	pthread_t thread; /* likewise */
 };
 
 void mtsi_log_init(struct mtsi_log *log);
 void mtsi_log_free(struct mtsi_log *log);
 
-/* Says something. On threads of the library only, with no lock held, since it calls the program. */
+/*
+ * Says something: puts it into the queue of the thread that calls the hook. It waits for nothing but
+ * the log's own lock, so any thread may, also one of the program's, whatever locks are held.
+ */
 void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *format, ...)
 	MTS_PRINTF(3, 4);
 

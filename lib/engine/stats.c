@@ -6,6 +6,7 @@
  */
 #include "engine/stats.h"
 
+#include "engine/logger.h"
 #include "engine/roster.h"
 #include "engine/server.h"
 #include "engine/worker.h"
@@ -38,7 +39,7 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 		value = crew->threads_peak;
 		break;
 	case MTS_STAT_HUNG:
-		value = mtsi_roster_hung_locked(server);
+		value = mtsi_roster_hung_locked(server) + (mtsi_logger_hung(&server->log) ? 1 : 0);
 		break;
 	case MTS_STAT_MEMORY:
 		value = atomic_load(&server->memory.used);

@@ -200,6 +200,9 @@ START_TEST(anything_from_inside)
 {
 	mts_server *server = probed_server((enum place)_i, look_around);
 	server_start(server);
+	if (_i == LOG) { /* before there is a client */
+		gate_wait(&probe.done, 1);
+	}
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "hello");
 	peer_expect_text(peer, "hello");

@@ -197,8 +197,8 @@ static int count_named(const char *start, bool check)
 }
 
 /*
- * The keeper and the stand-in, and a worker for each client, or on demand one that polls once the others are
- * gone.
+ * The keeper, the stand-in, the one for the log, and a worker for each client, or on demand one that polls
+ * once the others are gone.
  */
 START_TEST(names_and_masks)
 {
@@ -214,15 +214,33 @@ START_TEST(names_and_masks)
 	gate_wait(&watch.opened, 3);
 	gate_wait(&sighting.seen, 3 + workers + 1);
 	server_wait_stat(server, MTS_STAT_THREADS, (uint64_t)workers);
-	wait_threads(before + 2 + workers);
-	ck_assert_int_eq(count_named("mts-", true), 2 + workers);
+	wait_threads(before + 3 + workers);
+	ck_assert_int_eq(count_named("mts-", true), 3 + workers);
 	ck_assert_int_eq(count_named("mts-poller", false), 1);
+	ck_assert_int_eq(count_named("mts-log", true), 1);
 	server_end(server);
 	for (int i = 0; i < 3; i++) {
 		close(peers[i]);
 	}
 	wait_threads(before);
 	ck_assert_int_eq(count_named("mts-", false), 0);
+}
+END_TEST
+
+/* Where nobody listens there is nobody who speaks. */
+START_TEST(no_hook_no_thread)
+{
+	const int before = settled_threads();
+	mts_server *server = server_new(echo, NULL);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "hello");
+	peer_expect_text(peer, "hello");
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	wait_threads(before + 2);
+	ck_assert_int_eq(count_named("mts-log", false), 0);
+	close(peer);
+	server_end(server);
 }
 END_TEST
 
@@ -313,6 +331,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, callbacks_run_elsewhere);
 	tcase_add_test(cases, names_and_masks);
+	tcase_add_test(cases, no_hook_no_thread);
 	tcase_add_test(cases, signals_come_to_the_program);
 	tcase_add_test(cases, nothing_outlives_exec);
 	suite_add_tcase(suite, cases);

@@ -324,70 +324,6 @@ START_TEST(an_error_does_not_wait_for_the_peer_to_finish)
 }
 END_TEST
 
-/* The keeper's turn to be held up: it logs when all threads are taken. */
-static void hold_keeper(int level, const char *message, void *user)
-{
-	(void)user;
-	if (level == MTS_LOG_WARNING && strstr(message, "clients wait") != NULL) {
-		gate_add(&entered);
-		gate_wait(&leave, 1);
-	}
-}
-
-/* Leaves output waiting, and notices that the peer is gone while the keeper cannot. */
-static int lose_the_peer(mts_client *client, const void *request, size_t size, void *user)
-{
-	static char bytes[MIB];
-	char byte;
-	const int *by_reading = user;
-	(void)request;
-	(void)size;
-	ck_assert_int_eq(mts_client_write(client, bytes, sizeof(bytes)), 0);
-	gate_add(&entered);
-	while (mts_client_gone(client) != MTS_GONE_RESET) {
-		poll(NULL, 0, 1);
-	}
-	if (*by_reading) {
-		ck_assert_int_eq(mts_client_read(client, &byte, 1), -EPIPE);
-	} else {
-		ck_assert_int_eq(mts_client_write(client, bytes, sizeof(bytes)), -EPIPE);
-	}
-	gate_add(&entered);
-	gate_wait(&leave, 2);
-	return MTS_KEEP;
-}
-
-static void check_idle_after_loss(int by_reading)
-{
-	setup();
-	mts_server *server = narrow_server(lose_the_peer, &by_reading, 4 * MIB);
-	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
-	ck_assert_int_eq(mts_server_on_log(server, hold_keeper, MTS_LOG_WARNING, NULL), 0);
-	server_start(server);
-	const int peer = narrow_peer(server);
-	peer_puts(peer, "go\n");
-	gate_wait(&entered, 1); /* output waits */
-	const int another = peer_connect(server, 0);
-	gate_wait(&entered, 2); /* the keeper is held up */
-	peer_reset(peer);
-	gate_wait(&entered, 3); /* the handler has noticed */
-	gate_add(&leave);
-	const uint64_t before = cpu_ms();
-	poll(NULL, 0, 500);
-	ck_assert_uint_lt(cpu_ms() - before, 100);
-	gate_add(&leave);
-	close(another);
-	endings_expect(&endings, MTS_CLOSED_BY_PEER, 2);
-	server_end(server);
-}
-
-START_TEST(a_lost_client_keeps_nobody_busy)
-{
-	check_idle_after_loss(0);
-	check_idle_after_loss(1);
-}
-END_TEST
-
 static void add_tests(TCase *tcase)
 {
 	tcase_set_timeout(tcase, 120);
@@ -401,7 +337,6 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_peer_that_has_finished_gets_its_replies);
 	tcase_add_test(tcase, an_error_drops_only_what_its_handler_wrote);
 	tcase_add_test(tcase, an_error_does_not_wait_for_the_peer_to_finish);
-	tcase_add_test(tcase, a_lost_client_keeps_nobody_busy);
 }
 
 int main(void)

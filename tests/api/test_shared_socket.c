@@ -207,29 +207,27 @@ START_TEST(receive_timeout_of_the_listener)
 }
 END_TEST
 
-/* What the log said at level ERR. */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+/* What the log said at level ERR; written before it is counted. */
 static char report[8][256];
-static int reports;
+static struct gate reports = GATE;
 
 static void on_log(int level, const char *message, void *user)
 {
 	(void)user;
-	pthread_mutex_lock(&mutex);
-	if (level <= MTS_LOG_ERR && reports < 8) {
-		snprintf(report[reports++], sizeof(report[0]), "%s", message);
+	if (level <= MTS_LOG_ERR) {
+		snprintf(report[gate_count(&reports) % 8], sizeof(report[0]), "%s", message);
+		gate_add(&reports);
 	}
-	pthread_mutex_unlock(&mutex);
 }
 
 /* One line, which names the listener. */
 static void expect_report(const char *address)
 {
-	pthread_mutex_lock(&mutex);
-	ck_assert_msg(reports == 1, "%d lines: %s; %s", reports, report[0], report[1]);
+	gate_wait(&reports, 1);
+	const int count = gate_count(&reports);
+	ck_assert_msg(count == 1, "%d lines: %s; %s", count, report[0], report[1]);
 	ck_assert_msg(strstr(report[0], "shut down") != NULL, "%s", report[0]);
 	ck_assert_msg(strstr(report[0], address) != NULL, "%s", report[0]);
-	pthread_mutex_unlock(&mutex);
 }
 
 /* The first listener is the server's own, the second one, of the i-th kind, is shared. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Leaving in the midst of everything: a program that unloads the library while a server of its serves, and
- * one that exits. Neither may crash, or hang.
+ * one that exits. Neither may crash, or hang; nor may one that exits while its log hook hangs.
  *
  * The library is loaded at run time, so this program is not linked with it, nor with what the other tests
  * share. Where there is no shared library, there is nothing to be unloaded, and the test is skipped.
@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct library {
 	int (*listen)(mts_server *server, const char *address);
 	const char *(*address)(const mts_server *server, size_t index);
 	int (*set_threads)(mts_server *server, int model);
+	int (*on_log)(mts_server *server, mts_log_hook hook, int max_level, void *user);
 	int (*start)(mts_server *server);
 	int (*destroy)(mts_server *server);
 	int (*write)(mts_client *client, const void *data, size_t size);
@@ -84,6 +86,7 @@ static void load(void)
 	find(&library.listen, "mts_server_listen");
 	find(&library.address, "mts_server_address");
 	find(&library.set_threads, "mts_server_set_threads");
+	find(&library.on_log, "mts_server_on_log");
 	find(&library.start, "mts_server_start");
 	find(&library.destroy, "mts_server_destroy");
 	find(&library.write, "mts_client_write");
@@ -95,11 +98,27 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 	return library.write(client, request, size) == 0 ? MTS_KEEP : MTS_CLOSE;
 }
 
-static mts_server *serve(int model)
+static int pipe_ends[2];
+
+/* Says that it is here, and waits for what never comes. */
+static void hang(int level, const char *message, void *user)
+{
+	char byte = '!';
+	(void)level;
+	(void)message;
+	(void)user;
+	(void)!write(pipe_ends[1], &byte, 1);
+	for (;;) {
+		(void)pause();
+	}
+}
+
+static mts_server *serve(int model, mts_log_hook log_hook)
 {
 	mts_server *server = library.create(echo, NULL);
 	ck_assert_ptr_nonnull(server);
 	ck_assert_int_eq(library.set_threads(server, model), 0);
+	ck_assert_int_eq(library.on_log(server, log_hook, MTS_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(library.listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(library.start(server), 0);
 	port = (uint16_t)strtoul(strrchr(library.address(server, 0), ':') + 1, NULL, 10);
@@ -159,7 +178,7 @@ START_TEST(unloaded_while_it_serves)
 {
 	pthread_t peers[PEERS];
 	load();
-	mts_server *server = serve(_i);
+	mts_server *server = serve(_i, NULL);
 	begin(peers);
 	wait_served(100);
 	ck_assert_int_eq(dlclose(library.handle), 0);
@@ -176,7 +195,7 @@ START_TEST(unloaded_when_it_has_served)
 	for (int i = 0; i < TIMES; i++) {
 		pthread_t peers[PEERS];
 		load();
-		mts_server *server = serve(_i);
+		mts_server *server = serve(_i, NULL);
 		begin(peers);
 		wait_served(10);
 		ck_assert_int_eq(library.destroy(server), 0);
@@ -187,30 +206,43 @@ START_TEST(unloaded_when_it_has_served)
 END_TEST
 
 /* No assertion in the child, but those of what it calls, which end it with another status. */
-static void exit_while_it_serves(int model, int more)
+static void exit_while_it_serves(int model, int more, bool log_hangs)
 {
 	pthread_t peers[PEERS];
+	char byte;
 	leaves_threads_behind = 1;
 	load();
-	(void)serve(model);
+	ck_assert_int_eq(pipe(pipe_ends), 0);
+	(void)serve(model, log_hangs ? hang : NULL);
 	begin(peers);
 	wait_served(more);
+	ck_assert(!log_hangs || read(pipe_ends[0], &byte, 1) == 1);
 	exit(0);
 }
 
-START_TEST(exits_while_it_serves)
+static void check_exits(int model, int times, bool log_hangs)
 {
-	enum { TIMES = 20 };
-	for (int i = 0; i < TIMES; i++) {
+	for (int i = 0; i < times; i++) {
 		int status = -1;
 		const pid_t child = fork();
 		ck_assert_int_ge(child, 0);
 		if (child == 0) {
-			exit_while_it_serves(_i, i);
+			exit_while_it_serves(model, i, log_hangs);
 		}
 		ck_assert_int_eq(waitpid(child, &status, 0), child);
 		ck_assert_int_eq(status, 0);
 	}
+}
+
+START_TEST(exits_while_it_serves)
+{
+	check_exits(_i, 20, false);
+}
+END_TEST
+
+START_TEST(exits_while_its_log_hangs)
+{
+	check_exits(_i, 5, true);
 }
 END_TEST
 
@@ -231,6 +263,8 @@ int main(void)
 		cases, unloaded_when_it_has_served, MTS_THREAD_PER_CLIENT, MTS_THREAD_ON_DEMAND + 1);
 	tcase_add_loop_test(
 		cases, exits_while_it_serves, MTS_THREAD_PER_CLIENT, MTS_THREAD_ON_DEMAND + 1);
+	tcase_add_loop_test(
+		cases, exits_while_its_log_hangs, MTS_THREAD_PER_CLIENT, MTS_THREAD_ON_DEMAND + 1);
 	suite_add_tcase(suite, cases);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

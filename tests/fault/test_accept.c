@@ -42,11 +42,11 @@ START_TEST(a_shortage_backs_off)
 	ck_assert_uint_le(fault_count(FAULT_EPOLL_WAIT), 24);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 6);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 1);
-	const int logs = gate_count(&scene.logs[MTS_LOG_ERR]);
-	ck_assert_int_ge(logs, 1);
-	ck_assert_int_le(logs, 1 + (int)((now_ms() - start) / 1000 + 1));
+	const int most = 1 + (int)((now_ms() - start) / 1000 + 1);
 	close(peer);
 	scene_end(&scene);
+	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_ERR]), 1);
+	ck_assert_int_le(gate_count(&scene.logs[MTS_LOG_ERR]), most);
 }
 END_TEST
 
@@ -260,8 +260,8 @@ START_TEST(a_connections_trouble_is_passed_over)
 	scene_start(&scene);
 	want_accepted_at_once(&scene, troubles[_i], A_FEW);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), A_FEW);
-	ck_assert_int_eq(gate_count(&scene.logs[MTS_LOG_ERR]), 0);
 	scene_end(&scene);
+	ck_assert_int_eq(gate_count(&scene.logs[MTS_LOG_ERR]), 0);
 }
 END_TEST
 

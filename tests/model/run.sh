@@ -59,6 +59,8 @@ output cycles holds
 output safety holds
 output safety holds -DCUTS=0
 output safety holds -DREQUESTS=1 -DMESSAGES=2
+log safety holds
+log safety holds -DLINES=4
 claim cycles holds
 claim safety holds
 claim safety holds -DNEEDLESS
@@ -121,6 +123,16 @@ linger safety found -DMUTANT_LOOK_LETS_GO_FIRST -DBORN=2
 linger safety found -DMUTANT_NUDGES_LINGERERS
 linger safety found -DMUTANT_OVER_IS_NOT_SEEN -DBORN=2
 linger safety found -DMUTANT_UNLINKS_LATE
+log safety found -DMUTANT_ENDS_QUIETLY
+log safety found -DMUTANT_ENDS_WHILE_A_HANDLER_HANGS
+log safety found -DMUTANT_LEAVES_LINES
+log safety found -DMUTANT_LOSES_IN_SILENCE
+log safety found -DMUTANT_LOSS_NEEDS_A_LINE
+log safety found -DMUTANT_NOT_JOINED
+log safety found -DMUTANT_PUTS_QUIETLY
+log safety found -DMUTANT_SLEEPS_BY_OLD_NEWS
+log safety found -DMUTANT_TAKES_AFTER_THE_END
+log safety found -DMUTANT_WAITS_WITHOUT_ENDING
 output safety found -DMUTANT_CUT_LOOKS_FIRST
 output safety found -DMUTANT_CUT_WITHOUT_CLAIM
 output safety found -DMUTANT_ENDS_AND_TAKES_MORE
@@ -232,7 +244,7 @@ lane()
 }
 
 begin=$(date +%s)
-for model in claim crew linger output stop; do
+for model in claim crew linger log output stop; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
@@ -252,5 +264,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 6 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 7 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0

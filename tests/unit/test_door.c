@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../api/support.h"
+#include "engine/logger.h"
 #include "engine/server.h"
 #include "os/bind.h"
 #include "os/clock.h"
@@ -265,10 +266,12 @@ START_TEST(a_limit_that_cannot_be_served)
 	complaints = 0;
 	ck_assert_uint_gt(descriptors, 0);
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(mtsi_logger_start(server), 0);
 	mtsi_door_set_max_clients(server, 100 + (size_t)_i);
 	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 100 + (size_t)_i);
+	ck_assert(mtsi_logger_end(&server->log, MTSI_NEVER));
 	ck_assert_int_eq(complaints, _i);
 	if (_i > 0) {
 		(void)snprintf(wanted, sizeof(wanted), "limit of %zu open files", descriptors);

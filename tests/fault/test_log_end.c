@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The last line of a run that ends with a handler that hangs: a log hook that works has it before run
+ * answers. The clock stands still from the moment at which the keeper begins to report, so that its patience
+ * does not end, however long the hook takes.
+ */
+#include "scene.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+
+static struct scene scene;
+static struct gate saying; /* the hook has the line */
+static struct gate go;
+static struct gate said;
+
+static void slow(int level, const char *message, void *user)
+{
+	(void)user;
+	if (level == MTS_LOG_ERR && strstr(message, "still runs") != NULL) {
+		gate_add(&saying);
+		scene_wait(&go, 1);
+		gate_add(&said);
+	}
+}
+
+/* Reporting begins with an allocation, on the keeper. */
+static void stop_the_clock(void)
+{
+	fault_clock_stop(true);
+}
+
+struct joiner {
+	pthread_t thread;
+	struct gate answered;
+	int result;
+	int said; /* how many lines had been by then */
+};
+
+static void *join(void *argument)
+{
+	struct joiner *joiner = argument;
+	fault_inside(false);
+	joiner->result = mts_server_join(scene.server);
+	joiner->said = gate_count(&said);
+	gate_add(&joiner->answered);
+	return NULL;
+}
+
+START_TEST(it_comes_before_the_answer)
+{
+	struct joiner joiner = {.answered = GATE};
+	saying = go = said = (struct gate)GATE;
+	scene_make(&scene, scene_hold);
+	ck_assert_int_eq(mts_server_on_log(scene.server, slow, MTS_LOG_ERR, NULL), 0);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	const int peer = peer_connect(scene.server, 0);
+	peer_puts(peer, "hold\n");
+	gate_wait(&scene.entered, 1);
+	library_rests();
+	ck_assert_int_eq(pthread_create(&joiner.thread, NULL, join, &joiner), 0);
+	fault_hook(FAULT_MEMORY, stop_the_clock);
+	fault_fail(FAULT_MEMORY, FAULT_NOTHING, 0, 1);
+	mts_server_stop(scene.server);
+	gate_wait(&saying, 1);
+	fault_hook(FAULT_MEMORY, NULL);
+	library_rests();
+	ck_assert_int_eq(gate_count(&joiner.answered), 0);
+	gate_add(&go);
+	gate_wait(&joiner.answered, 1);
+	ck_assert_int_eq(pthread_join(joiner.thread, NULL), 0);
+	ck_assert_int_eq(joiner.result, -EBUSY);
+	ck_assert_int_eq(joiner.said, 1);
+	fault_clock_stop(false);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_HUNG), 1);
+	gate_add(&scene.release);
+	gate_wait(&scene.closed, 1);
+	int result = -EBUSY;
+	wait_until((result = mts_server_destroy(scene.server)) != -EBUSY);
+	ck_assert_int_eq(result, 0);
+	close(peer);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("log, its end");
+	TCase *cases = tcase_create("end");
+	tcase_set_timeout(cases, 120);
+	tcase_add_test(cases, it_comes_before_the_answer);
+	suite_add_tcase(suite, cases);
+	return run_suite(suite);
+}
