@@ -17,7 +17,10 @@
  * wait, the next worker is sent for before a handler is called (crew.c). How many do is found by
  * asking the kernel, around one call in each period, whether the thread has given up its CPU
  * (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long as
- * there are few other calls to sample.
+ * there are few other calls to sample. Both belong to one time awake: what is learned is forgotten
+ * when the watch falls asleep, and what is told afterwards of calls that began before does not count.
+ *
+ * Where the kernel does not tell who waits, blind.c says what is made of that.
  *
  * An idle server must not be looked at, and a request now and then should not cost a second thread
  * that wakes up. So when requests are few the watch sleeps, and two workers poll: epoll wakes one of
@@ -35,6 +38,7 @@
  */
 #include "engine/watch.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -46,6 +50,7 @@
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/observe.h"
+#include "os/quota.h"
 
 enum {
 	SUSPECTS = 16, /* workers that one look asks after */
@@ -58,6 +63,7 @@ enum {
 
 static const uint64_t shortest_period = 200 * MTSI_MICROSECOND;
 static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
+static const uint64_t unpunctual = 8 * MTSI_MILLISECOND; /* between looks: the keeper got no CPU */
 static const uint64_t suspicious = 50 * MTSI_MICROSECOND; /* the age of a stint */
 static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
 static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
@@ -72,13 +78,26 @@ static bool anybody_counted_on(const struct mtsi_crew *crew)
 	return crew->active_count + crew->long_count > 0;
 }
 
+static void awake_locked(struct mtsi_watch *watch, uint64_t now)
+{
+	watch->asleep = false;
+	watch->armed = false;
+	watch->period = shortest_period;
+	watch->next = now + shortest_period;
+	watch->stuck_since = now;
+	watch->head = NULL;
+}
+
 void mtsi_watch_over_locked(struct mts_server *server)
 {
 	struct mtsi_watch *watch = &server->watch;
 	const bool needed = anybody_counted_on(&server->crew) || server->crew.hooking > 0;
 	if (needed && server->crew.pollers == 0 && watch->asleep && !watch->armed) {
-		watch->armed = true;
-		mtsi_alarm_set(server->alarm, shortest_period);
+		watch->armed = mtsi_alarm_set(server->alarm, shortest_period);
+		if (!watch->armed) { /* a sandbox denies it: then the watch does not sleep */
+			awake_locked(watch, mtsi_clock_now());
+			mtsi_keeper_wake(server);
+		}
 	}
 }
 
@@ -127,8 +146,7 @@ void mtsi_watch_quiet_locked(struct mts_server *server)
 {
 	struct mtsi_watch *watch = &server->watch;
 	if (watch->armed && !watch->dense && !anybody_counted_on(&server->crew)) {
-		watch->armed = false;
-		mtsi_alarm_set(server->alarm, 0);
+		watch->armed = !mtsi_alarm_set(server->alarm, 0); /* else it rings, once and in vain */
 	}
 }
 
@@ -140,6 +158,7 @@ struct suspect {
 	uint64_t seen_cpu; /* as the look before found it in this stint; 0: it did not */
 	uint64_t cpu;
 	bool waits;
+	bool blind; /* whether it does is a guess */
 };
 
 static size_t find_suspects_locked(
@@ -160,6 +179,27 @@ static size_t find_suspects_locked(
 }
 
 /*
+ * Whether the suspects whose state is unknown wait: those that have used no CPU to speak of since the
+ * look before, if there was some to be had.
+ */
+static void guess(struct mtsi_watch *watch, struct suspect *suspects, size_t count, uint64_t elapsed)
+{
+	struct mtsi_usage usage;
+	uint64_t used = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct suspect *suspect = &suspects[i];
+		used += suspect->seen_cpu != 0 ? suspect->cpu - suspect->seen_cpu : 0;
+	}
+	const bool spare = mtsi_observe_process(&usage) && mtsi_blind_spare(&watch->blind, &usage)
+		&& !mtsi_blind_all_taken(&watch->blind, used, elapsed) && elapsed < unpunctual;
+	for (size_t i = 0; i < count; i++) {
+		if (suspects[i].blind) {
+			suspects[i].waits = spare && suspects[i].seen_cpu != 0;
+		}
+	}
+}
+
+/*
  * Whether they wait, with the lock released, since that costs microseconds. One that has computed
  * for a quarter of the time since the look before is not asked after any further. Asking takes a
  * descriptor for a moment, which accept may have wanted just then.
@@ -168,17 +208,23 @@ static void observe(struct mts_server *server, struct suspect *suspects, size_t 
 {
 	const uint64_t elapsed = now - server->watch.looked;
 	bool asked = false;
+	bool blind = false;
 	for (size_t i = 0; i < count; i++) {
 		struct suspect *suspect = &suspects[i];
 		suspect->cpu = mtsi_observe_cpu(&suspect->observed);
-		const bool seen = suspect->seen_cpu != 0;
-		if (seen && (suspect->cpu - suspect->seen_cpu) * 4 > elapsed) {
-			suspect->waits = false;
+		suspect->blind = false;
+		suspect->waits = false;
+		if (suspect->seen_cpu != 0 && (suspect->cpu - suspect->seen_cpu) * 4 > elapsed) {
 			continue;
 		}
 		const enum mtsi_state state = mtsi_observe_state(&suspect->observed);
-		suspect->waits = state == MTSI_STATE_WAITS || (state == MTSI_STATE_UNKNOWN && seen);
+		suspect->waits = state == MTSI_STATE_WAITS;
+		suspect->blind = state == MTSI_STATE_UNKNOWN;
+		blind = blind || suspect->blind;
 		asked = true;
+	}
+	if (blind) {
+		guess(&server->watch, suspects, count, elapsed);
 	}
 	if (asked) {
 		mtsi_door_returned(server, now);
@@ -302,10 +348,29 @@ static void learn_locked(struct mtsi_watch *watch, unsigned weight, bool waited)
 	}
 }
 
-void mtsi_watch_report(struct mts_server *server, bool waited)
+void mtsi_watch_begin_sample(struct mtsi_watch *watch, struct mtsi_sample *sample)
 {
+	sample->waking = atomic_exchange(&watch->sample, 0);
+	if (sample->waking != 0 && !mtsi_observe_waits(&sample->waits)) {
+		sample->waking = 0;
+	}
+}
+
+void mtsi_watch_end_sample(struct mts_server *server, const struct mtsi_sample *sample)
+{
+	uint64_t waits;
+	if (mtsi_observe_waits(&waits)) {
+		mtsi_watch_report(server, sample->waking, waits != sample->waits);
+	}
+}
+
+void mtsi_watch_report(struct mts_server *server, unsigned waking, bool waited)
+{
+	struct mtsi_watch *watch = &server->watch;
 	mtsi_lock_take(&server->crew.lock);
-	learn_locked(&server->watch, WEIGHT, waited);
+	if (waking == watch->waking && !watch->asleep) {
+		learn_locked(watch, WEIGHT, waited);
+	}
 	mtsi_lock_release(&server->crew.lock);
 }
 
@@ -367,10 +432,7 @@ static bool may_sleep_locked(
 static bool time_to_look_locked(struct mtsi_watch *watch, uint64_t now, bool rang)
 {
 	if (watch->asleep && rang) {
-		watch->asleep = false;
-		watch->armed = false;
-		watch->period = shortest_period;
-		watch->stuck_since = now;
+		awake_locked(watch, now);
 		return true;
 	}
 	return !watch->asleep && watch->next <= now;
@@ -418,9 +480,11 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	watch->asleep = may_sleep_locked(crew, watch, now);
 	if (watch->asleep) {
 		watch->share = 0;
+		watch->waking += watch->waking < UINT_MAX ? 1 : 2; /* never 0 */
 		crew->blocking = false;
 		crew->width = 1;
 	}
+	const unsigned sample = watch->asleep ? 0 : watch->waking;
 	remember_locked(watch, crew, now);
 	uint64_t due = watch->next;
 	if (watch->asleep) {
@@ -428,7 +492,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		due = crew->ready.count == 0 ? doze_locked(server, now) : MTSI_NEVER;
 	}
 	mtsi_lock_release(&crew->lock);
-	atomic_store_explicit(&watch->sample, true, memory_order_relaxed);
+	atomic_store_explicit(&watch->sample, sample, memory_order_relaxed);
 	mtsi_crew_send(server, relief);
 	return due;
 }
@@ -437,9 +501,11 @@ void mtsi_watch_init(struct mtsi_watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->period = shortest_period;
+	watch->waking = 1;
 }
 
 void mtsi_watch_begin(struct mtsi_watch *watch)
 {
 	watch->cpus = mtsi_observe_cpus();
+	mtsi_blind_begin(&watch->blind, watch->cpus, mtsi_quota());
 }

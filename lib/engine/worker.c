@@ -193,6 +193,7 @@ static void *worker_body(void *argument)
 	mtsi_observe_self(&worker.observed);
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
+	mtsi_thread_small_pages(server->options.stack_size);
 	work(&worker);
 	if (worker.large != NULL) {
 		mtsi_pages_give(worker.large, MTSI_LARGE);

@@ -17,9 +17,12 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { ASSUMED_OPEN = 64 }; /* descriptors, where that cannot be told */
 
 static int resolver_errno(int result)
 {
@@ -201,9 +204,12 @@ size_t mtsi_descriptor_limit(void)
 size_t mtsi_descriptors_open(int any)
 {
 	/* A new one gets the lowest number that is free, and all below are open. */
-	const int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	if (lowest < 0 && errno != EMFILE && errno != EINVAL) {
+		lowest = epoll_create1(EPOLL_CLOEXEC); /* fcntl(2) is denied: another way to a new one */
+	}
 	if (lowest < 0) {
-		return mtsi_descriptor_limit();
+		return errno == EMFILE || errno == EINVAL ? mtsi_descriptor_limit() : ASSUMED_OPEN;
 	}
 	(void)close(lowest);
 	return (size_t)lowest;

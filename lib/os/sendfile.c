@@ -8,7 +8,8 @@
  * takes a socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the
  * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
  * callback may have changed that; so it is blocked here, and taken away at the end unless it was
- * pending before.
+ * pending before. Where a sandbox denies any of it the file is read instead; and where a signal that
+ * has come cannot be taken away it stays blocked, since it would end the process.
  */
 #include "os/sendfile.h"
 
@@ -27,11 +28,11 @@
 enum { MOST_AT_ONCE = 1 << 30 }; /* Linux takes no more than 0x7ffff000 */
 
 /* C libraries differ in the type of ioctl's number; all of them hold this one. */
-static void set_waiting(int socket, bool waits)
+static bool set_waiting(int socket, bool waits)
 {
 	const unsigned short which = FIONBIO;
 	int non_blocking = waits ? 0 : 1;
-	(void)ioctl(socket, which, &non_blocking);
+	return ioctl(socket, which, &non_blocking) == 0;
 }
 
 static void only_sigpipe(sigset_t *set)
@@ -40,38 +41,66 @@ static void only_sigpipe(sigset_t *set)
 	mtsi_must(sigaddset(set, SIGPIPE) == 0);
 }
 
-static bool sigpipe_pending(void)
+/* Whether SIGPIPE is pending; false: that is unknown. */
+static bool ask_sigpipe(bool *pending)
 {
-	sigset_t pending;
-	mtsi_must(sigpending(&pending) == 0);
-	return sigismember(&pending, SIGPIPE) == 1;
+	sigset_t all;
+	if (sigpending(&all) != 0) {
+		return false;
+	}
+	*pending = sigismember(&all, SIGPIPE) == 1;
+	return true;
 }
 
-void mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
+/* Sees to it that none is pending that was not before; false: one is, or may be. */
+static bool take_sigpipe(void)
+{
+	const struct timespec at_once = {0, 0};
+	bool pending;
+	sigset_t sigpipe;
+	if (!ask_sigpipe(&pending)) {
+		return false;
+	}
+	if (!pending) {
+		return true;
+	}
+	only_sigpipe(&sigpipe);
+	int taken;
+	while ((taken = sigtimedwait(&sigpipe, NULL, &at_once)) < 0 && errno == EINTR) {
+	}
+	return taken == SIGPIPE || errno == EAGAIN;
+}
+
+bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
 {
 	sigset_t sigpipe;
 	only_sigpipe(&sigpipe);
-	mtsi_must(pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) == 0);
-	before->pending = sigpipe_pending();
-	set_waiting(socket, false);
+	if (pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) != 0) {
+		return false;
+	}
+	if (ask_sigpipe(&before->pending) && set_waiting(socket, false)) {
+		return true;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before->mask, NULL);
+	return false;
 }
 
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket)
 {
-	set_waiting(socket, true);
-	if (!before->pending && sigpipe_pending()) {
-		const struct timespec at_once = {0, 0};
-		sigset_t sigpipe;
-		only_sigpipe(&sigpipe);
-		while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR) {
-		}
+	sigset_t mask = before->mask;
+	(void)set_waiting(socket, true);
+	if (!before->pending && !take_sigpipe()) {
+		mtsi_must(sigaddset(&mask, SIGPIPE) == 0);
 	}
-	mtsi_must(pthread_sigmask(SIG_SETMASK, &before->mask, NULL) == 0);
+	(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 #ifdef __linux__
 
-/* EINVAL: neither this file nor its file system can; ESPIPE: it has no positions. */
+/*
+ * EINVAL: neither this file nor its file system can; ESPIPE: it has no positions; EPERM and ENOSYS:
+ * it is denied, or the file is, which reading it will tell.
+ */
 ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 {
 	for (;;) {
@@ -81,7 +110,8 @@ ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 		if (sent >= 0) {
 			return sent;
 		}
-		if (errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
+		if (errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EPERM
+			|| errno == ENOSYS) {
 			return -ENOSYS;
 		}
 		if (errno != EINTR) {
