@@ -12,9 +12,11 @@
  * - those who serve have not, in the time since the last look alone. Their own clocks are exact, and
  *   tell at once when computing begins. That of the process lags by a tick for each thread that runs,
  *   so it is looked at over some 5 to 100 ms;
- * - threads of the process are hardly ever pushed off a CPU. Where other processes take the CPUs, or
- *   the group's time is up, this one uses less than it is allowed and yet wants more; but then the
- *   kernel takes the CPU from one thread after the other (getrusage(2), involuntary switches);
+ * - threads of the process are hardly ever pushed off a CPU (getrusage(2), involuntary switches), or
+ *   it uses less than half a CPU in all. Where other processes take the CPUs this one uses less than
+ *   it is allowed and yet wants more, and the kernel takes the CPU from one thread after the other.
+ *   Those that wake up for a moment only push each other as well; but threads that compute get their
+ *   share, and the more there are the more, so that it is not many that can be mistaken;
  * - the keeper itself has been woken in time (watch.c looks at that): after a pause of the whole
  *   process nobody has had anything.
  *
@@ -65,7 +67,8 @@ bool mtsi_blind_spare(struct mtsi_blind *blind, const struct mtsi_usage *usage)
 		blind->earlier = blind->later;
 		blind->later = *usage;
 	}
-	if (span < shortest || pushed > span / seldom + 1) {
+	const bool contended = used * 2 >= span && pushed > span / seldom + 1;
+	if (span < shortest || contended) {
 		return false;
 	}
 	return used / MTSI_MICROSECOND * 1000 < span / MTSI_MICROSECOND * blind->allowed / 4 * 3;
