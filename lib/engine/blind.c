@@ -20,7 +20,7 @@
  * - the keeper itself has been woken in time (watch.c looks at that): after a pause of the whole
  *   process nobody has had anything.
  *
- * Each of these errs to the side of computing. What that costs is small: handlers that wait show
+ * Nor is a guess learned from. Each of these errs to the side of computing. What that costs is small: handlers that wait show
  * themselves in the samples of calls, which need no /proc, and one more is let in now and then
  * whenever nobody gets on.
  */

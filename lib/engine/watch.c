@@ -243,14 +243,21 @@ static const struct suspect *find(
 	return NULL;
 }
 
+/* How many were found waiting: that is known, or guessed. */
+struct stalls {
+	unsigned seen;
+	unsigned guessed;
+};
+
 /*
  * The suspects that wait and are still where they were are counted on no more; how many. When there
  * may be more than could be asked after, those that were go to the end of the list.
  */
-static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
+static struct stalls convict_locked(
+	struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
 {
 	const struct mtsi_worker *last = crew->last_active;
-	unsigned stalls = 0;
+	struct stalls stalls = {0, 0};
 	struct mtsi_worker *next;
 	for (struct mtsi_worker *w = count > 0 ? crew->active : NULL; w != NULL; w = next) {
 		const struct suspect *suspect = find(suspects, count, w);
@@ -263,7 +270,8 @@ static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *sus
 				mtsi_crew_stand_locked(w, MTSI_AWAY);
 			}
 			if (suspect->waits) {
-				stalls++;
+				stalls.guessed += suspect->blind ? 1 : 0;
+				stalls.seen += suspect->blind ? 0 : 1;
 			} else if (count == SUSPECTS) {
 				mtsi_crew_stand_locked(w, standing);
 			}
@@ -374,18 +382,22 @@ void mtsi_watch_report(struct mts_server *server, unsigned waking, bool waited)
 	mtsi_lock_release(&server->crew.lock);
 }
 
-/* What follows from the stalls and samples for the workers that are to be counted on. */
-static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stalls)
+/*
+ * What follows from the stalls and samples for the workers that are to be counted on. A guess
+ * relieves those who may wait, but is not learned from: a few that are wrong, because others take the
+ * CPUs, would have handlers that compute be taken for waiting from then on.
+ */
+static void adapt_locked(struct mts_server *server, uint64_t now, struct stalls stalls)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_watch *watch = &server->watch;
 	const uint64_t others = crew->stints - watch->stints;
-	for (unsigned i = 0; i < stalls; i++) {
+	for (unsigned i = 0; i < stalls.seen; i++) {
 		learn_locked(watch, (unsigned)(WEIGHT * (1 + (others < WHOLE ? others : WHOLE))), true);
 	}
-	if (stalls > 0) {
+	if (stalls.seen + stalls.guessed > 0) {
 		watch->last_stall = now;
-		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls);
+		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls.seen + stalls.guessed);
 	}
 	crew->blocking = watch->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
 	const bool lately = now - watch->last_stall < recent;
@@ -469,7 +481,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		observe(server, suspects, count, now);
 		mtsi_lock_take(&crew->lock);
 	}
-	const unsigned stalls = convict_locked(crew, suspects, count);
+	const struct stalls stalls = convict_locked(crew, suspects, count);
 	let_in_locked(crew, watch, now);
 	if (crew->hooking > 0 && now - crew->hooking_since >= hook_patience) {
 		mtsi_roster_give_up_hooks_locked(crew);
