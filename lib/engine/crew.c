@@ -339,6 +339,9 @@ void mtsi_crew_begin_locked(struct mtsi_worker *worker, struct mts_client *clien
 void mtsi_crew_end_locked(struct mtsi_worker *worker)
 {
 	mtsi_crew_stand_locked(worker, MTSI_FREE);
+	if (worker->guessed_at != 0) {
+		mtsi_blind_end_locked(&worker->server->watch.blind, worker);
+	}
 	worker->client = NULL;
 	worker->server->crew.in_stint--;
 }

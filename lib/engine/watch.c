@@ -254,8 +254,10 @@ struct stalls {
  * may be more than could be asked after, those that were go to the end of the list.
  */
 static struct stalls convict_locked(
-	struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
+	struct mts_server *server, const struct suspect *suspects, size_t count, uint64_t now)
 {
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_blind *blind = &server->watch.blind;
 	const struct mtsi_worker *last = crew->last_active;
 	struct stalls stalls = {0, 0};
 	struct mtsi_worker *next;
@@ -266,10 +268,12 @@ static struct stalls convict_locked(
 			const enum mtsi_standing standing = w->standing;
 			w->seen_stint = w->stint;
 			w->seen_cpu = suspect->cpu;
-			if (suspect->waits || count == SUSPECTS) {
+			const bool waits = suspect->waits
+				&& (!suspect->blind || mtsi_blind_guess_locked(blind, w, now));
+			if (waits || count == SUSPECTS) {
 				mtsi_crew_stand_locked(w, MTSI_AWAY);
 			}
-			if (suspect->waits) {
+			if (waits) {
 				stalls.guessed += suspect->blind ? 1 : 0;
 				stalls.seen += suspect->blind ? 0 : 1;
 			} else if (count == SUSPECTS) {
@@ -481,7 +485,8 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		observe(server, suspects, count, now);
 		mtsi_lock_take(&crew->lock);
 	}
-	const struct stalls stalls = convict_locked(crew, suspects, count);
+	const struct stalls stalls = convict_locked(server, suspects, count, now);
+	mtsi_blind_check_locked(&watch->blind, crew, now);
 	let_in_locked(crew, watch, now);
 	if (crew->hooking > 0 && now - crew->hooking_since >= hook_patience) {
 		mtsi_roster_give_up_hooks_locked(crew);
@@ -492,6 +497,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	watch->asleep = may_sleep_locked(crew, watch, now);
 	if (watch->asleep) {
 		watch->share = 0;
+		mtsi_blind_forget_locked(&watch->blind);
 		watch->waking += watch->waking < UINT_MAX ? 1 : 2; /* never 0 */
 		crew->blocking = false;
 		crew->width = 1;

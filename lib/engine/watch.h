@@ -34,7 +34,7 @@ struct mtsi_watch {
 	unsigned share; /* of handlers that wait for something, in 1,024ths */
 	unsigned cpus; /* that may be used */
 
-	struct mtsi_blind blind; /* the keeper's, without the lock */
+	struct mtsi_blind blind; /* a part of it is the keeper's, without the lock */
 };
 
 void mtsi_watch_init(struct mtsi_watch *watch);

@@ -91,13 +91,11 @@ bool mtsi_observe_waits(uint64_t *waits)
 bool mtsi_observe_process(struct mtsi_usage *usage)
 {
 	struct timespec used;
-	struct rusage all;
 	usage->at = mtsi_clock_now();
-	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0 || getrusage(RUSAGE_SELF, &all) != 0) {
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0) {
 		return false;
 	}
 	usage->cpu = (uint64_t)used.tv_sec * MTSI_SECOND + (uint64_t)used.tv_nsec;
-	usage->pushed = (uint64_t)all.ru_nivcsw;
 	return true;
 }
 

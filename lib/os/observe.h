@@ -33,7 +33,6 @@ bool mtsi_observe_waits(uint64_t *waits);
 struct mtsi_usage {
 	uint64_t at; /* when that was */
 	uint64_t cpu; /* nanoseconds of CPU time; the latest tick of each running thread may be missing */
-	uint64_t pushed; /* how often a thread that would have gone on had to give up its CPU */
 };
 bool mtsi_observe_process(struct mtsi_usage *usage);
 
