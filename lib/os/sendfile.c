@@ -8,13 +8,15 @@
  * takes a socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the
  * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
  * callback may have changed that; so it is blocked here, and taken away at the end unless it was
- * pending before. Where a sandbox denies any of it the file is read instead; and where a signal that
- * has come cannot be taken away it stays blocked, since it would end the process.
+ * pending before. Where a sandbox denies any of it the file is read instead. If that begins just
+ * between, so that a signal that has come cannot be taken away, it stays blocked, since it would end
+ * the process.
  */
 #include "os/sendfile.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,8 @@
 #include "os/must.h"
 
 enum { MOST_AT_ONCE = 1 << 30 }; /* Linux takes no more than 0x7ffff000 */
+
+static _Atomic bool can_take; /* pending signals can be taken away, as far as has been tried */
 
 /* C libraries differ in the type of ioctl's number; all of them hold this one. */
 static bool set_waiting(int socket, bool waits)
@@ -52,30 +56,31 @@ static bool ask_sigpipe(bool *pending)
 	return true;
 }
 
-/* Sees to it that none is pending that was not before; false: one is, or may be. */
-static bool take_sigpipe(void)
+/* Takes a signal of these away, if one is pending; false when the system denies it. */
+static bool take_away(const sigset_t *signals)
 {
 	const struct timespec at_once = {0, 0};
-	bool pending;
-	sigset_t sigpipe;
-	if (!ask_sigpipe(&pending)) {
-		return false;
-	}
-	if (!pending) {
-		return true;
-	}
-	only_sigpipe(&sigpipe);
 	int taken;
-	while ((taken = sigtimedwait(&sigpipe, NULL, &at_once)) < 0 && errno == EINTR) {
+	while ((taken = sigtimedwait(signals, NULL, &at_once)) < 0 && errno == EINTR) {
 	}
-	return taken == SIGPIPE || errno == EAGAIN;
+	const bool can = taken >= 0 || errno == EAGAIN;
+	atomic_store_explicit(&can_take, can, memory_order_relaxed);
+	return can;
+}
+
+/* Whether signals can be taken away here: known from the last time, or tried with none. */
+static bool may_take_away(void)
+{
+	sigset_t none;
+	mtsi_must(sigemptyset(&none) == 0);
+	return atomic_load_explicit(&can_take, memory_order_relaxed) || take_away(&none);
 }
 
 bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
 {
 	sigset_t sigpipe;
 	only_sigpipe(&sigpipe);
-	if (pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) != 0) {
+	if (!may_take_away() || pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) != 0) {
 		return false;
 	}
 	if (ask_sigpipe(&before->pending) && set_waiting(socket, false)) {
@@ -87,9 +92,11 @@ bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
 
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket)
 {
+	sigset_t sigpipe;
 	sigset_t mask = before->mask;
 	(void)set_waiting(socket, true);
-	if (!before->pending && !take_sigpipe()) {
+	only_sigpipe(&sigpipe);
+	if (!before->pending && !take_away(&sigpipe)) {
 		mtsi_must(sigaddset(&mask, SIGPIPE) == 0);
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
