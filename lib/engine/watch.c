@@ -182,7 +182,8 @@ static size_t find_suspects_locked(
  * Whether the suspects whose state is unknown wait: those that have used no CPU to speak of since the
  * look before, if there was some to be had.
  */
-static void guess(struct mtsi_watch *watch, struct suspect *suspects, size_t count, uint64_t elapsed)
+static void guess(
+	struct mtsi_watch *watch, struct suspect *suspects, size_t count, uint64_t elapsed)
 {
 	struct mtsi_usage usage;
 	uint64_t used = 0;

@@ -32,7 +32,8 @@ bool mtsi_observe_waits(uint64_t *waits);
 /* What this process has had of the CPUs until now; false when the system does not tell. */
 struct mtsi_usage {
 	uint64_t at; /* when that was */
-	uint64_t cpu; /* nanoseconds of CPU time; the latest tick of each running thread may be missing */
+	uint64_t
+		cpu; /* nanoseconds of CPU time; the latest tick of each running thread may be missing */
 };
 bool mtsi_observe_process(struct mtsi_usage *usage);
 

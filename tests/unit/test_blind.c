@@ -108,7 +108,8 @@ static bool guess(uint64_t now)
 
 static void end_guess(bool computes)
 {
-	while (computes && mtsi_observe_cpu(&worker->observed) - worker->seen_cpu < 2 * MTSI_MILLISECOND) {
+	while (
+		computes && mtsi_observe_cpu(&worker->observed) - worker->seen_cpu < 2 * MTSI_MILLISECOND) {
 	}
 	if (!computes) { /* however long the end takes */
 		worker->seen_cpu = mtsi_observe_cpu(&worker->observed) + MTSI_SECOND;
@@ -175,7 +176,8 @@ START_TEST(it_is_found_out_meanwhile)
 	mtsi_blind_check_locked(&blind, crew, now + 10 * MTSI_MILLISECOND);
 	ck_assert_uint_eq(worker->guessed_at, now); /* that cannot be said yet */
 	worker->seen_cpu -= computes ? MTSI_SECOND : 0;
-	while (computes && mtsi_observe_cpu(&worker->observed) - worker->seen_cpu < 2 * MTSI_MILLISECOND) {
+	while (
+		computes && mtsi_observe_cpu(&worker->observed) - worker->seen_cpu < 2 * MTSI_MILLISECOND) {
 	}
 	mtsi_blind_check_locked(&blind, crew, now + 50 * MTSI_MILLISECOND);
 	ck_assert_uint_eq(worker->guessed_at, 0);

@@ -224,8 +224,7 @@ START_TEST(in_a_process_that_may_not_be_dumped)
 		let_go(&waiting);
 		atomic_store(&over, false);
 		computing.work = compute;
-		ck_assert_int_eq(
-			pthread_create(&computing.thread, NULL, subject_body, &computing), 0);
+		ck_assert_int_eq(pthread_create(&computing.thread, NULL, subject_body, &computing), 0);
 		gate_wait(&began, 2);
 		ck_assert_int_eq(pthread_setname_np(computing.thread, "a) S (b"), 0);
 		wait_until(mtsi_observe_state(&computing.observed) == MTSI_STATE_RUNS);

@@ -207,8 +207,8 @@ static bool leave_notes(void)
 	struct iovec piece = {(char[]){'x'}, 1};
 	struct pollfd asked = {.fd = ours, .events = 0};
 	if (setsockopt(ours, SOL_SOCKET, SO_TIMESTAMPING, &notes, sizeof(notes)) == 0
-		&& mtsi_socket_send_now(ours, &piece, 1, false) == 1
-		&& poll(&asked, 1, 1000) == 1 && asked.revents == POLLERR) {
+		&& mtsi_socket_send_now(ours, &piece, 1, false) == 1 && poll(&asked, 1, 1000) == 1
+		&& asked.revents == POLLERR) {
 		return true;
 	}
 	printf("socket: skipped, since nothing comes to the error queue here\n");
