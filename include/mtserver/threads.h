@@ -71,9 +71,9 @@ MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
 /**
  * Sets the stack of each thread that serves clients: what callbacks may use. It is virtual memory;
- * what is never touched costs nothing. Below each stack lie 64 KiB that cannot be touched: a callback
- * that uses more than its stack ends the process there (SIGSEGV), as long as no single function has
- * a larger frame, which could reach beyond and into the stack of another thread.
+ * what is never touched costs nothing. Below each stack lie 64 KiB that cannot be touched: a
+ * callback that uses more than its stack ends the process there (SIGSEGV), as long as no single
+ * function has a larger frame, which could reach beyond and into the stack of another thread.
  *
  * @param server the server
  * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds

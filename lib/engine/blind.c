@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the watch makes of threads whose state the kernel does not tell: no /proc, no descriptor left,
- * a sandbox. A thread that uses no CPU may wait for something, or would like to run and gets no CPU.
- * It waits if there was CPU time to be had that it did not take; else it is said to compute, so that
- * handlers that compute, more than there are CPUs, do not have one thread more made for each.
+ * What the watch makes of threads whose state the kernel does not tell: no /proc, no descriptor
+ * left, a sandbox. A thread that uses no CPU may wait for something, or would like to run and gets
+ * no CPU. It waits if there was CPU time to be had that it did not take; else it is said to
+ * compute, so that handlers that compute, more than there are CPUs, do not have one thread more
+ * made for each.
  *
  * There was CPU time to be had when
  *
- * - the process has used clearly less than it is allowed: the CPUs it may run on, or what its control
- *   group grants (os/quota.c);
- * - those who serve have not, in the time since the last look alone. Their own clocks are exact, and
- *   tell at once when computing begins. That of the process lags by a tick for each thread that runs,
- *   so it is looked at over some 5 to 100 ms;
+ * - the process has used clearly less than it is allowed: the CPUs it may run on, or what its
+ *   control group grants (os/quota.c);
+ * - those who serve have not, in the time since the last look alone. Their own clocks are exact,
+ *   and tell at once when computing begins. That of the process lags by a tick for each thread that
+ *   runs, so it is looked at over some 5 to 100 ms;
  * - the keeper itself has been woken in time (watch.c looks at that): after a pause of the whole
  *   process nobody has had anything.
  *
  * That is a guess still, since nothing tells how much other processes leave. So guesses are held to
- * account. One is wrong when its thread, in the same stint, goes on to use a millisecond of CPU time,
- * and right when the stint ends or lasts for long without that. Only a few may stand unproved, more
- * the more have been right; after a wrong one there are none for a second. So where others take the
- * CPUs a few threads too many are made, and where handlers wait it is soon as many as are needed.
- * Guesses are not learned from beyond that.
+ * account. One is wrong when its thread, in the same stint, goes on to use a millisecond of CPU
+ * time, and right when the stint ends or lasts for long without that. Only a few may stand
+ * unproved, more the more have been right; after a wrong one there are none for a second. So where
+ * others take the CPUs a few threads too many are made, and where handlers wait it is soon as many
+ * as are needed. Guesses are not learned from beyond that.
  *
- * All of it errs to the side of computing, which costs little: handlers that wait show themselves in
- * the samples of calls, which need no /proc, and one more is let in now and then whenever nobody gets
- * on.
+ * All of it errs to the side of computing, which costs little: handlers that wait show themselves
+ * in the samples of calls, which need no /proc, and one more is let in now and then whenever nobody
+ * gets on.
  */
 #include "engine/blind.h"
 

@@ -122,8 +122,8 @@ static void send_for_locked(struct mts_server *server, size_t needed, struct mts
 }
 
 /*
- * Whether no worker polls, and none comes that could, unless the hook for new threads lets it. While
- * requests are few one that serves is enough to count on: the alarm is set for it.
+ * Whether no worker polls, and none comes that could, unless the hook for new threads lets it.
+ * While requests are few one that serves is enough to count on: the alarm is set for it.
  */
 static bool lacks_poller_locked(const struct mts_server *server)
 {

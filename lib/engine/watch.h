@@ -73,7 +73,7 @@ static inline void mtsi_watch_sample(struct mtsi_watch *watch, struct mtsi_sampl
 	}
 }
 
-/* After it, if it is one. What began before the watch last fell asleep tells it nothing any more. */
+/* After it, if it is one. What began before the watch last fell asleep tells it nothing more. */
 void mtsi_watch_end_sample(struct mts_server *server, const struct mtsi_sample *sample);
 
 /* What a sample says. */

@@ -12,8 +12,8 @@
 int mtsi_alarm_open(void);
 
 /*
- * Rings once, `span` nanoseconds from now; 0: not at all. In place of what was set before. False: the
- * system denies it, and all is as it was.
+ * Rings once, `span` nanoseconds from now; 0: not at all. In place of what was set before. False:
+ * the system denies it, and all is as it was.
  */
 bool mtsi_alarm_set(int alarm, uint64_t span);
 

@@ -48,8 +48,8 @@ int mtsi_defer_accept(int fd, unsigned seconds);
 size_t mtsi_descriptor_limit(void);
 
 /*
- * How many it has, without those behind a gap; the caller names one of them. A few dozen are assumed
- * where the system denies every way of telling.
+ * How many it has, without those behind a gap; the caller names one of them. A few dozen are
+ * assumed where the system denies every way of telling.
  */
 size_t mtsi_descriptors_open(int any);
 

@@ -5,8 +5,8 @@
  * (CLOCK_MONOTONIC, clock_gettime(2)). 64 bits of nanoseconds last 584 years; sums saturate.
  *
  * It cannot fail where the kernel lets it be read without a system call (vdso(7)), which no sandbox
- * can deny. Where it does not, and a sandbox does, there is nothing to put in its place: another clock
- * would have every deadline pass, or none, and without one nothing here is bounded.
+ * can deny. Where it does not, and a sandbox does, there is nothing to put in its place: another
+ * clock would have every deadline pass, or none, and without one nothing here is bounded.
  */
 #include "os/clock.h"
 

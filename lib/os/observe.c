@@ -5,14 +5,14 @@
  * A thread's CPU clock (pthread_getcpuclockid(3)) tells how much it has computed, but one that is
  * ready to run and gets no CPU looks the same there as one that waits. The kernel tells the two
  * apart in /proc/self/task/N/syscall (proc(5)), which says "running" for the first. A process that
- * has changed its user, or may not be dumped, cannot read that; but it can read the file stat beside
- * it, which says the same with more effort. They are opened anew each time, since a descriptor kept
- * for each thread would take a thousand of them from the program. Where there are no such files, or
- * no descriptor is left, the caller has to do with clocks: the thread's, and what the whole process
- * has got.
+ * has changed its user, or may not be dumped, cannot read that; but it can read the file stat
+ * beside it, which says the same with more effort. They are opened anew each time, since a
+ * descriptor kept for each thread would take a thousand of them from the program. Where there are
+ * no such files, or no descriptor is left, the caller has to do with clocks: the thread's, and what
+ * the whole process has got.
  *
- * Nothing here can be counted on: a sandbox may deny each of these system calls. What is not known is
- * said to be so.
+ * Nothing here can be counted on: a sandbox may deny each of these system calls. What is not known
+ * is said to be so.
  */
 #include "os/observe.h"
 
@@ -42,7 +42,7 @@ uint64_t mtsi_observe_cpu(const struct mtsi_observed *observed)
 	return (uint64_t)used.tv_sec * MTSI_SECOND + (uint64_t)used.tv_nsec;
 }
 
-/* The beginning of a file that the kernel has about the thread, as text; false: it cannot be read. */
+/* The beginning of a file of the kernel's about the thread, as text; false: it cannot be read. */
 static bool read_about(
 	const struct mtsi_observed *observed, const char *what, char *text, size_t room)
 {

@@ -24,8 +24,8 @@ enum mtsi_state { MTSI_STATE_RUNS, MTSI_STATE_WAITS, MTSI_STATE_UNKNOWN };
 enum mtsi_state mtsi_observe_state(const struct mtsi_observed *observed);
 
 /*
- * How often the calling thread has given up its CPU by itself, to wait for something; false when the
- * system does not tell.
+ * How often the calling thread has given up its CPU by itself, to wait for something; false when
+ * the system does not tell.
  */
 bool mtsi_observe_waits(uint64_t *waits);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a loop does when the system call that it waits in fails: a sandbox denies it (seccomp(2)), or
- * poll(2) finds more descriptors than RLIMIT_NOFILE allows, or answers at once for ever, as it does
- * while something lies in a socket's error queue. Looking again at once would burn a CPU; so it
- * pauses and looks then, which serves everybody still, a little later.
+ * What a loop does when the system call that it waits in fails: a sandbox denies it (seccomp(2)),
+ * or poll(2) finds more descriptors than RLIMIT_NOFILE allows, or answers at once for ever, as it
+ * does while something lies in a socket's error queue. Looking again at once would burn a CPU; so
+ * it pauses and looks then, which serves everybody still, a little later.
  *
  * One thread looks 500 times a second, some ten microseconds each. When many pause at once each of
  * them does it less often, down to 25 times a second, so that all together cost as little.

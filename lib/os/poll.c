@@ -7,8 +7,8 @@
  * its clock again anyway. The wake descriptor is a counter that cannot block: writing to a full one
  * fails, and then it is readable already, which is all that is wanted.
  *
- * A sandbox may deny any of this. A wait that fails is a short pause, and so is a wake-up that cannot
- * be taken, since it ends the next wait at once; so loops around them look now and then.
+ * A sandbox may deny any of this. A wait that fails is a short pause, and so is a wake-up that
+ * cannot be taken, since it ends the next wait at once; so loops around them look now and then.
  */
 #include "os/poll.h"
 

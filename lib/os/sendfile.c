@@ -9,8 +9,8 @@
  * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
  * callback may have changed that; so it is blocked here, and taken away at the end unless it was
  * pending before. Where a sandbox denies any of it the file is read instead. If that begins just
- * between, so that a signal that has come cannot be taken away, it stays blocked, since it would end
- * the process.
+ * between, so that a signal that has come cannot be taken away, it stays blocked, since it would
+ * end the process.
  */
 #include "os/sendfile.h"
 

@@ -29,8 +29,8 @@ struct mtsi_sendfile {
 };
 
 /*
- * The socket waits for nothing, and the thread gets no SIGPIPE, between these two. The first answers
- * false, and has done nothing, when the system denies that.
+ * The socket waits for nothing, and the thread gets no SIGPIPE, between these two. The first
+ * answers false, and has done nothing, when the system denies that.
  */
 bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket);

@@ -65,8 +65,8 @@ static ssize_t receive(int fd, void *buffer, size_t size, int flags)
  * Whether the answer of a poll for `events` is none, so that asking again at once would spin. The
  * system may deny it: a sandbox, or RLIMIT_NOFILE when it is 0. And a socket with something in its
  * error queue, such as the timestamps of what was sent (SO_TIMESTAMPING), reports an error at once,
- * for ever, and is well: that queue is the program's. A connection that has really failed is closed,
- * and says so (POLLHUP).
+ * for ever, and is well: that queue is the program's. A connection that has really failed is
+ * closed, and says so (POLLHUP).
  */
 static bool says_nothing(int count, short events, short found)
 {

@@ -7,12 +7,12 @@
  *
  * The C library takes its own share out of the stack that it is asked for: the thread's own data,
  * and room for the thread-local variables of the program, its libraries, and such as may be loaded
- * later (glibc.rtld.optional_static_tls), which may be large. So it is asked for more than the caller
- * wants, by what it says itself that a thread costs: glibc has a function for that, which others use
- * as well and which is looked up by name, since it belongs to no version that a program could be
- * linked against (GLIBC_PRIVATE). Elsewhere that is reckoned from what the loaded modules declare
- * (dl_iterate_phdr(3)). If the C library finds it too little still, it answers EINVAL and makes no
- * thread, and is offered twice as much.
+ * later (glibc.rtld.optional_static_tls), which may be large. So it is asked for more than the
+ * caller wants, by what it says itself that a thread costs: glibc has a function for that, which
+ * others use as well and which is looked up by name, since it belongs to no version that a program
+ * could be linked against (GLIBC_PRIVATE). Elsewhere that is reckoned from what the loaded modules
+ * declare (dl_iterate_phdr(3)). If the C library finds it too little still, it answers EINVAL and
+ * makes no thread, and is offered twice as much.
  *
  * Below each stack lie 64 KiB that cannot be touched (mmap(2), PROT_NONE), instead of the usual
  * page: a function with a large frame that starts near the end of the stack faults there, where it
@@ -124,7 +124,7 @@ static int create(pthread_t *thread, size_t stack, void *(*body)(void *), void *
 	return result;
 }
 
-/* The same for what the caller wants of it; the C library may have to be offered more for itself. */
+/* The same for what the caller wants of it; the C library may have to be offered more beside. */
 static int create_beside_share(
 	pthread_t *thread, size_t stack, void *(*body)(void *), void *argument)
 {
@@ -142,8 +142,8 @@ static int create_beside_share(
 }
 
 /*
- * Where a sandbox lets nobody change the signal mask the thread starts with its maker's: better than
- * no thread.
+ * Where a sandbox lets nobody change the signal mask the thread starts with its maker's: better
+ * than no thread.
  */
 int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument)
 {
