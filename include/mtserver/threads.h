@@ -101,11 +101,14 @@ MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
 /**
  * Sets the stack of each thread that runs callbacks: what these may use. It is virtual memory;
- * what is never touched costs nothing.
+ * what is never touched costs nothing. Below each stack lie 64 KiB that cannot be touched: a
+ * callback that uses more than its stack ends the process there (SIGSEGV), as long as no single
+ * function has a larger frame, which could reach beyond and into the stack of another thread.
  *
  * @param server the server
  * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds
- *        what it needs itself.
+ *        what it needs itself, and what the C library takes out of each stack: its own data, and
+ *        what is set aside for thread-local variables.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p bytes is out of range
  * @retval -EBUSY the server runs or ran

@@ -143,8 +143,8 @@ static void send_for_locked(struct mts_server *server, struct mtsi_relief *relie
 }
 
 /*
- * Whether no worker polls, and none comes that could, unless the hook for new threads lets it. While
- * requests are few one that serves is enough to count on: the alarm is set for it.
+ * Whether no worker polls, and none comes that could, unless the hook for new threads lets it.
+ * While requests are few one that serves is enough to count on: the alarm is set for it.
  */
 bool mtsi_crew_lacks_poller_locked(struct mts_server *server)
 {
@@ -379,6 +379,9 @@ void mtsi_crew_begin_locked(struct mtsi_worker *worker, struct mts_client *clien
 void mtsi_crew_end_locked(struct mtsi_worker *worker)
 {
 	mtsi_crew_stand_locked(worker, MTSI_FREE);
+	if (worker->guessed_at != 0) {
+		mtsi_blind_end_locked(&worker->server->watch.blind, worker);
+	}
 	worker->client = NULL;
 	worker->server->crew.in_stint--;
 }

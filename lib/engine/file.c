@@ -130,9 +130,12 @@ ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_
 	}
 	ssize_t result = mtsi_output_seize(worker);
 	if (result == 0) {
-		mtsi_sendfile_begin(&before, worker->client->fd);
+		part.copies = !mtsi_sendfile_begin(&before, worker->client->fd);
+		const bool begun = !part.copies;
 		result = send_part(worker, &part);
-		mtsi_sendfile_end(&before, worker->client->fd);
+		if (begun) {
+			mtsi_sendfile_end(&before, worker->client->fd);
+		}
 	}
 	mtsi_output_yield(worker);
 	return result;

@@ -11,6 +11,7 @@
 #include "engine/poller.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "engine/accept.h"
 #include "engine/claim.h"
@@ -88,6 +89,9 @@ void mtsi_poller_poll(struct mts_server *server, struct mtsi_worker *worker, uin
 {
 	struct mtsi_poll_event events[EVENTS];
 	const int count = mtsi_poll_wait(server->poll, events, EVENTS, deadline);
+	if (count < 0) {
+		mtsi_log(server, MTSI_LOG_POLL, "cannot wait for events: %s", strerror(-count));
+	}
 	for (int i = 0; i < count; i++) {
 		dispatch(server, worker, &events[i], found);
 	}

@@ -160,8 +160,8 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 {
 	struct mts_server *server = worker->server;
 	const struct mtsi_options *options = &server->options;
-	const bool sampled = mtsi_watch_wants_sample(&server->watch);
-	const uint64_t waits = sampled ? mtsi_observe_waits() : 0;
+	struct mtsi_sample sample;
+	mtsi_watch_sample(&server->watch, &sample);
 	worker->stage.mark = worker->stage.size;
 	worker->stood_aside = false;
 	worker->handled++;
@@ -175,8 +175,8 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	}
 	mtsi_count(&worker->stats, MTS_STAT_BUSY, (uint64_t)-1);
 	/* What has waited in a call of the library has been relieved at once, and needs no care. */
-	if (sampled && !worker->stood_aside) {
-		mtsi_watch_report(server, mtsi_observe_waits() != waits);
+	if (sample.waking != 0 && !worker->stood_aside) {
+		mtsi_watch_end_sample(server, &sample);
 	}
 	return verdict;
 }

@@ -12,29 +12,34 @@
  * nobody gets on at all, since handlers compute for seconds or for ever, one more is let in every
  * 100 ms.
  *
- * That costs a client up to a period each time. So a recent stall has two workers serve or poll side
- * by side: when one of them waits, the other goes on. And when more than a quarter of the handlers
- * wait, the next worker is sent for before a handler is called (crew.c). How many do is found by
- * asking the kernel, around one call in each period, whether the thread has given up its CPU
- * (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long as
- * there are few other calls to sample.
+ * That costs a client up to a period each time. So a recent stall has two workers serve or poll
+ * side by side: when one of them waits, the other goes on. And when more than a quarter of the
+ * handlers wait, the next worker is sent for before a handler is called (crew.c). How many do is
+ * found by asking the kernel, around one call in each period, whether the thread has given up its
+ * CPU (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long
+ * as there are few other calls to sample. Both belong to one time awake: what is learned is
+ * forgotten when the watch falls asleep, and what is told afterwards of calls that began before
+ * does not count.
+ *
+ * suspect.c finds out who waits; blind.c guesses where the kernel does not tell.
  *
  * An idle server must not be looked at, and a request now and then should not cost a second thread
- * that wakes up. So when requests are few the watch sleeps, and two workers poll: epoll wakes one of
- * them for each event, and while that one serves the other goes on polling, whatever the handler
+ * that wakes up. So when requests are few the watch sleeps, and two workers poll: epoll wakes one
+ * of them for each event, and while that one serves the other goes on polling, whatever the handler
  * does. After a second without requests one is enough, and the other may leave. Only when nobody is
- * left to poll, since both serve or there is but one, an alarm is set; when the stint is over before
- * it rings, it is taken back. All is done under the crew's lock, and so is falling asleep, which
- * looks again whether anybody serves:
+ * left to poll, since both serve or there is but one, an alarm is set; when the stint is over
+ * before it rings, it is taken back. All is done under the crew's lock, and so is falling asleep,
+ * which looks again whether anybody serves:
  *
  *     asleep, somebody in a stint that is counted on, and nobody polls   =>   the alarm is set
  *
  * When requests come close upon each other setting the alarm each time would cost more than looking
- * now and then, so it is left to ring, and the watch stays awake. A second one that polls would then
- * be woken whenever the first one is busy, for what that one could do sooner; so one polls.
+ * now and then, so it is left to ring, and the watch stays awake. A second one that polls would
+ * then be woken whenever the first one is busy, for what that one could do sooner; so one polls.
  */
 #include "engine/watch.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -42,13 +47,14 @@
 #include "engine/poller.h"
 #include "engine/roster.h"
 #include "engine/server.h"
+#include "engine/suspect.h"
 #include "engine/worker.h"
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/observe.h"
+#include "os/quota.h"
 
 enum {
-	SUSPECTS = 16, /* workers that one look asks after */
 	WHOLE = 1024, /* of a share */
 	MOST_WAIT = WHOLE / 4,
 	FEW_WAIT = WHOLE / 8,
@@ -58,7 +64,6 @@ enum {
 
 static const uint64_t shortest_period = 200 * MTSI_MICROSECOND;
 static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
-static const uint64_t suspicious = 50 * MTSI_MICROSECOND; /* the age of a stint */
 static const uint64_t dense_gap = 250 * MTSI_MICROSECOND; /* between polls */
 static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
 static const uint64_t last_patience = 100 * MTSI_MILLISECOND; /* when nobody gets on at all */
@@ -72,13 +77,26 @@ static bool anybody_counted_on(const struct mtsi_crew *crew)
 	return crew->active_count + crew->long_count > 0;
 }
 
+static void awake_locked(struct mtsi_watch *watch, uint64_t now)
+{
+	watch->asleep = false;
+	watch->armed = false;
+	watch->period = shortest_period;
+	watch->next = now + shortest_period;
+	watch->stuck_since = now;
+	watch->head = NULL;
+}
+
 void mtsi_watch_over_locked(struct mts_server *server)
 {
 	struct mtsi_watch *watch = &server->watch;
 	const bool needed = anybody_counted_on(&server->crew) || server->crew.hooking > 0;
 	if (needed && server->crew.pollers == 0 && watch->asleep && !watch->armed) {
-		watch->armed = true;
-		mtsi_alarm_set(server->alarm, shortest_period);
+		watch->armed = mtsi_alarm_set(server->alarm, shortest_period);
+		if (!watch->armed) { /* a sandbox denies it: then the watch does not sleep */
+			awake_locked(watch, mtsi_clock_now());
+			mtsi_keeper_wake(server);
+		}
 	}
 }
 
@@ -127,103 +145,8 @@ void mtsi_watch_quiet_locked(struct mts_server *server)
 {
 	struct mtsi_watch *watch = &server->watch;
 	if (watch->armed && !watch->dense && !anybody_counted_on(&server->crew)) {
-		watch->armed = false;
-		mtsi_alarm_set(server->alarm, 0);
+		watch->armed = !mtsi_alarm_set(server->alarm, 0); /* else it rings, once and in vain */
 	}
-}
-
-/* A worker that may be waiting for something. */
-struct suspect {
-	struct mtsi_worker *worker; /* not to be touched before it is found again in the same stint */
-	uint64_t stint;
-	struct mtsi_observed observed;
-	uint64_t seen_cpu; /* as the look before found it in this stint; 0: it did not */
-	uint64_t cpu;
-	bool waits;
-};
-
-static size_t find_suspects_locked(
-	const struct mtsi_crew *crew, uint64_t now, struct suspect *suspects)
-{
-	size_t count = 0;
-	for (struct mtsi_worker *w = crew->active; w != NULL && count < SUSPECTS; w = w->next_active) {
-		if (atomic_load_explicit(&w->since, memory_order_relaxed) + suspicious > now) {
-			continue;
-		}
-		struct suspect *suspect = &suspects[count++];
-		suspect->worker = w;
-		suspect->stint = w->stint;
-		suspect->observed = w->observed;
-		suspect->seen_cpu = w->seen_stint == w->stint ? w->seen_cpu : 0;
-	}
-	return count;
-}
-
-/*
- * Whether they wait, with the lock released, since that costs microseconds. One that has computed
- * for a quarter of the time since the look before is not asked after any further. Asking takes a
- * descriptor for a moment, which accept may have wanted just then.
- */
-static void observe(struct mts_server *server, struct suspect *suspects, size_t count, uint64_t now)
-{
-	const uint64_t elapsed = now - server->watch.looked;
-	bool asked = false;
-	for (size_t i = 0; i < count; i++) {
-		struct suspect *suspect = &suspects[i];
-		suspect->cpu = mtsi_observe_cpu(&suspect->observed);
-		const bool seen = suspect->seen_cpu != 0;
-		if (seen && (suspect->cpu - suspect->seen_cpu) * 4 > elapsed) {
-			suspect->waits = false;
-			continue;
-		}
-		const enum mtsi_state state = mtsi_observe_state(&suspect->observed);
-		suspect->waits = state == MTSI_STATE_WAITS || (state == MTSI_STATE_UNKNOWN && seen);
-		asked = true;
-	}
-	if (asked) {
-		mtsi_door_returned(server, now);
-	}
-}
-
-/* The suspect that is this worker, in the same stint still; NULL: none is. */
-static const struct suspect *find(
-	const struct suspect *suspects, size_t count, const struct mtsi_worker *worker)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (suspects[i].worker == worker && suspects[i].stint == worker->stint) {
-			return &suspects[i];
-		}
-	}
-	return NULL;
-}
-
-/*
- * The suspects that wait and are still where they were are counted on no more; how many. When there
- * may be more than could be asked after, those that were go to the end of the list.
- */
-static unsigned convict_locked(struct mtsi_crew *crew, const struct suspect *suspects, size_t count)
-{
-	const struct mtsi_worker *last = crew->last_active;
-	unsigned stalls = 0;
-	struct mtsi_worker *next;
-	for (struct mtsi_worker *w = count > 0 ? crew->active : NULL; w != NULL; w = next) {
-		const struct suspect *suspect = find(suspects, count, w);
-		next = w != last ? w->next_active : NULL;
-		if (suspect != NULL) {
-			const enum mtsi_standing standing = w->standing;
-			w->seen_stint = w->stint;
-			w->seen_cpu = suspect->cpu;
-			if (suspect->waits || count == SUSPECTS) {
-				mtsi_crew_stand_locked(w, MTSI_AWAY);
-			}
-			if (suspect->waits) {
-				stalls++;
-			} else if (count == SUSPECTS) {
-				mtsi_crew_stand_locked(w, standing);
-			}
-		}
-	}
-	return stalls;
 }
 
 /* Somebody waits, or may: the same client is still the first, or nobody has polled. */
@@ -302,25 +225,48 @@ static void learn_locked(struct mtsi_watch *watch, unsigned weight, bool waited)
 	}
 }
 
-void mtsi_watch_report(struct mts_server *server, bool waited)
+void mtsi_watch_begin_sample(struct mtsi_watch *watch, struct mtsi_sample *sample)
 {
+	sample->waking = atomic_exchange(&watch->sample, 0);
+	if (sample->waking != 0 && !mtsi_observe_waits(&sample->waits)) {
+		sample->waking = 0;
+	}
+}
+
+void mtsi_watch_end_sample(struct mts_server *server, const struct mtsi_sample *sample)
+{
+	uint64_t waits;
+	if (mtsi_observe_waits(&waits)) {
+		mtsi_watch_report(server, sample->waking, waits != sample->waits);
+	}
+}
+
+void mtsi_watch_report(struct mts_server *server, unsigned waking, bool waited)
+{
+	struct mtsi_watch *watch = &server->watch;
 	mtsi_lock_take(&server->crew.lock);
-	learn_locked(&server->watch, WEIGHT, waited);
+	if (waking == watch->waking && !watch->asleep) {
+		learn_locked(watch, WEIGHT, waited);
+	}
 	mtsi_lock_release(&server->crew.lock);
 }
 
-/* What follows from the stalls and samples for the workers that are to be counted on. */
-static void adapt_locked(struct mts_server *server, uint64_t now, unsigned stalls)
+/*
+ * What follows from the stalls and samples for the workers that are to be counted on. A guess
+ * relieves those who may wait, but is not learned from: a few that are wrong, because others take
+ * the CPUs, would have handlers that compute be taken for waiting from then on.
+ */
+static void adapt_locked(struct mts_server *server, uint64_t now, struct mtsi_stalls stalls)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_watch *watch = &server->watch;
 	const uint64_t others = crew->stints - watch->stints;
-	for (unsigned i = 0; i < stalls; i++) {
+	for (unsigned i = 0; i < stalls.seen; i++) {
 		learn_locked(watch, (unsigned)(WEIGHT * (1 + (others < WHOLE ? others : WHOLE))), true);
 	}
-	if (stalls > 0) {
+	if (stalls.seen + stalls.guessed > 0) {
 		watch->last_stall = now;
-		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls);
+		mtsi_count_shared(&server->stats, MTS_STAT_STALLS, stalls.seen + stalls.guessed);
 	}
 	crew->blocking = watch->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
 	const bool lately = now - watch->last_stall < recent;
@@ -345,8 +291,8 @@ static void note_many_locked(const struct mtsi_crew *crew, struct mtsi_watch *wa
 
 /*
  * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may
- * be had are not helped by looking. Where handlers wait, requests come in bursts: there they have to
- * be few for a while, so that what has been learned is not forgotten in between.
+ * be had are not helped by looking. Where handlers wait, requests come in bursts: there they have
+ * to be few for a while, so that what has been learned is not forgotten in between.
  */
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
@@ -367,10 +313,7 @@ static bool may_sleep_locked(
 static bool time_to_look_locked(struct mtsi_watch *watch, uint64_t now, bool rang)
 {
 	if (watch->asleep && rang) {
-		watch->asleep = false;
-		watch->armed = false;
-		watch->period = shortest_period;
-		watch->stuck_since = now;
+		awake_locked(watch, now);
 		return true;
 	}
 	return !watch->asleep && watch->next <= now;
@@ -389,7 +332,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_watch *watch = &server->watch;
-	struct suspect suspects[SUSPECTS];
+	struct mtsi_suspect suspects[MTSI_SUSPECTS];
 	const bool rang = mtsi_alarm_rang(server->alarm);
 	mtsi_lock_take(&crew->lock);
 	if (!time_to_look_locked(watch, now, rang)) {
@@ -401,13 +344,14 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		}
 		return due;
 	}
-	const size_t count = find_suspects_locked(crew, now, suspects);
+	const size_t count = mtsi_suspects_find_locked(crew, now, suspects);
 	if (count > 0) {
 		mtsi_lock_release(&crew->lock);
-		observe(server, suspects, count, now);
+		mtsi_suspects_observe(server, suspects, count, now);
 		mtsi_lock_take(&crew->lock);
 	}
-	const unsigned stalls = convict_locked(crew, suspects, count);
+	const struct mtsi_stalls stalls = mtsi_suspects_convict_locked(server, suspects, count, now);
+	mtsi_blind_check_locked(&watch->blind, crew, now);
 	let_in_locked(crew, watch, now);
 	if (crew->hooking > 0 && now - crew->hooking_since >= hook_patience) {
 		mtsi_roster_give_up_hooks_locked(crew);
@@ -418,9 +362,12 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 	watch->asleep = may_sleep_locked(crew, watch, now);
 	if (watch->asleep) {
 		watch->share = 0;
+		mtsi_blind_forget_locked(&watch->blind);
+		watch->waking += watch->waking < UINT_MAX ? 1 : 2; /* never 0 */
 		crew->blocking = false;
 		crew->width = 1;
 	}
+	const unsigned sample = watch->asleep ? 0 : watch->waking;
 	remember_locked(watch, crew, now);
 	uint64_t due = watch->next;
 	if (watch->asleep) {
@@ -428,7 +375,7 @@ uint64_t mtsi_watch_look(struct mts_server *server, uint64_t now)
 		due = crew->ready.count == 0 ? doze_locked(server, now) : MTSI_NEVER;
 	}
 	mtsi_lock_release(&crew->lock);
-	atomic_store_explicit(&watch->sample, true, memory_order_relaxed);
+	atomic_store_explicit(&watch->sample, sample, memory_order_relaxed);
 	mtsi_crew_send(server, relief);
 	return due;
 }
@@ -437,9 +384,11 @@ void mtsi_watch_init(struct mtsi_watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->period = shortest_period;
+	watch->waking = 1;
 }
 
 void mtsi_watch_begin(struct mtsi_watch *watch)
 {
 	watch->cpus = mtsi_observe_cpus();
+	mtsi_blind_begin(&watch->blind, watch->cpus, mtsi_quota());
 }

@@ -6,11 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/blind.h"
+
 struct mts_server;
 
 /* The watch over workers that serve, with threads on demand. The crew's lock guards all of it, but: */
 struct mtsi_watch {
-	_Atomic bool sample; /* the next handler is to be looked at: whether it waits. Any thread */
+	_Atomic unsigned sample; /* not 0: the next handler is to be looked at, whether it waits. Any
+								thread */
+	unsigned waking; /* the number of this time awake, or of the next one; never 0 */
 	bool asleep; /* nobody watches; where nobody polls either, the alarm is set for a stint */
 	bool armed; /* the alarm is set, or has rung and nobody has looked yet */
 	uint64_t next; /* when to look next; while not asleep */
@@ -29,6 +33,8 @@ struct mtsi_watch {
 	uint64_t last_stall; /* when a handler was last found waiting */
 	unsigned share; /* of handlers that wait for something, in 1,024ths */
 	unsigned cpus; /* that may be used */
+
+	struct mtsi_blind blind; /* a part of it is the keeper's, without the lock */
 };
 
 void mtsi_watch_init(struct mtsi_watch *watch);
@@ -51,12 +57,26 @@ void mtsi_watch_found_locked(struct mts_server *server, uint64_t now);
 /* A worker is about to poll: if nothing needs to be watched, the alarm is taken back. Likewise. */
 void mtsi_watch_quiet_locked(struct mts_server *server);
 
-/* Whether this call of the handler is one to look at; and whether it has waited for something. */
-static inline bool mtsi_watch_wants_sample(struct mtsi_watch *watch)
+/* A call of the handler that the watch wants to know of: has it waited for something? */
+struct mtsi_sample {
+	unsigned waking; /* for which time awake; 0: it is none */
+	uint64_t waits; /* how often its thread had waited before */
+};
+
+/* Before the call, on its thread. */
+void mtsi_watch_begin_sample(struct mtsi_watch *watch, struct mtsi_sample *sample);
+static inline void mtsi_watch_sample(struct mtsi_watch *watch, struct mtsi_sample *sample)
 {
-	return atomic_load_explicit(&watch->sample, memory_order_relaxed)
-		&& atomic_exchange(&watch->sample, false);
+	sample->waking = 0;
+	if (atomic_load_explicit(&watch->sample, memory_order_relaxed) != 0) {
+		mtsi_watch_begin_sample(watch, sample);
+	}
 }
-void mtsi_watch_report(struct mts_server *server, bool waited);
+
+/* After it, if it is one. What began before the watch last fell asleep tells it nothing more. */
+void mtsi_watch_end_sample(struct mts_server *server, const struct mtsi_sample *sample);
+
+/* What a sample says. */
+void mtsi_watch_report(struct mts_server *server, unsigned waking, bool waited);
 
 #endif

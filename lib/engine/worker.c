@@ -251,6 +251,7 @@ static void *worker_body(void *argument)
 	mtsi_observe_self(&worker.observed);
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-worker");
+	mtsi_thread_small_pages(server->options.stack_size);
 	mtsi_thread_guard(work, rescue, &worker);
 	leave(&worker);
 	return NULL;

@@ -53,6 +53,8 @@ struct mtsi_worker {
 	uint64_t stint; /* the number of its present or latest stint; never the same twice in a crew */
 	uint64_t seen_stint; /* the watch's: the stint in which it has last looked at this worker, */
 	uint64_t seen_cpu; /* and the CPU time that it had used by then */
+	uint64_t
+		guessed_at; /* when it was guessed to wait in this stint, unproved as yet; 0: it is not */
 	struct mts_client
 		*client; /* written by this thread under the lock, so it may read it without */
 	struct mtsi_seat *seat; /* where it rests */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * timerfd_create(2) and ppoll(2): sleeping with nanoseconds, where epoll_wait(2) has milliseconds.
- * A signal may end a sleep early, as anything else may: the caller looks at its clock anyway.
+ * A signal may end a sleep early, as anything else may: the caller looks at its clock anyway. So
+ * when the system denies the sleep (a sandbox; fewer descriptors than are polled here allowed by
+ * RLIMIT_NOFILE) it is a short pause. And an alarm of which it cannot be told whether it has rung
+ * has rung, after a pause, since it may be what has ended the sleep.
  */
 #include "os/alarm.h"
 
@@ -12,7 +15,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
-#include "os/must.h"
+#include "os/pause.h"
 
 static struct timespec span_of(uint64_t nanoseconds)
 {
@@ -29,16 +32,23 @@ int mtsi_alarm_open(void)
 	return alarm < 0 ? -errno : alarm;
 }
 
-void mtsi_alarm_set(int alarm, uint64_t span)
+bool mtsi_alarm_set(int alarm, uint64_t span)
 {
 	const struct itimerspec when = {.it_value = span_of(span)};
-	mtsi_must(timerfd_settime(alarm, 0, &when, NULL) == 0);
+	return timerfd_settime(alarm, 0, &when, NULL) == 0;
 }
 
 bool mtsi_alarm_rang(int alarm)
 {
 	uint64_t times;
-	return read(alarm, &times, sizeof(times)) == (ssize_t)sizeof(times);
+	if (read(alarm, &times, sizeof(times)) == (ssize_t)sizeof(times)) {
+		return true;
+	}
+	const bool unknown = errno != EAGAIN && errno != EINTR;
+	if (unknown) {
+		mtsi_pause_instead();
+	}
+	return unknown;
 }
 
 void mtsi_alarm_sleep(int wake, int poll, int alarm, uint64_t deadline)
@@ -47,12 +57,16 @@ void mtsi_alarm_sleep(int wake, int poll, int alarm, uint64_t deadline)
 		{.fd = wake, .events = POLLIN}, {.fd = alarm, .events = POLLIN},
 		{.fd = poll, .events = POLLIN}, /* a negative one is passed over: poll(2) */
 	};
-	struct timespec left;
+	struct timespec span;
 	const struct timespec *timeout = NULL;
+	uint64_t left = MTSI_NEVER;
 	if (deadline != MTSI_NEVER) {
 		const uint64_t now = mtsi_clock_now();
-		left = span_of(deadline > now ? deadline - now : 0);
-		timeout = &left;
+		left = deadline > now ? deadline - now : 0;
+		span = span_of(left);
+		timeout = &span;
 	}
-	mtsi_must(ppoll(wanted, 3, timeout, NULL) >= 0 || errno == EINTR);
+	if (ppoll(wanted, 3, timeout, NULL) < 0 && errno != EINTR) {
+		mtsi_pause_instead_for(left);
+	}
 }

@@ -20,11 +20,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "os/unix_path.h"
+
+enum { ASSUMED_OPEN = 64 }; /* descriptors, where that cannot be told */
 
 static int resolver_errno(int result)
 {
@@ -243,9 +246,12 @@ size_t mtsi_descriptor_limit(void)
 size_t mtsi_descriptors_open(int any)
 {
 	/* A new one gets the lowest number that is free, and all below are open. */
-	const int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	if (lowest < 0 && errno != EMFILE && errno != EINVAL) {
+		lowest = epoll_create1(EPOLL_CLOEXEC); /* fcntl(2) is denied: another way to a new one */
+	}
 	if (lowest < 0) {
-		return mtsi_descriptor_limit();
+		return errno == EMFILE || errno == EINVAL ? mtsi_descriptor_limit() : ASSUMED_OPEN;
 	}
 	(void)close(lowest);
 	return (size_t)lowest;

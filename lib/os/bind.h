@@ -59,7 +59,10 @@ int mtsi_defer_accept(int fd, unsigned seconds);
 /* How many descriptors this process may have open. */
 size_t mtsi_descriptor_limit(void);
 
-/* How many it has, without those behind a gap; the caller names one of them. */
+/*
+ * How many it has, without those behind a gap; the caller names one of them. A few dozen are
+ * assumed where the system denies every way of telling.
+ */
 size_t mtsi_descriptors_open(int any);
 
 #endif

@@ -3,6 +3,10 @@
  * The one clock of the library: monotonic, so that setting the date moves no deadline, and stopped
  * while the machine is suspended, so that waking up does not expire everything at once
  * (CLOCK_MONOTONIC, clock_gettime(2)). 64 bits of nanoseconds last 584 years; sums saturate.
+ *
+ * It cannot fail where the kernel lets it be read without a system call (vdso(7)), which no sandbox
+ * can deny. Where it does not, and a sandbox does, there is nothing to put in its place: another
+ * clock would have every deadline pass, or none, and without one nothing here is bounded.
  */
 #include "os/clock.h"
 

@@ -3,6 +3,8 @@
  * Mutexes and condition variables of POSIX threads, every return value looked at. None of the calls
  * here can fail in a program that uses them rightly (pthread_mutex_lock(3p) and its kin), so a
  * failure is our own mistake and ends the process where it happened, instead of somewhere later.
+ * Nor can the world make them fail: they are neither robust nor recursive, their memory is here,
+ * and where futex(2) is denied the C library does not return at all.
  */
 #include "os/lock.h"
 

@@ -6,9 +6,9 @@
 
 /*
  * mtsi_must() is for what cannot be false unless the library itself is wrong: it stays in every
- * build, and NDEBUG does not touch it. It is never used for what a peer, the machine or the caller
- * can cause. mtsi_debug_must() is for checks that cost too much for that; only --enable-debug has
- * them.
+ * build, and NDEBUG does not touch it. It is never used for what a peer, the machine, a sandbox or
+ * the caller can cause: nearly every system call can be denied (seccomp(2)), and that is a value.
+ * mtsi_debug_must() is for checks that cost too much for that; only --enable-debug has them.
  */
 #define mtsi_must(condition) \
 	do { \

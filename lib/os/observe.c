@@ -4,10 +4,15 @@
  *
  * A thread's CPU clock (pthread_getcpuclockid(3)) tells how much it has computed, but one that is
  * ready to run and gets no CPU looks the same there as one that waits. The kernel tells the two
- * apart in /proc/self/task/N/syscall (proc(5)), which says "running" for the first. The file is
- * opened anew each time, since a descriptor kept for each thread would take a thousand of them from
- * the program. Where there is no such file, or no descriptor left, the caller has to do with the
- * clock.
+ * apart in /proc/self/task/N/syscall (proc(5)), which says "running" for the first. A process that
+ * has changed its user, or may not be dumped, cannot read that; but it can read the file stat
+ * beside it, which says the same with more effort. They are opened anew each time, since a
+ * descriptor kept for each thread would take a thousand of them from the program. Where there are
+ * no such files, or no descriptor is left, the caller has to do with clocks: the thread's, and what
+ * the whole process has got.
+ *
+ * Nothing here can be counted on: a sandbox may deny each of these system calls. What is not known
+ * is said to be so.
  */
 #include "os/observe.h"
 
@@ -21,47 +26,77 @@
 #include <unistd.h>
 
 #include "os/clock.h"
-#include "os/must.h"
 
 void mtsi_observe_self(struct mtsi_observed *observed)
 {
 	observed->id = (int)syscall(SYS_gettid);
-	mtsi_must(pthread_getcpuclockid(pthread_self(), &observed->clock) == 0);
+	observed->clocked = pthread_getcpuclockid(pthread_self(), &observed->clock) == 0;
 }
 
 uint64_t mtsi_observe_cpu(const struct mtsi_observed *observed)
 {
 	struct timespec used;
-	if (clock_gettime(observed->clock, &used) != 0) {
+	if (!observed->clocked || clock_gettime(observed->clock, &used) != 0) {
 		return 0;
 	}
 	return (uint64_t)used.tv_sec * MTSI_SECOND + (uint64_t)used.tv_nsec;
 }
 
+/* The beginning of a file of the kernel's about the thread, as text; false: it cannot be read. */
+static bool read_about(
+	const struct mtsi_observed *observed, const char *what, char *text, size_t room)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/%s", observed->id, what);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return false;
+	}
+	const ssize_t size = read(fd, text, room - 1);
+	(void)close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	return size > 0;
+}
+
+/* What stat says: behind the name, which may contain anything, R for running. */
+static enum mtsi_state state_in(const char *stat)
+{
+	const char *name_ends = strrchr(stat, ')');
+	if (name_ends == NULL || name_ends[1] != ' ' || name_ends[2] == '\0') {
+		return MTSI_STATE_UNKNOWN;
+	}
+	return name_ends[2] == 'R' ? MTSI_STATE_RUNS : MTSI_STATE_WAITS;
+}
+
 enum mtsi_state mtsi_observe_state(const struct mtsi_observed *observed)
 {
 	static const char running[] = "running";
-	char path[64];
-	char text[sizeof(running) - 1];
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", observed->id);
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		return MTSI_STATE_UNKNOWN;
+	char text[128];
+	if (read_about(observed, "syscall", text, sizeof(running))) {
+		return strcmp(text, running) == 0 ? MTSI_STATE_RUNS : MTSI_STATE_WAITS;
 	}
-	const ssize_t size = read(fd, text, sizeof(text));
-	(void)close(fd);
-	if (size <= 0) {
-		return MTSI_STATE_UNKNOWN;
-	}
-	const bool runs = size == (ssize_t)sizeof(text) && memcmp(text, running, sizeof(text)) == 0;
-	return runs ? MTSI_STATE_RUNS : MTSI_STATE_WAITS;
+	return read_about(observed, "stat", text, sizeof(text)) ? state_in(text) : MTSI_STATE_UNKNOWN;
 }
 
-uint64_t mtsi_observe_waits(void)
+bool mtsi_observe_waits(uint64_t *waits)
 {
 	struct rusage usage;
-	mtsi_must(getrusage(RUSAGE_THREAD, &usage) == 0);
-	return (uint64_t)usage.ru_nvcsw;
+	if (getrusage(RUSAGE_THREAD, &usage) != 0) {
+		return false;
+	}
+	*waits = (uint64_t)usage.ru_nvcsw;
+	return true;
+}
+
+bool mtsi_observe_process(struct mtsi_usage *usage)
+{
+	struct timespec used;
+	usage->at = mtsi_clock_now();
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0) {
+		return false;
+	}
+	usage->cpu = (uint64_t)used.tv_sec * MTSI_SECOND + (uint64_t)used.tv_nsec;
+	return true;
 }
 
 unsigned mtsi_observe_cpus(void)

@@ -6,16 +6,20 @@
  * before it is due and then spins, and a far one is cut to what an int holds: the caller looks at
  * its clock again anyway. The wake descriptor is a counter that cannot block: writing to a full one
  * fails, and then it is readable already, which is all that is wanted.
+ *
+ * A sandbox may deny any of this. A wait that fails is a short pause, and so is a wake-up that
+ * cannot be taken, since it ends the next wait at once; so loops around them look now and then.
  */
 #include "os/poll.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/clock.h"
-#include "os/must.h"
+#include "os/pause.h"
 
 enum { BATCH = 128 };
 
@@ -60,7 +64,11 @@ int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t 
 	struct epoll_event found[BATCH];
 	const int count = epoll_wait(
 		poll, found, room < BATCH ? room : BATCH, milliseconds_until(deadline));
-	mtsi_must(count >= 0 || errno == EINTR);
+	if (count < 0 && errno != EINTR) {
+		const int error = errno;
+		mtsi_pause_instead();
+		return -error;
+	}
 	for (int i = 0; i < count; i++) {
 		events[i].tag = found[i].data.u64;
 		events[i].events = found[i].events;
@@ -77,8 +85,12 @@ int mtsi_wake_open(void)
 void mtsi_wake_up(int wake)
 {
 	const int before = errno;
-	const uint64_t one = 1;
+	uint64_t one = 1;
 	if (write(wake, &one, sizeof(one)) < 0) {
+		if (errno != EAGAIN) { /* write(2) is denied; the same by another name may not be */
+			const struct iovec piece = {&one, sizeof(one)};
+			(void)!writev(wake, &piece, 1);
+		}
 		errno = before;
 	}
 }
@@ -86,7 +98,7 @@ void mtsi_wake_up(int wake)
 void mtsi_wake_clear(int wake)
 {
 	uint64_t count;
-	if (read(wake, &count, sizeof(count)) < 0) {
-		mtsi_must(errno == EAGAIN || errno == EINTR);
+	if (read(wake, &count, sizeof(count)) < 0 && errno != EAGAIN && errno != EINTR) {
+		mtsi_pause_instead();
 	}
 }

@@ -29,7 +29,8 @@ void mtsi_poll_remove(int poll, int fd);
 
 /*
  * Waits for events until `deadline` (never early; MTSI_NEVER: without end; a passed one: only
- * looks). How many there were, at most `room`; 0 also when a signal came.
+ * looks). How many there were, at most `room`; 0 also when a signal came; or, after a pause, a
+ * negative errno value when the system denies the wait.
  */
 int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline);
 
@@ -39,7 +40,7 @@ int mtsi_wake_open(void);
 /* Async-signal-safe; keeps errno. */
 void mtsi_wake_up(int wake);
 
-/* Takes the wake-ups that have come so far. */
+/* Takes the wake-ups that have come so far; where that is denied, pauses. */
 void mtsi_wake_clear(int wake);
 
 #endif

@@ -8,12 +8,15 @@
  * takes a socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the
  * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
  * callback may have changed that; so it is blocked here, and taken away at the end unless it was
- * pending before.
+ * pending before. Where a sandbox denies any of it the file is read instead. If that begins just
+ * between, so that a signal that has come cannot be taken away, it stays blocked, since it would
+ * end the process.
  */
 #include "os/sendfile.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,12 +29,14 @@
 
 enum { MOST_AT_ONCE = 1 << 30 }; /* Linux takes no more than 0x7ffff000 */
 
+static _Atomic bool can_take; /* pending signals can be taken away, as far as has been tried */
+
 /* C libraries differ in the type of ioctl's number; all of them hold this one. */
-static void set_waiting(int socket, bool waits)
+static bool set_waiting(int socket, bool waits)
 {
 	const unsigned short which = FIONBIO;
 	int non_blocking = waits ? 0 : 1;
-	(void)ioctl(socket, which, &non_blocking);
+	return ioctl(socket, which, &non_blocking) == 0;
 }
 
 static void only_sigpipe(sigset_t *set)
@@ -40,38 +45,69 @@ static void only_sigpipe(sigset_t *set)
 	mtsi_must(sigaddset(set, SIGPIPE) == 0);
 }
 
-static bool sigpipe_pending(void)
+/* Whether SIGPIPE is pending; false: that is unknown. */
+static bool ask_sigpipe(bool *pending)
 {
-	sigset_t pending;
-	mtsi_must(sigpending(&pending) == 0);
-	return sigismember(&pending, SIGPIPE) == 1;
+	sigset_t all;
+	if (sigpending(&all) != 0) {
+		return false;
+	}
+	*pending = sigismember(&all, SIGPIPE) == 1;
+	return true;
 }
 
-void mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
+/* Takes a signal of these away, if one is pending; false when the system denies it. */
+static bool take_away(const sigset_t *signals)
+{
+	const struct timespec at_once = {0, 0};
+	int taken;
+	while ((taken = sigtimedwait(signals, NULL, &at_once)) < 0 && errno == EINTR) {
+	}
+	const bool can = taken >= 0 || errno == EAGAIN;
+	atomic_store_explicit(&can_take, can, memory_order_relaxed);
+	return can;
+}
+
+/* Whether signals can be taken away here: known from the last time, or tried with none. */
+static bool may_take_away(void)
+{
+	sigset_t none;
+	mtsi_must(sigemptyset(&none) == 0);
+	return atomic_load_explicit(&can_take, memory_order_relaxed) || take_away(&none);
+}
+
+bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket)
 {
 	sigset_t sigpipe;
 	only_sigpipe(&sigpipe);
-	mtsi_must(pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) == 0);
-	before->pending = sigpipe_pending();
-	set_waiting(socket, false);
+	if (!may_take_away() || pthread_sigmask(SIG_BLOCK, &sigpipe, &before->mask) != 0) {
+		return false;
+	}
+	if (ask_sigpipe(&before->pending) && set_waiting(socket, false)) {
+		return true;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before->mask, NULL);
+	return false;
 }
 
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket)
 {
-	set_waiting(socket, true);
-	if (!before->pending && sigpipe_pending()) {
-		const struct timespec at_once = {0, 0};
-		sigset_t sigpipe;
-		only_sigpipe(&sigpipe);
-		while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR) {
-		}
+	sigset_t sigpipe;
+	sigset_t mask = before->mask;
+	(void)set_waiting(socket, true);
+	only_sigpipe(&sigpipe);
+	if (!before->pending && !take_away(&sigpipe)) {
+		mtsi_must(sigaddset(&mask, SIGPIPE) == 0);
 	}
-	mtsi_must(pthread_sigmask(SIG_SETMASK, &before->mask, NULL) == 0);
+	(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 #ifdef __linux__
 
-/* EINVAL: neither this file nor its file system can; ESPIPE: it has no positions. */
+/*
+ * EINVAL: neither this file nor its file system can; ESPIPE: it has no positions; EPERM and ENOSYS:
+ * it is denied, or the file is, which reading it will tell.
+ */
 ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 {
 	for (;;) {
@@ -81,7 +117,8 @@ ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 		if (sent >= 0) {
 			return sent;
 		}
-		if (errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
+		if (errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EPERM
+			|| errno == ENOSYS) {
 			return -ENOSYS;
 		}
 		if (errno != EINTR) {

@@ -28,8 +28,11 @@ struct mtsi_sendfile {
 	bool pending; /* SIGPIPE was pending already, and stays so */
 };
 
-/* The socket waits for nothing, and the thread gets no SIGPIPE, between these two. */
-void mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
+/*
+ * The socket waits for nothing, and the thread gets no SIGPIPE, between these two. The first
+ * answers false, and has done nothing, when the system denies that.
+ */
+bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket);
 
 #endif

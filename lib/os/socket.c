@@ -16,6 +16,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "os/clock.h"
+#include "os/pause.h"
+
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size)
 {
 	for (;;) {
@@ -71,11 +74,44 @@ static ssize_t receive(int fd, void *buffer, size_t size, int flags)
 	}
 }
 
+/*
+ * Whether the answer of a poll for `events` is none, so that asking again at once would spin. The
+ * system may deny it: a sandbox, or RLIMIT_NOFILE when it is 0. And a socket with something in its
+ * error queue, such as the timestamps of what was sent (SO_TIMESTAMPING), reports an error at once,
+ * for ever, and is well: that queue is the program's. A connection that has really failed is
+ * closed, and says so (POLLHUP).
+ */
+static bool says_nothing(int count, short events, short found)
+{
+	if (count <= 0) {
+		return count < 0 && errno != EINTR;
+	}
+	return (found & POLLERR) != 0 && (found & (events | POLLHUP | POLLNVAL)) == 0;
+}
+
 static void wait_for(int fd, short events)
 {
 	struct pollfd wanted = {.fd = fd, .events = events};
-	while (poll(&wanted, 1, -1) < 0 && errno == EINTR) {
+	int count;
+	while ((count = poll(&wanted, 1, -1)) < 0 && errno == EINTR) {
 	}
+	if (says_nothing(count, events, wanted.revents)) {
+		mtsi_pause_instead();
+	}
+}
+
+/* The same for so many milliseconds at most; less when a signal comes. What was found. */
+static short look_for(int fd, short events, unsigned milliseconds)
+{
+	struct pollfd wanted = {.fd = fd, .events = events};
+	const int count = poll(&wanted, 1, (int)milliseconds);
+	if (says_nothing(count, events, wanted.revents)) {
+		if (milliseconds > 0) {
+			mtsi_pause_for(milliseconds * MTSI_MILLISECOND);
+		}
+		return 0;
+	}
+	return count > 0 ? wanted.revents : 0;
 }
 
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
@@ -141,16 +177,14 @@ void mtsi_socket_wait_writable(int fd)
 
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds)
 {
-	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
-	(void)poll(&wanted, 1, (int)milliseconds); /* the caller looks again in any case */
+	(void)look_for(fd, POLLOUT, milliseconds); /* the caller looks again in any case */
 }
 
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed)
 {
-	struct pollfd asked = {.fd = fd, .events = 0};
-	const int count = poll(&asked, 1, (int)milliseconds);
-	*failed = count > 0 && (asked.revents & POLLERR) != 0;
-	return count > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
+	const short found = look_for(fd, 0, milliseconds);
+	*failed = (found & POLLERR) != 0;
+	return (found & POLLHUP) != 0;
 }
 
 void mtsi_socket_shut_receiving(int fd)
@@ -234,11 +268,9 @@ uint32_t mtsi_socket_user(int fd)
 
 enum mtsi_socket_state mtsi_socket_state(int fd)
 {
-	struct pollfd asked = {.fd = fd, .events = POLLRDHUP};
-	while (poll(&asked, 1, 0) < 0 && errno == EINTR) {
-	}
-	if ((asked.revents & (POLLERR | POLLHUP)) != 0) {
+	const short found = look_for(fd, POLLRDHUP, 0);
+	if ((found & POLLHUP) != 0) {
 		return MTSI_SOCKET_DEAD;
 	}
-	return (asked.revents & POLLRDHUP) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
+	return (found & POLLRDHUP) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
 }

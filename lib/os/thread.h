@@ -9,7 +9,8 @@
 
 /*
  * Starts a thread with all asynchronous signals blocked: the host's signals go to the host's
- * threads. `stack` in bytes is what its code may use at least. 0 or a negative errno value.
+ * threads. `stack` in bytes is what its code may use at least; below lie 64 KiB of guard. 0 or a
+ * negative errno value.
  */
 int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument);
 
@@ -34,6 +35,9 @@ void mtsi_thread_yield(void);
 
 /* Does nothing for about so long. */
 void mtsi_thread_pause(unsigned milliseconds);
+
+/* Declines huge pages for the calling thread's stack, which was started with so much. */
+void mtsi_thread_small_pages(size_t stack);
 
 /* Names the calling thread, for ps, top and debuggers; at most 15 characters. */
 void mtsi_thread_name(const char *name);

@@ -159,7 +159,7 @@ static size_t address_space(void)
  */
 static size_t worst_case(size_t clients, size_t threads)
 {
-	const size_t own = 2 * (size_t)BUFFER + 80 * KIB; /* buffers; guard page, thread's data */
+	const size_t own = 2 * (size_t)BUFFER + 144 * KIB; /* buffers; guard, thread's data */
 	return 2 * clients * 256 + threads * (STACK + own) + LIMIT + threads * BUFFER;
 }
 

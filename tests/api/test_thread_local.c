@@ -5,6 +5,8 @@
  * A program of its own, since the data is there in all threads of a program.
  */
 #include <stddef.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -26,6 +28,8 @@ static size_t descend(const char *top, size_t depth)
 	}
 	return descend(top, depth) + (size_t)frame[5] - 5;
 }
+
+static const char again[] = "MTS_TEST_AGAIN"; /* set: this program has been run by itself */
 
 static int use_both(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -54,12 +58,38 @@ START_TEST(thread_local_data_costs_no_stack)
 }
 END_TEST
 
+/*
+ * The C library sets as much aside for libraries that are loaded later as it is told to; it reads that
+ * when a program begins, so this one is run again. Others than glibc take no notice.
+ */
+START_TEST(nor_does_what_is_set_aside)
+{
+	static const char *const settings[] = {"glibc.rtld.optional_static_tls=100000",
+		"glibc.rtld.optional_static_tls=300000", "glibc.rtld.optional_static_tls=3000000"};
+	int status = 0;
+	const pid_t child = fork();
+	if (child == 0) {
+		setenv("GLIBC_TUNABLES", settings[_i], 1);
+		setenv(again, "1", 1);
+		(void)execl("/proc/self/exe", "test_thread_local", (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_gt(child, 0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", settings[_i],
+		(unsigned)status);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("thread-local data");
 	TCase *tcase = tcase_create("thread-local data");
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, thread_local_data_costs_no_stack, 0, 3);
+	if (getenv(again) == NULL) {
+		tcase_add_loop_test(tcase, nor_does_what_is_set_aside, 0, 3);
+	}
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -226,6 +228,12 @@ static size_t cut(size_t size)
 
 /* The wrapped functions, and what they stand in front of. */
 
+#ifdef __GLIBC__
+#define RUSAGE_KIND __rusage_who_t
+#else
+#define RUSAGE_KIND int
+#endif
+
 #define WRAPPED(type, name, ...) \
 	type __real_##name(__VA_ARGS__); \
 	type __wrap_##name(__VA_ARGS__); \
@@ -310,6 +318,42 @@ WRAPPED(int, ppoll, struct pollfd *wanted, nfds_t count, const struct timespec *
 	const sigset_t *mask)
 {
 	return fails(FAULT_PPOLL) ? -1 : __real_ppoll(wanted, count, timeout, mask);
+}
+
+WRAPPED(int, poll, struct pollfd *wanted, nfds_t count, int timeout)
+{
+	return fails(FAULT_POLL) ? -1 : __real_poll(wanted, count, timeout);
+}
+
+WRAPPED(int, nanosleep, const struct timespec *span, struct timespec *left)
+{
+	return fails(FAULT_NANOSLEEP) ? -1 : __real_nanosleep(span, left);
+}
+
+WRAPPED(int, getrusage, RUSAGE_KIND who, struct rusage *usage)
+{
+	return fails(FAULT_GETRUSAGE) ? -1 : __real_getrusage(who, usage);
+}
+
+WRAPPED(int, sigpending, sigset_t *set)
+{
+	return fails(FAULT_SIGPENDING) ? -1 : __real_sigpending(set);
+}
+
+WRAPPED(int, sigtimedwait, const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+	return fails(FAULT_SIGTIMEDWAIT) ? -1 : __real_sigtimedwait(set, info, timeout);
+}
+
+WRAPPED(int, pthread_sigmask, int how, const sigset_t *set, sigset_t *before)
+{
+	return fails(FAULT_SIGMASK) ? errno : __real_pthread_sigmask(how, set, before);
+}
+
+WRAPPED(int, timerfd_settime, int timer, int flags, const struct itimerspec *when,
+	struct itimerspec *before)
+{
+	return fails(FAULT_TIMERFD_SET) ? -1 : __real_timerfd_settime(timer, flags, when, before);
 }
 
 WRAPPED(int, timerfd_create, int clock, int flags)

@@ -5,6 +5,9 @@
 #include "os/alarm.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../api/support.h"
@@ -108,6 +111,44 @@ START_TEST(sleep_ends_with_an_event)
 }
 END_TEST
 
+/*
+ * The system denies it: what cannot be set says so, what cannot be asked has rung, and a sleep is a short
+ * one. Such a number is no descriptor.
+ */
+START_TEST(none_at_all)
+{
+	const uint64_t start = mtsi_clock_now();
+	ck_assert(!mtsi_alarm_set(-1, MTSI_MILLISECOND));
+	for (int i = 0; i < 5; i++) {
+		ck_assert(mtsi_alarm_rang(-1)); /* after a pause, since it ends each sleep */
+	}
+	ck_assert_uint_ge(mtsi_clock_now() - start, 10 * MTSI_MILLISECOND);
+}
+END_TEST
+
+/* Fewer descriptors are allowed than are polled: poll(2). */
+START_TEST(with_a_low_limit_of_descriptors)
+{
+	struct pollfd three[3] = {{.fd = -1}, {.fd = -1}, {.fd = -1}};
+	struct rlimit before;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	const struct rlimit none = {(rlim_t)_i, before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	if (poll(three, 3, 0) == 0) {
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		printf("alarm: skipped, since the limit does not bind here\n"); /* under valgrind */
+		return;
+	}
+	const uint64_t start = mtsi_clock_now();
+	for (int i = 0; i < 5; i++) {
+		mtsi_alarm_sleep(wake, -1, alarm_fd, MTSI_NEVER);
+	}
+	ck_assert_uint_ge(mtsi_clock_now() - start, 10 * MTSI_MILLISECOND);
+	mtsi_alarm_sleep(wake, -1, alarm_fd, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("alarm");
@@ -121,6 +162,8 @@ int main(void)
 	tcase_add_test(cases, the_last_setting_counts);
 	tcase_add_test(cases, sleep_ends);
 	tcase_add_test(cases, sleep_ends_with_an_event);
+	tcase_add_test(cases, none_at_all);
+	tcase_add_loop_test(cases, with_a_low_limit_of_descriptors, 0, 3);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);
 }

@@ -187,6 +187,22 @@ START_TEST(a_signal_ends_the_wait)
 }
 END_TEST
 
+/* The system denies the wait, or what has woken: that is said, and loops around it do not spin. */
+START_TEST(without_a_descriptor)
+{
+	struct mtsi_poll_event event;
+	const uint64_t start = mtsi_clock_now();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(mtsi_poll_wait(-1, &event, 1, 0), -EBADF);
+		mtsi_wake_clear(-1);
+	}
+	ck_assert_uint_ge(mtsi_clock_now() - start, 12 * MTSI_MILLISECOND);
+	errno = E2BIG;
+	mtsi_wake_up(-1);
+	ck_assert_int_eq(errno, E2BIG);
+}
+END_TEST
+
 /* Many wake-ups are one; a full counter changes nothing, and errno stays. */
 START_TEST(wake_ups)
 {
@@ -227,6 +243,7 @@ int main(void)
 	tcase_add_test(cases, waits_are_never_too_short);
 	tcase_add_test(cases, far_deadlines);
 	tcase_add_test(cases, a_signal_ends_the_wait);
+	tcase_add_test(cases, without_a_descriptor);
 	tcase_add_test(cases, wake_ups);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);

@@ -6,13 +6,17 @@
 #include "os/thread.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../api/support.h"
 #include "os/clock.h"
 
-enum { SMALL_STACK = 16 * 1024, LARGE_STACK = 1024 * 1024 };
+enum { SMALL_STACK = 16 * 1024, LARGE_STACK = 1024 * 1024, HUGE_STACK = 8 * LARGE_STACK };
 
 static struct gate began = GATE;
 static struct gate may_end = GATE;
@@ -90,6 +94,78 @@ START_TEST(the_stack_is_there)
 }
 END_TEST
 
+static size_t guard;
+
+static void *measure(void *unused)
+{
+	pthread_attr_t attributes;
+	(void)pthread_getattr_np(pthread_self(), &attributes);
+	(void)pthread_attr_getguardsize(&attributes, &guard);
+	(void)pthread_attr_destroy(&attributes);
+	return unused;
+}
+
+/* A large frame at the end of a stack does not reach what lies below its guard. */
+START_TEST(the_guard_is_not_jumped_over)
+{
+	pthread_t thread;
+	ck_assert_int_eq(mtsi_thread_start(&thread, LARGE_STACK, measure, NULL), 0);
+	mtsi_thread_join(thread);
+	ck_assert_uint_ge(guard, 64 * 1024);
+}
+END_TEST
+
+static char flags[512];
+
+/* What the kernel says of the mapping in which this function's frame lies. */
+static void *ask_for_flags(void *unused)
+{
+	char line[512];
+	bool here = false;
+	mtsi_thread_small_pages(HUGE_STACK);
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		uintptr_t from;
+		uintptr_t to;
+		/* The frame itself may be in a part above; what lies below is what is asked for. */
+		const uintptr_t place = (uintptr_t)line - HUGE_STACK / 2;
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+			here = place >= from && place < to;
+		} else if (here && strncmp(line, "VmFlags:", 8) == 0) {
+			memcpy(flags, line, sizeof(flags));
+		}
+	}
+	if (maps != NULL) {
+		(void)fclose(maps);
+	}
+	return unused;
+}
+
+/*
+ * Where the kernel has huge pages at all, and says so. On a stack of the test's own: newer kernels decline
+ * them by themselves for those that the C library maps.
+ */
+START_TEST(huge_pages_are_declined)
+{
+	const size_t size = HUGE_STACK + LARGE_STACK;
+	void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	ck_assert_ptr_ne(stack, MAP_FAILED);
+	ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+	ck_assert_int_eq(pthread_attr_setstack(&attributes, stack, size), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, ask_for_flags, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(pthread_attr_destroy(&attributes), 0);
+	ck_assert_int_eq(munmap(stack, size), 0);
+	if (flags[0] == '\0' || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+		printf("thread: skipped, since there are no huge pages, or nothing tells\n");
+		return;
+	}
+	ck_assert_msg(strstr(flags, " nh") != NULL, "%s", flags);
+}
+END_TEST
+
 /* More than there can be is an error, and no thread; the mask is put back then too. */
 START_TEST(an_impossible_stack)
 {
@@ -134,6 +210,10 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, signals_go_elsewhere);
 	tcase_add_test(cases, the_stack_is_there);
+	tcase_add_test(cases, the_guard_is_not_jumped_over);
+	if (!under_valgrind()) { /* where the kernel's flags are of other mappings */
+		tcase_add_test(cases, huge_pages_are_declined);
+	}
 	tcase_add_test(cases, an_impossible_stack);
 	tcase_add_test(cases, joined_in_time_or_not);
 	suite_add_tcase(suite, cases);

@@ -94,6 +94,14 @@ static void set_pollers(size_t pollers)
 	mtsi_lock_release(&crew->lock);
 }
 
+/* As if so many calls had been looked at in that time awake. */
+static void report(unsigned waking, bool waited)
+{
+	for (int i = 0; i < 100; i++) {
+		mtsi_watch_report(server, waking, waited);
+	}
+}
+
 static uint64_t fall_asleep(uint64_t now)
 {
 	set_pollers(1);
@@ -278,21 +286,119 @@ START_TEST(who_computes_is_counted_on)
 }
 END_TEST
 
+/*
+ * Files of a thread that does not exist cannot be read. One that uses no CPU waits, as far as can be told,
+ * since the process uses hardly any.
+ */
+START_TEST(who_seems_to_wait_is_counted_on_no_more)
+{
+	employ(false);
+	mtsi_watch_begin(&server->watch);
+	worker->observed.id = -1;
+	begin_stint();
+	wait_until(((void)mtsi_watch_look(server, mtsi_clock_now()), worker->standing == MTSI_AWAY));
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 1);
+	ck_assert_uint_eq(server->watch.share, 0); /* a guess is not learned from */
+	ck_assert_uint_eq(server->watch.blind.standing, 1);
+	end_stint();
+	ck_assert_uint_eq(server->watch.blind.standing, 0);
+	dismiss();
+}
+END_TEST
+
+/* But not where the process uses all the CPU time that it is allowed: then it may be without. */
+START_TEST(who_may_be_without_cpu_is_counted_on)
+{
+	employ(false);
+	mtsi_blind_begin(&server->watch.blind, 1, 1);
+	server->watch.cpus = 1;
+	worker->observed.id = -1;
+	begin_stint();
+	const uint64_t start = mtsi_clock_now();
+	uint64_t now = start;
+	while (now - start < 50 * MTSI_MILLISECOND) { /* this thread computes meanwhile */
+		(void)mtsi_watch_look(server, now = mtsi_clock_now());
+		ck_assert_int_ne(worker->standing, MTSI_AWAY);
+	}
+	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 0);
+	end_stint();
+	dismiss();
+}
+END_TEST
+
+/* After a pause of the whole process nobody has had any CPU time. */
+START_TEST(nobody_is_suspected_after_a_pause)
+{
+	employ(false);
+	mtsi_watch_begin(&server->watch);
+	worker->observed.id = -1;
+	begin_stint();
+	uint64_t now = mtsi_clock_now();
+	for (int i = 0; i < 20; i++) {
+		(void)mtsi_watch_look(server, now += MTSI_SECOND);
+		ck_assert_int_ne(worker->standing, MTSI_AWAY);
+		poll(NULL, 0, 1);
+	}
+	end_stint();
+	dismiss();
+}
+END_TEST
+
+/* A call may outlast the time awake in which it began to be looked at: it says nothing any more. */
+START_TEST(what_is_told_after_it_slept_does_not_count)
+{
+	uint64_t now = mtsi_clock_now();
+	const unsigned before = server->watch.waking;
+	mtsi_watch_sample(&server->watch, &(struct mtsi_sample){0, 0});
+	(void)fall_asleep(now);
+	ck_assert_uint_ne(server->watch.waking, before);
+	struct mtsi_sample sample;
+	mtsi_watch_sample(&server->watch, &sample);
+	ck_assert_uint_eq(sample.waking, 0); /* nobody is looked at meanwhile */
+	report(before, true);
+	report(server->watch.waking, true);
+	ck_assert_uint_eq(server->watch.share, 0);
+	server->watch.asleep = false;
+	report(before, true);
+	ck_assert_uint_eq(server->watch.share, 0);
+	(void)mtsi_watch_look(server, now += 2 * MTSI_SECOND);
+	ck_assert(!crew->blocking);
+	mtsi_watch_sample(&server->watch, &sample);
+	ck_assert_uint_eq(sample.waking, server->watch.waking);
+	report(sample.waking, true);
+	ck_assert_uint_gt(server->watch.share, 1024 / 4);
+}
+END_TEST
+
+/* Where no alarm can be set the watch does not sleep while it is needed. */
+START_TEST(without_an_alarm_it_stays_awake)
+{
+	(void)fall_asleep(mtsi_clock_now());
+	const int alarm_fd = server->alarm;
+	server->alarm = -1;
+	server->wake = mtsi_wake_open();
+	begin_stint();
+	ck_assert(!server->watch.armed);
+	ck_assert(!server->watch.asleep);
+	if (mtsi_on_demand(server)) { /* and the keeper is told */
+		ck_assert_int_eq(poll(&(struct pollfd){.fd = server->wake, .events = POLLIN}, 1, 0), 1);
+	}
+	server->alarm = alarm_fd;
+	end_stint();
+}
+END_TEST
+
 /* A share of calls that wait, as it is reported, has handlers be taken for blocking; a look decides. */
 START_TEST(it_learns)
 {
 	uint64_t now = mtsi_clock_now();
-	for (int i = 0; i < 100; i++) {
-		mtsi_watch_report(server, true);
-	}
+	report(server->watch.waking, true);
 	(void)mtsi_watch_look(server, now += 10 * MTSI_MILLISECOND);
 	ck_assert(crew->blocking);
 	begin_stint();
 	ck_assert_int_eq(worker->standing, MTSI_AWAY);
 	end_stint();
-	for (int i = 0; i < 100; i++) {
-		mtsi_watch_report(server, false);
-	}
+	report(server->watch.waking, false);
 	(void)mtsi_watch_look(server, now += 10 * MTSI_MILLISECOND);
 	ck_assert(!crew->blocking);
 	ck_assert_uint_lt(server->watch.share, 1024 / 8);
@@ -307,11 +413,9 @@ START_TEST(what_is_learned_outlasts_a_burst)
 {
 	uint64_t now = mtsi_clock_now();
 	for (int learned = 1; learned >= 0; learned--) {
-		for (int i = 0; i < 100; i++) {
-			mtsi_watch_report(server, learned == 1);
-		}
 		set_pollers(0);
 		server->watch.asleep = false;
+		report(server->watch.waking, learned == 1);
 		(void)mtsi_watch_look(server, now += MTSI_SECOND);
 		ck_assert_int_eq(crew->blocking, learned);
 		for (int i = 0; i < 100; i++) {
@@ -367,6 +471,11 @@ int main(void)
 	if (!under_valgrind()) { /* where one that computes may wait for its turn */
 		tcase_add_test(cases, who_computes_is_counted_on);
 	}
+	tcase_add_test(cases, who_seems_to_wait_is_counted_on_no_more);
+	tcase_add_test(cases, who_may_be_without_cpu_is_counted_on);
+	tcase_add_test(cases, nobody_is_suspected_after_a_pause);
+	tcase_add_test(cases, what_is_told_after_it_slept_does_not_count);
+	tcase_add_test(cases, without_an_alarm_it_stays_awake);
 	tcase_add_test(cases, it_learns);
 	tcase_add_test(cases, what_is_learned_outlasts_a_burst);
 	tcase_add_test(cases, stepping_aside);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_OS_QUOTA_H
+#define MTSI_OS_QUOTA_H
+
+#include <stdint.h>
+
+#define MTSI_NO_QUOTA UINT64_MAX
+
+/*
+ * How much CPU time the control groups of this process allow it, in thousandths of one CPU;
+ * MTSI_NO_QUOTA: as much as there is, or that cannot be told.
+ */
+uint64_t mtsi_quota(void);
+
+/*
+ * The same with these in place of /proc/self/cgroup and /sys/fs/cgroup; and what one file cpu.max
+ * says.
+ */
+uint64_t mtsi_quota_of(const char *groups, const char *root);
+uint64_t mtsi_quota_in(const char *text);
+
+#endif
