@@ -84,15 +84,6 @@ bool mtsi_thread_ended_until(const struct mtsi_thread_end *end, uint64_t deadlin
 	return ended;
 }
 
-void mtsi_thread_end_wait(const struct mtsi_thread_end *end)
-{
-	if (end->detached || pthread_join(end->thread, NULL) != 0) {
-		while (!is_gone(end->id)) {
-			mtsi_thread_pause(1);
-		}
-	}
-}
-
 void mtsi_thread_guard(void (*body)(void *), void (*otherwise)(void *), void *argument)
 {
 	pthread_cleanup_push(otherwise, argument);

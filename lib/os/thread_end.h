@@ -21,13 +21,11 @@ void mtsi_thread_end_note(struct mtsi_thread_end *end);
 void mtsi_thread_end_reached(void);
 
 /*
- * Whether it has ended. Once one of these has said so nothing is left of it, and none of them is to
- * be asked again. The second one waits until then, but no longer than until `deadline`; the third
- * one waits.
+ * Whether it has ended. Once one of these has said so nothing is left of it, and neither is to be
+ * asked again. The second one waits until then, but no longer than until `deadline`.
  */
 bool mtsi_thread_ended(const struct mtsi_thread_end *end);
 bool mtsi_thread_ended_until(const struct mtsi_thread_end *end, uint64_t deadline);
-void mtsi_thread_end_wait(const struct mtsi_thread_end *end);
 
 /*
  * Calls `body`. If the thread is ended in it, by pthread_exit(3) or pthread_cancel(3), calls

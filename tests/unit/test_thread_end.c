@@ -88,16 +88,6 @@ START_TEST(waited_for_until_it_has_ended)
 }
 END_TEST
 
-START_TEST(waited_for_without_a_deadline)
-{
-	start(_i == 1, false);
-	gate_add(&may_end);
-	mtsi_thread_end_wait(&ender.end);
-	ck_assert(ender.last);
-	ck_assert_int_eq(gate_count(&destroyed), 1);
-}
-END_TEST
-
 /* It cannot be joined while it runs, and that is an answer. Not to the thread sanitizer, which gives up. */
 #ifndef __SANITIZE_THREAD__
 START_TEST(detached_after_the_note)
@@ -168,7 +158,6 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, waited_for_until_it_has_ended, 0, 2);
-	tcase_add_loop_test(cases, waited_for_without_a_deadline, 0, 2);
 #ifndef __SANITIZE_THREAD__
 	tcase_add_test(cases, detached_after_the_note);
 #endif
