@@ -54,7 +54,7 @@ enum mts_gone {
  * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated: nothing of
  *         them was sent, and the client stays. Only if a part had gone already (they were truncated
  *         during the call, or are more than 16 MiB) it is cut off, with a reset. Above 16 KiB; fewer
- *         are copied as by memcpy(3)
+ *         are copied as by memcpy(3).
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.

@@ -56,7 +56,7 @@ extern "C" {
  * @retval -ENOMEM memory is short, or mts_server_set_max_memory() leaves none; nothing was sent,
  *         and the client stays (likewise)
  * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated; nothing
- *         was sent. Above 4,096 bytes; fewer are copied as by memcpy(3)
+ *         was sent. Above 4,096 bytes; fewer are copied as by memcpy(3).
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.

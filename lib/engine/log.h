@@ -2,7 +2,6 @@
 #ifndef MTSI_ENGINE_LOG_H
 #define MTSI_ENGINE_LOG_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +10,7 @@
 #include <mtserver/hooks.h>
 
 #include "os/lock.h"
+#include "os/thread_end.h"
 
 struct mtsi_log_lines;
 struct mtsi_peer;
@@ -66,7 +66,7 @@ struct mtsi_log {
 	_Atomic bool
 		hung; /* it was waited for in vain, and has not caught up; written under the lock */
 	bool runs; /* it has not been joined; who starts, ends or frees the server, one at a time */
-	pthread_t thread; /* likewise */
+	struct mtsi_thread_end end; /* of the thread, once it is over */
 };
 
 void mtsi_log_init(struct mtsi_log *log);

@@ -28,6 +28,7 @@
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/thread.h"
+#include "os/thread_end.h"
 
 /*
  * The line at hand lies on the stack, beside what the program has asked for; and a hook may need more
@@ -70,10 +71,12 @@ static void finish(void *argument)
 {
 	struct mtsi_log *log = argument;
 	mtsi_lock_take(&log->lock);
+	mtsi_thread_end_note(&log->end);
 	log->over = true;
 	atomic_store(&log->hung, false);
 	mtsi_signal_all(&log->said);
 	mtsi_lock_release(&log->lock);
+	mtsi_thread_end_reached();
 }
 
 static void *logger_body(void *argument)
@@ -126,7 +129,8 @@ int mtsi_logger_start(struct mts_server *server)
 	mtsi_lock_release(&log->lock);
 	const size_t chosen = server->options.stack_size;
 	const size_t stack = (chosen > LEAST_STACK ? chosen : LEAST_STACK) + OWN_STACK;
-	const int result = mtsi_thread_start(&log->thread, stack, logger_body, server);
+	pthread_t thread;
+	const int result = mtsi_thread_start(&thread, stack, logger_body, server);
 	log->runs = result == 0;
 	if (result != 0) {
 		free_lines(log);
@@ -162,7 +166,7 @@ bool mtsi_logger_wait(struct mtsi_log *log, uint64_t deadline)
 /* The thread says nothing more, but may still be in a destructor of the program's. */
 static bool join(struct mtsi_log *log, uint64_t deadline)
 {
-	const bool joined = mtsi_thread_join_until(log->thread, deadline);
+	const bool joined = mtsi_thread_ended_until(&log->end, deadline);
 	atomic_store(&log->hung, !joined);
 	if (joined) {
 		log->runs = false;
