@@ -83,8 +83,8 @@ typedef void (*mts_thread_hook)(void *user);
  * dropped: errors (#MTS_LOG_ERR) only where nothing but errors is kept, and of all others the
  * latest. Where some are missing, a message says how many, at the level of the most important.
  *
- * run and join wait for the last message, but no longer than until 100 ms past the stop's deadline.
- * Then they answer -EBUSY, as for any callback that still runs; what is kept comes as soon as this
+ * mts_server_run() and mts_server_join() wait for the last message, but no longer than until 100 ms
+ * past the stop's deadline. Then they answer -EBUSY, as for any callback that still runs; what is kept comes as soon as this
  * one returns, and destroy answers -EBUSY until it has. Once run or join has answered 0 it is not
  * called again. What is kept when the process exits is lost, and a child after fork(2) has none.
  *

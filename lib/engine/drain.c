@@ -44,6 +44,9 @@ static const uint64_t standstill = 40 * MTSI_MILLISECOND;
 /* What the log has for its last line after that; still within the 100 ms. */
 static const uint64_t last_words = 16 * MTSI_MILLISECOND;
 
+/* Callbacks that hang and are reported in one go; so many lines always fit. */
+enum { AT_ONCE = 128 };
+
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
@@ -108,7 +111,11 @@ static void cut_off(struct mts_server *server)
 	mtsi_count_shared(&server->stats, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 
-static void report_hung(struct mts_server *server)
+/*
+ * Names those that hang. The log may have much to say still, and they may be more than it keeps; so
+ * it is waited for before and in between, but no longer than `until`.
+ */
+static void report_hung(struct mts_server *server, uint64_t until)
 {
 	const uint64_t now = mtsi_clock_now();
 	struct mtsi_served one;
@@ -121,6 +128,9 @@ static void report_hung(struct mts_server *server)
 	const size_t count = list != NULL ? mtsi_crew_served(server, list, room) : room;
 	for (size_t i = 0; i < count && i < room; i++) {
 		const uint64_t since = served[i].since;
+		if (i % AT_ONCE == 0) {
+			(void)mtsi_logger_wait(&server->log, until);
+		}
 		mtsi_log_client(server, MTSI_LOG_HUNG, served[i].id, &served[i].peer,
 			"a callback still runs, since %" PRIu64 " ms",
 			now > since ? (now - since) / MTSI_MILLISECOND : 0);
@@ -208,9 +218,8 @@ static uint64_t log_ends(uint64_t end, bool well)
  * After a run that went well nobody has anything to say any more, and the thread for the log ends
  * too. Otherwise it stays for what callbacks that still run give cause for.
  */
-static bool finish_log(struct mts_server *server, uint64_t end, bool well)
+static bool finish_log(struct mts_server *server, uint64_t until, bool well)
 {
-	const uint64_t until = log_ends(end, well);
 	return well ? mtsi_logger_end(&server->log, until) : mtsi_logger_wait(&server->log, until);
 }
 
@@ -232,12 +241,13 @@ int mtsi_drain(struct mts_server *server)
 	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
 	const bool nobody_polls = mtsi_stand_in_join(server, soon > end ? soon : end);
 	const bool well = all_ended && nobody_polls;
+	const uint64_t until = log_ends(end, well);
 	if (well) {
 		mtsi_log(server, MTSI_LOG_STOP, "stopped");
 	} else {
 		mtsi_roster_give_up(server);
-		report_hung(server);
+		report_hung(server, until);
 	}
-	const bool all_said = finish_log(server, end, well);
+	const bool all_said = finish_log(server, until, well);
 	return well && all_said ? 0 : -EBUSY;
 }

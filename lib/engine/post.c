@@ -11,8 +11,7 @@
  * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
  * or waited for less output than it now has. Then it is claimed, and left to the keeper, who offers
  * it to the crew. The caller does not do that itself. It may be any thread, with locks of the
- * program held: a worker that it made would inherit its CPUs and its priority, and if none could be
- * made, the program's log hook would run inside of this call.
+ * program held: a worker that it made would inherit its CPUs and its priority.
  *
  * A message is the caller's memory, and a page of it may take seconds (push.c). It is touched before
  * the first lock is taken; what is large after that only by the kernel, as it copies to the queue.
