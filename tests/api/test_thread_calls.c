@@ -16,7 +16,7 @@
 enum { TIMEOUT = 200, LONG_TIMEOUT = 30000, VICTIMS = 8 };
 
 /* Where the program does it. */
-enum place { HANDLER, OPEN_HOOK, CLOSE_HOOK, FRAMER, START_HOOK, END_HOOK, PLACES };
+enum place { HANDLER, OPEN_HOOK, CLOSE_HOOK, FRAMER, START_HOOK, END_HOOK, PLACES, LOG_HOOK };
 
 static struct watch watch;
 static void (*deed)(void);
@@ -76,6 +76,14 @@ static void on_thread_end(void *user)
 	do_it(END_HOOK);
 }
 
+static void on_log(int level, const char *message, void *user)
+{
+	(void)level;
+	(void)message;
+	(void)user;
+	do_it(LOG_HOOK);
+}
+
 static mts_server *new_server(void (*what)(void), enum place where, int times)
 {
 	done = entered = may_return = (struct gate)GATE;
@@ -89,6 +97,9 @@ static mts_server *new_server(void (*what)(void), enum place where, int times)
 	ck_assert_int_eq(mts_server_frame_custom(server, framer, NULL), 0);
 	if (where == START_HOOK || where == END_HOOK) {
 		ck_assert_int_eq(mts_server_on_thread(server, on_thread_start, on_thread_end, NULL), 0);
+	}
+	if (where == LOG_HOOK) {
+		ck_assert_int_eq(mts_server_on_log(server, on_log, MTS_LOG_DEBUG, NULL), 0);
 	}
 	server_start(server);
 	return server;
@@ -322,6 +333,18 @@ START_TEST(cancelled_in_vain)
 }
 END_TEST
 
+/* The log's thread is one of the library's too: what is lost by such a call are messages. */
+START_TEST(in_the_log_hook)
+{
+	static void (*const deeds[])(void) = {detach, cancel, end_the_thread, cancel_for_certain};
+	mts_server *server = new_server(deeds[_i], LOG_HOOK, 1);
+	serves_others(server);
+	gate_wait(&done, 1);
+	serves_others(server);
+	ends_well(server);
+}
+END_TEST
+
 static pthread_t cancelled;
 
 static int hang(mts_client *client, const void *request, size_t size, void *user)
@@ -418,6 +441,7 @@ int main(void)
 	tcase_add_test(cases, the_only_thread_is_ended);
 	tcase_add_test(cases, ended_in_all_of_them);
 	tcase_add_loop_test(cases, cancelled_in_vain, 0, PLACES);
+	tcase_add_loop_test(cases, in_the_log_hook, 0, 4);
 	tcase_add_test(cases, cancelled_from_outside);
 	tcase_add_loop_test(cases, a_profiler_needs_the_hook, 0, 2);
 	suite_add_tcase(suite, cases);
