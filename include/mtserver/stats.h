@@ -27,7 +27,7 @@ enum mts_stat {
 	MTS_STAT_REQUESTS = 4, /**< requests handed to callbacks so far */
 	MTS_STAT_BYTES_IN = 5, /**< bytes received so far */
 	MTS_STAT_BYTES_OUT = 6, /**< bytes handed to the kernel so far */
-	MTS_STAT_THREADS = 7, /**< threads for clients, now, idle ones too */
+	MTS_STAT_THREADS = 7, /**< threads for clients, now, until they have ended; idle ones too */
 	MTS_STAT_THREADS_PEAK = 8, /**< the most there were at once */
 	MTS_STAT_BUSY = 9, /**< handlers that run now */
 	MTS_STAT_STALLS = 10, /**< times a blocked handler was relieved by another thread */
@@ -41,9 +41,8 @@ enum mts_stat {
 	/** clients that ended after a stop was asked for, and were not cut off at its deadline */
 	MTS_STAT_DRAINED = 17,
 	/**
-	 * callbacks that still ran when run or join returned -EBUSY, as long as they do; destructors of
-	 * thread-specific data count as one until the server is freed. 0 before, and after a stop that
-	 * worked
+	 * threads that still ran when run or join returned -EBUSY, as long as they do: in a callback, or
+	 * in a destructor of thread-specific data. 0 before, and after a stop that worked
 	 */
 	MTS_STAT_HUNG = 18,
 	MTS_STAT_EVICTED = 19, /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */

@@ -53,8 +53,10 @@ enum mts_thread_model {
 MTS_API int mts_server_set_threads(mts_server *server, int model);
 
 /**
- * Sets how many threads may serve clients at once, those that rest or wait for requests included.
- * Clients that find none free wait for their turn; all are served in the end. With
+ * Sets how many threads may serve clients at once, those that rest or wait for requests included,
+ * and those whose destructors of thread-specific data still run (pthread_key_create(3)).
+ * Clients that find none free wait for their turn; all are served in the end. The log tells once that
+ * the limit is reached, #MTS_STAT_THREAD_WAITS how often. With
  * #MTS_THREAD_PER_CLIENT that is the number of clients that are served at once; with
  * #MTS_THREAD_ON_DEMAND the number of callbacks that run at once.
  *

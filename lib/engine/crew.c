@@ -8,27 +8,36 @@
  * whether another one is sent for, in one place here, mtsi_crew_relieve_locked(), which is asked in
  * the same critical section as every change that could make it necessary. It keeps, under the lock:
  *
- *     somebody is needed, and fewer are counted on than may be   =>   waking > 0, or none may be had
+ *     somebody is needed, and fewer are counted on than may be
+ *         =>   waking > 0, or the keeper is asked to make one, or none may be had
  *
  * Somebody is needed when the ready line is not empty, and on demand also when nobody polls. Beside
  * one that is counted on no thread is made while the program's hook for new threads hangs.
  * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
  * wait for something or to compute for long (watch.c finds that out, and how many may be counted
  * on: the width, one or two). With a thread per client nobody is counted on, since everybody may
- * wait for ever, and the keeper polls.
+ * wait for ever, and the stand-in polls (stand_in.c).
  *
  * So where handlers are fast the one that has polled serves all it has found, with no wake-up at
  * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
  * beforehand that most wait, the next is sent for before the handler is called.
  *
- * Only one at a time needs to be on the way, or, where most handlers wait and threads have to be
- * made for all of them, one for each CPU. The one that arrives takes a client, and in the same
- * critical section sends for the next if that is needed still; then it may block as long as it
- * likes. A worker that has finished with a client looks at the line before it polls or rests.
+ * Only one at a time needs to be on the way, or, where most handlers wait, one for each client in
+ * the line. The one that arrives takes a client, and in the same critical section sends for the
+ * next if that is needed still; then it may block as long as it likes. A worker that has finished
+ * with a client looks at the line before it polls or rests.
+ *
+ * One that rests is woken by whoever finds that it is needed. A new one is made by the keeper and
+ * by nobody else. A thread inherits its maker's user, CPUs, priority, signal mask, filters and
+ * namespaces (clone(2), credentials(7)); in a worker the program may have changed each of them for a
+ * while, and the new thread would keep them for all that it serves. The keeper runs no code of the
+ * program, and what it has is what the program's thread had that called start. Whoever needs a
+ * worker made notes that, and wakes it (`asked`); it then makes as many as are needed by that time,
+ * in one go.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the line: every worker that finishes looks there, and the keeper tries to make one again after
- * 100 ms. On demand it also polls meanwhile.
+ * 100 ms. On demand the stand-in polls meanwhile.
  *
  * Clients that come from outside while a worker sleeps in epoll (a stop brings them) ring the bell,
  * once for each poll.
@@ -45,14 +54,13 @@
 #include "os/clock.h"
 #include "os/must.h"
 
-static const struct mtsi_relief no_relief = {NULL, 0, false, false, 0};
+static const struct mtsi_relief no_relief = {NULL, false, false, false, 0, false};
 
 void mtsi_crew_init(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
 	memset(crew, 0, sizeof(*crew));
 	mtsi_lock_init(&crew->lock);
-	atomic_init(&crew->ending, 0);
 	crew->width = 1;
 	mtsi_roster_init(server);
 }
@@ -70,10 +78,16 @@ static size_t could_make_locked(const struct mts_server *server)
 {
 	const unsigned limit = server->options.max_threads;
 	const struct mtsi_crew *crew = &server->crew;
-	if (crew->short_until != 0) {
+	if (crew->short_until != 0 || crew->hung) {
 		return 0;
 	}
 	return limit == 0 ? SIZE_MAX : limit - crew->threads;
+}
+
+/* Whether each client that is ready is to have a thread at once. */
+static bool on_their_own_locked(const struct mts_server *server)
+{
+	return server->crew.blocking || !mtsi_on_demand(server);
 }
 
 /* How many more are to be on the way. */
@@ -97,27 +111,34 @@ static size_t needed_locked(const struct mts_server *server)
 		const bool could_come = crew->idle != NULL || crew->given_up == 0;
 		return lacks_poller && could_come && coming == 0 ? 1 : 0;
 	}
-	/* Where nearly each client needs a thread of its own, all CPUs may help to make them. */
-	const size_t most = crew->blocking ? server->watch.cpus : 1;
-	const size_t wanted = most < ready ? most : ready;
+	/* Where nearly each client needs a thread of its own, none has to wait for the one before it. */
+	const size_t wanted = on_their_own_locked(server) ? ready : 1;
 	return wanted > coming ? wanted - coming : 0;
 }
 
-/* Sends for as many as are needed, or as can be had. */
-static void send_for_locked(struct mts_server *server, size_t needed, struct mtsi_relief *relief)
+/* Clients wait for which no worker may be had: those of them that did not before are to be told of. */
+static void note_waiting_locked(struct mts_server *server, struct mtsi_relief *relief)
+{
+	struct mtsi_crew *crew = &server->crew;
+	relief->waiting = crew->ready.count - crew->waiting;
+	crew->waiting = crew->ready.count;
+	relief->at_limit = relief->waiting > 0 && crew->short_until == 0 && !crew->told_limit;
+	crew->told_limit = crew->told_limit || relief->at_limit;
+}
+
+/* Calls one that rests, or has the keeper make one. */
+static void send_for_locked(struct mts_server *server, struct mtsi_relief *relief)
 {
 	struct mtsi_crew *crew = &server->crew;
 	relief->wake = mtsi_roster_call_locked(crew);
 	if (relief->wake != NULL) {
 		return;
 	}
-	const size_t could = could_make_locked(server);
-	relief->make = needed < could ? needed : could;
-	crew->waking += relief->make;
-	crew->threads += relief->make;
-	if (crew->waking == 0 && crew->active_count + crew->pollers == 0) {
-		relief->waiting = crew->ready.count - crew->waiting;
-		crew->waiting = crew->ready.count;
+	if (could_make_locked(server) > 0) {
+		relief->ask = !crew->asked;
+		crew->asked = true;
+	} else if (crew->waking == 0 && crew->active_count + crew->pollers == 0) {
+		note_waiting_locked(server, relief);
 	}
 }
 
@@ -125,7 +146,7 @@ static void send_for_locked(struct mts_server *server, size_t needed, struct mts
  * Whether no worker polls, and none comes that could, unless the hook for new threads lets it. While
  * requests are few one that serves is enough to count on: the alarm is set for it.
  */
-static bool lacks_poller_locked(const struct mts_server *server)
+bool mtsi_crew_lacks_poller_locked(struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &server->crew;
 	const size_t enough = server->watch.asleep ? 1 : crew->width;
@@ -146,12 +167,21 @@ struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 		crew->rung = true;
 		relief.ring = true;
 	}
-	const size_t needed = needed_locked(server);
-	if (needed > 0) {
-		send_for_locked(server, needed, &relief);
+	if (needed_locked(server) > 0) {
+		send_for_locked(server, &relief);
 	}
-	relief.stand_in = !crew->stand_in && lacks_poller_locked(server);
+	relief.stand_in = !crew->stand_in && mtsi_crew_lacks_poller_locked(server);
 	return relief;
+}
+
+static void report_waiting(struct mts_server *server, struct mtsi_relief relief)
+{
+	mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, relief.waiting);
+	if (relief.at_limit) {
+		mtsi_log(server, MTSI_LOG_THREAD,
+			"all %u threads are in use, clients wait: mts_server_set_max_threads() allows no more",
+			server->options.max_threads);
+	}
 }
 
 void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
@@ -162,15 +192,14 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
 	if (relief.wake != NULL) {
 		mtsi_signal_one(&relief.wake->signal);
 	}
-	for (size_t i = 0; i < relief.make; i++) {
-		mtsi_roster_make(server);
-	}
-	if (relief.stand_in) {
+	if (relief.ask) {
 		mtsi_keeper_wake(server);
 	}
+	if (relief.stand_in) {
+		mtsi_stand_in_call(&server->stand_in);
+	}
 	if (relief.waiting > 0) {
-		mtsi_count_shared(&server->stats, MTS_STAT_THREAD_WAITS, relief.waiting);
-		mtsi_log(server, MTSI_LOG_THREAD, "no thread to be had; clients wait");
+		report_waiting(server, relief);
 	}
 }
 
@@ -210,30 +239,43 @@ void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients)
 	}
 }
 
-uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now)
+/* Decides how many are made, which count from then on; one that has gone to rest meanwhile is called. */
+static size_t hire_locked(struct mts_server *server, struct mtsi_relief *relief)
+{
+	struct mtsi_crew *crew = &server->crew;
+	const size_t needed = needed_locked(server);
+	crew->asked = false;
+	*relief = mtsi_crew_relieve_locked(server);
+	if (!relief->ask) {
+		return 0;
+	}
+	relief->ask = false;
+	crew->asked = false;
+	const size_t could = could_make_locked(server);
+	const size_t count = needed < could ? needed : could;
+	crew->waking += count;
+	crew->threads += count;
+	return count;
+}
+
+uint64_t mtsi_crew_staff(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_relief relief = no_relief;
+	size_t count = 0;
 	mtsi_lock_take(&crew->lock);
-	if (crew->short_until != 0 && crew->short_until <= now) {
+	const bool again = crew->short_until != 0 && crew->short_until <= now;
+	if (again) {
 		crew->short_until = 0;
-		relief = mtsi_crew_relieve_locked(server);
+	}
+	if (again || crew->asked) {
+		count = hire_locked(server, &relief);
 	}
 	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
 	mtsi_lock_release(&crew->lock);
-	/* If that fails, the keeper is woken, and so comes here again. */
 	mtsi_crew_send(server, relief);
+	mtsi_roster_make(server, count);
 	return due;
-}
-
-bool mtsi_crew_lacks_poller(struct mts_server *server)
-{
-	struct mtsi_crew *crew = &server->crew;
-	mtsi_lock_take(&crew->lock);
-	crew->stand_in = lacks_poller_locked(server);
-	const bool lacks = crew->stand_in;
-	mtsi_lock_release(&crew->lock);
-	return lacks;
 }
 
 void mtsi_crew_stand_in(struct mts_server *server)
@@ -242,17 +284,15 @@ void mtsi_crew_stand_in(struct mts_server *server)
 	struct mtsi_line found = {NULL, NULL, 0};
 	mtsi_lock_take(&crew->lock);
 	const bool alone = crew->pollers == 0;
-	crew->pollers += alone ? 1 : 0;
 	mtsi_lock_release(&crew->lock);
 	if (!alone) {
 		return;
 	}
+	/* It does not count as one that polls: a worker that is needed for that is still needed. */
 	mtsi_poller_poll(server, NULL, 0, &found);
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
-	crew->pollers--;
 	crew->rung = false;
-	mtsi_watch_over_locked(server);
 	mtsi_crew_append_locked(crew, &found, now);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&crew->lock);

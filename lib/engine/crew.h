@@ -26,11 +26,12 @@ enum mtsi_standing {
 	MTSI_AWAY /* in a stint that waits for something, or can be expected to */
 };
 
-/* Where a worker rests. Seats outlive workers, and are used again. */
+/* Where a worker rests. Seats outlive workers, and are used again once their thread has ended. */
 struct mtsi_seat {
 	struct mts_server *server; /* constant */
 	struct mtsi_signal signal;
-	struct mtsi_seat *next; /* among the free ones; the crew's lock */
+	pthread_t thread; /* set by a worker that leaves, for who joins it */
+	struct mtsi_seat *next; /* among the free ones, or those that are left; the crew's lock */
 };
 
 /* The threads that serve, and the clients that wait for one. */
@@ -43,7 +44,7 @@ struct mtsi_crew {
 
 	size_t pollers; /* how many poll, or are about to */
 	bool rung; /* the bell has been rung for one of them */
-	bool stand_in; /* no worker polls or can be had for it, and the keeper knows that */
+	bool stand_in; /* no worker polls or can be had for it, and the stand-in knows that */
 	uint64_t polls; /* how often somebody has begun to poll */
 	uint64_t stints; /* how many have begun */
 
@@ -59,24 +60,24 @@ struct mtsi_crew {
 
 	struct mtsi_seat *seats; /* those that no worker has */
 	struct mtsi_seat first_seat; /* so that one worker can be had when memory is short */
-	size_t threads; /* workers that run, begin or end */
+	struct mtsi_seat *left; /* of workers that have left, whose threads are still to be joined */
+	size_t left_count;
+	size_t threads; /* workers that run, begin, or have left and are not joined yet */
 	size_t enlisted; /* of these, those that have begun */
 	size_t threads_peak; /* the most that were enlisted at once */
 	size_t leaving_now; /* of these, those that have decided to end */
 	size_t waking; /* workers on their way to the ready line: woken, or being made */
+	bool asked; /* the keeper has been asked to make workers, and is about to look */
 	size_t hooking; /* of these, those in the program's hook for new threads */
 	uint64_t hooking_since; /* when the first of them has begun it */
 	size_t given_up; /* workers that have been in that hook for too long: nobody waits for them */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
+	bool told_limit; /* the log has been told that the limit of threads is reached */
 	bool dismissed; /* no more clients will come: whoever finds none leaves */
-	bool hung; /* the run has ended although some were still at work */
+	bool hung; /* the run has ended although some were still at work: nobody makes or joins any */
 	struct mtsi_signal gone; /* the last worker has left */
-	pthread_t last; /* the one that left last; it has joined the one before it */
-	bool somebody_left;
-	_Atomic size_t ending; /* those that have left, and still wait for the one before them */
-	pthread_t
-		late; /* one that had left, but had not ended when it was to be joined; the keeper's */
-	bool somebody_late; /* written by the keeper, too */
+	uint64_t join_at; /* when the keeper tries again to join those that have left */
+	uint64_t join_pause; /* how long it has waited for that; 0: somebody has left meanwhile */
 };
 
 void mtsi_crew_init(struct mts_server *server);
@@ -94,13 +95,16 @@ void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, 
  */
 void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients);
 
-/* Tries again to make the threads that could not be made; when to come again. The keeper. */
-uint64_t mtsi_crew_retry(struct mts_server *server, uint64_t now);
+/*
+ * Makes the workers that are needed, if it has been asked to, or could not make some a while ago; when
+ * to come again. The keeper: no other thread makes any.
+ */
+uint64_t mtsi_crew_staff(struct mts_server *server, uint64_t now);
 
-/* Whether no worker polls, and none can be had for it. The keeper, who stands in for it then. */
-bool mtsi_crew_lacks_poller(struct mts_server *server);
+/* Whether no worker polls, and none can be had for it. The stand-in (stand_in.c), who polls then. */
+bool mtsi_crew_lacks_poller_locked(struct mts_server *server);
 
-/* Polls once for them, without waiting. */
+/* Polls once for them, without waiting. The stand-in. */
 void mtsi_crew_stand_in(struct mts_server *server);
 
 /* Takes out of the ready line those that were never opened, and puts them into `found`. */
@@ -122,10 +126,11 @@ size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, siz
  */
 struct mtsi_relief {
 	struct mtsi_seat *wake; /* wake the worker on this seat; NULL: none */
-	size_t make; /* make so many workers; they count already */
+	bool ask; /* have the keeper make workers */
 	bool ring; /* ring the bell */
-	bool stand_in; /* tell the keeper that nobody polls */
+	bool stand_in; /* tell the stand-in that nobody polls */
 	size_t waiting; /* so many clients more have to wait, since no worker may be had */
+	bool at_limit; /* and that is so for the first time because of the limit of threads */
 };
 
 /* Sees to it that somebody is on the way if that is needed, as far as it can be. */

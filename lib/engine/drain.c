@@ -30,6 +30,7 @@
 #include "engine/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 /* How long workers may take to notice the cut; within the 100 ms that are promised. */
 static const uint64_t grace = 80 * MTSI_MILLISECOND;
@@ -42,6 +43,9 @@ static const uint64_t look_time = 10 * MTSI_MILLISECOND;
 
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
+
+/* What the stand-in may take to end at least, once the workers have. */
+static const uint64_t last_time = 10 * MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
 static void nudge(struct mts_client *client, struct mtsi_line *claimed)
@@ -148,7 +152,8 @@ static bool let_go(struct mts_server *server, uint64_t end)
 		if (mtsi_on_demand(server)) {
 			(void)mtsi_watch_look(server, now);
 		}
-		(void)mtsi_crew_retry(server, now);
+		(void)mtsi_roster_join(server, now);
+		(void)mtsi_crew_staff(server, now);
 		const uint64_t look = mtsi_clock_after(now, watch_time);
 		all_gone = mtsi_roster_dismiss(server, look < end ? look : end);
 	} while (!all_gone && now < end);
@@ -168,25 +173,27 @@ static uint64_t grace_ends(uint64_t deadline)
 
 /*
  * Joins the crew, which has left: no callback runs any more but destructors of thread-specific data.
- * The threads join each other one by one, and thousands take longer than `end`: as long as they go
- * on ending, none hangs.
+ * Thousands of threads take longer than `end`: as long as they go on ending, none hangs.
  */
 static bool join_all(struct mts_server *server, uint64_t end)
 {
 	size_t least = SIZE_MAX;
 	uint64_t now;
-	bool joined;
 	do {
 		now = mtsi_clock_now();
-		const size_t ending = atomic_load(&server->crew.ending);
+		(void)mtsi_roster_join(server, MTSI_NEVER);
+		const size_t ending = mtsi_roster_threads(server);
+		if (ending == 0) {
+			return true;
+		}
 		if (ending < least) {
 			const uint64_t longer = mtsi_clock_after(now, standstill);
 			least = ending;
 			end = longer > end ? longer : end;
 		}
-		joined = mtsi_roster_join(server, mtsi_clock_after(now, watch_time));
-	} while (!joined && now < end);
-	return joined;
+		mtsi_thread_pause(1);
+	} while (now < end);
+	return false;
 }
 
 int mtsi_drain(struct mts_server *server)
@@ -201,9 +208,12 @@ int mtsi_drain(struct mts_server *server)
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t end = grace_ends(deadline);
+	mtsi_stand_in_dismiss(server); /* nothing is polled for any more */
 	const bool all_left = let_go(server, end);
-	const bool all_ended = all_left ? join_all(server, end) : mtsi_roster_join(server, end);
-	if (!all_left || !all_ended) {
+	const bool all_ended = all_left && join_all(server, end);
+	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
+	const bool nobody_polls = mtsi_stand_in_join(server, soon > end ? soon : end);
+	if (!all_ended || !nobody_polls) {
 		mtsi_roster_give_up(server);
 		report_hung(server);
 		return -EBUSY;

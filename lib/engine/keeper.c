@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept,
- * threads that could not be made, clients that other threads want served, memory that is short, the
- * stop, and the watch over workers that serve. It never runs a
- * handler and never waits for a client, so nothing that a program or a peer does holds it up; only
- * the log hook runs here.
+ * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
+ * threads that are to be made and those that have ended, clients that other threads want served,
+ * memory that is short, the stop, and the watch over workers that serve. It runs no code of the
+ * program, never waits for a client, and makes no call that somebody else can hold up. So nothing
+ * that a program or a peer does stops it, and what it makes or opens it does with the rights, CPUs
+ * and namespaces of the program's thread that has started the server.
  *
- * With a thread per client it also polls, since every worker may wait for its client for ever: so
- * it takes connections and sends queued output on, and what wakes it is the bell. On demand a
- * worker polls, and the keeper sleeps on a descriptor of its own, mostly for ever. Only when all
- * workers that may be had are in callbacks does it stand in for them: so connections are taken and
- * output goes out at the limit of threads too, and whoever is done finds the clients in the line.
- *
- * What others do that moves a deadline forward wakes it (mtsi_keeper_wake()), so the deadlines are
- * reckoned anew before each sleep.
+ * It sleeps on a descriptor of its own, mostly for ever. What others do that moves a deadline forward
+ * wakes it (mtsi_keeper_wake()), so the deadlines are reckoned anew before each sleep.
  */
 #include "engine/keeper.h"
 
 #include "engine/drain.h"
-#include "engine/line.h"
-#include "engine/poller.h"
+#include "engine/roster.h"
 #include "engine/server.h"
 #include "os/alarm.h"
 #include "os/clock.h"
@@ -28,9 +22,7 @@
 void mtsi_keeper_wake(const struct mts_server *server)
 {
 	const int wake = atomic_load(&server->wake);
-	if (!mtsi_on_demand(server)) {
-		mtsi_poller_ring(server);
-	} else if (wake >= 0) {
+	if (wake >= 0) {
 		mtsi_wake_up(wake);
 	}
 }
@@ -49,26 +41,20 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 	due = earlier(due, mtsi_memory_relieve(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));
 	due = earlier(due, mtsi_eviction_retry(server, now));
-	due = earlier(due, mtsi_crew_retry(server, now));
-	return mtsi_on_demand(server) ? earlier(due, mtsi_watch_look(server, now)) : due;
+	due = earlier(due, mtsi_roster_join(server, now));
+	if (mtsi_on_demand(server)) {
+		due = earlier(due, mtsi_watch_look(server, now));
+	}
+	/* Last: all of these may need a worker. */
+	return earlier(due, mtsi_crew_staff(server, now));
 }
 
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 {
 	const uint64_t due = earlier(reckon(server, mtsi_clock_now()), deadline);
-	if (mtsi_on_demand(server)) {
-		const int wake = atomic_load(&server->wake);
-		const bool stands_in = mtsi_crew_lacks_poller(server);
-		mtsi_alarm_sleep(wake, stands_in ? server->poll : -1, server->alarm, due);
-		mtsi_wake_clear(wake);
-		if (stands_in) {
-			mtsi_crew_stand_in(server);
-		}
-	} else {
-		struct mtsi_line found = {NULL, NULL, 0};
-		mtsi_poller_poll(server, NULL, due, &found);
-		mtsi_crew_offer(server, &found);
-	}
+	const int wake = atomic_load(&server->wake);
+	mtsi_alarm_sleep(wake, -1, server->alarm, due);
+	mtsi_wake_clear(wake);
 }
 
 int mtsi_keeper(struct mts_server *server)

@@ -69,6 +69,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_listeners_init(&server->listeners);
 	mtsi_crew_init(server);
 	mtsi_watch_init(&server->watch);
+	mtsi_stand_in_init(&server->stand_in);
 	mtsi_door_init(&server->door);
 	mtsi_address_book_init(&server->addresses);
 	mtsi_eviction_init(&server->eviction);
@@ -113,6 +114,7 @@ static void free_server(struct mts_server *server)
 	close_if_open(atomic_load(&server->wake));
 	mtsi_clients_free(&server->clients);
 	mtsi_crew_free(server);
+	mtsi_stand_in_free(&server->stand_in);
 	mtsi_door_free(&server->door);
 	mtsi_address_book_free(&server->addresses);
 	mtsi_eviction_free(&server->eviction);
@@ -197,6 +199,21 @@ static int join_locked(struct mtsi_life *life)
 	return life->result;
 }
 
+/* Those that run no code of the program. They inherit from the calling thread, and workers from them. */
+static int start_threads(struct mts_server *server)
+{
+	int result = mtsi_stand_in_start(server);
+	if (result != 0) {
+		return result;
+	}
+	result = mtsi_thread_start(&server->life.keeper, KEEPER_STACK, keeper_body, server);
+	if (result != 0) {
+		mtsi_stand_in_dismiss(server);
+		(void)mtsi_stand_in_join(server, MTSI_NEVER);
+	}
+	return result;
+}
+
 static int start_locked(struct mts_server *server, const char **why)
 {
 	struct mtsi_life *life = &server->life;
@@ -206,7 +223,7 @@ static int start_locked(struct mts_server *server, const char **why)
 	int result = prepare(server, why);
 	if (result == 0) {
 		*why = "cannot start: no thread";
-		result = mtsi_thread_start(&life->keeper, KEEPER_STACK, keeper_body, server);
+		result = start_threads(server);
 	}
 	if (result == 0) {
 		life->keeper_runs = true;
@@ -271,6 +288,22 @@ static void settle(struct mts_server *server)
 	}
 }
 
+/* Joins all threads that are left, which have no callback to run any more; false when one hangs. */
+static bool wait_for_ends(struct mts_server *server)
+{
+	const uint64_t end = mtsi_clock_after(mtsi_clock_now(), ending_time);
+	uint64_t now;
+	do {
+		now = mtsi_clock_now();
+		(void)mtsi_roster_join(server, MTSI_NEVER);
+		if (mtsi_roster_threads(server) == 0) {
+			return mtsi_stand_in_join(server, end);
+		}
+		mtsi_thread_pause(1);
+	} while (now < end);
+	return false;
+}
+
 int mtsi_life_destroy(struct mts_server *server)
 {
 	const int before = mtsi_thread_shield();
@@ -279,8 +312,7 @@ int mtsi_life_destroy(struct mts_server *server)
 	while (atomic_load(&server->life.stoppers) > 0) {
 		mtsi_thread_yield();
 	}
-	const bool all_gone = mtsi_roster_dismiss(server, 0)
-		&& mtsi_roster_join(server, mtsi_clock_after(mtsi_clock_now(), ending_time));
+	const bool all_gone = mtsi_roster_dismiss(server, 0) && wait_for_ends(server);
 	if (all_gone) {
 		free_server(server);
 	}

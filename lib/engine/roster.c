@@ -6,12 +6,12 @@
  * its deadline does not find thousands of them that have still to end. Who is sent for, and when,
  * says crew.c; its lock guards all of this too.
  *
- * A thread counts from the moment it is decided on, under the lock, until it has left, so that the
- * limit is never passed. When it cannot be made the keeper is told: it polls meanwhile, and tries
- * again.
+ * A thread counts from the moment it is decided on, under the lock, until it has been joined, so that
+ * the limit is never passed. When it cannot be made the keeper tries again, and the stand-in polls
+ * meanwhile.
  *
  * A new one is on its way until it has come for work. On demand that is when the program's hook for
- * new threads is through with it. After 100 ms there it is given up (watch.c): then the keeper
+ * new threads is through with it. After 100 ms there it is given up (watch.c): then the stand-in
  * polls, and another one is made only for clients that wait, one after the other; so a hook that
  * hangs makes no crowd of threads that hang in it.
  *
@@ -20,10 +20,12 @@
  * for the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
  *
  * A worker that decides to leave does so under the lock with the line empty, but its end hook runs
- * outside of it and it counts as a thread until afterwards; what came meanwhile is looked at again
- * then. Its structure lies on its own stack, so it unlinks itself. Each one joins the one that left
- * before it, and the last one is joined when the server ends; so nobody has to be woken for that, no
- * thread is left over, and the server is there as long as any of them.
+ * outside of it; what came meanwhile is looked at again then. Its structure lies on its own stack, so
+ * it unlinks itself, and leaves its seat with the number of its thread behind. What still runs in
+ * that thread are destructors of the program's thread-specific data, which may take their time or
+ * hang. So the keeper tries to join those that have left, without waiting for any of them, and comes
+ * again, later each time, as long as one has not ended. Until then it counts as a thread; it holds
+ * up no other; and the server is there as long as any of them.
  */
 #include "engine/roster.h"
 
@@ -43,6 +45,8 @@
 
 static const uint64_t rest_time = MTSI_SECOND;
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
+static const uint64_t shortest_join_pause = MTSI_MILLISECOND;
+static const uint64_t longest_join_pause = MTSI_SECOND;
 
 static void init_seat(struct mtsi_seat *seat, struct mts_server *server)
 {
@@ -97,20 +101,33 @@ struct mtsi_seat *mtsi_roster_call_locked(struct mtsi_crew *crew)
 	return worker->seat;
 }
 
-static void could_not_make(struct mts_server *server, int result)
+/* How many have not left. */
+static size_t present_locked(const struct mtsi_crew *crew)
+{
+	return crew->threads - crew->left_count;
+}
+
+static void tell_if_gone_locked(struct mtsi_crew *crew)
+{
+	if (present_locked(crew) == 0) {
+		mtsi_signal_all(&crew->gone);
+	}
+}
+
+/* The next one could not be made, so all `count` that were decided on are given up for now. */
+static void could_not_make(struct mts_server *server, size_t count, int result)
 {
 	struct mtsi_crew *crew = &server->crew;
 	mtsi_lock_take(&crew->lock);
-	crew->threads--;
-	crew->waking--;
+	crew->threads -= count;
+	crew->waking -= count;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
 	/* Somebody may have gone to rest meanwhile; none can be made now, so this makes none. */
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
-	if (crew->threads == 0) {
-		mtsi_signal_all(&crew->gone);
-	}
+	tell_if_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);
-	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread: %s", strerror(-result));
+	mtsi_log(
+		server, MTSI_LOG_THREAD, "cannot make a thread, clients may wait: %s", strerror(-result));
 	mtsi_crew_send(server, relief);
 	mtsi_keeper_wake(server);
 }
@@ -139,27 +156,38 @@ static void give_seat_locked(struct mtsi_crew *crew, struct mtsi_seat *seat)
 	crew->seats = seat;
 }
 
-void mtsi_roster_make(struct mts_server *server)
+/* Makes one: 0 or a negative errno value. */
+static int make_one(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_seat *seat = take_seat(server);
 	if (seat == NULL) {
-		could_not_make(server, -ENOMEM);
-		return;
+		return -ENOMEM;
 	}
 	const int result = mtsi_worker_start(seat);
 	if (result != 0) {
 		mtsi_lock_take(&crew->lock);
 		give_seat_locked(crew, seat);
 		mtsi_lock_release(&crew->lock);
-		could_not_make(server, result);
+	}
+	return result;
+}
+
+void mtsi_roster_make(struct mts_server *server, size_t count)
+{
+	for (; count > 0; count--) {
+		const int result = make_one(server);
+		if (result != 0) {
+			could_not_make(server, count, result);
+			return;
+		}
 	}
 }
 
 /* Whether one may leave before all are let go: one always stays. */
 static bool may_go_locked(const struct mtsi_crew *crew)
 {
-	return crew->threads - crew->leaving_now > 1;
+	return present_locked(crew) - crew->leaving_now > 1;
 }
 
 bool mtsi_roster_rest_locked(struct mtsi_worker *worker)
@@ -265,27 +293,105 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_seat *seat = worker->seat;
 	mtsi_lock_take(&crew->lock);
 	unlink_locked(crew, worker);
-	const bool another = crew->somebody_left;
-	const pthread_t before = crew->last;
-	crew->last = pthread_self();
-	crew->somebody_left = true;
-	atomic_fetch_add(&crew->ending, 1);
-	crew->threads--;
-	crew->enlisted--;
 	crew->leaving_now--;
-	give_seat_locked(crew, worker->seat);
+	seat->thread = pthread_self();
+	seat->next = crew->left;
+	crew->left = seat;
+	crew->left_count++;
+	const bool first = crew->left_count == 1 || crew->join_pause != 0;
+	crew->join_pause = 0;
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
-	if (crew->threads == 0) {
-		mtsi_signal_all(&crew->gone);
+	tell_if_gone_locked(crew);
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
+	if (first) {
+		mtsi_keeper_wake(server);
+	}
+}
+
+/* Joins those of a list that have ended: into `ended`; returns those that have not. */
+static struct mtsi_seat *join_some(struct mtsi_seat *list, struct mtsi_seat **ended)
+{
+	struct mtsi_seat *others = NULL;
+	while (list != NULL) {
+		struct mtsi_seat *seat = list;
+		list = seat->next;
+		struct mtsi_seat **to = mtsi_thread_join_until(seat->thread, 0) ? ended : &others;
+		seat->next = *to;
+		*to = seat;
+	}
+	return others;
+}
+
+/* They count no more. */
+static void strike_locked(struct mtsi_crew *crew, struct mtsi_seat *ended)
+{
+	while (ended != NULL) {
+		struct mtsi_seat *seat = ended;
+		ended = seat->next;
+		give_seat_locked(crew, seat);
+		crew->left_count--;
+		crew->threads--;
+		crew->enlisted--;
+	}
+}
+
+/* They still run: with those that have left meanwhile. */
+static void put_back_locked(struct mtsi_crew *crew, struct mtsi_seat *others)
+{
+	while (others != NULL) {
+		struct mtsi_seat *seat = others;
+		others = seat->next;
+		seat->next = crew->left;
+		crew->left = seat;
+	}
+}
+
+/* When to try again. */
+static uint64_t join_later_locked(struct mtsi_crew *crew, uint64_t now)
+{
+	const uint64_t twice = 2 * crew->join_pause;
+	if (crew->left == NULL) {
+		return MTSI_NEVER;
+	}
+	crew->join_pause = twice < shortest_join_pause ? shortest_join_pause : twice;
+	if (crew->join_pause > longest_join_pause) {
+		crew->join_pause = longest_join_pause;
+	}
+	crew->join_at = mtsi_clock_after(now, crew->join_pause);
+	return crew->join_at;
+}
+
+uint64_t mtsi_roster_join(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_seat *ended = NULL;
+	mtsi_lock_take(&crew->lock);
+	if (crew->left == NULL || (crew->join_pause != 0 && now < crew->join_at)) {
+		const uint64_t due = crew->left == NULL ? MTSI_NEVER : crew->join_at;
+		mtsi_lock_release(&crew->lock);
+		return due;
+	}
+	struct mtsi_seat *list = crew->left;
+	crew->left = NULL;
+	mtsi_lock_release(&crew->lock);
+	struct mtsi_seat *others = join_some(list, &ended);
+	mtsi_lock_take(&crew->lock);
+	const bool any = ended != NULL;
+	strike_locked(crew, ended);
+	put_back_locked(crew, others);
+	const uint64_t due = join_later_locked(crew, now);
+	/* At the limit of threads another one may be made now. */
+	struct mtsi_relief relief = {.wake = NULL};
+	if (any) {
+		relief = mtsi_crew_relieve_locked(server);
 	}
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
-	if (another) {
-		mtsi_thread_join(before);
-	}
-	atomic_fetch_sub(&crew->ending, 1);
+	return due;
 }
 
 static void call_idle_locked(struct mtsi_crew *crew)
@@ -309,30 +415,19 @@ bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline)
 	crew->dismissed = true;
 	call_idle_locked(crew);
 	mtsi_poller_ring(server);
-	while (crew->threads > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
+	while (present_locked(crew) > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}
-	const bool all_gone = crew->threads == 0;
+	const bool all_gone = present_locked(crew) == 0;
 	mtsi_lock_release(&crew->lock);
 	return all_gone;
 }
 
-bool mtsi_roster_join(struct mts_server *server, uint64_t deadline)
+size_t mtsi_roster_threads(struct mts_server *server)
 {
-	struct mtsi_crew *crew = &server->crew;
-	if (crew->somebody_late && !mtsi_thread_join_until(crew->late, deadline)) {
-		return false;
-	}
-	mtsi_lock_take(&crew->lock);
-	crew->late = crew->last;
-	crew->somebody_late = crew->somebody_left;
-	crew->somebody_left = false;
-	mtsi_lock_release(&crew->lock);
-	if (crew->somebody_late && mtsi_thread_join_until(crew->late, deadline)) {
-		mtsi_lock_take(&crew->lock);
-		crew->somebody_late = false;
-		mtsi_lock_release(&crew->lock);
-	}
-	return !crew->somebody_late;
+	mtsi_lock_take(&server->crew.lock);
+	const size_t threads = server->crew.threads;
+	mtsi_lock_release(&server->crew.lock);
+	return threads;
 }
 
 void mtsi_roster_give_up(struct mts_server *server)
@@ -342,8 +437,16 @@ void mtsi_roster_give_up(struct mts_server *server)
 	mtsi_lock_release(&server->crew.lock);
 }
 
-size_t mtsi_roster_hung_locked(struct mtsi_crew *crew)
+/* The keeper is no more then, so whoever asks joins those that have ended meanwhile. */
+size_t mtsi_roster_hung_locked(struct mts_server *server)
 {
+	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_seat *ended = NULL;
 	mtsi_lock_assert_held(&crew->lock);
-	return crew->hung ? crew->threads + (crew->somebody_late ? 1 : 0) : 0;
+	if (!crew->hung) {
+		return 0;
+	}
+	crew->left = join_some(crew->left, &ended);
+	strike_locked(crew, ended);
+	return crew->threads + (mtsi_stand_in_hangs_locked(server) ? 1 : 0);
 }

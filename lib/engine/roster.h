@@ -22,8 +22,11 @@ void mtsi_roster_free(struct mtsi_crew *crew);
  */
 struct mtsi_seat *mtsi_roster_call_locked(struct mtsi_crew *crew);
 
-/* Makes a worker, which counts already, as one that is on its way too. */
-void mtsi_roster_make(struct mts_server *server);
+/*
+ * Makes so many workers, which count already, as being on their way too. When one cannot be made the
+ * keeper, who calls this, is woken to come again.
+ */
+void mtsi_roster_make(struct mts_server *server, size_t count);
 
 /* A new worker is here; it leaves, and touches the server no more. */
 void mtsi_roster_enlist_locked(struct mtsi_worker *worker);
@@ -41,22 +44,25 @@ void mtsi_roster_give_up_hooks_locked(struct mtsi_crew *crew);
 bool mtsi_roster_rest_locked(struct mtsi_worker *worker);
 
 /*
- * The run ends although some workers have not: they are hung. How many of them still are; those
- * whose threads are still in a destructor of the program's count as one until they are joined.
+ * The run ends although some workers have not: they are hung. How many of them still are, those
+ * included whose threads are in a destructor of the program's. None is made any more.
  */
 void mtsi_roster_give_up(struct mts_server *server);
-size_t mtsi_roster_hung_locked(struct mtsi_crew *crew);
+size_t mtsi_roster_hung_locked(struct mts_server *server);
 
 /* A stop has begun: those that rest leave, but one. */
 void mtsi_roster_thin_out(struct mts_server *server);
 
-/* Lets all workers go, and waits for that until `deadline`; false when some still run. */
+/* Lets all workers go, and waits until they have left, or `deadline`; false when some have not. */
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);
 
 /*
- * Joins those that have left: false when one still runs at `deadline`, in a destructor of the
- * program's thread-specific data. The keeper, or who frees the server.
+ * Joins those that have left and ended; when to come again for the others, which are in a destructor
+ * of the program's thread-specific data. The keeper, or, when that has ended, who frees the server.
  */
-bool mtsi_roster_join(struct mts_server *server, uint64_t deadline);
+uint64_t mtsi_roster_join(struct mts_server *server, uint64_t now);
+
+/* How many threads count: all that run, and those that have left and are not joined yet. */
+size_t mtsi_roster_threads(struct mts_server *server);
 
 #endif

@@ -20,6 +20,7 @@
 #include "engine/memory.h"
 #include "engine/options.h"
 #include "engine/post.h"
+#include "engine/stand_in.h"
 #include "engine/stats.h"
 #include "engine/watch.h"
 
@@ -36,6 +37,7 @@ struct mts_server {
 	struct mtsi_clients clients;
 	struct mtsi_crew crew;
 	struct mtsi_watch watch;
+	struct mtsi_stand_in stand_in;
 	struct mtsi_door door;
 	struct mtsi_address_book addresses;
 	struct mtsi_eviction eviction;
@@ -49,7 +51,7 @@ struct mts_server {
 
 	int poll; /* the epoll instance; -1 before start; constant from then on */
 	_Atomic int bell; /* wakes who polls; likewise */
-	_Atomic int wake; /* wakes the keeper, unless it is the one who polls; likewise */
+	_Atomic int wake; /* wakes the keeper; likewise */
 	int alarm; /* wakes the keeper after a while; likewise */
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */

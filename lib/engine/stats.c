@@ -38,7 +38,7 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 		value = crew->threads_peak;
 		break;
 	case MTS_STAT_HUNG:
-		value = mtsi_roster_hung_locked(crew);
+		value = mtsi_roster_hung_locked(server);
 		break;
 	case MTS_STAT_MEMORY:
 		value = atomic_load(&server->memory.used);

@@ -33,12 +33,13 @@ uint64_t now_ms(void)
 	return now_us() / 1000;
 }
 
-void gate_add(struct gate *gate)
+int gate_add(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->mutex);
-	gate->count++;
+	const int count = ++gate->count;
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->mutex);
+	return count;
 }
 
 int gate_count(struct gate *gate)

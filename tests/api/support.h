@@ -29,7 +29,7 @@ struct gate {
 		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
 	}
 
-void gate_add(struct gate *gate);
+int gate_add(struct gate *gate); /* how many have come with this one */
 int gate_count(struct gate *gate);
 void gate_wait(struct gate *gate, int count); /* until at least so many have come */
 

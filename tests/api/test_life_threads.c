@@ -196,7 +196,10 @@ static int count_named(const char *start, bool check)
 	return count;
 }
 
-/* The keeper, and a worker for each client, or on demand one that polls once the others are gone. */
+/*
+ * The keeper and the stand-in, and a worker for each client, or on demand one that polls once the others are
+ * gone.
+ */
 START_TEST(names_and_masks)
 {
 	const int workers = test_model == MTS_THREAD_PER_CLIENT ? 3 : 1;
@@ -211,8 +214,9 @@ START_TEST(names_and_masks)
 	gate_wait(&watch.opened, 3);
 	gate_wait(&sighting.seen, 3 + workers + 1);
 	server_wait_stat(server, MTS_STAT_THREADS, (uint64_t)workers);
-	wait_threads(before + 1 + workers);
-	ck_assert_int_eq(count_named("mts-", true), 1 + workers);
+	wait_threads(before + 2 + workers);
+	ck_assert_int_eq(count_named("mts-", true), 2 + workers);
+	ck_assert_int_eq(count_named("mts-poller", false), 1);
 	server_end(server);
 	for (int i = 0; i < 3; i++) {
 		close(peers[i]);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -350,6 +351,51 @@ START_TEST(the_stack_is_as_large_as_was_asked_for)
 }
 END_TEST
 
+static _Atomic int warnings;
+static struct gate told = GATE;
+
+static void note_warning(int level, const char *message, void *user)
+{
+	(void)user;
+	if (level <= MTS_LOG_WARNING) {
+		atomic_fetch_add(&warnings, 1);
+		ck_assert_ptr_nonnull(strstr(message, "mts_server_set_max_threads()"));
+		gate_add(&told);
+	}
+}
+
+/* That the limit is reached, as it was set to be, is said once, with its name, and counted each time. */
+START_TEST(the_limit_is_told_once)
+{
+	enum { ROUNDS = 5, WAITING = 3 };
+	mts_server *server = gate_server();
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	ck_assert_int_eq(mts_server_on_log(server, note_warning, MTS_LOG_DEBUG, NULL), 0);
+	server_start(server);
+	for (int round = 1; round <= ROUNDS; round++) {
+		int peers[1 + WAITING];
+		leave = (struct gate)GATE;
+		peers[0] = peer_connect(server, 0);
+		peer_puts(peers[0], "x");
+		gate_wait(&entered, (round - 1) * (1 + WAITING) + 1);
+		for (int i = 1; i <= WAITING; i++) {
+			peers[i] = peer_connect(server, 0);
+			peer_puts(peers[i], "x");
+		}
+		wait_until(mts_server_stat(server, MTS_STAT_THREAD_WAITS) >= (uint64_t)(round * WAITING));
+		gate_add(&leave);
+		for (int i = 0; i <= WAITING; i++) {
+			peer_expect_text(peers[i], "x");
+			close(peers[i]);
+		}
+		server_wait_stat(server, MTS_STAT_OPEN, 0);
+	}
+	gate_wait(&told, 1);
+	server_end(server);
+	ck_assert_int_eq(atomic_load(&warnings), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads");
@@ -360,6 +406,7 @@ int main(void)
 	tcase_add_test(tcase, as_many_as_the_usual_limit_of_files_allows);
 	tcase_add_test(tcase, threads_are_used_again);
 	tcase_add_test(tcase, the_limit_of_threads_is_kept);
+	tcase_add_test(tcase, the_limit_is_told_once);
 	tcase_add_test(tcase, clients_beyond_the_threads_are_served_in_the_end);
 	tcase_add_test(tcase, spare_threads_leave_after_a_second);
 	tcase_add_test(tcase, one_thread_stays);

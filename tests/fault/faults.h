@@ -26,7 +26,7 @@ enum fault_call {
 	FAULT_LISTEN,
 	FAULT_MEMORY,
 	FAULT_OPEN,
-	FAULT_PPOLL,
+	FAULT_PPOLL, /* the keeper sleeps in it */
 	FAULT_PREAD,
 	FAULT_RECV,
 	FAULT_SEND,

@@ -68,9 +68,9 @@ void moment_go_to(uint64_t moment)
 	ck_assert_uint_ge(moment, now);
 	fault_clock_ahead(moment - now);
 	for (int i = 0; i < 3; i++) {
-		fault_clear(scene_sleep());
+		fault_clear(FAULT_PPOLL);
 		mtsi_keeper_wake(scene.server);
-		fault_wait_count(scene_sleep(), 1);
+		fault_wait_count(FAULT_PPOLL, 1);
 	}
 }
 

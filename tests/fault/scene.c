@@ -80,11 +80,6 @@ void scene_end(struct scene *scene)
 	ck_assert_int_eq(gate_count(&scene->opened), gate_count(&scene->closed));
 }
 
-enum fault_call scene_sleep(void)
-{
-	return test_model == MTS_THREAD_ON_DEMAND ? FAULT_PPOLL : FAULT_EPOLL_WAIT;
-}
-
 int scene_echo(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)user;
@@ -109,8 +104,7 @@ void scene_wait(struct gate *gate, int count)
 int scene_hold(mts_client *client, const void *request, size_t size, void *user)
 {
 	struct scene *scene = user;
-	gate_add(&scene->entered);
-	scene_wait(&scene->release, gate_count(&scene->entered));
+	scene_wait(&scene->release, gate_add(&scene->entered));
 	const int result = scene->held != NULL ? scene->held(client) : MTS_KEEP;
 	(void)scene_echo(client, request, size, user);
 	return result;

@@ -34,9 +34,6 @@ void scene_start(struct scene *scene);
 /* Stops and frees it; every client that was opened must have been closed. */
 void scene_end(struct scene *scene);
 
-/* The call in which the keeper sleeps: it polls itself, or on demand has a worker poll. */
-enum fault_call scene_sleep(void);
-
 /* Handlers: echoes the line; the same and closes; holds its thread until let go. */
 int scene_echo(mts_client *client, const void *request, size_t size, void *user);
 int scene_echo_once(mts_client *client, const void *request, size_t size, void *user);

@@ -6,6 +6,7 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "engine/server.h"
@@ -47,7 +48,7 @@ START_TEST(attempts_are_paced)
 	struct scene scene;
 	int peers[MANY];
 	scene_make(&scene, scene_echo);
-	fault_clear(scene_sleep());
+	fault_clear(FAULT_PPOLL);
 	fault_fail(FAULT_THREAD, EAGAIN, 0, FAULT_FOREVER);
 	const uint64_t start = now_ms();
 	scene_start(&scene);
@@ -57,7 +58,7 @@ START_TEST(attempts_are_paced)
 	fault_wait_hits(FAULT_THREAD, 11);
 	const uint64_t took = now_ms() - start;
 	ck_assert_uint_ge(took, 1000);
-	ck_assert_uint_le(fault_count(scene_sleep()), 2 * fault_hits(FAULT_THREAD) + 2 * MANY + 4);
+	ck_assert_uint_le(fault_count(FAULT_PPOLL), 2 * fault_hits(FAULT_THREAD) + 2 * MANY + 4);
 	ck_assert_int_ge(gate_count(&scene.logs[MTS_LOG_WARNING]), 1);
 	ck_assert_int_le(gate_count(&scene.logs[MTS_LOG_WARNING]), (int)(took / 1000) + 2);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), 0);
@@ -235,8 +236,7 @@ static struct gate let_end; /* so many of them may end */
 static void destructor(void *value)
 {
 	(void)value;
-	gate_add(&ending);
-	scene_wait(&let_end, gate_count(&ending));
+	scene_wait(&let_end, gate_add(&ending));
 }
 
 /* All meet, so that each has a thread of its own. */
@@ -249,17 +249,18 @@ static int leave_something(mts_client *client, const void *request, size_t size,
 	return scene_echo(client, request, size, user);
 }
 
-static bool keeper_joins(struct mts_server *server)
+/* How many have left, and are still to be joined. */
+static size_t left(struct mts_server *server)
 {
 	mtsi_lock_take(&server->crew.lock);
-	const bool joins = server->crew.somebody_late;
+	const size_t count = server->crew.left_count;
 	mtsi_lock_release(&server->crew.lock);
-	return joins;
+	return count;
 }
 
 /*
- * Each joins the one before it, and ends 30 ms later by the library's clock: all together that takes longer
- * than the stop allows for callbacks, but as long as they do, nobody hangs.
+ * Each ends 30 ms after the one before it, by the library's clock: all together that takes longer than the
+ * stop allows for callbacks, but as long as they do, nobody hangs.
  */
 START_TEST(they_end_one_by_one)
 {
@@ -280,11 +281,12 @@ START_TEST(they_end_one_by_one)
 	}
 	fault_clock_stop(true);
 	mts_server_stop(scene.server);
-	wait_until(keeper_joins(scene.server));
-	for (int i = 0; i < CROWD; i++) {
-		gate_wait(&ending, i + 1);
+	gate_wait(&ending, CROWD);
+	wait_until(left(scene.server) == CROWD);
+	for (size_t i = 1; i <= CROWD; i++) {
 		fault_clock_ahead(30 * MTSI_MILLISECOND);
 		gate_add(&let_end);
+		wait_until(left(scene.server) == CROWD - i);
 	}
 	ck_assert_int_eq(mts_server_join(scene.server), 0);
 	fault_clock_stop(false);
@@ -293,6 +295,87 @@ START_TEST(they_end_one_by_one)
 	for (int i = 0; i < CROWD; i++) {
 		close(peers[i]);
 	}
+}
+END_TEST
+
+enum { LIMIT = 4 };
+static _Atomic int hanging; /* destructors that are still to hang: the first one does */
+static struct gate hangs;
+static struct gate let_hung_end;
+static struct gate meeting;
+static _Atomic int meet; /* how many are to meet */
+
+static void hang_once(void *value)
+{
+	(void)value;
+	if (atomic_exchange(&hanging, 0) != 0) {
+		gate_add(&hangs);
+		scene_wait(&let_hung_end, 1);
+	}
+}
+
+static int meet_and_close(mts_client *client, const void *request, size_t size, void *user)
+{
+	ck_assert_int_eq(pthread_setspecific(key, &key), 0);
+	gate_add(&meeting);
+	scene_wait(&meeting, atomic_load(&meet));
+	return scene_echo_once(client, request, size, user);
+}
+
+/* So many handlers run at once, each on a thread of its own. */
+static void have_them_meet(struct scene *scene, int count)
+{
+	int peers[LIMIT];
+	meeting = (struct gate)GATE;
+	atomic_store(&meet, count);
+	for (int i = 0; i < count; i++) {
+		peers[i] = peer_connect(scene->server, 0);
+		peer_puts(peers[i], "meet\n");
+	}
+	for (int i = 0; i < count; i++) {
+		peer_expect_text(peers[i], "meet\n");
+		close(peers[i]);
+	}
+}
+
+/* Those that rest leave, but for the one that stays, and the one that hangs. */
+static void let_them_rest(struct scene *scene, uint64_t rest)
+{
+	const uint64_t begun = now_ms();
+	while (mts_server_stat(scene->server, MTS_STAT_THREADS) != rest) {
+		ck_assert_uint_lt(now_ms() - begun, PATIENCE * 1000);
+		fault_clock_ahead(1100 * MTSI_MILLISECOND);
+		poll(NULL, 0, 1);
+	}
+}
+
+/*
+ * A destructor that hangs is one thread for good, which counts; the others come and go beside it. When it
+ * has ended after all, its place is free again.
+ */
+START_TEST(one_that_hangs_holds_up_no_other)
+{
+	struct scene scene;
+	hangs = (struct gate)GATE;
+	let_hung_end = (struct gate)GATE;
+	hanging = 1;
+	ck_assert_int_eq(pthread_key_create(&key, hang_once), 0);
+	scene_make(&scene, meet_and_close);
+	ck_assert_int_eq(mts_server_set_max_threads(scene.server, LIMIT), 0);
+	scene_start(&scene);
+	have_them_meet(&scene, LIMIT);
+	for (int i = 0; i < 3; i++) {
+		let_them_rest(&scene, 2);
+		gate_wait(&hangs, 1);
+		have_them_meet(&scene, LIMIT - 1);
+		ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS), LIMIT);
+	}
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_THREADS_PEAK), LIMIT);
+	gate_add(&let_hung_end);
+	let_them_rest(&scene, 1);
+	have_them_meet(&scene, LIMIT);
+	scene_end(&scene);
+	ck_assert_int_eq(pthread_key_delete(key), 0);
 }
 END_TEST
 
@@ -308,6 +391,7 @@ int main(void)
 	tcase_add_test(cases, in_time_for_the_stop);
 	tcase_add_test(cases, a_resting_thread_is_not_forgotten);
 	tcase_add_test(cases, they_end_one_by_one);
+	tcase_add_test(cases, one_that_hangs_holds_up_no_other);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }

@@ -25,12 +25,12 @@ enum { JUMPS = sizeof(jumps) / sizeof(jumps[0]), PEEKS = 20 };
 /* An idle keeper sleeps: each of its wake-ups is one that the test has ordered. */
 static void want_no_spin(struct scene *scene)
 {
-	fault_clear(scene_sleep());
+	fault_clear(FAULT_PPOLL);
 	for (int i = 0; i < PEEKS; i++) {
 		mtsi_keeper_wake(scene->server);
-		fault_wait_count(scene_sleep(), (uint32_t)i + 1);
+		fault_wait_count(FAULT_PPOLL, (uint32_t)i + 1);
 	}
-	ck_assert_uint_le(fault_count(scene_sleep()), PEEKS + 3);
+	ck_assert_uint_le(fault_count(FAULT_PPOLL), PEEKS + 3);
 }
 
 START_TEST(while_idle)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which thread does what: who polls, the ready line and the later line, the idle stack, who is woken and
- * when, the thread limit, threads that cannot be made, leaving, and the keeper: its watch over those who
- * are stuck, and its standing in for a poller.
+ * when, the thread limit, threads that cannot be made, leaving and being joined; the keeper: its watch
+ * over those who are stuck, and that it makes the threads; and the stand-in, which polls for them.
  *
  * What claim.pml has shown is used here, and not shown again: parking is one step, after which the
  * next request makes an event, and an event leads to one claim.
  *
  * Everything that is done under the crew lock is one atomic step; this is what a lock is for, and it
  * says that nobody waits for the lock for ever. What is done after the lock has been released (bells
- * rung, threads woken and made) is a step of its own.
+ * rung, threads woken and made, the keeper asked) is a step of its own.
  *
  * Handlers: each may return, may block for ever (FOREVER of them, so that somebody is left), or may
  * wait for the next request in mts_client_next, for ever too when none comes. The hook for new threads
- * may block for ever too. The keeper may take a handler that only takes its time for stuck; one that
+ * may block for ever too, and so may a destructor, when a thread has left. The keeper may take a handler that only takes its time for stuck; one that
  * blocks for ever it must.
  *
  * served: under weak fairness, each request is handled in the end, but for those of a client whose
@@ -24,7 +24,7 @@
 #ifndef LIMIT
 #define LIMIT 2 /* threads at once */
 #endif
-#define SLOTS (LIMIT + 1) /* a thread that has counted itself out may still be there */
+#define SLOTS LIMIT
 #ifndef FOREVER
 #define FOREVER 1 /* handlers that never return */
 #endif
@@ -74,6 +74,8 @@ bool rung, stand_in;
 byte idle[SLOTS];
 byte idle_count;
 byte waking, n_active, n_long, threads, leaving_now;
+byte n_left;          /* of the threads: they have left, and are not joined */
+bool asked;           /* the keeper has been asked to make a thread */
 byte width = 1;
 bool blocking;
 bool hooked[SLOTS]; /* on its way, in the hook for new threads */
@@ -91,6 +93,8 @@ bool waiting[SLOTS]; /* for its signal, */
 bool kicked[SLOTS];  /* which has come */
 bool coming[SLOTS];  /* sent for; only for the proofs */
 bool stuck[SLOTS];   /* in a callback that never returns */
+bool ended[SLOTS];   /* the kernel's: it can be joined */
+bool called; /* the stand-in, by its signal */
 
 /* The kernel's. */
 bool bell, wake;
@@ -112,7 +116,7 @@ byte laters = LATERS;
 
 /* Only for the proofs. */
 byte in_poll;
-bool started, keeper_polls, heard;
+bool started, stands_in, heard;
 byte held; /* workers in a callback that may never return */
 
 #define DONE(c) (sent[c] == REQUESTS_OF(c) && ((pending[c] == 0 && !owed[c]) || lost[c]))
@@ -122,30 +126,39 @@ ltl polled { []<> (!event[0] && !event[1]) }
 ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #endif
 
-#define ON_STACK(i) ((idle_count > 0 && idle[0] == i) || (idle_count > 1 && idle[1] == i) \
-	|| (SLOTS > 2 && idle_count > 2 && idle[2] == i))
-
 #if LIMIT == 1
-#define COUNT(s) ((standing[0] == s) + (standing[1] == s))
-#define COMING (coming[0] + coming[1])
+#define SUM(what) (what(0))
+#define ANY(what) (what(0))
 #elif LIMIT == 2
-#define COUNT(s) ((standing[0] == s) + (standing[1] == s) + (standing[2] == s))
-#define COMING (coming[0] + coming[1] + coming[2])
+#define SUM(what) (what(0) + what(1))
+#define ANY(what) (what(0) || what(1))
 #else
-#define COUNT(s) ((standing[0] == s) + (standing[1] == s) + (standing[2] == s) + (standing[3] == s))
-#define COMING (coming[0] + coming[1] + coming[2] + coming[3])
+#define SUM(what) (what(0) + what(1) + what(2))
+#define ANY(what) (what(0) || what(1) || what(2))
 #endif
 
+#define IS_ACTIVE(i) (standing[i] == ACTIVE)
+#define IS_LONG(i) (standing[i] == LONG)
+#define IS_COMING(i) coming[i]
 #define STUCK_IN_HOOK(i) (hooked[i] && stuck[i])
-#if LIMIT == 1
-#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1))
-#elif LIMIT == 2
-#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1) || STUCK_IN_HOOK(2))
+#define HOOK_STUCK ANY(STUCK_IN_HOOK)
+#define HAS_ENDED(i) ended[i]
+
+#if SLOTS == 1
+#define ON_STACK(i) (idle_count > 0 && idle[0] == i)
+#elif SLOTS == 2
+#define ON_STACK(i) ((idle_count > 0 && idle[0] == i) || (idle_count > 1 && idle[1] == i))
 #else
-#define HOOK_STUCK (STUCK_IN_HOOK(0) || STUCK_IN_HOOK(1) || STUCK_IN_HOOK(2) || STUCK_IN_HOOK(3))
+#define ON_STACK(i) ((idle_count > 0 && idle[0] == i) || (idle_count > 1 && idle[1] == i) \
+	|| (idle_count > 2 && idle[2] == i))
 #endif
 
 #define MAY_MAKE (threads < LIMIT && !lacking)
+#ifdef MUTANT_THE_LAST_MAY_GO
+#define MAY_GO (threads - leaving_now > 1) /* who has left is taken for one that stays */
+#else
+#define MAY_GO (threads - n_left - leaving_now > 1)
+#endif
 #define CALM (stand_in || (pollers > 0 && len(ready) == 0 && len(later) == 0))
 #ifdef NEEDLESS
 #define NONE_COMES (waking == hooking && (n_given > 0 || (waking == 0 && idle_count == 0 && !MAY_MAKE)))
@@ -165,13 +178,16 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #endif
 #define NEEDED (AWAITED == 0 && n_active + pollers < width && WORTH_IT && (len(ready) > 0 || TO_POLL))
 
+#define MAY_SLEEP (asleep && !lacking && n_left == 0) /* else it does not sleep for ever */
+
 #define ENOUGH (asleep -> 1 : width) /* the alarm is set for the one */
 
 /* What holds whenever somebody gets the lock. */
-#define SOUND assert(n_active == COUNT(ACTIVE) && n_long == COUNT(LONG) && in_poll == pollers); \
-	assert(waking <= hooking + 1 && waking == COMING && threads <= LIMIT && leaving_now <= threads); \
-	assert(!(pollers > 0 && !keeper_polls && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
-	assert(!(NEEDED && (idle_count > 0 || MAY_MAKE) && started)); \
+#define SOUND assert(n_active == SUM(IS_ACTIVE) && n_long == SUM(IS_LONG) && in_poll == pollers); \
+	assert(waking <= hooking + 1 && waking == SUM(IS_COMING)); \
+	assert(threads <= LIMIT && leaving_now + n_left <= threads); \
+	assert(!(pollers > 0 && !stands_in && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
+	assert(!(NEEDED && (idle_count > 0 || (MAY_MAKE && !asked)) && started)); \
 	assert(!(asleep && n_active + n_long > 0 && pollers == 0 && !armed)); \
 	assert(!(asleep && hooking > 0 && pollers == 0 && !armed)); \
 	assert(!(armed && !timer && !rings && !heard))
@@ -179,7 +195,7 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 /* What is left to do when the lock has been released. */
 #define RING 1
 #define WAKE 2
-#define MAKE 4
+#define ASK 4
 #define STAND_IN 8
 
 /* Under the lock. What is to be done after it goes to `todo` and `whom`. */
@@ -208,17 +224,8 @@ inline relieve()
 			coming[whom] = true;
 			waking++
 		:: idle_count == 0 && MAY_MAKE ->
-			assert((len(ready) > 0 && n_active + pollers == 0) || n_given == 0); /* it would hang in that hook as well */
-			whom = 0;
-			do
-			:: used[whom] -> whom++
-			:: else -> break
-			od;
-			used[whom] = true;
-			threads++;
-			todo = todo | MAKE;
-			coming[whom] = true;
-			waking++
+			todo = todo | (asked -> 0 : ASK);
+			asked = true
 		:: idle_count == 0 && !MAY_MAKE
 		fi
 	:: else
@@ -278,40 +285,47 @@ inline carry_out()
 		if
 		:: todo & WAKE ->
 #ifdef MUTANT_CONDITION_FREED
-			assert(used[whom]); /* the signal is in memory of the thread's own */
+			assert(used[whom] && !ended[whom]); /* the signal is in memory of the thread's own */
 #endif
 			kicked[whom] = waiting[whom] /* somebody who does not wait looks in any case */
-		:: todo & MAKE ->
-			if
-			:: begun[whom] = true
-			:: failures > 0 -> /* none could be had; the lock is taken again to say so */
-				failures--;
-				used[whom] = false;
-				coming[whom] = false;
-				threads--;
-				waking--;
-				lacking = true;
-				todo = 0;
-				relieve();
-				if
-				:: todo & WAKE -> kicked[whom] = waiting[whom]
-				:: else
-				fi;
-#ifndef NEEDLESS
-				wake = true
-#endif
-			fi
 		:: else
 		fi;
-#ifndef NEEDLESS
+#ifndef MUTANT_ASKS_QUIETLY
 		if
-		:: todo & STAND_IN -> wake = true
+		:: todo & ASK -> wake = true
 		:: else
 		fi;
 #endif
+		if
+		:: todo & STAND_IN -> called = !stand_in /* else it does not wait */
+		:: else
+		fi;
 		todo = 0;
 		whom = 0
 	}
+}
+
+/* Under the lock, the keeper: decides on a thread. */
+inline hire()
+{
+	asked = false;
+	relieve();
+	if
+	:: todo & ASK ->
+		assert((len(ready) > 0 && n_active + pollers == 0) || n_given == 0); /* it would hang in that hook as well */
+		asked = false;
+		todo = todo & (RING | WAKE | STAND_IN);
+		make = 0;
+		do
+		:: used[make] -> make++
+		:: else -> break
+		od;
+		used[make] = true;
+		coming[make] = true;
+		threads++;
+		waking++
+	:: else
+	fi
 }
 
 /* Under the lock: mtsi_crew_step_aside. */
@@ -526,7 +540,7 @@ wakes:
 		kicked[me] = false;
 		if
 #ifdef MUTANT_LEAVES_WITHOUT_LOOKING
-		:: timed_out && threads - leaving_now > 1 ->
+		:: timed_out && MAY_GO ->
 			timed_out = false;
 			if
 			:: ON_STACK(me) -> unlink_idle()
@@ -540,12 +554,12 @@ wakes:
 			coming[me] = false;
 			waking--;
 			goto look_again
-		:: ON_STACK(me) && timed_out && threads - leaving_now > 1 ->
+		:: ON_STACK(me) && timed_out && MAY_GO ->
 			timed_out = false;
 			unlink_idle();
 			leaving_now++;
 			goto leaves
-		:: ON_STACK(me) && !(timed_out && threads - leaving_now > 1) ->
+		:: ON_STACK(me) && !(timed_out && MAY_GO) ->
 			timed_out = false;
 			waiting[me] = true;
 			goto waits
@@ -555,15 +569,19 @@ wakes:
 leaves: /* the end hook, which returns; then */
 	atomic {
 		SOUND;
-		threads--;
 		leaving_now--;
+		n_left++;
 #ifndef MUTANT_LEAVES_QUIETLY
 		relieve()
 #endif
 	};
 	carry_out();
-gone:
-	atomic { begun[me] = false; used[me] = false; goto end_unborn };
+	wake = true;
+gone: /* through the destructors, if they return */
+	if
+	:: atomic { begun[me] = false; ended[me] = true; goto end_unborn }
+	:: atomic { forever > 0 -> forever--; stuck[me] = true; held++ } goto end_forever
+	fi;
 
 takes:
 	carry_out();
@@ -626,14 +644,23 @@ finishes:
 
 proctype keeper()
 {
-	byte i, todo, whom;
-	bool rang, alone, first, second;
+	byte i, todo, whom, make = LIMIT;
+	bool rang, alone;
 
 tick:
-	/* mtsi_crew_retry */
+	/* mtsi_roster_join */
 	atomic {
 		if
-		:: lacking -> lacking = false; relieve()
+		:: ANY(HAS_ENDED) ->
+			do
+			:: i < SLOTS && ended[i] -> ended[i] = false; used[i] = false; threads--; n_left--; i++
+			:: i < SLOTS && !ended[i] -> i++
+			:: else -> break
+			od;
+			i = 0;
+#ifndef MUTANT_JOINS_QUIETLY
+			relieve()
+#endif
 		:: else
 		fi;
 		if
@@ -663,7 +690,7 @@ look:
 			:: true
 			fi;
 #endif
-			goto lacks
+			goto staffs
 		:: else
 		fi;
 		if
@@ -758,66 +785,120 @@ look:
 		fi;
 		alone = false;
 		if
-		:: todo == 0 -> goto lacks
+		:: todo == 0 -> goto staffs
 		:: else
 		fi
 	};
 	carry_out();
-lacks:
+staffs: /* mtsi_crew_staff */
 	atomic {
 		SOUND;
-#ifdef MUTANT_NOBODY_STANDS_IN
-		stand_in = false;
-#else
-		stand_in = pollers == 0 && NONE_COMES && n_active < ENOUGH;
-#endif
-		alone = stand_in;
 		if
-		:: asleep && !lacking -> goto end_sleeps
-		:: else -> goto clears /* it does not sleep for ever */
+		:: lacking || asked -> lacking = false; hire()
+		:: else
+		fi;
+		if
+		:: todo == 0 && make == LIMIT && MAY_SLEEP -> goto end_sleeps
+		:: todo == 0 && make == LIMIT && !MAY_SLEEP -> goto clears
+		:: else
 		fi
 	};
+	carry_out();
+	atomic {
+		if
+		:: make == LIMIT
+		:: make < LIMIT -> begun[make] = true; make = LIMIT
+#if FAILURES
+		:: make < LIMIT && failures > 0 -> /* none could be had; the lock is taken again to say so */
+			failures--;
+			used[make] = false;
+			coming[make] = false;
+			make = LIMIT;
+			threads--;
+			waking--;
+			lacking = true;
+			relieve()
+#endif
+		fi;
+		if
+		:: todo == 0 && MAY_SLEEP -> goto end_sleeps
+		:: todo == 0 && !MAY_SLEEP -> goto clears
+		:: else
+		fi
+	};
+	carry_out();
+	goto clears;
 end_sleeps:
 	atomic {
 		if
 		:: wake || rings
 		:: timer -> timer = false; rings = true
-		:: alone && (bell || event[0] || event[1])
 		fi
 	};
 clears:
-	atomic {
-		wake = false;
-		if
-		:: alone -> alone = false
-		:: else -> goto tick
-		fi
-	};
-	/* mtsi_crew_stand_in */
-	atomic {
-		SOUND;
-		if
-		:: pollers > 0 -> goto tick
-		:: else -> pollers++; in_poll++; keeper_polls = true
-		fi
-	};
-	atomic { bell = false; claim_all() };
-	atomic {
-		SOUND;
-		pollers--;
-		in_poll--;
-		keeper_polls = false;
-		rung = false;
-#ifndef MUTANT_STANDS_IN_UNWATCHED
-		watch_over();
+	atomic { wake = false; goto tick }
+}
+
+/* Under the lock: whether the stand-in is needed. */
+inline look_whether_needed()
+{
+#ifdef MUTANT_NOBODY_STANDS_IN
+	stand_in = false;
+#else
+	stand_in = pollers == 0 && NONE_COMES && n_active < ENOUGH;
 #endif
-		append_found();
+	called = false;
+	if
+	:: stand_in -> goto end_sleeps
+	:: else -> goto end_waits
+	fi
+}
+
+/* The stand-in. */
+proctype deputy()
+{
+	byte todo, whom;
+	bool first, second;
+
+end_waits:
+	atomic { called -> SOUND; look_whether_needed() };
+end_sleeps: /* outside of epoll, which it watches; then mtsi_crew_stand_in, whose poll does not wait */
+	atomic {
+		bell || event[0] || event[1] ->
+		SOUND;
+		if
+		:: pollers == 0 ->
+#ifdef MUTANT_COUNTED_ON_TO_STAND_IN
+			pollers++;
+			in_poll++;
+			stands_in = true
+		:: else
+		fi
+	};
+	atomic {
+		if
+		:: stands_in ->
+			stands_in = false;
+			pollers--;
+			in_poll--;
+			watch_over();
+#endif
+			bell = false;
+			claim_all();
+			rung = false;
+			append_found();
 #ifndef MUTANT_STANDS_IN_QUIETLY
-		relieve()
+			relieve()
 #endif
+		:: else
+		fi;
+		if
+		:: todo == 0 -> look_whether_needed()
+		:: else
+		fi
 	};
 	carry_out();
-	goto tick
+	atomic { SOUND; look_whether_needed() }
 }
 
 proctype peer(byte c)
@@ -837,15 +918,15 @@ init
 {
 	atomic {
 		run keeper();
+		run deputy();
 		run peer(0);
 		run peer(1);
 		run worker(0);
+#if SLOTS > 1
 		run worker(1);
+#endif
 #if SLOTS > 2
 		run worker(2);
-#endif
-#if SLOTS > 3
-		run worker(3);
 #endif
 	}
 }

@@ -338,7 +338,7 @@ END_TEST
 START_TEST(dismissed_before_it_began)
 {
 	ck_assert(mtsi_roster_dismiss(server, 0));
-	ck_assert_uint_eq(mtsi_crew_retry(server, MTSI_NEVER - 1), MTSI_NEVER);
+	ck_assert_uint_eq(mtsi_crew_staff(server, MTSI_NEVER - 1), MTSI_NEVER);
 	struct mtsi_line line = {NULL, NULL, 0};
 	mtsi_crew_take_unopened(server, &line);
 	ck_assert_uint_eq(line.count, 0);

@@ -90,9 +90,9 @@ START_TEST(what_is_not_counted)
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
 	mtsi_roster_give_up(server);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 3);
-	server->crew.somebody_late = true;
+	server->stand_in.over = true;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 4);
-	server->crew.somebody_late = false;
+	server->stand_in.left = true;
 	server->crew.threads = 0;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
 	atomic_store(&server->linger.count, 0);
