@@ -377,14 +377,11 @@ static void be_served_elsewhere(struct scene *scene, int before)
 
 /*
  * Then one thread sleeps in accept; all others are served, elsewhere, and it comes back with the next
- * connection there. With a thread per client there is no thread to spare for that; see RELIABILITY.md.
+ * connection there.
  */
 START_TEST(a_thread_sleeps_in_accept)
 {
 	struct scene scene;
-	if (test_model != MTS_THREAD_ON_DEMAND) {
-		return;
-	}
 	scene_make(&scene, scene_echo);
 	share(&scene);
 	scene_start(&scene);
@@ -412,9 +409,6 @@ START_TEST(a_stop_while_a_thread_sleeps_in_accept)
 {
 	struct scene scene;
 	int result;
-	if (test_model != MTS_THREAD_ON_DEMAND) {
-		return;
-	}
 	scene_make(&scene, scene_echo);
 	share(&scene);
 	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
