@@ -353,7 +353,7 @@ static void share(struct scene *scene)
 	}
 }
 
-static void unshare(void)
+static void share_no_more(void)
 {
 	for (int i = 0; i < SHARED; i++) {
 		close(shared[i]);
@@ -425,7 +425,7 @@ START_TEST(a_thread_sleeps_in_accept)
 	close(another);
 	close(second);
 	scene_end(&scene);
-	unshare();
+	share_no_more();
 }
 END_TEST
 
@@ -452,7 +452,7 @@ START_TEST(a_stand_in_sleeps_in_accept)
 	close(second);
 	close(third);
 	scene_end(&scene);
-	unshare();
+	share_no_more();
 }
 END_TEST
 
@@ -482,7 +482,7 @@ START_TEST(a_stop_while_a_thread_sleeps_in_accept)
 	close(inside);
 	close(gone);
 	close(late);
-	unshare();
+	share_no_more();
 }
 END_TEST
 
