@@ -42,7 +42,7 @@ enum mts_stat {
 	MTS_STAT_DRAINED = 17,
 	/**
 	 * threads that still ran when run or join returned -EBUSY, as long as they do: in a callback, or
-	 * in a destructor of thread-specific data; the log hook's until it has had all messages. 0 before,
+	 * in a destructor of thread-specific data; the log hook's until it has had all messages; 0 before,
 	 * and after a stop that worked
 	 */
 	MTS_STAT_HUNG = 18,

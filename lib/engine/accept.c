@@ -19,7 +19,8 @@
  * What remains is that somebody makes it blocking, and takes the connection, both between that look
  * and accept. Then accept waits for the next connection. That costs this one thread: no lock is
  * held over accept but a turn (entry.c), a worker counts meanwhile as one in a handler, and so is
- * relieved like one (crew.c), and a stop does not wait for it beyond its deadline.
+ * relieved like one (crew.c), a stand-in is replaced (stand_in.c), and a stop does not wait for it
+ * beyond its deadline.
  *
  * Each connection becomes a client under the listeners' lock, and only while they are open: so a
  * stop that has closed them under that lock knows that no client comes any more.
@@ -339,12 +340,15 @@ void mtsi_accept(struct mts_server *server, struct mtsi_worker *worker, uint64_t
 		return;
 	}
 	/* Where it may sleep, it must not seem to poll meanwhile. */
-	const bool may_sleep = worker != NULL && server->listeners.list[tag - 1].shared;
-	if (may_sleep) {
+	if (!server->listeners.list[tag - 1].shared) {
+		take_turn(server, tag, listener, found);
+	} else if (worker != NULL) {
 		mtsi_crew_leave_poll(worker);
-	}
-	take_turn(server, tag, listener, found);
-	if (may_sleep) {
+		take_turn(server, tag, listener, found);
 		mtsi_crew_return_to_poll(worker);
+	} else {
+		const uint64_t stint = mtsi_stand_in_leave_poll(server);
+		take_turn(server, tag, listener, found);
+		mtsi_stand_in_return_to_poll(server, stint);
 	}
 }

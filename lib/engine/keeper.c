@@ -42,6 +42,7 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 	due = earlier(due, mtsi_door_resume(server, now));
 	due = earlier(due, mtsi_eviction_retry(server, now));
 	due = earlier(due, mtsi_roster_join(server, now));
+	due = earlier(due, mtsi_stand_in_look(server, now));
 	if (mtsi_on_demand(server)) {
 		due = earlier(due, mtsi_watch_look(server, now));
 	}

@@ -14,8 +14,8 @@ enum { MTSI_BELL_TAG = 0 };
 /*
  * Polls once: waits for events until `deadline` at the latest, and does what they ask for. Clients
  * that are to have a turn, new ones too, are claimed and put into `found`. One thread at a time:
- * the keeper, or the worker that has taken that role under the crew's lock; `worker` is NULL for the
- * keeper.
+ * the stand-in, or the worker that has taken that role under the crew's lock; `worker` is NULL for the
+ * stand-in.
  */
 void mtsi_poller_poll(struct mts_server *server, struct mtsi_worker *worker, uint64_t deadline,
 	struct mtsi_line *found);

@@ -12,10 +12,21 @@
  * It is a thread of its own, and not the keeper, because whoever polls accepts, and an accept can
  * sleep after all where others share the listener (accept.c). The keeper must not: deadlines, the
  * stop and every new thread depend on it.
+ *
+ * While it accepts there it is away. The first time it wakes the keeper, which then looks every 50 ms,
+ * as long as there have been such accepts since the look before: so a server that takes many
+ * connections pays for 20 looks a second, and one that takes none for none. If it is away since the
+ * look before it sleeps, and the keeper makes another one. It leaves when it comes back, after it has
+ * handed on what it has found; and a listener takes one thread only, since it sleeps in its turn to
+ * accept there (entry.c).
  */
 #include "engine/stand_in.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "engine/crew.h"
+#include "engine/keeper.h"
 #include "engine/life.h"
 #include "engine/line.h"
 #include "engine/poller.h"
@@ -26,36 +37,56 @@
 
 enum { STACK = 256 * 1024 };
 
+static const uint64_t look_time = 50 * MTSI_MILLISECOND;
+
 void mtsi_stand_in_init(struct mtsi_stand_in *stand_in)
 {
 	mtsi_signal_init(&stand_in->called);
 	stand_in->over = false;
-	stand_in->left = false;
-	stand_in->runs = false;
+	stand_in->present = 0;
+	stand_in->current = 0;
+	stand_in->lacking = false;
+	stand_in->stints = 0;
+	stand_in->away = false;
+	stand_in->watched = false;
+	stand_in->look_at = 0;
+	stand_in->seen = 0;
+	stand_in->threads = NULL;
+	stand_in->count = 0;
 }
 
 void mtsi_stand_in_free(struct mtsi_stand_in *stand_in)
 {
 	mtsi_signal_destroy(&stand_in->called);
+	free(stand_in->threads);
+}
+
+/* Whether this one is to go on. */
+static bool is_on_locked(const struct mtsi_stand_in *stand_in, unsigned number)
+{
+	return !stand_in->over && stand_in->current == number;
 }
 
 /* On demand: waits until it is needed; false when it is to leave. */
-static bool wait_for_call_locked(struct mts_server *server)
+static bool wait_for_call_locked(struct mts_server *server, unsigned number)
 {
 	struct mtsi_crew *crew = &server->crew;
 	struct mtsi_stand_in *stand_in = &server->stand_in;
+	if (!is_on_locked(stand_in, number)) {
+		return false;
+	}
 	crew->stand_in = mtsi_crew_lacks_poller_locked(server);
-	while (!stand_in->over && !crew->stand_in) {
+	while (is_on_locked(stand_in, number) && !crew->stand_in) {
 		(void)mtsi_signal_wait(&stand_in->called, &crew->lock, MTSI_NEVER);
 		crew->stand_in = mtsi_crew_lacks_poller_locked(server);
 	}
-	return !stand_in->over;
+	return is_on_locked(stand_in, number);
 }
 
-static void poll_when_needed(struct mts_server *server)
+static void poll_when_needed(struct mts_server *server, unsigned number)
 {
 	mtsi_lock_take(&server->crew.lock);
-	while (wait_for_call_locked(server)) {
+	while (wait_for_call_locked(server, number)) {
 		mtsi_lock_release(&server->crew.lock);
 		mtsi_alarm_sleep(-1, server->poll, -1, MTSI_NEVER);
 		mtsi_crew_stand_in(server);
@@ -64,17 +95,17 @@ static void poll_when_needed(struct mts_server *server)
 	mtsi_lock_release(&server->crew.lock);
 }
 
-static bool is_over(struct mts_server *server)
+static bool is_on(struct mts_server *server, unsigned number)
 {
 	mtsi_lock_take(&server->crew.lock);
-	const bool over = server->stand_in.over;
+	const bool on = is_on_locked(&server->stand_in, number);
 	mtsi_lock_release(&server->crew.lock);
-	return over;
+	return on;
 }
 
-static void poll_always(struct mts_server *server)
+static void poll_always(struct mts_server *server, unsigned number)
 {
-	while (!is_over(server)) {
+	while (is_on(server, number)) {
 		struct mtsi_line found = {NULL, NULL, 0};
 		mtsi_poller_poll(server, NULL, MTSI_NEVER, &found);
 		mtsi_crew_offer(server, &found);
@@ -87,30 +118,121 @@ static void *body(void *argument)
 	(void)mtsi_thread_shield();
 	mtsi_life_enter(server);
 	mtsi_thread_name("mts-poller");
+	mtsi_lock_take(&server->crew.lock);
+	const unsigned number = server->stand_in.current;
+	mtsi_lock_release(&server->crew.lock);
 	if (mtsi_on_demand(server)) {
-		poll_when_needed(server);
+		poll_when_needed(server, number);
 	} else {
-		poll_always(server);
+		poll_always(server, number);
 	}
 	mtsi_lock_take(&server->crew.lock);
-	server->stand_in.left = true;
+	server->stand_in.present--;
 	mtsi_lock_release(&server->crew.lock);
 	return NULL;
 }
 
-int mtsi_stand_in_start(struct mts_server *server)
+/* Those that had been replaced, and have come back. */
+static void join_ended(struct mtsi_stand_in *stand_in)
+{
+	for (size_t i = stand_in->count; i-- > 0;) {
+		if (mtsi_thread_join_until(stand_in->threads[i], 0)) {
+			stand_in->threads[i] = stand_in->threads[--stand_in->count];
+		}
+	}
+}
+
+/* Makes the thread that is lacking: 0 or a negative errno value. */
+static int make(struct mts_server *server)
 {
 	struct mtsi_stand_in *stand_in = &server->stand_in;
-	stand_in->over = false;
-	stand_in->left = false;
-	const int result = mtsi_thread_start(&stand_in->thread, STACK, body, server);
-	stand_in->runs = result == 0;
+	join_ended(stand_in);
+	pthread_t *threads = realloc(stand_in->threads, (stand_in->count + 1) * sizeof(*threads));
+	if (threads == NULL) {
+		return -ENOMEM;
+	}
+	stand_in->threads = threads;
+	mtsi_lock_take(&server->crew.lock);
+	stand_in->present++;
+	mtsi_lock_release(&server->crew.lock);
+	const int result = mtsi_thread_start(&threads[stand_in->count], STACK, body, server);
+	stand_in->count += result == 0 ? 1 : 0;
+	mtsi_lock_take(&server->crew.lock);
+	stand_in->present -= result == 0 ? 0 : 1;
+	stand_in->lacking = result != 0;
+	mtsi_lock_release(&server->crew.lock);
 	return result;
+}
+
+int mtsi_stand_in_start(struct mts_server *server)
+{
+	server->stand_in.over = false;
+	return make(server);
+}
+
+uint64_t mtsi_stand_in_leave_poll(struct mts_server *server)
+{
+	struct mtsi_stand_in *stand_in = &server->stand_in;
+	const uint64_t now = mtsi_clock_now();
+	mtsi_lock_take(&server->crew.lock);
+	const uint64_t stint = ++stand_in->stints;
+	const bool first = !stand_in->watched;
+	stand_in->away = true;
+	stand_in->watched = true;
+	if (first) {
+		stand_in->seen = stint;
+		stand_in->look_at = mtsi_clock_after(now, look_time);
+	}
+	mtsi_lock_release(&server->crew.lock);
+	if (first) {
+		mtsi_keeper_wake(server);
+	}
+	return stint;
+}
+
+void mtsi_stand_in_return_to_poll(struct mts_server *server, uint64_t stint)
+{
+	struct mtsi_stand_in *stand_in = &server->stand_in;
+	mtsi_lock_take(&server->crew.lock);
+	if (stand_in->stints == stint) {
+		stand_in->away = false;
+	}
+	mtsi_lock_release(&server->crew.lock);
+}
+
+/* Looks: whether one has to be made. */
+static bool look_locked(struct mtsi_stand_in *stand_in, uint64_t now)
+{
+	const bool same = stand_in->seen == stand_in->stints;
+	if (same && stand_in->away) {
+		stand_in->current++;
+		stand_in->stints++; /* whoever is away is not the one any more */
+		stand_in->away = false;
+		stand_in->lacking = true;
+	}
+	stand_in->watched = !same || stand_in->lacking;
+	stand_in->seen = stand_in->stints;
+	stand_in->look_at = mtsi_clock_after(now, look_time);
+	return stand_in->lacking;
+}
+
+uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_stand_in *stand_in = &server->stand_in;
+	mtsi_lock_take(&server->crew.lock);
+	const bool looks = stand_in->watched && !stand_in->over;
+	const bool lacking = looks && now >= stand_in->look_at && look_locked(stand_in, now);
+	const uint64_t due = looks && stand_in->watched ? stand_in->look_at : MTSI_NEVER;
+	mtsi_lock_release(&server->crew.lock);
+	if (lacking) {
+		(void)make(server); /* if it cannot be made now, then at the next look */
+	}
+	return due;
 }
 
 void mtsi_stand_in_call(struct mtsi_stand_in *stand_in)
 {
-	mtsi_signal_one(&stand_in->called);
+	mtsi_signal_all(&stand_in->called);
 }
 
 void mtsi_stand_in_dismiss(struct mts_server *server)
@@ -125,13 +247,18 @@ void mtsi_stand_in_dismiss(struct mts_server *server)
 bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_stand_in *stand_in = &server->stand_in;
-	/* On demand a worker may have heard the bell that was meant for it; by now there is none. */
-	mtsi_poller_ring(server);
-	stand_in->runs = stand_in->runs && !mtsi_thread_join_until(stand_in->thread, deadline);
-	return !stand_in->runs;
+	while (stand_in->count > 0) {
+		/* Somebody else may have heard the bell that was meant for it: a worker, or another of them. */
+		mtsi_poller_ring(server);
+		if (!mtsi_thread_join_until(stand_in->threads[stand_in->count - 1], deadline)) {
+			return false;
+		}
+		stand_in->count--;
+	}
+	return true;
 }
 
 bool mtsi_stand_in_hangs_locked(const struct mts_server *server)
 {
-	return server->stand_in.over && !server->stand_in.left;
+	return server->stand_in.over && server->stand_in.present > 0;
 }

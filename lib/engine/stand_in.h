@@ -10,13 +10,23 @@
 
 struct mts_server;
 
-/* The thread that polls where no worker does. */
+/*
+ * The thread that polls where no worker does; and those that were, and have been replaced, since they
+ * sleep in an accept. The crew's lock guards all of it, but:
+ */
 struct mtsi_stand_in {
 	struct mtsi_signal called; /* it is needed, or over; on the crew's lock */
-	bool over; /* that lock: it is to leave, */
-	bool left; /* and it has */
-	pthread_t thread; /* who starts the server, then who joins it, like the next */
-	bool runs; /* it has not been joined */
+	bool over; /* all are to leave */
+	unsigned present; /* threads that have not left */
+	unsigned current; /* which of them it is: the others leave when they come back */
+	bool lacking; /* it could not be made yet */
+	uint64_t stints; /* how many calls that may sleep have begun */
+	bool away; /* it is in the last of these */
+	bool watched; /* the keeper looks whether it comes back */
+	uint64_t look_at; /* when next; */
+	uint64_t seen; /* which of the calls was the last at the last look */
+	pthread_t *threads; /* not joined; who starts the server, then the keeper, then who frees it */
+	size_t count;
 };
 
 void mtsi_stand_in_init(struct mtsi_stand_in *stand_in);
@@ -27,6 +37,16 @@ int mtsi_stand_in_start(struct mts_server *server);
 
 /* No worker polls, or can be had for it. Threads of the library. */
 void mtsi_stand_in_call(struct mtsi_stand_in *stand_in);
+
+/*
+ * It is about to make a call that may sleep, against all likelihood: which one; and it has. If it does
+ * not come back soon another one polls. The stand-in.
+ */
+uint64_t mtsi_stand_in_leave_poll(struct mts_server *server);
+void mtsi_stand_in_return_to_poll(struct mts_server *server, uint64_t stint);
+
+/* Has another one made if it sleeps; when to look again. The keeper. */
+uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now);
 
 /*
  * Lets it go; waits for its end until `deadline`: false when it has not ended by then. Who starts the

@@ -183,7 +183,7 @@ static void try_shared(mts_server *server)
 	close(peer);
 }
 
-/* Those who came elsewhere are served all the time; on demand, where somebody else polls then. */
+/* Those who came elsewhere are served all the time. */
 START_TEST(somebody_takes_connections_too)
 {
 	enum { ROUNDS = 200 };

@@ -330,36 +330,55 @@ START_TEST(no_memory_for_the_client)
 }
 END_TEST
 
-/* A listener that somebody else has too. */
-static int shared;
+/* Listeners that somebody else has too, after the own one. */
+enum { SHARED = 2 };
+static int shared[SHARED];
 
-static void share(struct scene *scene)
+static int share_one(struct scene *scene)
 {
 	const struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const int fd = socket(AF_INET, SOCK_STREAM, 0);
 	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
-	shared = dup(fd);
+	const int other = dup(fd);
 	ck_assert_int_eq(mts_server_listen_fd(scene->server, fd), 0);
+	return other;
+}
+
+static void share(struct scene *scene)
+{
+	for (int i = 0; i < SHARED; i++) {
+		shared[i] = share_one(scene);
+	}
+}
+
+static void share_no_more(void)
+{
+	for (int i = 0; i < SHARED; i++) {
+		close(shared[i]);
+	}
 }
 
 static struct gate stolen;
+static int victim; /* a descriptor of that somebody's */
 
 /* That one makes it blocking, and takes the connection, after the server has looked. */
 static void steal(void)
 {
-	(void)fcntl(shared, F_SETFL, 0);
-	close(accept(shared, NULL, NULL));
+	(void)fcntl(victim, F_SETFL, 0);
+	close(accept(victim, NULL, NULL));
 	gate_add(&stolen);
 }
 
-static int sleep_in_accept(struct scene *scene)
+/* At the i-th of them. */
+static int sleep_in_accept(struct scene *scene, int i)
 {
 	stolen = (struct gate)GATE;
+	victim = shared[i];
 	fault_hook(FAULT_ACCEPT, steal);
 	fault_fail(FAULT_ACCEPT, FAULT_NOTHING, 0, 1);
-	const int peer = peer_connect(scene->server, 1);
+	const int peer = peer_connect(scene->server, (size_t)i + 1);
 	gate_wait(&stolen, 1);
 	fault_hook(FAULT_ACCEPT, NULL);
 	fault_clear(FAULT_ACCEPT);
@@ -377,33 +396,63 @@ static void be_served_elsewhere(struct scene *scene, int before)
 
 /*
  * Then one thread sleeps in accept; all others are served, elsewhere, and it comes back with the next
- * connection there. With a thread per client there is no thread to spare for that; see RELIABILITY.md.
+ * connection there.
  */
 START_TEST(a_thread_sleeps_in_accept)
 {
 	struct scene scene;
-	if (test_model != MTS_THREAD_ON_DEMAND) {
-		return;
-	}
 	scene_make(&scene, scene_echo);
 	share(&scene);
 	scene_start(&scene);
 	const int inside = scene_visit(&scene);
-	const int gone = sleep_in_accept(&scene);
+	const int gone = sleep_in_accept(&scene, 0);
 	be_served_elsewhere(&scene, inside);
 	ck_assert_ptr_nonnull(mtsi_entry_taken(scene.server));
+	/* The one that polls now falls for it too. */
+	close(sleep_in_accept(&scene, 1));
+	be_served_elsewhere(&scene, inside);
+	const int second = peer_connect(scene.server, 2);
+	scene_ask(second, "it has come back");
 	const int next = peer_connect(scene.server, 1);
 	scene_ask(next, "at last");
 	wait_until(mtsi_entry_taken(scene.server) == NULL);
 	const int another = peer_connect(scene.server, 1);
 	scene_ask(another, "and not blocking any more");
-	ck_assert_int_ne(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_ne(fcntl(shared[0], F_GETFL) & O_NONBLOCK, 0);
 	close(inside);
 	close(gone);
 	close(next);
 	close(another);
+	close(second);
 	scene_end(&scene);
-	close(shared);
+	share_no_more();
+}
+END_TEST
+
+/* On demand a stand-in polls while all workers that may be had are in callbacks: it is replaced too. */
+START_TEST(a_stand_in_sleeps_in_accept)
+{
+	struct scene scene;
+	scene_make(&scene, scene_hold);
+	share(&scene);
+	scene_alone(&scene);
+	scene_start(&scene);
+	const int first = peer_connect(scene.server, 0);
+	peer_puts(first, "hold\n");
+	gate_wait(&scene.entered, 1);
+	const int gone = sleep_in_accept(&scene, 0);
+	const int second = peer_connect(scene.server, 0);
+	wait_until(mtsi_door_clients(scene.server) == 2);
+	const int third = peer_connect(scene.server, 1);
+	wait_until(mtsi_door_clients(scene.server) == 3);
+	gate_add(&scene.release);
+	peer_expect_text(first, "hold\n");
+	close(first);
+	close(gone);
+	close(second);
+	close(third);
+	scene_end(&scene);
+	share_no_more();
 }
 END_TEST
 
@@ -412,15 +461,12 @@ START_TEST(a_stop_while_a_thread_sleeps_in_accept)
 {
 	struct scene scene;
 	int result;
-	if (test_model != MTS_THREAD_ON_DEMAND) {
-		return;
-	}
 	scene_make(&scene, scene_echo);
 	share(&scene);
 	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
 	scene_start(&scene);
 	const int inside = scene_visit(&scene);
-	const int gone = sleep_in_accept(&scene);
+	const int gone = sleep_in_accept(&scene, 0);
 	be_served_elsewhere(&scene, inside);
 	mts_server_stop(scene.server);
 	ck_assert_int_eq(mts_server_join(scene.server), -EBUSY);
@@ -436,7 +482,7 @@ START_TEST(a_stop_while_a_thread_sleeps_in_accept)
 	close(inside);
 	close(gone);
 	close(late);
-	close(shared);
+	share_no_more();
 }
 END_TEST
 
@@ -476,6 +522,7 @@ int main(void)
 	tcase_add_test(cases, a_signal_is_passed_over);
 	tcase_add_test(cases, no_memory_for_the_client);
 	tcase_add_test(cases, a_thread_sleeps_in_accept);
+	tcase_add_test(cases, a_stand_in_sleeps_in_accept);
 	tcase_add_test(cases, a_stop_while_a_thread_sleeps_in_accept);
 	tcase_add_loop_test(cases, stop_in_a_pause, 0, SHORTAGES);
 	suite_add_tcase(suite, cases);

@@ -59,6 +59,8 @@ output cycles holds
 output safety holds
 output safety holds -DCUTS=0
 output safety holds -DREQUESTS=1 -DMESSAGES=2
+accept safety holds
+accept safety holds -DTHEFTS=0
 log safety holds
 log safety holds -DLINES=4
 claim cycles holds
@@ -97,6 +99,12 @@ crew fair found -DMUTANT_SLEEPS_WHILE_COUNTED_ON -DNEXT=0
 crew fair found -DMUTANT_STANDS_IN_QUIETLY -DNEXT=0
 crew fair found -DMUTANT_TAKES_QUIETLY -DNEXT=0 -DBLOCKING=1
 crew fair found -DMUTANT_THE_LAST_MAY_GO -DTIMEOUTS=2 -DNEXT=0
+accept safety found -DMUTANT_CLIENT_WITHOUT_LOCK
+accept safety found -DMUTANT_CLOSED_UNDER_ACCEPT
+accept safety found -DMUTANT_LEFT_OPEN
+accept safety found -DMUTANT_PUT_OFF_FOR_EVER -DTHEFTS=0
+accept safety found -DMUTANT_PUT_OFF_IN_TWO_STEPS -DTHEFTS=0
+accept safety found -DMUTANT_TURN_NOT_LOOKED_AT
 claim safety found -DMUTANT_BORN_WITHOUT_OWNER
 claim safety found -DMUTANT_CLAIM_IN_TWO_STEPS
 claim safety found -DMUTANT_CLEAR_LATE
@@ -244,7 +252,7 @@ lane()
 }
 
 begin=$(date +%s)
-for model in claim crew linger log output stop; do
+for model in accept claim crew linger log output stop; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
@@ -264,5 +272,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 7 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 8 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0

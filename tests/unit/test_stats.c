@@ -91,8 +91,9 @@ START_TEST(what_is_not_counted)
 	mtsi_roster_give_up(server);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 3);
 	server->stand_in.over = true;
+	server->stand_in.present = 1;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 4);
-	server->stand_in.left = true;
+	server->stand_in.present = 0;
 	server->crew.threads = 0;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
 	atomic_store(&server->linger.count, 0);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose turn it is to accept, and a stop meanwhile: the turn, a listener that is put off, one that is
+ * closed while somebody accepts, and accept that sleeps since others have made the socket blocking.
+ *
+ * One listener, two who poll, the keeper. What is done under the listeners' lock, or under it and the
+ * door's, is one step; accept is not. Somebody else who has the socket may take a connection at any
+ * time, and make it blocking; then accept sleeps until there is another, perhaps for ever.
+ */
+
+#ifndef PEERS
+#define PEERS 3 /* that connect */
+#endif
+#ifndef THEFTS
+#define THEFTS 1 /* connections that somebody else takes */
+#endif
+#define FEW_TIMES 1
+
+byte waiting;         /* the kernel's queue */
+bool blocking;        /* what others have made of the socket */
+bool is_open = true;  /* the descriptor is this listener's */
+bool watched = true;  /* in epoll, for connections */
+
+/* The listeners' lock guards these. */
+bool closed;
+bool taken;
+byte passed;
+bool put_off;
+
+/* Only for the proofs. */
+bool visited;  /* the keeper has told all clients of the stop */
+byte inside;   /* threads that have the turn */
+byte sleeping; /* those of them that sleep in accept */
+byte closes;
+byte clients;
+byte refused;
+byte stolen;
+
+inline close_descriptor()
+{
+	assert(is_open);
+	is_open = false;
+	closes++
+}
+
+proctype peers()
+{
+	byte come;
+	do
+	:: atomic { come < PEERS -> come++; waiting++ }
+	:: come == PEERS -> break
+	od
+}
+
+proctype others()
+{
+	do
+	:: atomic { stolen < THEFTS && waiting > 0 -> waiting--; stolen++; blocking = true }
+	:: true -> break
+	od
+}
+
+proctype poller()
+{
+	bool got, mine, over;
+end_poll:
+	do
+	:: atomic { closed -> break }
+	:: atomic { watched && waiting > 0 -> skip };
+take:
+		atomic {
+			mine = false;
+			if
+#ifndef MUTANT_TURN_NOT_LOOKED_AT
+			:: taken && !closed ->
+#ifndef MUTANT_PUT_OFF_IN_TWO_STEPS
+				if
+				:: passed == FEW_TIMES -> put_off = true; watched = false
+				:: else -> passed++
+				fi
+#else
+				skip
+#endif
+#endif
+#ifdef MUTANT_TURN_NOT_LOOKED_AT
+			:: !closed ->
+#else
+			:: !taken && !closed ->
+#endif
+				taken = true;
+				passed = 0;
+				mine = true;
+				inside++;
+				assert(inside == 1)
+			:: closed
+			fi
+		}
+#ifdef MUTANT_PUT_OFF_IN_TWO_STEPS
+		if
+		:: !mine && !closed -> atomic { put_off = true; watched = false }
+		:: else
+		fi;
+#endif
+		if
+		:: !mine -> goto end_poll
+		:: else
+		fi;
+look:
+		blocking = false;
+accept:
+		atomic {
+			assert(is_open);
+			got = false;
+			if
+			:: waiting > 0 -> waiting--; got = true
+			:: waiting == 0 && !blocking
+			:: waiting == 0 && blocking -> sleeping++; goto end_sleep
+			fi
+		};
+		goto accepted;
+end_sleep:
+		atomic { waiting > 0 -> assert(is_open); waiting--; got = true; sleeping-- };
+accepted:
+#ifdef MUTANT_CLIENT_WITHOUT_LOCK
+		over = closed;
+#else
+		atomic {
+		over = closed;
+#endif
+		if
+		:: got && over -> refused++
+		:: got && !over -> assert(!visited); clients++
+		:: else
+		fi
+#ifndef MUTANT_CLIENT_WITHOUT_LOCK
+		}
+#endif
+		;
+give_back:
+		atomic {
+			inside--;
+			taken = false;
+			if
+			:: closed ->
+#ifndef MUTANT_LEFT_OPEN
+				close_descriptor();
+#endif
+				skip
+			:: else ->
+#ifndef MUTANT_PUT_OFF_FOR_EVER
+				put_off = false;
+				watched = true;
+#endif
+				skip
+			fi
+		}
+	od
+}
+
+/* Stops at any time, or when nothing moves any more. */
+proctype keeper()
+{
+	bool at_once;
+	if
+	:: at_once = true
+	:: at_once = false
+	fi;
+end_keeper:
+	if
+	:: at_once
+	:: !at_once && timeout -> assert(waiting == 0 || sleeping > 0);
+		assert(sleeping > 0 || (!taken && !put_off && watched));
+		assert(clients + stolen + waiting == PEERS)
+	fi;
+	atomic {
+		closed = true;
+		watched = false;
+		if
+#ifdef MUTANT_CLOSED_UNDER_ACCEPT
+		:: true -> is_open = false; closes++
+#else
+		:: !taken -> close_descriptor()
+		:: taken
+#endif
+		fi
+	};
+	visited = true
+}
+
+proctype at_rest()
+{
+end_rest:
+	(visited && timeout) ->
+	assert(sleeping == 1 || (closes == 1 && !is_open && !taken && inside == 0));
+	assert(clients + refused + stolen + waiting == PEERS)
+}
+
+init
+{
+	atomic {
+		run peers();
+		run others();
+		run poller();
+		run poller();
+		run keeper();
+		run at_rest()
+	}
+}
