@@ -40,7 +40,11 @@ enum mts_verdict {
  * @retval MTS_KEEP wait for the next request
  * @retval MTS_CLOSE send everything, then close
  * @retval "a negative errno value" log it and cut the client off: what was not sent yet is dropped.
- *         Any other value counts as -EINVAL.
+ *         Any other value counts as -EINVAL. But the very error that a call of the library has given
+ *         for this client, -EPIPE of mts_client_write() or any of mts_client_next() and
+ *         mts_client_read(), is no failure of the handler: nothing is logged about it, what was
+ *         written is sent where that is possible, and the close hook is told why the client has
+ *         ended, #MTS_CLOSED_BY_PEER or #MTS_CLOSED_IDLE say.
  * @par Threads Called on a thread of the library, with no lock of the library held. All
  * asynchronous signals are blocked there, and a child made by fork(2) inherits that: unblock them
  * before exec(3), with posix_spawnattr_setsigmask(3) say. Without exec the child may call nothing
