@@ -166,12 +166,13 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval -EINVAL an argument is NULL
  * @retval -ECANCELED the server stops, and no whole request had arrived by then
  * @retval -ETIMEDOUT none has begun within #MTS_TIMEOUT_IDLE, or one that has is not whole within
- *         #MTS_TIMEOUT_REQUEST; the client ends when the callback returns, and can be written to
- *         until then
+ *         #MTS_TIMEOUT_REQUEST, and all that has come by then is taken; the client ends when the
+ *         callback returns, and can be written to until then
  * @retval -EMSGSIZE the request is too large; the client ends when the callback returns
  * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; the client ends
  *         when the callback returns
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost, whatever the kernel says about it: its own ETIMEDOUT too, when
+ *         keepalive or a retransmission has been in vain (tcp(7))
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
@@ -192,7 +193,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
  * @retval -ECANCELED the server stops, and all that had arrived by then was read
  * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost; as with mts_client_next()
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads

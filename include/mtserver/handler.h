@@ -42,7 +42,11 @@ enum mts_verdict {
  * @retval "a negative errno value" log it and cut the client off: what this call has written, as far
  *         as it is not sent yet, is dropped, and so is what the socket does not take at once of what
  *         was written before. If anything is dropped the peer gets a reset, as mts_server_kick()
- *         says; else the end of the stream. Any other value counts as -EINVAL.
+ *         says; else the end of the stream. Any other value counts as -EINVAL. But the very error
+ *         that a call of the library has given for this client, -EPIPE of mts_client_write() or any
+ *         of mts_client_next() and mts_client_read(), is no failure of the handler: nothing is
+ *         logged about it, what was written is sent where that is possible, and the close hook is
+ *         told why the client has ended, #MTS_CLOSED_BY_PEER or #MTS_CLOSED_IDLE say.
  * @par Threads
  * It is called on a thread of the library, with no lock of the library held. The thread is only lent
  * to it, and serves others afterwards: leave by returning, not by longjmp(3), pthread_exit(3) or a

@@ -7,6 +7,10 @@
  * somebody who shortens a timeout; and a clock that runs at any speed until every wait is overdue. So a
  * deadline that is missed is a run that ends with the client still waiting, which spin
  * reports as an end that is none. The heap of one client is its key.
+ *
+ * The clock may also jump over a deadline while everybody stands still, as when the process is stopped:
+ * what has come in time must not be unread when the client ends, nor thrown away. With SLEEPS a receive
+ * is not woken by what has come (SO_RCVLOWAT); then the keeper spares the client once, not for ever.
  */
 
 #ifndef INPUTS
@@ -17,6 +21,12 @@
 #endif
 #ifndef OUTPUT
 #define OUTPUT 0
+#endif
+#ifndef SLEEPS
+#define SLEEPS 0
+#endif
+#ifndef PARTS
+#define PARTS (!CHANGES) /* what comes need not be all of a request */
 #endif
 #define NEVER 255
 
@@ -33,6 +43,7 @@ byte kind = NOTHING;
 byte since;
 bool blocked;
 bool expired;
+bool noted;           /* LOOKS: the keeper has found something there, and spared it */
 
 byte stuck = NEVER;   /* since when its output is stuck */
 bool lost;            /* it was cut off for that */
@@ -50,6 +61,7 @@ bool owned = true;
 bool again;
 bool ready;           /* claimed, and in the ready line */
 bool input;           /* has arrived, and is unread */
+bool in_time;         /* ... before the deadline of what it was waited for */
 bool shut;            /* the receiving side */
 
 /* Claims it, or leaves AGAIN: claim.pml looks closer. */
@@ -94,13 +106,19 @@ proctype worker()
 	byte s;
 	bool known;
 	bool sooner;
+	bool got; /* a receive has returned it */
 
 turn:
 	again = false;
-	/* Receives; mtsi_deadline_met: the word is nobody's then. */
+	/* Receives; mtsi_deadline_met: the word is nobody's then. Or it is not yet the whole request. */
 	atomic {
 		if
-		:: input -> input = false; kind = NOTHING
+		:: input || got ->
+			input = false; in_time = false; got = false;
+			if
+			:: kind = NOTHING
+			:: PARTS && kind == REQUEST -> skip
+			fi
 		:: else
 		fi
 	}
@@ -111,9 +129,9 @@ turn:
 		:: else -> k = kind; s = since
 		fi
 	}
-	/* mtsi_deadline_wait: too late already? */
+	/* mtsi_deadline_wait, mtsi_deadline_block: too late already? */
 	if
-	:: s + last[k] <= now -> goto ended
+	:: s + last[k] <= now -> goto late
 	:: else
 	fi;
 	if
@@ -125,7 +143,7 @@ park:
 #ifdef MUTANT_ARMED_READ_FIRST
 	known = (armed == k);
 #endif
-	atomic { kind = k; since = s; blocked = false; expired = false }
+	atomic { kind = k; since = s; blocked = false; expired = false; noted = false }
 #ifndef MUTANT_ARMED_READ_FIRST
 	known = (armed == k);
 #endif
@@ -141,22 +159,57 @@ park:
 	goto turn;
 
 block:
-	atomic { kind = k; since = s; blocked = true; expired = false }
+	atomic { kind = k; since = s; blocked = true; expired = false; noted = false }
 	known = (armed == k);
 	arm();
-	(input || shut);
+	atomic {
+		(shut || (input && !SLEEPS));
+		got = input;
+		input = false;
+		in_time = false
+	}
 	/* mtsi_deadline_unblock */
 	atomic {
 		blocked = false;
 		if
-		:: expired || lost -> goto ended
+		:: lost -> got = false; goto ended
+		:: expired && !lost -> goto late
 		:: else -> assert(!shut)
 		fi
 	}
 	goto turn;
 
+	/*
+	 * mtsi_input_late: what is here by now is taken. Who is not marked was in time if that is what was
+	 * waited for.
+	 */
+late:
+#ifndef MUTANT_ENDS_WITHOUT_TAKING
+	atomic {
+		if
+		:: input -> input = false; in_time = false; got = true
+		:: else
+		fi
+	}
+#endif
+#ifndef MUTANT_THROWS_AWAY
+	atomic {
+		if
+		:: got && !expired -> /* it is whole, or not */
+			got = false;
+			if
+			:: kind = NOTHING; goto turn
+			:: PARTS -> skip
+			fi
+		:: else -> got = false /* is served, as the last one */
+		fi
+	}
+#endif
+
 ended:
 	assert(lost || now >= s + last[k]);
+	assert(lost || !(input && in_time)); /* nothing that came in time is left behind, */
+	assert(!got); /* and nothing that was received is thrown away */
 	kind = NOTHING;
 wait_for_output:
 	again = false;
@@ -226,6 +279,7 @@ proctype keeper()
 	byte looked; /* the time, as this round has read it */
 	bool x;
 	bool b;
+	bool z;
 
 end_asleep:
 	do
@@ -250,9 +304,37 @@ end_asleep:
 					locked = false;
 					claim();
 					/* expire_wait_locked, under the client's lock */
-					atomic { k = kind; s = since; b = blocked; x = expired }
+					atomic { k = kind; s = since; b = blocked; x = expired; z = noted }
 					if
 					:: b && !x && s + last[k] <= looked ->
+						/* spare_locked */
+#ifdef MUTANT_MARKS_WITHOUT_LOOK
+						z = false;
+#else
+#ifdef MUTANT_SPARES_FOR_EVER
+						z = input;
+#else
+						z = !CHANGES && input && !z; /* which is another matter */
+#endif
+#endif
+						if
+						:: z ->
+							atomic {
+								if
+								:: kind == k && since == s && blocked && !expired -> noted = true
+								:: else
+								fi
+							}
+#ifndef MUTANT_SPARES_QUIETLY
+							atomic {
+								!locked;
+								if :: looked + 1 < key -> key = looked + 1 :: else fi;
+								armed = k
+							}
+#endif
+							goto spared
+						:: else
+						fi;
 						atomic {
 							if
 #ifdef MUTANT_EXPIRES_BLINDLY
@@ -261,6 +343,7 @@ end_asleep:
 							:: kind == k && since == s && blocked && !expired ->
 #endif
 								assert(blocked && now >= since + last[kind]);
+								assert(noted || !(input && in_time));
 								expired = true;
 								b = true
 							:: else -> b = false
@@ -269,6 +352,8 @@ end_asleep:
 						if :: b -> shut = true :: else fi
 					:: else
 					fi;
+spared:
+					skip;
 #if OUTPUT > 0
 					/* expire_output_locked, rearm_locked: under the client's lock too. */
 					if
@@ -296,7 +381,7 @@ end_asleep:
 					planned = key;
 					alarm = key;
 					locked = false;
-					k = 0; s = 0; due = 0; looked = 0; x = false; b = false;
+					k = 0; s = 0; due = 0; looked = 0; x = false; b = false; z = false;
 					break
 				}
 			fi
@@ -308,7 +393,12 @@ proctype peer()
 {
 	byte sent;
 	do
-	:: sent < INPUTS && !input -> input = true; claim(); sent++
+	:: atomic {
+			sent < INPUTS && !input ->
+			input = true;
+			in_time = !CHANGES && kind != NOTHING && now < since + last[kind]
+		}
+		claim(); sent++
 	:: break
 	od
 }
@@ -326,7 +416,7 @@ proctype clock()
 {
 end_late:
 	do
-	:: now < latest + 2 -> now++
+	:: now < latest + 2 || (SLEEPS && key != NEVER && now < key && now < 20) -> now++
 	od
 }
 

@@ -8,7 +8,9 @@
  * handed over in two, since the list is under its own lock inside the client's.
  *
  * Nobody closes a client twice, or one that is in the list; who closes owns it; at rest all that came
- * have been closed, and the list is empty.
+ * have been closed, and the list is empty. Nobody has both sides of its socket shut while a part of its
+ * reply is on its way: whoever has shut the receiving side, the stop or a deadline, the sending side stays
+ * open then.
  */
 
 #ifndef BORN
@@ -25,6 +27,9 @@
 #endif
 #ifndef PARKS
 #define PARKS 1
+#endif
+#ifndef DEADLINES
+#define DEADLINES 1 /* that shut a receiving side */
 #endif
 #define SLOTS 2
 #define NOBODY 255
@@ -46,7 +51,9 @@ bool over;
 /* The kernel's. */
 bool watched[SLOTS], edge[SLOTS];
 bool fin[SLOTS];  /* the peer has finished */
-bool shut[SLOTS]; /* the stop has shut down the receiving side */
+bool shut[SLOTS]; /* the stop, or a deadline, has shut down the receiving side */
+bool sends[SLOTS]; /* it lingers with its sending side open */
+bool stopping;
 
 chan ready = [SLOTS] of { byte };
 byte parks = PARKS, evictions = EVICTIONS;
@@ -88,6 +95,7 @@ inline mtsi_client_close(s)
 		edge[s] = false;
 		closed++;
 		lingering[s] = false;
+		sends[s] = false;
 		vacant[s] = true
 	}
 }
@@ -105,6 +113,10 @@ inline mtsi_linger_event(s)
 #else
 			gone = cut[s] || fin[s]
 #endif
+			if
+			:: sends[s] -> gone = true /* all of it is acknowledged */
+			:: skip
+			fi
 		};
 		if
 		:: gone ->
@@ -179,12 +191,16 @@ inline claim_next(s)
 		next = NOBODY;
 		do
 		:: i < SLOTS && list[i] != NOBODY && next == NOBODY ->
-			mtsi_claim(list[i], won);
 			if
-			:: won -> next = list[i]
+			:: sends[list[i]] ->
+				mtsi_claim(list[i], won);
+				if
+				:: won -> next = list[i]
+				:: else
+				fi;
+				won = false
 			:: else
 			fi;
-			won = false;
 			i++
 		:: else -> break
 		od;
@@ -196,6 +212,8 @@ proctype worker()
 {
 	byte s;
 	bool gone;
+	bool deaf;
+	bool unacknowledged;
 
 end_look:
 	ready?s;
@@ -224,7 +242,8 @@ end_look:
 	/* The end: seal, close hook, and then at once, */
 	if
 	:: mtsi_client_close(s)
-	:: atomic { !locked[s] -> locked[s] = true };
+	:: deaf = shut[s];
+		atomic { !locked[s] -> locked[s] = true };
 		atomic {
 			/* or it is handed over. */
 #ifdef MUTANT_OVER_IS_NOT_SEEN
@@ -239,9 +258,25 @@ end_look:
 		};
 		atomic {
 			if
-			:: gone -> lingering[s] = true; watched[s] = true; edge[s] = fin[s]
+			:: gone ->
+#ifdef MUTANT_ONLY_A_STOP_IS_KNOWN
+				deaf = stopping;
+#else
+#ifndef MUTANT_ASKED_BEFORE_THE_LOCK
+				deaf = shut[s];
+#endif
+#endif
+				if
+				:: unacknowledged = true
+				:: unacknowledged = false
+				fi;
+				sends[s] = deaf && unacknowledged;
+				assert(!shut[s] || !unacknowledged || sends[s]);
+				unacknowledged = false;
+				lingering[s] = true; watched[s] = true; edge[s] = fin[s]
 			:: else
 			fi;
+			deaf = false;
 			locked[s] = false
 		};
 		if
@@ -315,12 +350,25 @@ polled:
 
 proctype keeper()
 {
-	byte s, next, at = NOBODY, i, expiries = EXPIRIES, looks = LOOKS;
+	byte s, next, at = NOBODY, i, expiries = EXPIRIES, looks = LOOKS, deadlines = DEADLINES;
 	bool won, gone, found;
 
 	do
 	:: expiries > 0 -> expiries--; close_oldest(found); found = false
-	:: looks > 0 -> /* mtsi_linger_look */
+	:: deadlines > 0 -> /* expire_wait_locked: of one that is served; which is one step, under the lock */
+		deadlines--;
+		atomic {
+			if
+			:: s = 0
+			:: s = 1
+			fi;
+			if
+			:: !locked[s] && open[s] && !lingering[s] -> shut[s] = true
+			:: else
+			fi;
+			s = 0
+		}
+	:: looks > 0 -> /* look */
 		looks--;
 		s = NOBODY;
 		claim_next(s);
@@ -341,6 +389,7 @@ proctype keeper()
 
 	/* The stop: no more accept; who is parked gets a turn; and then nobody lingers any more. */
 	born == BORN;
+	stopping = true;
 	s = 0;
 	do
 	:: s < SLOTS ->

@@ -38,9 +38,10 @@ stop safety holds -DWIDTH=2 -DTIMEOUTS=0
 crew safety holds -DNUDGES=1 -DNEXT=0
 crew safety holds -DLIMIT=3 -DNEXT=0
 crew safety holds -DNEXT=0 -DFAILURES=1
-linger safety holds -DBORN=2 -DEXPIRIES=0
+linger safety holds -DBORN=2 -DEXPIRIES=0 -DDEADLINES=0
 crew safety holds -DNEXT=0 -DWIDEST=2
-linger safety holds -DLOOKS=0 -DEVICTIONS=0
+linger safety holds -DLOOKS=0 -DEVICTIONS=0 -DDEADLINES=0
+linger safety holds -DBORN=2 -DEXPIRIES=0 -DEVICTIONS=0
 crew safety holds -DNEXT=0 -DNEEDLESS
 crew fair holds -DNEXT=0 -DPOLLED
 crew fair holds -DNEXT=0 -DHOOK_FIRST=1
@@ -49,12 +50,13 @@ crew fair holds -DLIMIT=1 -DREQUESTS=2 -DLATERS=1
 crew fair holds -DLIMIT=1 -DNUDGES=2
 crew fair holds -DLIMIT=1 -DFAILURES=1
 crew fair holds -DLIMIT=1 -DBLOCKING=1
-linger safety holds -DLOOKS=0 -DEVICTIONS=0 -DEXPIRIES=0 -DNEEDLESS
+linger safety holds -DLOOKS=0 -DEVICTIONS=0 -DEXPIRIES=0 -DDEADLINES=0 -DNEEDLESS
 crew fair holds -DLIMIT=1 -DPOLLED
 crew fair holds -DLIMIT=1 -DPOLLED -DNEEDLESS
 deadline safety holds
 deadline safety holds -DCHANGES=0
 deadline safety holds -DCHANGES=0 -DOUTPUT=1 -DINPUTS=0
+deadline safety holds -DCHANGES=0 -DSLEEPS=1
 output cycles holds
 output safety holds
 output safety holds -DCUTS=0
@@ -121,14 +123,21 @@ deadline safety found -DMUTANT_ARMED_LEFT -DCHANGES=0
 deadline safety found -DMUTANT_ARMED_READ_FIRST -DCHANGES=0
 deadline safety found -DMUTANT_ARMS_QUIETLY -DCHANGES=0
 deadline safety found -DMUTANT_CHANGES_QUIETLY
+deadline safety found -DMUTANT_ENDS_WITHOUT_TAKING -DCHANGES=0 -DINPUTS=2
 deadline safety found -DMUTANT_EXPIRES_BLINDLY -DCHANGES=0
+deadline safety found -DMUTANT_MARKS_WITHOUT_LOOK -DCHANGES=0
 deadline safety found -DMUTANT_REARM_FORGOTTEN -DCHANGES=0 -DOUTPUT=1 -DINPUTS=0
+deadline safety found -DMUTANT_SPARES_FOR_EVER -DCHANGES=0 -DSLEEPS=1
+deadline safety found -DMUTANT_SPARES_QUIETLY -DCHANGES=0 -DSLEEPS=1
+deadline safety found -DMUTANT_THROWS_AWAY -DCHANGES=0
 deadline safety found -DMUTANT_WORD_READ_FIRST -DCHANGES=0
+linger safety found -DMUTANT_ASKED_BEFORE_THE_LOCK -DBORN=2
 linger safety found -DMUTANT_CLOSES_WITHOUT_CLAIM
 linger safety found -DMUTANT_FINISH_STOPS_AT_MARKED
 linger safety found -DMUTANT_HANDED_OVER_UNOWNED
 linger safety found -DMUTANT_LOOK_LETS_GO_FIRST -DBORN=2
 linger safety found -DMUTANT_NUDGES_LINGERERS
+linger safety found -DMUTANT_ONLY_A_STOP_IS_KNOWN -DBORN=2 -DEXPIRIES=0 -DEVICTIONS=0 -DLOOKS=0
 linger safety found -DMUTANT_OVER_IS_NOT_SEEN -DBORN=2
 linger safety found -DMUTANT_UNLINKS_LATE
 log safety found -DMUTANT_ENDS_QUIETLY
@@ -252,7 +261,7 @@ lane()
 }
 
 begin=$(date +%s)
-for model in accept claim crew linger log output stop; do
+for model in accept claim crew deadline linger log output stop; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
