@@ -234,6 +234,7 @@ START_TEST(it_is_truncated_in_the_middle)
 {
 	visit(give);
 	if (_i == 0) {
+		fault_every(FAULT_SEND, EAGAIN, 2); /* after a part of it */
 		fault_fail(FAULT_MADVISE, EFAULT, 1, 1);
 	} else {
 		fault_fail(FAULT_MADVISE, EINVAL, 0, FAULT_FOREVER);
