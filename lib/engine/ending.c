@@ -64,9 +64,12 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 {
 	const int cause = atomic_load(&client->cause);
 	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
-	/* A Unix socket that is closed with input unread fails for its peer, whatever that has. */
+	/*
+	 * The end of the stream counts as one byte. A Unix socket that is closed with input unread fails
+	 * for its peer, whatever that has.
+	 */
 	const bool arrived = client->peer.family != AF_UNIX
-		&& mtsi_socket_unacknowledged(client->fd) == 0;
+		&& mtsi_socket_unacknowledged(client->fd) <= 1 && mtsi_socket_unsent(client->fd) == 0;
 	return dead || cause == MTS_CLOSED_STOP || arrived;
 }
 
