@@ -124,7 +124,7 @@ static void end_locked(struct mts_client *client)
 void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
-	const bool again = atomic_exchange(&client->lost, true); /* before `staged`: see above */
+	atomic_store(&client->lost, true); /* before `staged`: see above */
 	if (mtsi_queue_size(&client->output) > 0 || client->writing || atomic_load(&client->staged)) {
 		mtsi_client_drop_locked(client);
 	}
@@ -133,8 +133,9 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	(void)mtsi_client_watch_locked(client, 0);
 	if (client->dropped == MTSI_DROPPED_SOME) {
 		reset_locked(client);
-	} else if (!again) {
+	} else if (client->dropped == MTSI_DROPPED_NOTHING) {
 		end_locked(client);
+		client->dropped = MTSI_DROPPED_NOTHING_AND_ENDED;
 	}
 }
 
@@ -149,14 +150,14 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 {
 	mtsi_lock_take(&client->lock);
 	const bool sealed = !given_up && !atomic_load(&client->lost)
-		&& client->dropped == MTSI_DROPPED_NOTHING;
+		&& client->dropped < MTSI_DROPPED_SOME;
 	if (sealed) {
 		(void)mtsi_client_watch_locked(client, 0);
 		atomic_store(&client->lost, true);
 	} else {
 		mtsi_client_lose_locked(client);
 	}
-	*dropped = client->dropped != MTSI_DROPPED_NOTHING;
+	*dropped = client->dropped >= MTSI_DROPPED_SOME;
 	mtsi_lock_release(&client->lock);
 	return sealed;
 }

@@ -102,6 +102,7 @@ struct mts_client {
 /* What has become of what the program has written for a client. */
 enum mtsi_dropped {
 	MTSI_DROPPED_NOTHING, /* all of it is sent, or will be */
+	MTSI_DROPPED_NOTHING_AND_ENDED, /* and its peer is told that there is no more */
 	MTSI_DROPPED_SOME, /* so the peer must not get an orderly end */
 	MTSI_DROPPED_AND_RESET /* and has got a reset */
 };
@@ -141,7 +142,7 @@ void mtsi_client_lose(struct mts_client *client); /* takes that lock */
 /* Something that was written will not be sent. The end follows. Under the client's lock. */
 static inline void mtsi_client_drop_locked(struct mts_client *client)
 {
-	if (client->dropped == MTSI_DROPPED_NOTHING) {
+	if (client->dropped < MTSI_DROPPED_SOME) {
 		client->dropped = MTSI_DROPPED_SOME;
 	}
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "engine/claim.h"
 #include "engine/client.h"
@@ -79,15 +80,21 @@ void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
 }
 
 /*
- * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead, or
- * there is no time. Else the kernel has all that was written, and must not be kept from sending it
- * by what the peer has sent.
+ * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead,
+ * there is no time, or its peer has all of it. Else the kernel has all that was written, and must not
+ * be kept from sending it by what the peer has sent.
  */
 static bool closes_at_once(const struct mts_client *client, int reason)
 {
 	const int cause = atomic_load(&client->cause);
 	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
-	return dead || cause == MTS_CLOSED_STOP;
+	/*
+	 * The end of the stream counts as one byte. A Unix socket that is closed with input unread fails
+	 * for its peer, whatever that has.
+	 */
+	const bool arrived = client->peer.family != AF_UNIX
+		&& mtsi_socket_unacknowledged(client->fd) <= 1 && mtsi_socket_unsent(client->fd) == 0;
+	return dead || cause == MTS_CLOSED_STOP || arrived;
 }
 
 /* The rest of the order, once the output is handed over or given up. */

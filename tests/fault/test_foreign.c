@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/clients.h"
+#include "engine/deadline.h"
 
 enum { KIB = 1024, SIZE = 300 * KIB, PAGE = 64 * KIB, LIMIT = 40 * KIB };
 
@@ -233,6 +234,7 @@ START_TEST(it_is_truncated_in_the_middle)
 {
 	visit(give);
 	if (_i == 0) {
+		fault_every(FAULT_SEND, EAGAIN, 2); /* after a part of it */
 		fault_fail(FAULT_MADVISE, EFAULT, 1, 1);
 	} else {
 		fault_fail(FAULT_MADVISE, EINVAL, 0, FAULT_FOREVER);
@@ -265,6 +267,7 @@ START_TEST(a_reset_is_refused)
 	visit(converse);
 	peer_puts(peer, "go\n");
 	gate_wait(&scene.entered, 1);
+	wait_until(mtsi_deadline_blocks(mtsi_clients_find(scene.server, MTSI_FIRST_ID)));
 	fault_inside(true);
 	fault_fail(FAULT_SEND, EAGAIN, 0, FAULT_FOREVER);
 	wait_until(mts_server_send(scene.server, MTSI_FIRST_ID, "dropped", 7) == 0);
