@@ -36,7 +36,7 @@ static int refusal(const mts_client *client)
 	return client->worker == NULL ? -EPIPE : 0;
 }
 
-/* What every request does is kept short: this is for all but the usual case, and is not inlined. */
+/* What every request does is kept short: this is for all but the usual process, and not inlined. */
 __attribute__((noinline)) static int write_unless_refused(
 	mts_client *client, const void *data, size_t size)
 {
@@ -49,10 +49,10 @@ int mts_client_write(mts_client *client, const void *data, size_t size)
 	if (client == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	if (mtsi_home_surely(&client->server->home) && client->worker != NULL) {
-		return mtsi_output_write(client->worker, data, size);
+	if (!mtsi_home_is_first()) {
+		return write_unless_refused(client, data, size);
 	}
-	return write_unless_refused(client, data, size);
+	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
 }
 
 int mts_client_puts(mts_client *client, const char *text)

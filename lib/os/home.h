@@ -31,17 +31,24 @@ pid_t mtsi_home_self(void);
 /* For mtsi_home_left(), where the mark does not say that this is the process. */
 bool mtsi_home_differs(const struct mtsi_home *home);
 
-/* Whether the mark says that this is the process. If it does not, mtsi_home_left() knows. */
-static inline bool mtsi_home_surely(const struct mtsi_home *home)
-{
-	const _Atomic unsigned char *mark = atomic_load_explicit(&home->mark, memory_order_acquire);
-	return atomic_load_explicit(mark, memory_order_relaxed) != 0;
-}
-
 /* Whether it belongs to another process than the calling one. Any thread; async-signal-safe. */
 static inline bool mtsi_home_left(const struct mtsi_home *home)
 {
-	return !mtsi_home_surely(home) && mtsi_home_differs(home);
+	const _Atomic unsigned char *mark = atomic_load_explicit(&home->mark, memory_order_acquire);
+	return atomic_load_explicit(mark, memory_order_relaxed) == 0 && mtsi_home_differs(home);
+}
+
+/*
+ * Whether this process is the first of its line in which anything has settled: then all that has
+ * settled belongs to it, which is known by one look at one byte. Only for who has got to know of a
+ * thing that has settled. If the answer is no, mtsi_home_left() tells.
+ */
+enum { MTSI_HOME_PAGE = 4096 };
+extern __attribute__((visibility("hidden"))) unsigned char mtsi_home_first[MTSI_HOME_PAGE];
+
+static inline bool mtsi_home_is_first(void)
+{
+	return mtsi_home_first[0] != 0;
 }
 
 #endif

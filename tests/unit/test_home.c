@@ -88,6 +88,7 @@ START_TEST(without_a_page)
 {
 	refuse = true;
 	mtsi_home_settle(&home);
+	ck_assert(!mtsi_home_is_first());
 	ck_assert_ptr_null(home.page);
 	ck_assert(!mtsi_home_left(&home));
 	ck_assert(left_in_child(ways[_i]));
@@ -117,6 +118,39 @@ START_TEST(settled_anew)
 	ck_assert(!mtsi_home_left(&home));
 	mtsi_home_settle(&home);
 	ck_assert(!mtsi_home_left(&home));
+}
+END_TEST
+
+/* What a child answers after it has settled itself, besides its own. */
+static bool first_in_child(pid_t (*make)(void), bool settle)
+{
+	int status = -1;
+	struct mtsi_home own;
+	const pid_t child = make();
+	if (child == 0) {
+		mtsi_home_init(&own);
+		if (settle) {
+			mtsi_home_settle(&own);
+		}
+		_exit(mtsi_home_is_first());
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status) != 0;
+}
+
+/* The first of a line knows it, wherever the kernel lets it; those that come of it never think so. */
+START_TEST(the_first)
+{
+	ck_assert(!mtsi_home_is_first());
+	ck_assert(!first_in_child(ways[_i], false));
+	const bool possible = first_in_child(ways[_i], true);
+	ck_assert(!mtsi_home_is_first());
+	mtsi_home_settle(&home);
+	ck_assert(mtsi_home_is_first() == possible);
+	ck_assert(!first_in_child(ways[_i], false));
+	ck_assert(!first_in_child(ways[_i], true));
+	ck_assert(mtsi_home_is_first() == possible);
 }
 END_TEST
 
@@ -157,6 +191,7 @@ int main(void)
 	tcase_add_loop_test(cases, somebodys, 0, 2);
 	tcase_add_loop_test(cases, without_a_page, 0, 2);
 	tcase_add_loop_test(cases, settled_anew, 0, 2);
+	tcase_add_loop_test(cases, the_first, 0, 2);
 	tcase_add_test(cases, a_child_with_the_same_memory);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);
