@@ -237,7 +237,7 @@ START_TEST(no_hook_no_thread)
 	peer_puts(peer, "hello");
 	peer_expect_text(peer, "hello");
 	server_wait_stat(server, MTS_STAT_THREADS, 1);
-	wait_threads(before + 2);
+	wait_threads(before + 3); /* keeper, stand-in, worker */
 	ck_assert_int_eq(count_named("mts-log", false), 0);
 	close(peer);
 	server_end(server);
