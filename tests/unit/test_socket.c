@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -202,8 +201,8 @@ static void fill(int fd)
  */
 static bool leave_notes(void)
 {
-	const unsigned notes = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED
-		| SOF_TIMESTAMPING_SOFTWARE;
+	/* SOF_TIMESTAMPING_TX_SOFTWARE, TX_SCHED and SOFTWARE: only the kernel's headers name them. */
+	const unsigned notes = 1U << 1 | 1U << 8 | 1U << 4;
 	struct iovec piece = {(char[]){'x'}, 1};
 	struct pollfd asked = {.fd = ours, .events = 0};
 	if (setsockopt(ours, SOL_SOCKET, SO_TIMESTAMPING, &notes, sizeof(notes)) == 0
@@ -259,8 +258,8 @@ START_TEST(without_poll)
 	fill(ours);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	const struct rlimit none = {0, before.rlim_max};
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	if (poll(&(struct pollfd){.fd = ours, .events = POLLOUT}, 1, 0) >= 0) {
+	if (setrlimit(RLIMIT_NOFILE, &none) != 0
+		|| poll(&(struct pollfd){.fd = ours, .events = POLLOUT}, 1, 0) >= 0) {
 		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 		printf("socket: skipped, since the limit does not bind here\n"); /* under valgrind */
 		return;
