@@ -221,10 +221,12 @@ bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mt
 {
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
 	const uint64_t now = mtsi_clock_now();
-	const uint64_t since = kind_of(before) == kind ? begun(before) : round_up(now);
-	const uint64_t word = since | kind;
-	if (wait_ends(client->server, word) <= now) {
-		return false;
+	uint64_t word = round_up(now) | kind;
+	if (kind_of(before) == kind) {
+		word = begun(before) | kind;
+		if (wait_ends(client->server, word) <= now) {
+			return false;
+		}
 	}
 	begin(client, word | BLOCKED | (how == MTSI_BLOCK_RECEIVE ? RECEIVES : 0));
 	return true;

@@ -84,7 +84,10 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 	if (result < 0) {
 		worker->failed = result;
 	} else {
-		mtsi_input_met(worker);
+		mtsi_deadline_met(worker->client);
+		if (worker->late) {
+			mtsi_input_met(worker);
+		}
 		mtsi_count(&worker->stats, MTS_STAT_REQUESTS, 1);
 	}
 	return result;
