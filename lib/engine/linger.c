@@ -178,13 +178,23 @@ static bool drained(struct mts_client *client)
 	}
 }
 
+/* Closes one that is out of the list. A stop waits for the last one of them. */
+static void close_unlinked(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	mtsi_client_close(client);
+	if (mtsi_stopping(server) && atomic_load(&server->linger.count) == 0) {
+		mtsi_keeper_wake(server);
+	}
+}
+
 static void end(struct mts_client *client)
 {
 	struct mtsi_linger *linger = &client->server->linger;
 	mtsi_lock_take(&linger->lock);
 	unlink_locked(linger, client);
 	mtsi_lock_release(&linger->lock);
-	mtsi_client_close(client);
+	close_unlinked(client);
 }
 
 void mtsi_linger_event(struct mts_client *client)
@@ -275,7 +285,7 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	}
 	mtsi_lock_release(&linger->lock);
 	if (result == CLOSED) {
-		mtsi_client_close(client);
+		close_unlinked(client);
 	}
 	return result;
 }

@@ -13,7 +13,10 @@
 /* Whether the kernel says how many connections wait at it: it does for TCP. */
 bool mtsi_listening_counts(int fd);
 
-/* How many wait, where it does; elsewhere, with the second, whether any does. */
+/*
+ * How many wait, where it does; one, if it does so no more. Elsewhere, with the second, whether any
+ * does.
+ */
 size_t mtsi_listening_count(int fd);
 bool mtsi_listening_ready(int fd);
 
