@@ -77,7 +77,6 @@ struct mts_client {
 	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under that one's lock */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
 	bool evicted; /* lock: the door counts it among those who make room */
-	bool sends; /* linger lock: it lingers with its sending side open */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
@@ -94,6 +93,7 @@ struct mts_client {
 			_Atomic uint32_t wants; /* its input waits for so many more; 0: it does not */
 		};
 	};
+	bool sends; /* linger lock: it lingers with its sending side open */
 	bool shared; /* owner: somebody else has, or had, its socket, and may have set options */
 	_Atomic bool staged; /* the owner: replies lie in its worker's buffers; read under the lock */
 	unsigned char dropped; /* lock: see enum mtsi_dropped */
