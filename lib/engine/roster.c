@@ -19,8 +19,8 @@
  * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept
  * for the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
  *
- * A worker that decides to leave does so under the lock with the line empty, but its end hook runs
- * outside of it; what came meanwhile is looked at again then. Its structure lies on its own stack, so
+ * A worker that decides to leave does so under the lock with the line empty, and is counted on no
+ * more; so whoever comes while its end hook runs finds somebody else, or sends for one. Its structure lies on its own stack, so
  * it unlinks itself, and leaves its seat with the number of its thread behind. What still runs in
  * that thread are destructors of the program's thread-specific data, which may take their time or
  * hang. So the keeper tries to join those that have left (os/thread_end.h), without waiting for any of them, and comes
@@ -303,10 +303,8 @@ void mtsi_roster_leave(struct mtsi_worker *worker)
 	crew->left_count++;
 	const bool first = crew->left_count == 1 || crew->join_pause != 0;
 	crew->join_pause = 0;
-	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	tell_if_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);
-	mtsi_crew_send(server, relief);
 	if (first) {
 		mtsi_keeper_wake(server);
 	}

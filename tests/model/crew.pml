@@ -558,6 +558,7 @@ wakes:
 			timed_out = false;
 			unlink_idle();
 			leaving_now++;
+			assert(threads - n_left - leaving_now > 0); /* one always stays */
 			goto leaves
 		:: ON_STACK(me) && !(timed_out && MAY_GO) ->
 			timed_out = false;
@@ -570,12 +571,8 @@ leaves: /* the end hook, which returns; then */
 	atomic {
 		SOUND;
 		leaving_now--;
-		n_left++;
-#ifndef MUTANT_LEAVES_QUIETLY
-		relieve()
-#endif
+		n_left++
 	};
-	carry_out();
 	wake = true;
 gone: /* through the destructors, if they return */
 	if
