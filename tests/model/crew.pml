@@ -154,11 +154,7 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #endif
 
 #define MAY_MAKE (threads < LIMIT && !lacking)
-#ifdef MUTANT_THE_LAST_MAY_GO
-#define MAY_GO (threads - leaving_now > 1) /* who has left is taken for one that stays */
-#else
 #define MAY_GO (threads - n_left - leaving_now > 1)
-#endif
 #define CALM (stand_in || (pollers > 0 && len(ready) == 0 && len(later) == 0))
 #ifdef NEEDLESS
 #define NONE_COMES (waking == hooking && (n_given > 0 || (waking == 0 && idle_count == 0 && !MAY_MAKE)))
