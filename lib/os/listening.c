@@ -16,26 +16,29 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Reads as much of it as is needed; false when it is no TCP socket that listens. */
-static bool look(int fd, struct tcp_info *info)
+/* Reads as much of it as is needed: 0 or a negative errno value. */
+static int look(int fd, struct tcp_info *info)
 {
 	socklen_t size = offsetof(struct tcp_info, tcpi_lost);
 	memset(info, 0, sizeof(*info));
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0
-		&& info->tcpi_state == TCP_LISTEN;
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0 ? 0 : -errno;
 }
 
 bool mtsi_listening_counts(int fd)
 {
 	struct tcp_info info;
-	return look(fd, &info) && info.tcpi_sacked > 0;
+	return look(fd, &info) == 0 && info.tcpi_state == TCP_LISTEN && info.tcpi_sacked > 0;
 }
 
 size_t mtsi_listening_count(int fd)
 {
 	struct tcp_info info;
-	/* Where it is not told any more, a sandbox denying it say, accept has to find out. */
-	return look(fd, &info) ? info.tcpi_unacked : 1;
+	const int result = look(fd, &info);
+	if (result != 0) {
+		/* Where a sandbox denies it accept has to find out. */
+		return result == -EOPNOTSUPP ? 0 : 1;
+	}
+	return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
 }
 
 bool mtsi_listening_ready(int fd)

@@ -14,8 +14,8 @@
 bool mtsi_listening_counts(int fd);
 
 /*
- * How many wait, where it does; one, if it does so no more. Elsewhere, with the second, whether any
- * does.
+ * How many wait, where it does; one, for all that is known, where a sandbox denies the question.
+ * Elsewhere, with the second, whether any does.
  */
 size_t mtsi_listening_count(int fd);
 bool mtsi_listening_ready(int fd);
