@@ -66,7 +66,7 @@ enum {
 	KIND = 3,
 	BLOCKED = 4,
 	EXPIRED = 8,
-	RECEIVES = 16, /* what blocks is a receive */
+	RECEIVES = MTSI_BLOCK_RECEIVE, /* what blocks is a receive */
 	LOOK = 32, /* one look into the socket after the deadline, */
 	LOOKS = 96, /* of at most so many: */
 	MOST_LOOKS = 3,
@@ -217,18 +217,24 @@ void mtsi_deadline_met(struct mts_client *client)
 	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
 }
 
+/* A wait that has begun before. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static bool go_on_blocking(struct mts_client *client, uint64_t word)
+{
+	if (wait_ends(client->server, word) <= mtsi_clock_now()) {
+		return false;
+	}
+	begin(client, word);
+	return true;
+}
+
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how)
 {
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
-	const uint64_t now = mtsi_clock_now();
-	uint64_t word = round_up(now) | kind;
+	const uint64_t flags = (uint64_t)kind | BLOCKED | (uint64_t)how;
 	if (kind_of(before) == kind) {
-		word = begun(before) | kind;
-		if (wait_ends(client->server, word) <= now) {
-			return false;
-		}
+		return go_on_blocking(client, begun(before) | flags);
 	}
-	begin(client, word | BLOCKED | (how == MTSI_BLOCK_RECEIVE ? RECEIVES : 0));
+	begin(client, round_up(mtsi_clock_now()) | flags);
 	return true;
 }
 

@@ -45,7 +45,7 @@ void mtsi_deadline_met(struct mts_client *client);
  * it must not, when a wait that goes on has lasted too long. The second is false when the deadline
  * has ended it, by shutting down the receiving side; the client's cause says which.
  */
-enum mtsi_block { MTSI_BLOCK_RECEIVE, MTSI_BLOCK_MEMORY };
+enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 }; /* a flag of deadline.c's */
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
 bool mtsi_deadline_unblock(struct mts_client *client);
 

@@ -294,7 +294,7 @@ static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
 }
 
 /* The server is stopping, or a wait has lasted too long: takes only what is here already. */
-static ssize_t receive_last(
+__attribute__((noinline)) static ssize_t receive_last(
 	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
 {
 	const int fd = worker->client->fd;
@@ -330,6 +330,14 @@ static void forgive(struct mtsi_worker *worker)
 	}
 }
 
+/* A first byte has come, late or not: a request has begun, which has a deadline of its own. */
+__attribute__((noinline)) static void forgive_late(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	if (worker->late && kind == MTSI_WAIT_IDLE) {
+		forgive(worker);
+	}
+}
+
 void mtsi_input_met(struct mtsi_worker *worker)
 {
 	mtsi_deadline_met(worker->client);
@@ -339,7 +347,7 @@ void mtsi_input_met(struct mtsi_worker *worker)
 }
 
 /* Somebody has ended the wait, and holds the lock until all that belongs to that is done. */
-static void wait_ended(struct mtsi_worker *worker)
+__attribute__((noinline)) static void wait_ended(struct mtsi_worker *worker)
 {
 	mtsi_lock_take(&worker->client->lock);
 	mtsi_lock_release(&worker->client->lock);
@@ -366,6 +374,9 @@ static ssize_t receive_waiting(
 	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
 	if (!mtsi_deadline_unblock(client)) {
 		wait_ended(worker);
+		if (count > 0) {
+			forgive_late(worker, kind);
+		}
 	}
 	return count;
 }
@@ -391,6 +402,48 @@ static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size
 	return count;
 }
 
+/* Some have come. */
+static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count, bool on_demand)
+{
+	mtsi_count(&worker->stats, MTS_STAT_BYTES_IN, (uint64_t)count);
+	if (!on_demand) {
+		atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
+	}
+	return count;
+}
+
+/* Whoever has cut it off while its owner slept may not have been able to reset it. */
+static void reset_if_lost(struct mts_client *client)
+{
+	if (atomic_load(&client->lost)) {
+		mtsi_client_lose(client);
+	}
+}
+
+/* None have: what that means. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static ssize_t received_nothing(
+	struct mtsi_worker *worker, void *buffer, size_t size, ssize_t count, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->client;
+	if (atomic_load(&client->lost)) {
+		reset_if_lost(client);
+		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
+	}
+	if ((count == 0 || count == -EAGAIN) && (worker->late || mtsi_stopping(worker->server))) {
+		count = receive_last(worker, buffer, size, kind);
+	}
+	if (count > 0) {
+		forgive_late(worker, kind);
+		return note_received(worker, count, mtsi_on_demand(worker->server));
+	}
+	if (count == 0) {
+		worker->input.ended = true;
+	} else if (count == -EPIPE) {
+		return connection_failed(client);
+	}
+	return count;
+}
+
 /*
  * The seam: the client's next bytes, for which to wait if that is the kind of a wait. As
  * mtsi_input_fill(), with their count instead of 1.
@@ -408,31 +461,10 @@ static ssize_t receive(
 		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
 		if (count == -EAGAIN && (wait || !on_demand)) {
 			count = receive_waiting(worker, buffer, size, kind);
-			if (atomic_load(&client->lost)) {
-				mtsi_client_lose(client); /* whoever did so may not have been able to reset it */
-			}
 		}
 	}
-	if (count == 0 && atomic_load(&client->lost)) {
-		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
-	}
-	if ((count == 0 || count == -EAGAIN) && (worker->late || mtsi_stopping(worker->server))) {
-		count = receive_last(worker, buffer, size, kind);
-	}
-	if (count > 0) {
-		mtsi_count(&worker->stats, MTS_STAT_BYTES_IN, (uint64_t)count);
-		if (!on_demand) {
-			atomic_store_explicit(&worker->since, mtsi_clock_now(), memory_order_relaxed);
-		}
-		if (worker->late && kind == MTSI_WAIT_IDLE) {
-			forgive(worker); /* a request has begun, which has a deadline of its own */
-		}
-	} else if (count == 0) {
-		worker->input.ended = true;
-	} else if (count == -EPIPE) {
-		return connection_failed(client);
-	}
-	return count;
+	return count > 0 ? note_received(worker, count, on_demand)
+					 : received_nothing(worker, buffer, size, count, kind);
 }
 
 /* Waits for so many milliseconds, or until nothing more can come of the client: true. */
@@ -553,6 +585,7 @@ static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
 	const ssize_t count = receive(worker, space, size, true, MTSI_WAIT_REQUEST);
 	if (count > 0) {
 		memcpy(buffer, space, (size_t)count);
+		reset_if_lost(worker->client);
 	}
 	return count;
 }

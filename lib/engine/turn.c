@@ -79,6 +79,7 @@ static int next_request(struct mtsi_worker *worker, const void **request, size_t
 	}
 	/* A receive gives what has come even when the socket was shut down meanwhile. */
 	if (result == 1 && mtsi_client_is_cut(worker->client)) {
+		mtsi_client_lose(worker->client); /* nor may it have been reset then */
 		result = -EPIPE;
 	}
 	if (result < 0) {
