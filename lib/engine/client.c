@@ -37,7 +37,8 @@
  * Who sleeps in a receive is woken by shutting down the other side; but with both shut down the
  * kernel answers further input with a reset, which would drop what it still has. So then, unless
  * that is nothing, the sending side is left to the owner, who wakes (linger.c). That somebody sleeps
- * is seen in what the client is waited for: it says so, then looks at `lost`.
+ * is seen in what the client is waited for: it says so, then looks at `lost`. Likewise where a
+ * deadline, a stop or the program has shut the receiving side before.
  */
 #include "engine/client.h"
 
@@ -104,7 +105,8 @@ static void reset_locked(struct mts_client *client)
 	}
 	/* Somebody sleeps there, or this cannot be reset before it is closed. */
 	mtsi_socket_shut_receiving(client->fd);
-	if (is_local(client) && mtsi_socket_unread(client->fd) == 0) {
+	/* Who waits for room is woken by nothing less than both. */
+	if (client->writing || (is_local(client) && mtsi_socket_unread(client->fd) == 0)) {
 		mtsi_socket_shut_sending(client->fd);
 	}
 }
@@ -113,10 +115,11 @@ static void reset_locked(struct mts_client *client)
 static void end_locked(struct mts_client *client)
 {
 	const bool sleeps = mtsi_deadline_blocks(client);
+	const bool deaf = sleeps || mtsi_socket_is_deaf(client->fd);
 	if (sleeps) {
 		mtsi_socket_shut_receiving(client->fd);
 	}
-	if (!sleeps || is_local(client) || mtsi_socket_unacknowledged(client->fd) == 0) {
+	if (!deaf || is_local(client) || mtsi_socket_unacknowledged(client->fd) == 0) {
 		mtsi_socket_shut_sending(client->fd);
 	}
 }

@@ -122,7 +122,8 @@ static void note_waiting_locked(struct mts_server *server, struct mtsi_relief *r
 	struct mtsi_crew *crew = &server->crew;
 	relief->waiting = crew->ready.count - crew->waiting;
 	crew->waiting = crew->ready.count;
-	relief->at_limit = relief->waiting > 0 && crew->short_until == 0 && !crew->told_limit;
+	relief->at_limit = relief->waiting > 0 && crew->short_until == 0 && !crew->hung
+		&& !crew->told_limit;
 	crew->told_limit = crew->told_limit || relief->at_limit;
 }
 

@@ -50,7 +50,10 @@ enum { AT_ONCE = 128 };
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
-/* What the stand-in may take to end at least, once the workers have. */
+/* For how much longer the stand-in is waited for when nothing but a CPU keeps it from leaving. */
+static const uint64_t patience = MTSI_SECOND;
+
+/* What its thread may take to end at least, once the workers' have. */
 static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
@@ -97,7 +100,7 @@ static void wait_for_clients(struct mts_server *server, uint64_t deadline)
 	}
 }
 
-static void cut_off(struct mts_server *server)
+void mtsi_drain_unopened(struct mts_server *server)
 {
 	struct mtsi_line unopened = {NULL, NULL, 0};
 	struct mts_client *client;
@@ -106,6 +109,11 @@ static void cut_off(struct mts_server *server)
 		mtsi_door_turn_away(client);
 		mtsi_door_leave(server, false);
 	}
+}
+
+static void cut_off(struct mts_server *server)
+{
+	mtsi_drain_unopened(server);
 	visit_all(server, cut);
 	mtsi_post_offer(server); /* those that had been claimed before; no more will come */
 	mtsi_count_shared(&server->stats, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
@@ -148,23 +156,30 @@ static void report_hung(struct mts_server *server, uint64_t until)
 
 /*
  * Lets the crew go; false when some still run at `end`. Until then those that serve the last
- * clients are watched as ever, so that a close hook that waits holds up no other.
+ * clients are watched as ever, so that a close hook that waits holds up no other; and workers are
+ * made for clients that are left over, as when a callback has ended the only thread, or the stand-in
+ * hands on late what it has found. One that only lacks a CPU is waited for a while longer.
  */
 static bool let_go(struct mts_server *server, uint64_t end)
 {
 	uint64_t now;
+	bool handed_on;
 	bool all_gone;
+	bool patient;
 	do {
 		now = mtsi_clock_now();
 		if (mtsi_on_demand(server)) {
 			(void)mtsi_watch_look(server, now);
 		}
+		handed_on = mtsi_stand_in_has_left(
+			server); /* first: what it hands on is looked for below */
+		mtsi_drain_unopened(server);
 		(void)mtsi_roster_join(server, now);
 		(void)mtsi_crew_staff(server, now);
-		const uint64_t look = mtsi_clock_after(now, watch_time);
-		all_gone = mtsi_roster_dismiss(server, look < end ? look : end);
-	} while (!all_gone && now < end);
-	return all_gone;
+		all_gone = mtsi_roster_dismiss(server, mtsi_clock_after(now, watch_time));
+		patient = all_gone && mtsi_stand_in_is_leaving(server);
+	} while (!(all_gone && handed_on) && now < mtsi_clock_after(end, patient ? patience : 0));
+	return all_gone && handed_on;
 }
 
 /*

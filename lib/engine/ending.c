@@ -73,6 +73,9 @@ void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
 	worker->closing = false;
 	client->worker = NULL;
 	mtsi_input_end(worker);
+	if (worker->ends_in_order) {
+		mtsi_socket_shut_sending(client->fd); /* before it is closed, which may be a reset */
+	}
 	if (worker->discards) {
 		discard_input(client);
 	}
@@ -106,7 +109,8 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	worker->failed = -EPIPE;
 	worker->closing = true;
 	worker->closes_at_once = dropped || (!sealed && closes_at_once(client, reason));
-	worker->discards = !sealed && !dropped && atomic_load(&client->cause) == MTS_CLOSED_STOP;
+	worker->ends_in_order = worker->closes_at_once && !dropped;
+	worker->discards = worker->ends_in_order && atomic_load(&client->cause) == MTS_CLOSED_STOP;
 	worker->drained = is_drained(worker);
 	/* From here on nobody can cut it off; whoever has until now has said why. */
 	run_close_hook(worker, mtsi_ending_reason(client, reason));

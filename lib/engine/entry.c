@@ -102,7 +102,7 @@ const char *mtsi_entry_taken(struct mts_server *server)
 	const char *text = NULL;
 	mtsi_lock_take(&listeners->lock);
 	for (size_t i = 0; i < listeners->count && text == NULL; i++) {
-		if (mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
+		if (listeners->list[i].shared && mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
 			text = listeners->list[i].text;
 		}
 	}

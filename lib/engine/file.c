@@ -51,6 +51,11 @@ static bool a_socket_says_that(ssize_t error)
 /* Has the kernel send: how many bytes, 0 at the end of the file, or an error; -EAGAIN: not yet. */
 static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 {
+	if (atomic_load(&worker->client->lost)) {
+		/* Where it could not be reset the socket may still take something. */
+		part->lost = true;
+		return mtsi_output_lost(worker);
+	}
 	const ssize_t sent = mtsi_sendfile_now(worker->client->fd, part->fd, part->offset, part->left);
 	if (sent == -EAGAIN && !part->progress) {
 		/* There was room, so it is the file that is not ready. Reading it tells. */

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "engine/abandon.h"
+#include "engine/drain.h"
 #include "engine/keeper.h"
 #include "engine/logger.h"
 #include "engine/poller.h"
@@ -317,6 +318,33 @@ static void settle(struct mts_server *server)
 	}
 }
 
+/*
+ * Lets the crew go: false when callbacks still run. After a run that ended although some did, there
+ * may be clients left that nobody serves: for these workers are made once more.
+ */
+static bool finish_clients(struct mts_server *server)
+{
+	uint64_t now = mtsi_clock_now();
+	const uint64_t end = mtsi_clock_after(now, ending_time);
+	if (mtsi_roster_dismiss(server, 0)) {
+		return true;
+	}
+	mtsi_drain_unopened(server);
+	if (!mtsi_roster_take_up(server)) {
+		return mtsi_roster_dismiss(server, 0);
+	}
+	do {
+		(void)mtsi_roster_join(server, MTSI_NEVER);
+		(void)mtsi_crew_staff(server, now);
+		if (mtsi_roster_dismiss(server, mtsi_clock_after(now, MTSI_MILLISECOND))) {
+			return true;
+		}
+		now = mtsi_clock_now();
+	} while (now < end);
+	mtsi_roster_give_up(server);
+	return false;
+}
+
 /* Joins all threads that are left, which have no callback to run any more; false when one hangs. */
 static bool wait_for_ends(struct mts_server *server)
 {
@@ -341,7 +369,7 @@ int mtsi_life_destroy(struct mts_server *server)
 	while (atomic_load(&server->life.stoppers) > 0) {
 		mtsi_thread_yield();
 	}
-	const bool all_gone = mtsi_roster_dismiss(server, 0) && wait_for_ends(server);
+	const bool all_gone = finish_clients(server) && wait_for_ends(server);
 	if (all_gone) {
 		free_server(server);
 	}

@@ -125,13 +125,6 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 	atomic_fetch_sub(&linger->count, 1);
 }
 
-/* Whether it is this side that has ended the peer's stream, whoever did that, and not the peer. */
-static bool is_deaf(int fd)
-{
-	return mtsi_socket_state(fd) == MTSI_SOCKET_HALF_CLOSED
-		&& mtsi_socket_peer(fd) == MTSI_PEER_SENDING;
-}
-
 static bool nothing_to_lose(int fd, size_t corked)
 {
 	/* That counts also what nobody can receive, as an urgent byte out of a Unix socket's stream. */
@@ -182,6 +175,10 @@ static bool drained(struct mts_client *client)
 static void close_unlinked(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
+	if (client->sends) {
+		mtsi_socket_shut_sending(
+			client->fd); /* what comes before it is closed is not to be a reset */
+	}
 	mtsi_client_close(client);
 	if (mtsi_stopping(server) && atomic_load(&server->linger.count) == 0) {
 		mtsi_keeper_wake(server);
@@ -214,7 +211,8 @@ static bool hand_over(struct mts_client *client)
 	struct mts_server *server = client->server;
 	bool first = false;
 	mtsi_lock_take(&client->lock);
-	const bool sends = is_deaf(client->fd) && mtsi_socket_unacknowledged(client->fd) > 0;
+	const bool sends = mtsi_socket_is_deaf(client->fd)
+		&& mtsi_socket_unacknowledged(client->fd) > 0;
 	const bool handed = append(&server->linger, client, sends, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;

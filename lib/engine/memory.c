@@ -62,7 +62,7 @@ enum {
 	TINY_NEED = MTSI_SMALL_INPUT + 1,
 	SMALL_NEED = MTSI_LARGE_INPUT + 1,
 	MOST_CUTS = 64, /* at once */
-	LONGEST_PAUSE = 200 /* milliseconds */
+	LONGEST_PAUSE = 60 /* milliseconds */
 };
 
 static const size_t least_usual = (size_t)256 * 1024 * 1024;

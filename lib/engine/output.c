@@ -256,7 +256,7 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 	if (lost) {
 		return mtsi_push_why_lost(client);
 	}
-	mtsi_push_wait(worker, false);
+	(void)mtsi_push_wait(worker, false);
 	/* There is room: from now on it is the file that is waited for. */
 	mtsi_lock_take(&client->lock);
 	if (!atomic_load(&client->lost)) {

@@ -208,16 +208,16 @@ int mtsi_push_why_lost(const struct mts_client *client)
 	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
 }
 
-void mtsi_push_wait(struct mtsi_worker *worker, bool memory)
+bool mtsi_push_wait(struct mtsi_worker *worker, bool memory)
 {
 	const int fd = worker->client->fd;
 	mtsi_crew_step_aside(worker);
-	if (memory) {
-		mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->server));
-		mtsi_memory_unblock(worker->server);
-	} else {
-		mtsi_socket_wait_writable(fd);
+	if (!memory) {
+		return mtsi_socket_wait_writable(fd);
 	}
+	mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->server));
+	mtsi_memory_unblock(worker->server);
+	return false;
 }
 
 /* Whether another section follows, of which that is the result. */
@@ -279,11 +279,12 @@ __attribute__((noinline)) static int push_on(
 {
 	bool waited = false;
 	while (goes_on(result)) {
+		bool room = false;
 		if (result != -EINPROGRESS) {
-			mtsi_push_wait(worker, result == -ENOBUFS);
+			room = mtsi_push_wait(worker, result == -ENOBUFS);
 			waited = true;
 		}
-		fault_in(worker->client, pieces, result == -EAGAIN);
+		fault_in(worker->client, pieces, room);
 		result = section(worker, pieces, limit, waited, &wrote);
 	}
 	if (result == -ENOMEM || result == -EFAULT) {

@@ -34,8 +34,8 @@ int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t lim
 /* Sends from the queue until it is empty or the socket full: 0, or -EPIPE. Counts in *sent. */
 int mtsi_push_queue_locked(struct mts_client *client, size_t *sent);
 
-/* Waits until the socket takes more, or, if it is memory that is short, for a while. */
-void mtsi_push_wait(struct mtsi_worker *worker, bool memory);
+/* Waits until the socket takes more: true; or for a while, if it is memory that is short. */
+bool mtsi_push_wait(struct mtsi_worker *worker, bool memory);
 
 /* What has ended such a wait: -EPIPE or -ETIMEDOUT. */
 int mtsi_push_why_lost(const struct mts_client *client);

@@ -107,9 +107,15 @@ static size_t present_locked(const struct mtsi_crew *crew)
 	return crew->threads - crew->left_count;
 }
 
+/* Whether all have left, and nobody is there for whom one would have to be made. */
+static bool all_gone_locked(const struct mtsi_crew *crew)
+{
+	return present_locked(crew) == 0 && crew->ready.count == 0 && crew->later.count == 0;
+}
+
 static void tell_if_gone_locked(struct mtsi_crew *crew)
 {
-	if (present_locked(crew) == 0) {
+	if (all_gone_locked(crew)) {
 		mtsi_signal_all(&crew->gone);
 	}
 }
@@ -413,9 +419,9 @@ bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline)
 	crew->dismissed = true;
 	call_idle_locked(crew);
 	mtsi_poller_ring(server);
-	while (present_locked(crew) > 0 && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
+	while (!all_gone_locked(crew) && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}
-	const bool all_gone = present_locked(crew) == 0;
+	const bool all_gone = all_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);
 	return all_gone;
 }
@@ -426,6 +432,19 @@ size_t mtsi_roster_threads(struct mts_server *server)
 	const size_t threads = server->crew.threads;
 	mtsi_lock_release(&server->crew.lock);
 	return threads;
+}
+
+bool mtsi_roster_take_up(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &server->crew;
+	mtsi_lock_take(&crew->lock);
+	const bool stranded = present_locked(crew) == 0 && !all_gone_locked(crew);
+	if (stranded) {
+		crew->hung = false;
+		crew->asked = true;
+	}
+	mtsi_lock_release(&crew->lock);
+	return stranded;
 }
 
 void mtsi_roster_give_up(struct mts_server *server)

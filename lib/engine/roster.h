@@ -48,12 +48,21 @@ bool mtsi_roster_rest_locked(struct mtsi_worker *worker);
  * included whose threads are in a destructor of the program's. None is made any more.
  */
 void mtsi_roster_give_up(struct mts_server *server);
+
+/*
+ * After that: whether all have left by now, but not all clients, since a callback has ended its
+ * thread, or an accept has come back late. Then workers may be made again. Who frees the server.
+ */
+bool mtsi_roster_take_up(struct mts_server *server);
 size_t mtsi_roster_hung_locked(struct mts_server *server);
 
 /* A stop has begun: those that rest leave, but one. */
 void mtsi_roster_thin_out(struct mts_server *server);
 
-/* Lets all workers go, and waits until they have left, or `deadline`; false when some have not. */
+/*
+ * Lets all workers go, and waits until they have left, or `deadline`; false when some have not, or
+ * clients are left for whom one has to be made.
+ */
 bool mtsi_roster_dismiss(struct mts_server *server, uint64_t deadline);
 
 /*

@@ -258,6 +258,24 @@ bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline)
 	return true;
 }
 
+bool mtsi_stand_in_has_left(struct mts_server *server)
+{
+	mtsi_lock_take(&server->crew.lock);
+	const bool left = server->stand_in.present == 0;
+	mtsi_lock_release(&server->crew.lock);
+	return left;
+}
+
+bool mtsi_stand_in_is_leaving(struct mts_server *server)
+{
+	const struct mtsi_stand_in *stand_in = &server->stand_in;
+	mtsi_lock_take(&server->crew.lock);
+	/* Those that have been replaced sleep. */
+	const bool leaving = stand_in->over && stand_in->present == 1 && !stand_in->away;
+	mtsi_lock_release(&server->crew.lock);
+	return leaving;
+}
+
 bool mtsi_stand_in_hangs_locked(const struct mts_server *server)
 {
 	return server->stand_in.over && server->stand_in.present > 0;

@@ -55,6 +55,13 @@ uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now);
 void mtsi_stand_in_dismiss(struct mts_server *server);
 bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline);
 
+/*
+ * Whether it has left, so that whatever it has found is handed on; or is about to, and needs nothing
+ * but a CPU.
+ */
+bool mtsi_stand_in_has_left(struct mts_server *server);
+bool mtsi_stand_in_is_leaving(struct mts_server *server);
+
 /* Whether it is in a call that does not return, although it was let go. Under the crew's lock. */
 bool mtsi_stand_in_hangs_locked(const struct mts_server *server);
 

@@ -78,7 +78,8 @@ struct mtsi_worker {
 	bool overrun; /* that deadline has passed */
 	bool closing; /* the close hook has begun; how its client ends has been settled by then: */
 	bool closes_at_once; /* it does not linger, */
-	bool discards; /* what it has sent is thrown away before it is closed, */
+	bool ends_in_order; /* but its peer is told the end of the stream, */
+	bool discards; /* and what it has sent is thrown away before it is closed; */
 	bool drained; /* it ends because of a stop */
 	bool leaving; /* it has decided to end */
 	bool left; /* it is no worker any more */

@@ -89,7 +89,7 @@ static bool says_nothing(int count, short events, short found)
 	return (found & POLLERR) != 0 && (found & (events | POLLHUP | POLLNVAL)) == 0;
 }
 
-static void wait_for(int fd, short events)
+static bool wait_for(int fd, short events)
 {
 	struct pollfd wanted = {.fd = fd, .events = events};
 	int count;
@@ -97,7 +97,9 @@ static void wait_for(int fd, short events)
 	}
 	if (says_nothing(count, events, wanted.revents)) {
 		mtsi_pause_instead();
+		return false;
 	}
+	return true;
 }
 
 /* The same for so many milliseconds at most; less when a signal comes. What was found. */
@@ -122,7 +124,7 @@ ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
 	 */
 	ssize_t count;
 	while ((count = receive(fd, buffer, size, 0)) == -EAGAIN) {
-		wait_for(fd, POLLIN);
+		(void)wait_for(fd, POLLIN);
 	}
 	return count;
 }
@@ -170,9 +172,9 @@ ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count,
 	}
 }
 
-void mtsi_socket_wait_writable(int fd)
+bool mtsi_socket_wait_writable(int fd)
 {
-	wait_for(fd, POLLOUT);
+	return wait_for(fd, POLLOUT);
 }
 
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds)
@@ -273,4 +275,10 @@ enum mtsi_socket_state mtsi_socket_state(int fd)
 		return MTSI_SOCKET_DEAD;
 	}
 	return (found & POLLRDHUP) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
+}
+
+bool mtsi_socket_is_deaf(int fd)
+{
+	return mtsi_socket_state(fd) == MTSI_SOCKET_HALF_CLOSED
+		&& mtsi_socket_peer(fd) == MTSI_PEER_SENDING;
 }

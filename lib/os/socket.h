@@ -51,8 +51,11 @@ ssize_t mtsi_socket_peek(int fd);
  */
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
 
-/* Waits until it takes more, or is dead; the second for so many milliseconds at most. */
-void mtsi_socket_wait_writable(int fd);
+/*
+ * Waits until it takes more, or is dead: true. False: that cannot be told, so ask again. The second
+ * for so many milliseconds at most.
+ */
+bool mtsi_socket_wait_writable(int fd);
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
 
 /*
@@ -94,6 +97,9 @@ enum mtsi_socket_peer {
 	MTSI_PEER_CLOSED /* and so have we, and nothing is on its way any more */
 };
 enum mtsi_socket_peer mtsi_socket_peer(int fd);
+
+/* Whether it is this side that has ended the peer's stream, whoever did that, and not the peer. */
+bool mtsi_socket_is_deaf(int fd);
 
 /* The user at the other end of a Unix socket when it connected; UINT32_MAX: unknown. */
 uint32_t mtsi_socket_user(int fd);
