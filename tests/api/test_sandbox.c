@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PEERS = 3, ROUNDS = 3, FILE_SIZE = 200000 };
+enum { PEERS = 3, ROUNDS = 3, FILE_SIZE = 200000, LARGE = 8000000 };
 
 /* How a child of ours ends. */
 enum { WELL = 0, NO_FILTER = 70, NO_START = 71, NO_STOP = 72, NO_DESTROY = 73 };
@@ -139,6 +139,9 @@ static bool anybody_can_live_without(long number, int error)
 		if (pthread_create(&thread, NULL, idle, NULL) == 0) {
 			(void)pthread_join(thread, NULL);
 		}
+		void *volatile large = malloc(
+			LARGE); /* its pages are given back at once, by some allocators */
+		free(large);
 		(void)pthread_mutex_lock(&mutex);
 		(void)pthread_cond_timedwait(&never, &mutex, &past);
 		(void)pthread_mutex_unlock(&mutex);
