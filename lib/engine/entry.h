@@ -21,7 +21,10 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag);
 bool mtsi_entry_taken_locked(
 	struct mtsi_listeners *listeners, const struct mtsi_listener *listener);
 
-/* The address of a listener at which somebody accepts; NULL: nobody does. Any thread. */
+/*
+ * The address of a listener that others have too and at which somebody accepts, so perhaps sleeps;
+ * NULL: there is none. Any thread.
+ */
 const char *mtsi_entry_taken(struct mts_server *server);
 
 /*

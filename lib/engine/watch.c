@@ -298,7 +298,7 @@ static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watch *watch, uint64_t now)
 {
 	const bool nobody_waits = crew->ready.count == 0 && crew->later.count == 0;
-	if (anybody_counted_on(crew) || crew->waking > 0) {
+	if (anybody_counted_on(crew) || crew->waking > 0 || crew->asked) {
 		return false;
 	}
 	if (!crew->stand_in && !(crew->pollers > 0 && nobody_waits)) {

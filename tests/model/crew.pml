@@ -753,23 +753,23 @@ look:
 #endif
 		started = true;
 #ifdef MUTANT_SLEEPS_BY_OLD_NEWS
-		alone = n_active + n_long == 0 && waking == 0 && CALM
+		alone = n_active + n_long == 0 && waking == 0 && !asked && CALM
 	};
 	atomic {
 		if
 		:: alone ->
 #elif defined(MUTANT_SLEEPS_WHILE_COUNTED_ON)
 		if
-		:: waking == 0 && CALM ->
+		:: waking == 0 && !asked && CALM ->
 #elif defined(MUTANT_SLEEPS_DURING_HOOK)
 		if
 		:: n_active + n_long == 0 && CALM ->
 #elif defined(NEEDLESS)
 		if
-		:: n_active + n_long == 0 && waking == 0 ->
+		:: n_active + n_long == 0 && waking == 0 && !asked ->
 #else
 		if
-		:: n_active + n_long == 0 && waking == 0 && CALM ->
+		:: n_active + n_long == 0 && waking == 0 && !asked && CALM ->
 #endif
 			asleep = true;
 			width = (len(ready) == 0 -> QUIET : 1);
