@@ -2,7 +2,7 @@
  *
  * What epoll has to say: connections to take, output to send on, input of clients that are to be
  * served. Whoever polls does the first two at once, since they do not wait for anything, and claims
- * the clients for the third. With a thread per client that is the keeper, and nobody's input is
+ * the clients for the third. With a thread per client that is the stand-in, and nobody's input is
  * watched but that of lingerers; on demand it is a worker that has nothing else to do.
  *
  * A late event is harmless: it carries the client's id, and an id whose client is gone finds

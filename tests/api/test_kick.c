@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum { KICKERS = 8 };
@@ -88,6 +89,34 @@ START_TEST(kicked_in_its_handler)
 	ck_assert_int_eq(reach.answers[0], -EPIPE);
 	ck_assert_int_eq(reach.answers[1], MTS_GONE_KICKED);
 	ck_assert_int_eq(mts_server_kick(server, reach.ids[0]), -ENOENT);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+/* Such a connection cannot be reset; with input unread in it its callback is woken all the same. */
+START_TEST(kicked_on_a_unix_socket)
+{
+	char address[64];
+	mts_server *server = server_create(blocked[_i], NULL);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_on_open(server, reach_open, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &reach.endings), 0);
+	(void)snprintf(address, sizeof(address), "unix:@mts-kick-%d", (int)getpid());
+	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go\n");
+	gate_wait(&reach.entered, 1);
+	peer_puts(peer, "unread");
+	if (blocked[_i] == reach_pour) {
+		wait_until(mts_server_stat(server, MTS_STAT_BYTES_OUT) > 0);
+	}
+	(void)mts_server_kick(server, reach.ids[0]);
+	gate_wait(&reach.leave, 1);
+	endings_expect(&reach.endings, MTS_CLOSED_KICKED, 1);
+	ck_assert_int_eq(reach.answers[0], -EPIPE);
+	peer_expect_gone(peer);
 	close(peer);
 	server_end(server);
 }
@@ -256,6 +285,8 @@ int main(void)
 	tcase_add_checked_fixture(cases, reach_setup, NULL);
 	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, kicked_in_its_handler, 0, BLOCKED);
+	tcase_add_loop_test(
+		cases, kicked_on_a_unix_socket, 0, BLOCKED - 1); /* the last one waits for nothing */
 	tcase_add_test(cases, kicked_with_requests_left);
 	tcase_add_loop_test(cases, kicked_while_parked, 0, 2);
 	tcase_add_test(cases, kicked_while_it_ends);

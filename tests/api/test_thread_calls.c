@@ -333,6 +333,48 @@ START_TEST(cancelled_in_vain)
 }
 END_TEST
 
+static int hang_and_end(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	gate_add(&entered);
+	gate_wait(&may_return, 1);
+	end_the_thread();
+	return MTS_KEEP;
+}
+
+/* The run has ended without it; who is left in the line then is ended all the same, by destroy. */
+START_TEST(ended_after_the_run)
+{
+	int peers[VICTIMS];
+	done = entered = may_return = (struct gate)GATE;
+	threads_before = settled_threads();
+	mts_server *server = watch_server(&watch, hang_and_end, TIMEOUT, 0);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	for (int i = 0; i < VICTIMS; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "hello\n");
+	}
+	gate_wait(&entered, 1);
+	watch_stop(server, TIMEOUT, -EBUSY);
+	gate_add(&may_return);
+	int result;
+	const uint64_t start = now_ms();
+	while ((result = mts_server_destroy(server)) == -EBUSY) {
+		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+	}
+	ck_assert_int_eq(result, 0);
+	ck_assert_int_eq(gate_count(&watch.closed), gate_count(&watch.opened));
+	wait_threads(threads_before);
+	for (int i = 0; i < VICTIMS; i++) {
+		close(peers[i]);
+	}
+}
+END_TEST
+
 /* The log's thread is one of the library's too: what is lost by such a call are messages. */
 START_TEST(in_the_log_hook)
 {
@@ -442,6 +484,7 @@ int main(void)
 	tcase_add_test(cases, ended_in_all_of_them);
 	tcase_add_loop_test(cases, cancelled_in_vain, 0, PLACES);
 	tcase_add_loop_test(cases, in_the_log_hook, 0, 4);
+	tcase_add_test(cases, ended_after_the_run);
 	tcase_add_test(cases, cancelled_from_outside);
 	tcase_add_loop_test(cases, a_profiler_needs_the_hook, 0, 2);
 	suite_add_tcase(suite, cases);

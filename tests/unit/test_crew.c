@@ -334,6 +334,22 @@ START_TEST(taken_back)
 }
 END_TEST
 
+/* They are not let go as long as a client is left that has to be served, though no worker is there. */
+START_TEST(not_dismissed_with_somebody_in_line)
+{
+	static mts_client client;
+	struct mtsi_line line = {NULL, NULL, 0};
+	mtsi_line_add(&line, &client);
+	mtsi_lock_take(&server->crew.lock);
+	mtsi_crew_append_locked(&server->crew, &line, mtsi_clock_now());
+	mtsi_lock_release(&server->crew.lock);
+	ck_assert(!mtsi_roster_dismiss(server, 0));
+	ck_assert_ptr_eq(mtsi_line_take(&server->crew.ready), &client);
+	ck_assert(mtsi_roster_dismiss(server, 0));
+	server_start(server);
+}
+END_TEST
+
 /* Nobody there: nothing to wait for. */
 START_TEST(dismissed_before_it_began)
 {
@@ -359,6 +375,7 @@ int main(void)
 	tcase_add_test(cases, two_poll_when_it_is_quiet);
 	tcase_add_test(cases, who_is_served);
 	tcase_add_test(cases, taken_back);
+	tcase_add_test(cases, not_dismissed_with_somebody_in_line);
 	tcase_add_test(cases, dismissed_before_it_began);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
