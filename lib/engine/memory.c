@@ -442,9 +442,11 @@ static size_t cut(struct mts_server *server, uint64_t id)
 	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
 	const bool done = client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
 		&& mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, &claimed);
+	if (done) { /* before it can have ended */
+		mtsi_count_shared(&server->stats, MTS_STAT_MEMORY_CUTS, 1);
+	}
 	mtsi_lock_release(&client->lock);
 	if (done) {
-		mtsi_count_shared(&server->stats, MTS_STAT_MEMORY_CUTS, 1);
 		mtsi_log_client(server, MTSI_LOG_MEMORY, id, &peer,
 			"cut off, memory is short: %zu bytes of input, %zu of output", input, output);
 	}

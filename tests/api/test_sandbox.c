@@ -181,16 +181,22 @@ static void fill_file(void)
 /* What is taken from the server, and when. */
 struct loss {
 	long number; /* of a system call; -1: descriptors */
-	int error;
+	int error; /* what it says then; or how many descriptors are allowed */
 	bool at_once; /* before it starts */
 	bool hopeless; /* nobody can be served then */
 };
 
 static bool take_from_server(const struct loss *loss)
 {
-	const struct rlimit none = {(rlim_t)loss->error, (rlim_t)loss->error};
-	return loss->number < 0 ? setrlimit(RLIMIT_NOFILE, &none) == 0
-							: deny(loss->number, loss->error);
+	struct rlimit limit;
+	if (loss->number >= 0) {
+		return deny(loss->number, loss->error);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+		return false;
+	}
+	limit.rlim_cur = (rlim_t)loss->error;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 /* The other end of `control` says when to take it away, and when to stop. How that has gone. */
