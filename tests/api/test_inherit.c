@@ -94,6 +94,7 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 	case 'w': /* waits until its client reads */
 		look_for_marks();
 		mark();
+		small_buffers(mts_client_fd(client));
 		(void)mts_client_write(client, much, sizeof(much));
 		return MTS_CLOSE;
 	case 's': /* waits for something else */
@@ -175,6 +176,7 @@ static void wait_in_handlers(const char *request)
 	server_start(server);
 	for (int i = 0; i < MARKED; i++) {
 		marked_peers[i] = peer_connect(server, 0);
+		small_buffers(marked_peers[i]); /* the kernel does not take all of a write */
 		peer_puts(marked_peers[i], request);
 	}
 	gate_wait(&marked, MARKED);
