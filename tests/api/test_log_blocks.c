@@ -48,6 +48,7 @@ static int call(mts_client *client, const char *which)
 	} else if (strcmp(which, "read") == 0) {
 		return mts_client_read(client, zeros, 1) == 1 ? 0 : -EIO;
 	}
+	small_buffers(mts_client_fd(client)); /* as its peer's, so that it waits */
 	return mts_client_write(client, zeros, sizeof(zeros));
 }
 
@@ -341,6 +342,7 @@ START_TEST(on_a_mutex_of_a_handler)
 	gate_wait(&said, 1); /* "serving": no mutex yet */
 	const int old = visit(server);
 	const int peer = peer_connect(server, 0);
+	small_buffers(peer);
 	peer_puts(peer, calls[_i]);
 	peer_puts(peer, "\n");
 	gate_wait(&holding, 1);

@@ -300,6 +300,7 @@ static void for_its_reader(mts_client *client)
 {
 	static char bytes[LARGE];
 	pattern_fill(bytes, sizeof(bytes), 0);
+	small_buffers(mts_client_fd(client));
 	ck_assert_int_eq(mts_client_write(client, bytes, sizeof(bytes)), 0);
 }
 
@@ -314,6 +315,7 @@ START_TEST(a_call_of_the_library_hands_over_at_once)
 	ck_assert_int_eq(mts_server_set_max_threads(server, 2), 0);
 	server_start(server);
 	const int slow = peer_connect(server, 0);
+	small_buffers(slow);
 	peer_puts(slow, "wait\n");
 	gate_wait(&entered, 1);
 	others_are_served(server, OTHERS);
