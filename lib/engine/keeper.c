@@ -15,6 +15,7 @@
 #include "engine/drain.h"
 #include "engine/roster.h"
 #include "engine/server.h"
+#include "engine/shortage.h"
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/poll.h"
@@ -38,7 +39,7 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 	mtsi_post_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_deadlines_expire(server, now));
-	due = earlier(due, mtsi_memory_relieve(server, now));
+	due = earlier(due, mtsi_shortage_relieve(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));
 	due = earlier(due, mtsi_eviction_retry(server, now));
 	due = earlier(due, mtsi_roster_join(server, now));

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engine/stats.h"
+#include "engine/worker.h" /* what fits into its buffers */
 
 struct mts_client;
 struct mts_server;
@@ -21,6 +22,11 @@ struct mtsi_memory {
 	_Atomic size_t blocked; /* threads that do, for input or output */
 	size_t next_slot; /* the keeper's: with whom to begin when there is room again */
 	uint64_t tight_since; /* the keeper's: since when nobody could go on; 0: all is well */
+};
+
+enum {
+	MTSI_TINY_NEED = MTSI_SMALL_INPUT + 1, /* what a short request needs for its turn */
+	MTSI_SMALL_NEED = MTSI_LARGE_INPUT + 1 /* what one does that fits into a worker's buffer */
 };
 
 void mtsi_memory_init(struct mtsi_memory *memory);
@@ -64,14 +70,17 @@ static inline bool mtsi_memory_tight(const struct mtsi_memory *memory)
 	return atomic_load_explicit(&memory->used, memory_order_relaxed) > limit - limit / 4;
 }
 
+/* How much is charged for a client's input. */
+size_t mtsi_memory_charged(const struct mts_client *client);
+
+/* How much may be in use for a need of this size. */
+size_t mtsi_memory_limit_for(const struct mtsi_memory *memory, size_t need);
+
 /* The client's input waits for memory no more. The owner. */
 void mtsi_memory_content(struct mts_client *client);
 
 /* A thread begins to block until there is memory: after how many milliseconds to ask again. Ends. */
 unsigned mtsi_memory_block(struct mts_server *server);
 void mtsi_memory_unblock(struct mts_server *server);
-
-/* Sees to it that those who wait can go on, and that the limit holds; when to come again. The keeper. */
-uint64_t mtsi_memory_relieve(struct mts_server *server, uint64_t now);
 
 #endif

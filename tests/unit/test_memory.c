@@ -13,6 +13,7 @@
 
 #include "desk.h"
 #include "engine/claim.h"
+#include "engine/shortage.h"
 #include "os/clock.h"
 
 enum { KIB = 1024, LIMIT = 256 * KIB, FEW = 8 };
@@ -199,7 +200,7 @@ static bool claimed(int client)
 
 static uint64_t relieve(uint64_t milliseconds)
 {
-	return mtsi_memory_relieve(server, start + milliseconds * MTSI_MILLISECOND);
+	return mtsi_shortage_relieve(server, start + milliseconds * MTSI_MILLISECOND);
 }
 
 START_TEST(nobody_waits)
