@@ -86,7 +86,7 @@ START_TEST(a_reply_survives_unread_input)
 {
 	static const size_t replies[] = {REPLY, 100};
 	mts_server *server = closing_server();
-	const int before = count_descriptors();
+	const int before = settled_descriptors();
 	for (int i = 0; i < 2; i++) {
 		const int peer = talkative_peer(server, replies[i]);
 		endings_expect(&endings, MTS_CLOSED_BY_HANDLER, i + 1);
@@ -175,7 +175,7 @@ END_TEST
 START_TEST(a_small_reply_closes_at_once)
 {
 	mts_server *server = closing_server();
-	const int before = count_descriptors();
+	const int before = settled_descriptors();
 	for (int i = 0; i < 50; i++) {
 		const int peer = peer_connect(server, 0);
 		peer_puts(peer, "small.");
@@ -337,7 +337,7 @@ START_TEST(a_crowd_of_lingerers_makes_room)
 	ck_assert_int_eq(mts_server_set_max_clients(server, MOST), 0);
 	/* Nobody goes by itself. */
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LINGER, 2 * PATIENCE * 1000), 0);
-	const int before = count_descriptors();
+	const int before = settled_descriptors();
 	for (int i = 0; i < CROWD; i++) {
 		peers[i] = talkative_peer(server, 100);
 		gate_wait(&endings.all, i + 1);

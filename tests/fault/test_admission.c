@@ -69,7 +69,7 @@ static void expect_no_pause(void)
 START_TEST(refused_without_a_descriptor)
 {
 	start(MTS_OVERLOAD_REFUSE, 10);
-	const int descriptors = count_descriptors();
+	const int descriptors = settled_descriptors();
 	fault_clock_stop(true);
 	for (int i = 1; i <= 5; i++) {
 		fault_fail(FAULT_ACCEPT, shortages[_i], 0, 1);
