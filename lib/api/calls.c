@@ -15,13 +15,14 @@
 #include <string.h>
 
 #include "api/failure.h"
-#include "engine/client.h"
-#include "engine/file.h"
-#include "engine/output.h"
-#include "engine/server.h"
-#include "engine/turn.h"
-#include "engine/worker.h"
+#include "engine/base/floor.h"
+#include "engine/client/client.h"
+#include "engine/serve/file.h"
+#include "engine/serve/output.h"
+#include "engine/serve/turn.h"
+#include "engine/serve/worker.h"
 #include "os/bind.h"
+#include "os/home.h"
 #include "os/socket.h"
 #include "wire/address.h"
 

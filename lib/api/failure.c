@@ -10,7 +10,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "engine/server.h"
+#include "engine/run/life.h"
+#include "engine/run/server.h"
+#include "os/lock.h"
 
 int mtsi_fail(mts_server *server, int code, const char *format, ...)
 {

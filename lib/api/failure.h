@@ -7,14 +7,14 @@
 #include <mtserver/export.h>
 #include <mtserver/server.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 /* Keeps the sentence for mts_server_error(), and returns `code`. */
 int mtsi_fail(mts_server *server, int code, const char *format, ...) MTS_PRINTF(3, 4);
 
 /*
  * Whether the calling process has only a copy of this server: it is a child, made by fork(2), of the
- * one that started it. Then nothing may be locked, waited for or changed (engine/abandon.c), and the
+ * one that started it. Then nothing may be locked, waited for or changed (engine/run/abandon.c), and the
  * answer is -ECHILD, with no sentence.
  */
 static inline bool mtsi_foreign(const mts_server *server)

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "api/failure.h"
-#include "engine/server.h"
+#include "engine/base/floor.h"
+#include "engine/base/options.h"
+#include "wire/frame.h"
 
 enum { MOST_DELIMITER = 256, MOST_REQUEST = 1024 * 1024 * 1024 };
 
@@ -17,7 +19,7 @@ static int choose(mts_server *server, const struct mtsi_framing *framing)
 {
 	const int result = mtsi_configurable(server, "choose the framing");
 	if (result == 0) {
-		mtsi_options_frame(&server->options, framing);
+		mtsi_options_frame(&mtsi_base_floor(server)->options, framing);
 	}
 	return result;
 }
@@ -110,6 +112,6 @@ int mts_server_set_max_request(mts_server *server, size_t bytes)
 		return mtsi_fail(
 			server, -EINVAL, "requests of %zu bytes are not between 1 and %d", bytes, MOST_REQUEST);
 	}
-	server->options.max_request = bytes;
+	mtsi_base_floor(server)->options.max_request = bytes;
 	return 0;
 }

@@ -9,8 +9,12 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
-#include "engine/abandon.h"
-#include "engine/server.h"
+#include "engine/base/inside.h"
+#include "engine/door/floor.h"
+#include "engine/door/listener.h"
+#include "engine/run/abandon.h"
+#include "engine/run/life.h"
+#include "engine/run/server.h"
 
 mts_server *mts_server_create(mts_handler handler, void *user)
 {
@@ -53,10 +57,11 @@ int mts_server_listen_fd(mts_server *server, int fd)
 
 const char *mts_server_address(const mts_server *server, size_t index)
 {
-	if (server == NULL || index >= server->listeners.count) {
-		return NULL;
-	}
-	return server->listeners.list[index].text;
+	/* It is not changed. */
+	const struct mtsi_listeners *listeners = server != NULL
+		? &mtsi_door_floor((mts_server *)(uintptr_t)server)->listeners
+		: NULL;
+	return listeners != NULL && index < listeners->count ? listeners->list[index].text : NULL;
 }
 
 static int start(mts_server *server, bool wait)
@@ -66,10 +71,11 @@ static int start(mts_server *server, bool wait)
 	if (result != 0) {
 		return result;
 	}
-	if (mtsi_life_inside(server)) {
+	if (mtsi_inside(server)) {
 		return -EDEADLK;
 	}
-	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW && server->listeners.count == 0) {
+	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW
+		&& mtsi_door_floor(server)->listeners.count == 0) {
 		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
 	}
 	result = mtsi_life_start(server, wait, &why);
@@ -93,7 +99,7 @@ int mts_server_join(mts_server *server)
 	if (result != 0) {
 		return result;
 	}
-	if (mtsi_life_inside(server)) {
+	if (mtsi_inside(server)) {
 		return -EDEADLK;
 	}
 	return atomic_load(&server->life.state) == MTSI_LIFE_NEW ? -EINVAL : mtsi_life_join(server);
@@ -115,7 +121,7 @@ int mts_server_destroy(mts_server *server)
 		mtsi_abandon(server);
 		return 0;
 	}
-	return mtsi_life_inside(server) ? -EDEADLK : mtsi_life_destroy(server);
+	return mtsi_inside(server) ? -EDEADLK : mtsi_life_destroy(server);
 }
 
 const char *mts_server_error(const mts_server *server)

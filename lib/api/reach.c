@@ -8,7 +8,7 @@
 #include <limits.h>
 
 #include "api/failure.h"
-#include "engine/server.h"
+#include "engine/serve/post.h"
 
 int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size)
 {

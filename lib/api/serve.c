@@ -21,7 +21,7 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
-#include "engine/server.h"
+#include "os/home.h"
 #include "os/thread.h"
 
 static _Atomic pid_t serving; /* the process in which one is being served; 0: none */

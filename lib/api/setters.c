@@ -11,7 +11,16 @@
 #include <mtserver/threads.h>
 
 #include "api/failure.h"
-#include "engine/server.h"
+#include "engine/base/floor.h"
+#include "engine/client/deadline.h"
+#include "engine/client/memory.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
+#include "engine/door/eviction.h"
+#include "engine/door/floor.h"
+#include "engine/run/life.h"
+#include "engine/run/server.h"
+#include "os/bind.h"
 
 enum {
 	MOST_THREADS = 1000000,
@@ -31,7 +40,7 @@ int mts_server_set_threads(mts_server *server, int model)
 	if (model != MTS_THREAD_PER_CLIENT && model != MTS_THREAD_ON_DEMAND) {
 		return mtsi_fail(server, -EINVAL, "%d is no thread model", model);
 	}
-	atomic_store(&server->options.model, model);
+	atomic_store(&mtsi_base_floor(server)->options.model, model);
 	return 0;
 }
 
@@ -44,7 +53,7 @@ int mts_server_set_max_threads(mts_server *server, unsigned threads)
 	if (threads > MOST_THREADS) {
 		return mtsi_fail(server, -EINVAL, "%u threads are more than %d", threads, MOST_THREADS);
 	}
-	server->options.max_threads = threads;
+	mtsi_base_floor(server)->options.max_threads = threads;
 	return 0;
 }
 
@@ -58,7 +67,7 @@ int mts_server_set_stack_size(mts_server *server, size_t bytes)
 		return mtsi_fail(server, -EINVAL, "a stack of %zu bytes is not between %d and %d", bytes,
 			LEAST_STACK, MOST_BYTES);
 	}
-	server->options.stack_size = bytes;
+	mtsi_base_floor(server)->options.stack_size = bytes;
 	return 0;
 }
 
@@ -83,7 +92,10 @@ int mts_server_set_max_clients(mts_server *server, size_t clients)
 	if (mtsi_usable(server) != 0 || clients == 0 || clients > MOST_CLIENTS) {
 		return refuse_live(server, "the number of clients", clients);
 	}
-	mtsi_door_set_max_clients(server, clients);
+	if (mtsi_door_set_max_clients(server, clients)) {
+		/* To let them in, or evict more for them, is for the library's threads. */
+		mtsi_eviction_soon(server);
+	}
 	return 0;
 }
 
@@ -104,7 +116,7 @@ int mts_server_set_overload(mts_server *server, int policy)
 	if (policy < MTS_OVERLOAD_WAIT || policy > MTS_OVERLOAD_EVICT) {
 		return mtsi_fail(server, -EINVAL, "%d is no overload policy", policy);
 	}
-	server->options.overload = policy;
+	mtsi_base_floor(server)->options.overload = policy;
 	return 0;
 }
 
@@ -113,7 +125,7 @@ int mts_server_set_max_output(mts_server *server, size_t bytes)
 	if (mtsi_usable(server) != 0 || bytes == 0 || bytes > MOST_BYTES) {
 		return refuse_live(server, "the output limit in bytes", bytes);
 	}
-	atomic_store(&server->options.max_output, bytes);
+	atomic_store(&mtsi_base_floor(server)->options.max_output, bytes);
 	return 0;
 }
 
@@ -132,13 +144,13 @@ int mts_server_set_backlog(mts_server *server, int connections)
 	if (result != 0) {
 		return result;
 	}
-	if (server->listeners.count > 0) {
+	if (mtsi_door_floor(server)->listeners.count > 0) {
 		return mtsi_fail(server, -EBUSY, "cannot set the backlog: the server listens already");
 	}
 	if (connections < 1) {
 		return mtsi_fail(server, -EINVAL, "a backlog of %d connections is below 1", connections);
 	}
-	server->options.backlog = connections;
+	mtsi_base_floor(server)->options.backlog = connections;
 	return 0;
 }
 
@@ -155,7 +167,7 @@ int mts_server_set_defer_accept(mts_server *server, unsigned seconds)
 	if (seconds > 0 && !mtsi_can_defer_accept()) {
 		return mtsi_fail(server, -ENOTSUP, "this system cannot defer accept");
 	}
-	server->options.defer_accept = seconds;
+	mtsi_base_floor(server)->options.defer_accept = seconds;
 	return 0;
 }
 
@@ -164,7 +176,7 @@ int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
 	if (mtsi_usable(server) != 0 || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_STOP) {
 		return refuse_live(server, "a choice of timeout", (size_t)which);
 	}
-	atomic_store(&server->options.timeouts[which], milliseconds);
+	atomic_store(&mtsi_base_floor(server)->options.timeouts[which], milliseconds);
 	mtsi_deadlines_changed(server);
 	return 0;
 }

@@ -11,7 +11,8 @@
 #include <mtserver/version.h>
 
 #include "api/failure.h"
-#include "engine/server.h"
+#include "engine/base/counters.h"
+#include "engine/run/stats.h"
 
 #define TEXT(value) #value
 #define VERSION(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
@@ -30,7 +31,7 @@ const char *mts_strerror(int code)
 
 uint64_t mts_server_stat(const mts_server *server, int which)
 {
-	if (mtsi_usable(server) != 0 || which < 0 || which >= MTSI_STATS) {
+	if (mtsi_usable(server) != 0 || which < 0 || which >= MTSI_COUNTERS) {
 		return 0;
 	}
 	/* Reading takes locks, so the server is not constant to us, though it is to the caller. */
@@ -39,7 +40,7 @@ uint64_t mts_server_stat(const mts_server *server, int which)
 
 const char *mts_stat_name(int which)
 {
-	static const char *const names[MTSI_STATS] = {
+	static const char *const names[MTSI_COUNTERS] = {
 		[MTS_STAT_ACCEPTED] = "accepted",
 		[MTS_STAT_OPEN] = "open",
 		[MTS_STAT_CLOSED] = "closed",
@@ -64,7 +65,7 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_MEMORY_PEAK] = "memory_peak",
 		[MTS_STAT_MEMORY_CUTS] = "memory_cuts",
 	};
-	return which < 0 || which >= MTSI_STATS ? NULL : names[which];
+	return which < 0 || which >= MTSI_COUNTERS ? NULL : names[which];
 }
 
 const char *mts_closed_name(int reason)

@@ -35,16 +35,26 @@ floor()
 	fi
 }
 
-floor api engine wire os
-floor engine wire os
-floor wire
-floor os
-
-for name in lib/*/; do
+# The floors from the lowest to the highest (tests/checks/floors). wire and os do not know each other.
+lower=
+while read -r name; do
 	case $name in
-	lib/api/ | lib/engine/ | lib/wire/ | lib/os/) ;;
-	*) fail "$name is a floor that tests/checks/layers.sh does not know" ;;
+	os | wire)
+		floor "$name"
+		;;
+	*)
+		# shellcheck disable=SC2086 # a list
+		floor "$name" $lower
+		;;
 	esac
+	lower="$lower $name"
+done <tests/checks/floors
+
+for name in lib/*/ lib/engine/*/; do
+	name=${name#lib/}
+	name=${name%/}
+	[ "$name" = engine ] || grep -qx "$name" tests/checks/floors ||
+		fail "lib/$name is a floor that tests/checks/floors does not know"
 done
 
 kernel='<(linux|asm|asm-generic)/'

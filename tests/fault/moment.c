@@ -6,8 +6,9 @@
 
 #include <unistd.h>
 
-#include "engine/keeper.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/keeper.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 struct scene scene;
@@ -69,7 +70,7 @@ void moment_go_to(uint64_t moment)
 	fault_clock_ahead(moment - now);
 	for (int i = 0; i < 3; i++) {
 		fault_clear(FAULT_PPOLL);
-		mtsi_keeper_wake(scene.server);
+		mtsi_wake_keeper(scene.server);
 		fault_wait_count(FAULT_PPOLL, 1);
 	}
 }

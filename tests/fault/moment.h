@@ -7,8 +7,8 @@
 
 #include "scene.h"
 
-#include "engine/client.h"
-#include "engine/deadline.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
 
 extern struct scene scene;
 

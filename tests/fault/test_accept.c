@@ -13,9 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/entry.h"
-#include "engine/poller.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/door/entry.h"
+#include "engine/run/poller.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL};
@@ -55,7 +56,7 @@ START_TEST(pauses_are_bounded)
 {
 	struct scene scene;
 	scene_make(&scene, scene_echo);
-	struct mtsi_door *door = &scene.server->door;
+	struct mtsi_door *door = &mtsi_door_floor(scene.server)->door;
 	uint64_t longest = 0;
 	uint64_t now = 0;
 	for (int i = 0; i < 100; i++) {
@@ -124,9 +125,9 @@ static struct scene *stage;
 /* Whether a worker polls; on demand. */
 static bool polls(mts_server *server)
 {
-	mtsi_lock_take(&server->crew.lock);
-	const bool polling = server->crew.pollers > 0;
-	mtsi_lock_release(&server->crew.lock);
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+	const bool polling = mtsi_crew_floor(server)->crew.pollers > 0;
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	return polling;
 }
 
@@ -278,7 +279,7 @@ START_TEST(trouble_without_end_is_a_shortage)
 	fault_wait_hits(FAULT_ACCEPT, A_FEW);
 	fault_clear(FAULT_EPOLL_WAIT);
 	for (uint32_t i = 1; i <= 20; i++) {
-		mtsi_poller_ring(scene.server);
+		mtsi_wake_poller(scene.server);
 		fault_wait_count(FAULT_EPOLL_WAIT, i);
 	}
 	ck_assert_uint_le(fault_hits(FAULT_ACCEPT), 2 * A_BATCH);

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static const int shortages[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
@@ -96,7 +96,7 @@ static atomic_int spare;
 
 static void note_spare(void)
 {
-	atomic_store(&spare, scene.server->listeners.spare);
+	atomic_store(&spare, mtsi_door_floor(scene.server)->listeners.spare);
 }
 
 /* Somebody else gets the spare one: the listeners rest as ever, and it is taken back before the next one. */

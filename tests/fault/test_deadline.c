@@ -7,8 +7,9 @@
 
 #include <unistd.h>
 
-#include "engine/keeper.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/keeper.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 enum { IDLE = 60, REQUEST = 30 }; /* the defaults, in seconds */
@@ -67,7 +68,7 @@ START_TEST(a_request_that_is_here_is_served)
 	moment_waits_for(MTSI_WAIT_IDLE);
 	fault_clock_ahead(2 * IDLE * MTSI_SECOND); /* and the keeper sleeps on */
 	scene_ask(peer, "in time");
-	mtsi_keeper_wake(scene.server);
+	mtsi_wake_keeper(scene.server);
 	scene_ask(peer, "in time");
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 0);
 	peer_finish(peer);
@@ -188,7 +189,7 @@ START_TEST(one_after_the_other)
 	}
 	for (int i = 0; i < MANY; i++) {
 		fault_clock_ahead((i == 0 ? IDLE - MANY + 1 : 1) * MTSI_SECOND);
-		mtsi_keeper_wake(scene.server);
+		mtsi_wake_keeper(scene.server);
 		peer_expect_end(peers[i]);
 		ck_assert_int_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS) >= (uint64_t)i + 1, true);
 		close(peers[i]);

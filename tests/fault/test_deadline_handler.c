@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 enum { IDLE = 60, REQUEST = 30 }; /* the defaults, in seconds */

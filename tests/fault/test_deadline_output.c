@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
 

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/keeper.h"
-#include "engine/server.h"
+#include "engine/run/keeper.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
 

@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engine/clients.h"
-#include "engine/deadline.h"
+#include "engine/client/clients.h"
+#include "engine/client/deadline.h"
 
 enum { KIB = 1024, SIZE = 300 * KIB, PAGE = 64 * KIB, LIMIT = 40 * KIB };
 

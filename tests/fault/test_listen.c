@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 static const struct {
 	enum fault_call call;

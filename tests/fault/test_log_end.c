@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/log_lines.h"
-#include "engine/logger.h"
-#include "engine/server.h"
+#include "engine/base/log_lines.h"
+#include "engine/base/logger.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static struct scene scene;
@@ -118,7 +118,7 @@ END_TEST
 
 static bool full(void)
 {
-	struct mtsi_log *log = &scene.server->log;
+	struct mtsi_log *log = &mtsi_base_floor(scene.server)->log;
 	mtsi_lock_take(&log->lock);
 	const bool full = log->lines->lost.count > 0;
 	mtsi_lock_release(&log->lock);
@@ -132,7 +132,7 @@ START_TEST(behind_all_that_fits)
 	begin();
 	const int peer = hang();
 	for (; !full(); fillers++) {
-		mtsi_logger_put(&scene.server->log, MTS_LOG_ERR, 1, "one of many");
+		mtsi_logger_put(&mtsi_base_floor(scene.server)->log, MTS_LOG_ERR, 1, "one of many");
 		gate_wait(&saying, 1);
 	}
 	stop();

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 /* One has to wait; when another one is done it goes on. Small ones do not notice. */
 START_TEST(a_request_waits_for_memory)
@@ -207,7 +207,8 @@ static void use_all(mts_server *server)
 
 static void wait_until_starved(mts_server *server)
 {
-	wait_until(test_model == MTS_THREAD_PER_CLIENT || atomic_load(&server->memory.waiting) > 0);
+	wait_until(test_model == MTS_THREAD_PER_CLIENT
+		|| atomic_load(&mtsi_client_floor(server)->memory.waiting) > 0);
 }
 
 START_TEST(nothing_of_a_request_is_here_yet)
@@ -231,7 +232,7 @@ START_TEST(nothing_of_a_request_is_here_yet)
 	peer_expect_end(asks);
 	gate_wait(&weigh_endings.all, 1);
 	ck_assert_int_eq(weigh_endings.reasons[MTS_CLOSED_BY_PEER], 1);
-	ck_assert_uint_eq(atomic_load(&server->memory.waiting), 0);
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->memory.waiting), 0);
 	fault_clock_stop(false);
 	close(asks);
 	close(deaf);

@@ -14,8 +14,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "engine/claim.h"
-#include "engine/server.h"
+#include "engine/client/claim.h"
+#include "engine/run/server.h"
 #include "os/socket.h"
 
 static const int errors[] = {ENOMEM, ENOSPC};

@@ -11,8 +11,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "engine/clients.h"
-#include "engine/server.h"
+#include "engine/client/clients.h"
+#include "engine/run/server.h"
 
 enum { MESSAGES = 100, SIZE = 3000 };
 

@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/poller.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/poller.h"
+#include "engine/run/server.h"
 
 static const uint32_t everything = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
@@ -20,7 +21,7 @@ static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
 static void tell(struct scene *scene, uint64_t tag)
 {
 	fault_event(tag, everything);
-	mtsi_poller_ring(scene->server);
+	mtsi_wake_poller(scene->server);
 	fault_wait_event();
 }
 
@@ -78,9 +79,9 @@ END_TEST
 
 static uint64_t first_lingerer(mts_server *server)
 {
-	mtsi_lock_take(&server->linger.lock);
-	const uint64_t id = server->linger.first->id;
-	mtsi_lock_release(&server->linger.lock);
+	mtsi_lock_take(&mtsi_door_floor(server)->linger.lock);
+	const uint64_t id = mtsi_door_floor(server)->linger.first->id;
+	mtsi_lock_release(&mtsi_door_floor(server)->linger.lock);
 	return id;
 }
 
@@ -131,7 +132,7 @@ START_TEST(for_a_listener)
 	scene_make(&scene, scene_echo);
 	scene_start(&scene);
 	fault_event(1, EPOLLIN);
-	mtsi_poller_ring(scene.server);
+	mtsi_wake_poller(scene.server);
 	fault_wait_event();
 	const int peer = scene_visit(&scene);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPT_ERRORS), 0);

@@ -14,8 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/poller.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/poller.h"
+#include "engine/run/server.h"
 
 enum { LINES = 200, REPLY = 60000 };
 
@@ -291,7 +292,7 @@ START_TEST(a_lost_client_costs_nothing)
 	fault_clear(losses[_i].call);
 	fault_clear(FAULT_EPOLL_WAIT);
 	for (int i = 0; i < PEEKS; i++) {
-		mtsi_poller_ring(scene.server);
+		mtsi_wake_poller(scene.server);
 		fault_wait_count(FAULT_EPOLL_WAIT, (uint32_t)i + 1);
 	}
 	ck_assert_uint_le(fault_count(FAULT_EPOLL_WAIT), 2 * PEEKS + 2);

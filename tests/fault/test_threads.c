@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 static const int errors[] = {EAGAIN, ENOMEM, EPERM};
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]), MANY = 8 };
@@ -141,7 +141,7 @@ static struct scene *stage;
 /* Waits until the crew has a worker that rests, or a client that waits. */
 static void wait_for_crew(bool rests, bool waits)
 {
-	struct mtsi_crew *crew = &stage->server->crew;
+	struct mtsi_crew *crew = &mtsi_crew_floor(stage->server)->crew;
 	bool seen = false;
 	while (!seen) {
 		mtsi_lock_take(&crew->lock);
@@ -252,9 +252,9 @@ static int leave_something(mts_client *client, const void *request, size_t size,
 /* How many have left, and are still to be joined. */
 static size_t left(struct mts_server *server)
 {
-	mtsi_lock_take(&server->crew.lock);
-	const size_t count = server->crew.left_count;
-	mtsi_lock_release(&server->crew.lock);
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+	const size_t count = mtsi_crew_floor(server)->crew.left_count;
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	return count;
 }
 

@@ -9,8 +9,9 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "engine/keeper.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/keeper.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static const uint64_t jumps[] = {
@@ -27,7 +28,7 @@ static void want_no_spin(struct scene *scene)
 {
 	fault_clear(FAULT_PPOLL);
 	for (int i = 0; i < PEEKS; i++) {
-		mtsi_keeper_wake(scene->server);
+		mtsi_wake_keeper(scene->server);
 		fault_wait_count(FAULT_PPOLL, (uint32_t)i + 1);
 	}
 	ck_assert_uint_le(fault_count(FAULT_PPOLL), PEEKS + 3);
@@ -67,7 +68,7 @@ START_TEST(while_clients_linger)
 		peers[i] = scene_linger(&scene);
 	}
 	fault_clock_ahead(2 * MTSI_SECOND + jumps[_i]);
-	mtsi_keeper_wake(scene.server);
+	mtsi_wake_keeper(scene.server);
 	server_wait_stat(scene.server, MTS_STAT_LINGERING, 0);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 4);
 	want_no_spin(&scene);
@@ -88,7 +89,7 @@ START_TEST(while_accept_rests)
 	const int peer = peer_connect(scene.server, 0);
 	fault_wait_hits(FAULT_ACCEPT, 1);
 	fault_clock_ahead(jumps[_i]);
-	mtsi_keeper_wake(scene.server);
+	mtsi_wake_keeper(scene.server);
 	/* The keeper may have read the clock before the jump, and slept again. */
 	fault_clock_stop(false);
 	scene_ask(peer, "in after all");
@@ -126,7 +127,7 @@ START_TEST(while_it_stops)
 	mts_server_stop(scene.server);
 	gate_wait(&scene.logs[MTS_LOG_INFO], 2); /* it has begun to stop */
 	fault_clock_ahead(5 * MTSI_SECOND + jumps[_i]);
-	mtsi_keeper_wake(scene.server);
+	mtsi_wake_keeper(scene.server);
 	ck_assert_int_eq(mts_server_join(scene.server), -EBUSY);
 	gate_wait(&scene.logs[MTS_LOG_ERR], 1);
 	ck_assert_int_eq(mts_server_destroy(scene.server), -EBUSY);

@@ -12,8 +12,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "engine/keeper.h"
-#include "engine/server.h"
+#include "engine/base/wake.h"
+#include "engine/run/keeper.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static const int errors[] = {ENOMEM, ENOSPC};
@@ -78,7 +79,7 @@ START_TEST(for_a_lingerer)
 	const int peer = scene_linger(&scene);
 	fault_wait_hits(FAULT_EPOLL_CTL, 1);
 	fault_clock_ahead(10 * MTSI_SECOND);
-	mtsi_keeper_wake(scene.server);
+	mtsi_wake_keeper(scene.server);
 	server_wait_stat(scene.server, MTS_STAT_LINGERING, 0);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_TIMEOUTS), 1);
 	peer_expect_gone(peer);
@@ -110,9 +111,9 @@ static void wait_until_listeners_rest(mts_server *server)
 {
 	bool armed = true;
 	while (armed) {
-		mtsi_lock_take(&server->door.lock);
-		armed = server->door.armed;
-		mtsi_lock_release(&server->door.lock);
+		mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+		armed = mtsi_door_floor(server)->door.armed;
+		mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
 	}
 }
 

@@ -33,17 +33,17 @@ void desk_open(struct desk *desk, mts_server *server)
 	int pair[2];
 	memset(desk, 0, sizeof(*desk));
 	desk->server = server;
-	server->poll = mtsi_poll_open();
-	ck_assert_int_ge(server->poll, 0);
-	ck_assert_int_eq(mtsi_options_settle(&server->options), 0);
+	mtsi_base_floor(server)->poll = mtsi_poll_open();
+	ck_assert_int_ge(mtsi_base_floor(server)->poll, 0);
+	ck_assert_int_eq(mtsi_options_settle(&mtsi_base_floor(server)->options), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	desk->peer = pair[1];
 	desk->client = mtsi_clients_open(server, pair[0], &address, sizeof(address));
 	ck_assert_ptr_nonnull(desk->client);
 	desk->client->stage = MTSI_CLIENT_SERVED;
 	desk->client->worker = &desk->worker;
-	desk->worker.server = server;
-	desk->worker.client = desk->client;
+	desk->worker.member.server = server;
+	desk->worker.member.client = desk->client;
 	mtsi_input_begin(&desk->worker);
 }
 

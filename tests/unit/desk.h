@@ -7,8 +7,8 @@
 #define DESK_H
 
 #include "../api/support.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "engine/run/server.h"
+#include "engine/serve/worker.h"
 
 struct desk {
 	mts_server *server; /* made, not started; with an epoll instance */

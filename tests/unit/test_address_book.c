@@ -4,7 +4,7 @@
  * counted once, however setting the limit, coming and leaving fall together. That nobody is counted too
  * often or too long is seen at the end, when the book has to be empty.
  */
-#include "engine/address_book.h"
+#include "engine/door/address_book.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 static mts_server *server;
 
@@ -37,7 +37,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert_ptr_null(server->addresses.entries);
+	ck_assert_ptr_null(mtsi_door_floor(server)->addresses.entries);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
@@ -138,7 +138,7 @@ START_TEST(unknown_addresses_are_not_counted)
 		struct mts_client *client = mtsi_clients_open(
 			server, eventfd(0, 0), &unknown, sizeof(unknown));
 		ck_assert_int_eq(mtsi_address_book_enter(client), 0);
-		ck_assert_ptr_null(server->addresses.entries);
+		ck_assert_ptr_null(mtsi_door_floor(server)->addresses.entries);
 		end(client);
 	}
 }

@@ -3,14 +3,15 @@
  * Guessing who waits: whether there was CPU time to be had, as made-up figures show it, and how many
  * guesses may stand after right and wrong ones.
  */
-#include "engine/blind.h"
+#include "engine/crew/blind.h"
 
 #include "desk.h"
+#include "engine/crew/stint.h"
 #include "os/clock.h"
 #include "os/quota.h"
 
 static struct desk desk;
-static struct mtsi_worker *worker;
+static struct mtsi_member *worker;
 static struct mtsi_crew *crew;
 static struct mtsi_blind blind;
 static struct mtsi_usage usage;
@@ -18,8 +19,8 @@ static struct mtsi_usage usage;
 static void setup(void)
 {
 	desk_open(&desk, desk_server());
-	worker = &desk.worker;
-	crew = &desk.server->crew;
+	worker = &desk.worker.member;
+	crew = &mtsi_crew_floor(desk.server)->crew;
 	crew->short_until = MTSI_NEVER - 1; /* no thread is made */
 	usage = (struct mtsi_usage){.at = 1000 * MTSI_SECOND, .cpu = 7 * MTSI_SECOND};
 	mtsi_blind_begin(&blind, 4, MTSI_NO_QUOTA);
@@ -168,9 +169,9 @@ START_TEST(it_is_found_out_meanwhile)
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
 	crew->workers = worker;
-	mtsi_crew_begin_locked(worker, desk.client);
+	mtsi_stint_begin_locked(worker, desk.client);
 	ck_assert(guess(now));
-	mtsi_crew_stand_locked(worker, MTSI_AWAY);
+	mtsi_stint_stand_locked(worker, MTSI_AWAY);
 	const unsigned credit = blind.credit;
 	worker->seen_cpu += MTSI_SECOND;
 	mtsi_blind_check_locked(&blind, crew, now + 10 * MTSI_MILLISECOND);
@@ -184,7 +185,7 @@ START_TEST(it_is_found_out_meanwhile)
 	ck_assert_uint_eq(blind.standing, 0);
 	ck_assert_uint_eq(blind.credit, computes ? 0 : credit + 1);
 	ck_assert_int_eq(worker->standing, computes ? MTSI_LONG : MTSI_AWAY);
-	mtsi_crew_end_locked(worker);
+	mtsi_stint_end_locked(worker);
 	crew->workers = NULL;
 	mtsi_lock_release(&crew->lock);
 	worker->client = desk.client;

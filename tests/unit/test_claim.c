@@ -3,7 +3,7 @@
  * Whose a client is: step by step on one thread, and then on several at once, where there must never be
  * two owners, and nothing that somebody has left may stay.
  */
-#include "engine/claim.h"
+#include "engine/client/claim.h"
 
 #include <sched.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * The table of clients: slots that stay where they are, ids that are never the same twice, and finding
  * by id while others open and close.
  */
-#include "engine/clients.h"
+#include "engine/client/clients.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/server.h"
+#include "engine/run/server.h"
 
 enum { MANY = 1000, ROUNDS = 5000, FINDERS = 3 };
 
@@ -130,7 +130,7 @@ START_TEST(many)
 			ids[round * MANY + i] = clients[i]->id;
 		}
 	}
-	ck_assert_uint_eq(atomic_load(&server->clients.slots), MANY);
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->clients.slots), MANY);
 	for (size_t i = 0; i < MANY; i++) {
 		ck_assert_ptr_eq(mtsi_clients_lock(server, clients[i]->id), clients[i]);
 		mtsi_lock_release(&clients[i]->lock);

@@ -4,15 +4,16 @@
  * are allowed, used again, gone when they have rested, and none forgotten at the end. On demand one more
  * polls, and another one may have been on its way as it was no longer needed.
  */
-#include "engine/crew.h"
+#include "engine/crew/crew.h"
 
 #include <poll.h>
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/roster.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "engine/crew/hire.h"
+#include "engine/crew/threads.h"
+#include "engine/run/server.h"
+#include "engine/serve/worker.h"
 #include "os/clock.h"
 
 enum { MANY = 50 };
@@ -98,17 +99,17 @@ static bool on_demand(void)
 
 static struct view look(void)
 {
-	struct mtsi_crew *crew = &server->crew;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct view view = {0};
 	mtsi_lock_take(&crew->lock);
 	view.ready = crew->ready.count;
 	view.threads = crew->threads;
 	view.waking = crew->waking;
 	view.polling = crew->pollers > 0;
-	for (const struct mtsi_worker *w = crew->workers; w != NULL; w = w->next) {
+	for (const struct mtsi_member *w = crew->workers; w != NULL; w = w->next) {
 		view.busy += w->client != NULL;
 	}
-	for (const struct mtsi_worker *w = crew->idle; w != NULL; w = w->next_idle) {
+	for (const struct mtsi_member *w = crew->idle; w != NULL; w = w->next_idle) {
 		view.idle++;
 	}
 	size_t listed = 0;
@@ -207,9 +208,9 @@ END_TEST
 
 static bool two_poll(void)
 {
-	mtsi_lock_take(&server->crew.lock);
-	const bool two = server->crew.pollers == 2;
-	mtsi_lock_release(&server->crew.lock);
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+	const bool two = mtsi_crew_floor(server)->crew.pollers == 2;
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	return two;
 }
 
@@ -235,10 +236,11 @@ START_TEST(two_poll_when_it_is_quiet)
 	ask(&peer, 1);
 	gate_wait(&entered, passed + 1);
 	if (on_demand()) {
-		mtsi_lock_take(&server->crew.lock);
-		const bool alone = server->crew.pollers == 0 && server->watch.asleep;
-		ck_assert(!alone || server->watch.armed);
-		mtsi_lock_release(&server->crew.lock);
+		mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+		const bool alone = mtsi_crew_floor(server)->crew.pollers == 0
+			&& mtsi_crew_floor(server)->watchdog.asleep;
+		ck_assert(!alone || mtsi_crew_floor(server)->watchdog.armed);
+		mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	}
 	pass();
 	gate_add(&release);
@@ -340,12 +342,12 @@ START_TEST(not_dismissed_with_somebody_in_line)
 	static mts_client client;
 	struct mtsi_line line = {NULL, NULL, 0};
 	mtsi_line_add(&line, &client);
-	mtsi_lock_take(&server->crew.lock);
-	mtsi_crew_append_locked(&server->crew, &line, mtsi_clock_now());
-	mtsi_lock_release(&server->crew.lock);
-	ck_assert(!mtsi_roster_dismiss(server, 0));
-	ck_assert_ptr_eq(mtsi_line_take(&server->crew.ready), &client);
-	ck_assert(mtsi_roster_dismiss(server, 0));
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+	mtsi_crew_append_locked(&mtsi_crew_floor(server)->crew, &line, mtsi_clock_now());
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
+	ck_assert(!mtsi_threads_dismiss(server, 0));
+	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(server)->crew.ready), &client);
+	ck_assert(mtsi_threads_dismiss(server, 0));
 	server_start(server);
 }
 END_TEST
@@ -353,8 +355,8 @@ END_TEST
 /* Nobody there: nothing to wait for. */
 START_TEST(dismissed_before_it_began)
 {
-	ck_assert(mtsi_roster_dismiss(server, 0));
-	ck_assert_uint_eq(mtsi_crew_staff(server, MTSI_NEVER - 1), MTSI_NEVER);
+	ck_assert(mtsi_threads_dismiss(server, 0));
+	ck_assert_uint_eq(mtsi_hire(server, MTSI_NEVER - 1), MTSI_NEVER);
 	struct mtsi_line line = {NULL, NULL, 0};
 	mtsi_crew_take_unopened(server, &line);
 	ck_assert_uint_eq(line.count, 0);

@@ -3,7 +3,7 @@
  * A client whose owner blocks, and the keeper that comes when its time is up: step by step, with the time
  * that the test says. And the heap's node, which must not outlive its client.
  */
-#include "engine/deadline.h"
+#include "engine/client/deadline.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "desk.h"
+#include "engine/run/expiry.h"
+#include "engine/run/stats.h"
 #include "os/clock.h"
 #include "os/socket.h"
 
@@ -41,7 +43,7 @@ static void block(enum mtsi_wait kind, enum mtsi_block how)
 	static const enum mts_timeout timeouts[] = {
 		[MTSI_WAIT_IDLE] = MTS_TIMEOUT_IDLE, [MTSI_WAIT_REQUEST] = MTS_TIMEOUT_REQUEST};
 	ck_assert(mtsi_deadline_block(desk.client, kind, how));
-	due = since() + mtsi_timeout(&desk.server->options, timeouts[kind]);
+	due = since() + mtsi_timeout(&mtsi_base_floor(desk.server)->options, timeouts[kind]);
 }
 
 static bool expired(void)
@@ -52,7 +54,7 @@ static bool expired(void)
 /* The keeper comes at that time: when it will come again. */
 static uint64_t come(uint64_t now)
 {
-	return mtsi_deadlines_expire(desk.server, now);
+	return mtsi_expiry(desk.server, now);
 }
 
 static void expect_ended(enum mts_closed reason)
@@ -161,7 +163,8 @@ START_TEST(a_wait_that_goes_on)
 	ck_assert_uint_eq(since(), begun);
 	ck_assert(mtsi_deadline_unblock(client));
 	atomic_store(&client->waits,
-		(begun - mtsi_timeout(&desk.server->options, MTS_TIMEOUT_IDLE)) | kinds[_i]);
+		(begun - mtsi_timeout(&mtsi_base_floor(desk.server)->options, MTS_TIMEOUT_IDLE))
+			| kinds[_i]);
 	ck_assert(!mtsi_deadline_block(client, kinds[_i], MTSI_BLOCK_RECEIVE));
 	ck_assert(!mtsi_deadline_wait(client, kinds[_i], mtsi_clock_now()));
 	/* One of another kind is a new one. */
@@ -219,14 +222,14 @@ START_TEST(no_node_outlives_its_client)
 	in_hand = (struct gate)GATE;
 	forgotten = (struct gate)GATE;
 	ck_assert(mtsi_deadline_wait(desk.client, MTSI_WAIT_IDLE, mtsi_clock_now()));
-	ck_assert_ptr_nonnull(desk.server->deadlines.heap.first);
+	ck_assert_ptr_nonnull(mtsi_client_floor(desk.server)->deadlines.heap.first);
 	ck_assert_int_eq(pthread_create(&owner, NULL, forget, NULL), 0);
 	mtsi_deadlines_changed(desk.server); /* so all are reckoned anew */
 	puts_again = true;
 	(void)come(1);
 	ck_assert(!puts_again);
 	ck_assert_int_eq(pthread_join(owner, NULL), 0);
-	ck_assert_ptr_null(desk.server->deadlines.heap.first);
+	ck_assert_ptr_null(mtsi_client_floor(desk.server)->deadlines.heap.first);
 	ck_assert_uint_eq(desk.client->deadline.key, MTSI_NEVER);
 }
 END_TEST

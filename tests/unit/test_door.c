@@ -3,7 +3,7 @@
  * Admission: whatever happens in whatever order, the listeners are armed exactly when the server takes
  * clients, has room, and is short of nothing.
  */
-#include "engine/door.h"
+#include "engine/door/door.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/logger.h"
-#include "engine/server.h"
+#include "engine/base/logger.h"
+#include "engine/run/server.h"
 #include "os/bind.h"
 #include "os/clock.h"
 #include "os/poll.h"
@@ -33,10 +33,10 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 static void setup(void)
 {
 	server = server_new(no_handler, NULL);
-	server->poll = mtsi_poll_open();
-	ck_assert_int_ge(server->poll, 0);
+	mtsi_base_floor(server)->poll = mtsi_poll_open();
+	ck_assert_int_ge(mtsi_base_floor(server)->poll, 0);
 	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);
-	door = &server->door;
+	door = &mtsi_door_floor(server)->door;
 }
 
 static void teardown(void)
@@ -47,7 +47,7 @@ static void teardown(void)
 static bool listener_is_reported(void)
 {
 	struct mtsi_poll_event event;
-	return mtsi_poll_wait(server->poll, &event, 1, 0) == 1;
+	return mtsi_poll_wait(mtsi_base_floor(server)->poll, &event, 1, 0) == 1;
 }
 
 static void want_armed(bool armed)
@@ -207,7 +207,7 @@ static const struct {
 static size_t allow_descriptors(rlim_t left)
 {
 	struct rlimit limit;
-	const size_t open = mtsi_descriptors_open(server->poll);
+	const size_t open = mtsi_descriptors_open(mtsi_base_floor(server)->poll);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	if (open + MTSI_RESERVED_DESCRIPTORS + left > limit.rlim_max) {
 		return 0;
@@ -232,16 +232,17 @@ END_TEST
 /* A gap among the descriptors, and there being none at all. */
 START_TEST(how_many_are_open)
 {
-	const size_t before = mtsi_descriptors_open(server->poll);
-	const int first = dup(server->poll);
-	const int second = dup(server->poll);
+	const size_t before = mtsi_descriptors_open(mtsi_base_floor(server)->poll);
+	const int first = dup(mtsi_base_floor(server)->poll);
+	const int second = dup(mtsi_base_floor(server)->poll);
 	ck_assert_uint_eq((size_t)first, before);
-	ck_assert_uint_gt(mtsi_descriptors_open(server->poll), before);
+	ck_assert_uint_gt(mtsi_descriptors_open(mtsi_base_floor(server)->poll), before);
 	close(first);
-	ck_assert_uint_eq(mtsi_descriptors_open(server->poll), before);
+	ck_assert_uint_eq(mtsi_descriptors_open(mtsi_base_floor(server)->poll), before);
 	close(second);
 	starve_descriptors(true);
-	ck_assert_uint_eq(mtsi_descriptors_open(server->poll), mtsi_descriptor_limit());
+	ck_assert_uint_eq(
+		mtsi_descriptors_open(mtsi_base_floor(server)->poll), mtsi_descriptor_limit());
 	starve_descriptors(false);
 }
 END_TEST
@@ -271,7 +272,7 @@ START_TEST(a_limit_that_cannot_be_served)
 	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 100 + (size_t)_i);
-	ck_assert(mtsi_logger_end(&server->log, MTSI_NEVER));
+	ck_assert(mtsi_logger_end(&mtsi_base_floor(server)->log, MTSI_NEVER));
 	ck_assert_int_eq(complaints, _i);
 	if (_i > 0) {
 		(void)snprintf(wanted, sizeof(wanted), "limit of %zu open files", descriptors);

@@ -3,7 +3,7 @@
  * Who goes when another one comes: what counts as idle, state by state, on a client that nobody serves;
  * then, with a server that runs, that the order is exact, and that finding the longest idle is cheap.
  */
-#include "engine/eviction.h"
+#include "engine/door/eviction.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "desk.h"
-#include "engine/claim.h"
+#include "engine/client/claim.h"
 #include "os/clock.h"
 #include "os/poll.h"
 
@@ -124,13 +124,14 @@ START_TEST(who_is_idle)
 	ck_assert_int_eq(atomic_load(&client->cause) == MTS_CLOSED_EVICTED, goes);
 	ck_assert_int_eq(atomic_load(&client->lost), goes || _i == LOST);
 	ck_assert_uint_eq(mts_server_stat(desk.server, MTS_STAT_EVICTED), goes ? 1 : 0);
-	ck_assert_uint_eq(desk.server->door.evicting, goes ? 1 : 0);
+	ck_assert_uint_eq(mtsi_door_floor(desk.server)->door.evicting, goes ? 1 : 0);
 	ck_assert_uint_eq(claimed.count, _i == IDLE ? 1 : 0);
 	ck_assert_ptr_eq(claimed.first, _i == IDLE ? client : NULL);
 	/* Who goes goes for one only. */
 	mtsi_eviction_run(desk.server, &claimed);
 	ck_assert_uint_eq(mts_server_stat(desk.server, MTS_STAT_EVICTED), goes ? 1 : 0);
-	ck_assert_int_eq(atomic_load(&desk.server->eviction.wanting), !goes && _i != ENOUGH_ROOM);
+	ck_assert_int_eq(
+		atomic_load(&mtsi_door_floor(desk.server)->eviction.wanting), !goes && _i != ENOUGH_ROOM);
 	unseat();
 }
 END_TEST
@@ -164,10 +165,10 @@ START_TEST(an_offer)
 	mtsi_eviction_offer(desk.server, client->id + MTSI_FIRST_ID);
 	ck_assert_int_eq(atomic_load(&client->cause), MTSI_NO_CAUSE);
 	/* The crew would serve it; here none can be had, so it is taken back. */
-	desk.server->crew.short_until = MTSI_NEVER;
+	mtsi_crew_floor(desk.server)->crew.short_until = MTSI_NEVER;
 	mtsi_eviction_offer(desk.server, client->id);
 	ck_assert_int_eq(atomic_load(&client->cause), MTS_CLOSED_EVICTED);
-	ck_assert_ptr_eq(mtsi_line_take(&desk.server->crew.ready), client);
+	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(desk.server)->crew.ready), client);
 	unseat();
 }
 END_TEST
@@ -239,7 +240,7 @@ static uint64_t all_at_once(int number)
 /* Goes on until it comes to its end by itself. */
 static void run_to_the_end(struct mtsi_line *claimed)
 {
-	struct mtsi_eviction *eviction = &crowd.server->eviction;
+	struct mtsi_eviction *eviction = &mtsi_door_floor(crowd.server)->eviction;
 	do {
 		atomic_store(&eviction->retry_at, MTSI_NEVER);
 		mtsi_eviction_run(crowd.server, claimed);
@@ -271,12 +272,12 @@ START_TEST(all_are_refused)
 	run_to_the_end(&claimed);
 	ck_assert_int_eq(looks, 3);
 	ck_assert_uint_eq(claimed.count, 0);
-	ck_assert(mtsi_eviction_wanted(&crowd.server->eviction));
+	ck_assert(mtsi_eviction_wanted(&mtsi_door_floor(crowd.server)->eviction));
 	ck_assert_int_eq(recv(crowd.clients[1]->fd, word, sizeof(word), 0), sizeof(word));
-	crowd.server->crew.short_until = MTSI_NEVER; /* no thread serves it */
+	mtsi_crew_floor(crowd.server)->crew.short_until = MTSI_NEVER; /* no thread serves it */
 	mtsi_eviction_offer(crowd.server, crowd.clients[1]->id);
 	ck_assert_int_eq(atomic_load(&crowd.clients[1]->cause), MTS_CLOSED_EVICTED);
-	ck_assert_ptr_eq(mtsi_line_take(&crowd.server->crew.ready), crowd.clients[1]);
+	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(crowd.server)->crew.ready), crowd.clients[1]);
 	scatter_crowd();
 }
 END_TEST
@@ -291,7 +292,7 @@ START_TEST(the_refused_are_not_passed_over_for_ever)
 	ck_assert_int_eq(looks, 1);
 	mtsi_door_set_max_clients(crowd.server, CROWD + 1);
 	mtsi_eviction_run(crowd.server, &claimed);
-	ck_assert(!mtsi_eviction_wanted(&crowd.server->eviction));
+	ck_assert(!mtsi_eviction_wanted(&mtsi_door_floor(crowd.server)->eviction));
 	ck_assert_int_eq(recv(crowd.clients[1]->fd, word, sizeof(word), 0), sizeof(word));
 	mtsi_door_set_max_clients(crowd.server, CROWD);
 	run_to_the_end(&claimed);
@@ -462,9 +463,9 @@ START_TEST(nobody_is_looked_for_again_and_again)
 	gate_wait(&opened, ROOM + COMERS);
 	gate_wait(&closed, COMERS);
 	ck_assert_uint_eq(mtsi_door_clients(server), ROOM);
-	mtsi_lock_take(&server->door.lock);
-	ck_assert_uint_eq(server->door.evicting, 0);
-	mtsi_lock_release(&server->door.lock);
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	ck_assert_uint_eq(mtsi_door_floor(server)->door.evicting, 0);
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
 	for (int i = 0; i < ROOM + COMERS; i++) {
 		close(peers[i]);
 	}

@@ -8,7 +8,7 @@
 #include <check.h>
 
 #include "../api/support.h"
-#include "engine/heap.h"
+#include "engine/base/heap.h"
 
 enum { NODES = 500, STEPS = 20000 };
 

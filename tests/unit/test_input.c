@@ -3,14 +3,15 @@
  * From bytes to requests, whatever buffer they lie in: short ones, ones that fill it, huge ones; what
  * follows a request is not harmed by its NUL; and how input ends.
  */
-#include "engine/input.h"
+#include "engine/serve/input.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "desk.h"
-#include "engine/deadline.h"
+#include "engine/client/deadline.h"
+#include "engine/run/stats.h"
 #include "os/clock.h"
 #include "os/socket.h"
 

@@ -2,7 +2,7 @@
  *
  * First come, first served; and lines that are put together.
  */
-#include "engine/line.h"
+#include "engine/client/line.h"
 
 #include <string.h>
 

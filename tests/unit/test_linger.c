@@ -3,7 +3,7 @@
  * Closing: at once when nothing can be lost, otherwise when the peer has finished, when it is due, when
  * too much or too many have come, or when the server ends.
  */
-#include "engine/linger.h"
+#include "engine/door/linger.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "desk.h"
-#include "engine/claim.h"
+#include "engine/client/claim.h"
+#include "engine/run/stats.h"
 #include "os/clock.h"
 #include "os/poll.h"
 #include "os/socket.h"
@@ -26,8 +27,8 @@ static void setup(void)
 {
 	server = desk_server();
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
-	server->poll = mtsi_poll_open();
-	listener = server->listeners.list[0].fd;
+	mtsi_base_floor(server)->poll = mtsi_poll_open();
+	listener = mtsi_door_floor(server)->listeners.list[0].fd;
 	mtsi_door_open(server);
 }
 
@@ -59,7 +60,7 @@ static struct mts_client *open_client(int *peer)
 
 static size_t lingering(void)
 {
-	return atomic_load(&server->linger.count);
+	return atomic_load(&mtsi_door_floor(server)->linger.count);
 }
 
 /* Something is unread, so it cannot be closed at once. */
@@ -80,7 +81,7 @@ static uint64_t linger(int *peer)
 static void handle_event(void)
 {
 	struct mtsi_poll_event event;
-	ck_assert_int_eq(mtsi_poll_wait(server->poll, &event, 1, MTSI_NEVER), 1);
+	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(server)->poll, &event, 1, MTSI_NEVER), 1);
 	struct mts_client *client = mtsi_clients_lock(server, event.tag);
 	ck_assert_ptr_nonnull(client);
 	ck_assert_int_eq(client->stage, MTSI_CLIENT_LINGERING);
@@ -230,7 +231,7 @@ START_TEST(it_does_not_listen)
 	shut[_i](client->fd);
 	mtsi_linger_or_close(client, false, 0);
 	ck_assert_uint_eq(lingering(), 1);
-	ck_assert_uint_eq(atomic_load(&server->linger.sending), 1);
+	ck_assert_uint_eq(atomic_load(&mtsi_door_floor(server)->linger.sending), 1);
 	const uint64_t again = mtsi_linger_expire(server, start);
 	ck_assert_uint_eq(again, start + 10 * MTSI_MILLISECOND);
 	ck_assert_uint_eq(mtsi_linger_expire(server, again - 1), again);
@@ -238,12 +239,12 @@ START_TEST(it_does_not_listen)
 	peer_expect_pattern(peer, sent, 0);
 	ck_assert(!is_gone(id));
 	while (!is_gone(id)) { /* the kernel takes its time to acknowledge */
-		server->linger.look_at = 0;
+		mtsi_door_floor(server)->linger.look_at = 0;
 		(void)mtsi_linger_expire(server, start);
 		poll(NULL, 0, 1);
 	}
 	ck_assert_uint_eq(mtsi_linger_expire(server, mtsi_clock_now()), MTSI_NEVER);
-	ck_assert_uint_eq(atomic_load(&server->linger.sending), 0);
+	ck_assert_uint_eq(atomic_load(&mtsi_door_floor(server)->linger.sending), 0);
 	peer_expect_end(peer);
 	close(peer);
 }
@@ -254,8 +255,8 @@ START_TEST(it_listens)
 {
 	int peer;
 	const uint64_t id = linger(&peer);
-	const uint64_t due = server->linger.first->lingers_since + 2 * MTSI_SECOND;
-	ck_assert_uint_eq(atomic_load(&server->linger.sending), 0);
+	const uint64_t due = mtsi_door_floor(server)->linger.first->lingers_since + 2 * MTSI_SECOND;
+	ck_assert_uint_eq(atomic_load(&mtsi_door_floor(server)->linger.sending), 0);
 	ck_assert_uint_eq(mtsi_linger_expire(server, due - 1), due);
 	close(peer);
 	while (!is_gone(id)) {
@@ -273,7 +274,7 @@ START_TEST(when_they_are_due)
 	const uint64_t start = mtsi_clock_now();
 	for (int i = 0; i < 3; i++) {
 		ids[i] = linger(&peers[i]);
-		dues[i] = server->linger.last->lingers_since + 2 * MTSI_SECOND;
+		dues[i] = mtsi_door_floor(server)->linger.last->lingers_since + 2 * MTSI_SECOND;
 		ck_assert_uint_ge(dues[i], start + 2 * MTSI_SECOND);
 		ck_assert_uint_le(dues[i], mtsi_clock_now() + 2 * MTSI_SECOND);
 	}

@@ -4,7 +4,7 @@
  * the end all of it is closed. Of a name all addresses are bound that can be, and the log is told of the
  * others: getaddrinfo(3) is wrapped for that.
  */
-#include "engine/listener.h"
+#include "engine/door/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/entry.h"
-#include "engine/server.h"
+#include "engine/door/entry.h"
+#include "engine/run/server.h"
 #include "os/poll.h"
 
 static mts_server *server;
@@ -38,8 +38,8 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 static void setup(void)
 {
 	server = server_create(no_handler, NULL);
-	server->poll = mtsi_poll_open();
-	listeners = &server->listeners;
+	mtsi_base_floor(server)->poll = mtsi_poll_open();
+	listeners = &mtsi_door_floor(server)->listeners;
 }
 
 static void teardown(void)
@@ -316,7 +316,7 @@ START_TEST(taking_over)
 	ck_assert_uint_eq(listeners->count, 1);
 	ck_assert_int_eq(listeners->list[0].fd, fd);
 	ck_assert_int_eq(mtsi_listeners_adopt(server, -1), -EBADF);
-	ck_assert_int_eq(mtsi_listeners_adopt(server, server->poll), -ENOTSOCK);
+	ck_assert_int_eq(mtsi_listeners_adopt(server, mtsi_base_floor(server)->poll), -ENOTSOCK);
 	ck_assert_uint_eq(listeners->count, 1);
 }
 END_TEST
@@ -324,7 +324,7 @@ END_TEST
 static int reported(void)
 {
 	struct mtsi_poll_event events[8];
-	return mtsi_poll_wait(server->poll, events, 8, 0);
+	return mtsi_poll_wait(mtsi_base_floor(server)->poll, events, 8, 0);
 }
 
 START_TEST(armed_and_not)
@@ -387,7 +387,7 @@ static void open_three(int *same)
 	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), 0);
 	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);
 	mtsi_door_open(server);
-	ck_assert(server->door.armed);
+	ck_assert(mtsi_door_floor(server)->door.armed);
 }
 
 /* One accepts at a time; who may not, is told of what waits a few times more, and then not any more. */

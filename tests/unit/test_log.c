@@ -6,15 +6,15 @@
  * The server is not started, only the thread that calls the hook; each test waits until it has said what
  * there was before it looks.
  */
-#include "engine/log.h"
+#include "engine/base/log.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "../api/support.h"
-#include "engine/logger.h"
-#include "engine/server.h"
+#include "engine/base/logger.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 static const uint64_t beginning = 1000 * MTSI_SECOND;
@@ -60,14 +60,14 @@ static void setup(void)
 static void teardown(void)
 {
 	now = beginning;
-	ck_assert(mtsi_logger_end(&server->log, MTSI_NEVER));
+	ck_assert(mtsi_logger_end(&mtsi_base_floor(server)->log, MTSI_NEVER));
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
 /* How many messages have come, all that were sent. */
 static int heard(void)
 {
-	ck_assert(mtsi_logger_wait(&server->log, MTSI_NEVER));
+	ck_assert(mtsi_logger_wait(&mtsi_base_floor(server)->log, MTSI_NEVER));
 	return messages;
 }
 

@@ -3,7 +3,7 @@
  * The queue of log lines: in order, bounded, and what does not fit is counted where it is missing. A model
  * beside it, with no bound and no bytes, says what must be true.
  */
-#include "engine/log_lines.h"
+#include "engine/base/log_lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>

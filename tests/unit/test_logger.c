@@ -3,16 +3,16 @@
  * The thread for the log, without a server around it: what is said while the hook hangs waits, and what does
  * not fit is told of; nobody waits for the hook but who wants it ended, and he not for longer than he likes.
  */
-#include "engine/logger.h"
+#include "engine/base/logger.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../api/support.h"
-#include "engine/log.h"
-#include "engine/log_lines.h"
-#include "engine/server.h"
+#include "engine/base/log.h"
+#include "engine/base/log_lines.h"
+#include "engine/run/server.h"
 #include "os/clock.h"
 
 enum { MOST = 4000 };
@@ -55,7 +55,7 @@ static void setup(void)
 	entered = go = count = (struct gate)GATE;
 	ck_assert_int_eq(pthread_mutex_init(&mutex, NULL), 0);
 	server = server_create(no_handler, NULL);
-	logger = &server->log;
+	logger = &mtsi_base_floor(server)->log;
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(mtsi_logger_start(server), 0);
 }

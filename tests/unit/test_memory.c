@@ -3,7 +3,7 @@
  * The ledger of all clients' memory: what is charged, refused, kept for small needs; and whom the keeper
  * lets go on or cuts off, by a clock that is the test's.
  */
-#include "engine/memory.h"
+#include "engine/client/memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "desk.h"
-#include "engine/claim.h"
-#include "engine/shortage.h"
+#include "engine/client/claim.h"
+#include "engine/run/shortage.h"
 #include "os/clock.h"
 
 enum { KIB = 1024, LIMIT = 256 * KIB, FEW = 8 };
@@ -166,9 +166,9 @@ START_TEST(input_rises_and_falls)
 	mtsi_memory_input_at_most(clients[0], 20);
 	ck_assert_uint_eq(used(), 20);
 	ck_assert(!mtsi_memory_input(clients[1], LIMIT));
-	ck_assert_uint_eq(atomic_load(&server->memory.waiting), 0);
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->memory.waiting), 0);
 	ck_assert(!mtsi_memory_input_at_least(clients[1], LIMIT));
-	ck_assert_uint_eq(atomic_load(&server->memory.waiting), 1);
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->memory.waiting), 1);
 	ck_assert_uint_eq(used(), 20);
 	mtsi_memory_input_anyway(clients[2], LIMIT);
 	ck_assert_uint_eq(used(), LIMIT + 20);
@@ -176,17 +176,17 @@ START_TEST(input_rises_and_falls)
 	mtsi_memory_input_anyway(clients[2], 30);
 	ck_assert_uint_eq(used(), 50);
 	ck_assert(mtsi_memory_input_at_least(clients[1], 1));
-	ck_assert_uint_eq(atomic_load(&server->memory.waiting), 0);
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->memory.waiting), 0);
 }
 END_TEST
 
 START_TEST(tight_is_the_last_quarter)
 {
-	ck_assert(!mtsi_memory_tight(&server->memory));
+	ck_assert(!mtsi_memory_tight(&mtsi_client_floor(server)->memory));
 	ck_assert(mtsi_memory_input(clients[0], LIMIT / 4 * 3));
-	ck_assert(!mtsi_memory_tight(&server->memory));
+	ck_assert(!mtsi_memory_tight(&mtsi_client_floor(server)->memory));
 	ck_assert(mtsi_memory_input(clients[1], 1));
-	ck_assert(mtsi_memory_tight(&server->memory));
+	ck_assert(mtsi_memory_tight(&mtsi_client_floor(server)->memory));
 }
 END_TEST
 
@@ -408,9 +408,9 @@ static size_t settled(size_t max_request, size_t max_output)
 	ck_assert_int_eq(mts_server_frame_lines(fresh), 0);
 	ck_assert_int_eq(mts_server_set_max_request(fresh, max_request), 0);
 	ck_assert_int_eq(mts_server_set_max_output(fresh, max_output), 0);
-	ck_assert_int_eq(mtsi_options_settle(&fresh->options), 0);
+	ck_assert_int_eq(mtsi_options_settle(&mtsi_base_floor(fresh)->options), 0);
 	mtsi_memory_settle(fresh);
-	const size_t limit = atomic_load(&fresh->memory.limit);
+	const size_t limit = atomic_load(&mtsi_client_floor(fresh)->memory.limit);
 	ck_assert_int_eq(mts_server_destroy(fresh), 0);
 	return limit;
 }
@@ -424,7 +424,8 @@ START_TEST(the_default)
 	ck_assert_uint_eq(settled(1024 * mib - 2, 1024 * mib), 128 * 1024 * mib);
 #endif
 	mtsi_memory_settle(server);
-	ck_assert_uint_eq(atomic_load(&server->memory.limit), LIMIT); /* the program's choice stays */
+	ck_assert_uint_eq(atomic_load(&mtsi_client_floor(server)->memory.limit),
+		LIMIT); /* the program's choice stays */
 }
 END_TEST
 

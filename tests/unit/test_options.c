@@ -2,7 +2,7 @@
  *
  * The defaults, and how the largest request follows from framing and limit.
  */
-#include "engine/options.h"
+#include "engine/base/options.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * From writes to the socket: gathered, queued up to the limit, then waited for; in order and whole,
  * whoever sends on; and what a lost client costs.
  */
-#include "engine/output.h"
+#include "engine/serve/output.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "desk.h"
+#include "engine/run/stats.h"
 #include "os/clock.h"
 #include "os/poll.h"
 
@@ -88,7 +89,7 @@ START_TEST(they_gather)
 	peer_expect_pattern(desk.peer, 100, 0);
 	ck_assert(!arrived());
 	ck_assert_uint_eq(mtsi_stats_read(desk.server, MTS_STAT_BYTES_OUT), 0); /* not in the crew */
-	ck_assert_uint_eq(atomic_load(&desk.worker.stats.count[MTS_STAT_BYTES_OUT]), 100);
+	ck_assert_uint_eq(atomic_load(&desk.worker.member.counters.count[MTS_STAT_BYTES_OUT]), 100);
 }
 END_TEST
 
@@ -135,17 +136,18 @@ START_TEST(they_are_queued)
 	ck_assert_uint_gt(queued(), 0);
 	ck_assert_uint_le(queued(), LIMIT);
 	ck_assert_uint_eq(desk.client->watched, MTSI_POLL_OUT);
-	ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, 0), 0);
+	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	uint64_t done = take(0);
 	while (queued() > 0) {
-		ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, MTSI_NEVER), 1);
+		ck_assert_int_eq(
+			mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, MTSI_NEVER), 1);
 		ck_assert_uint_eq(event.tag, desk.client->id);
 		send_on();
 		done = take(done);
 	}
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_uint_eq(done, LIMIT);
-	ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, 0), 0);
+	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 }
 END_TEST
 
@@ -192,7 +194,7 @@ static void want_lost(void)
 	ck_assert(atomic_load(&desk.client->lost));
 	ck_assert_uint_eq(queued(), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
-	ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, 0), 0);
+	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, "x", 1), -EPIPE);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), -EPIPE);
 	ck_assert_int_eq(mtsi_output_drain(&desk.worker), -EPIPE);

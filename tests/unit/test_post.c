@@ -3,7 +3,7 @@
  * Messages by id, step by step: who takes them, what is refused and when, that each is whole and in its
  * place, and whom the keeper is told about.
  */
-#include "engine/post.h"
+#include "engine/serve/post.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "desk.h"
-#include "engine/claim.h"
+#include "engine/client/claim.h"
+#include "engine/run/stats.h"
 #include "os/poll.h"
 
 enum { LIMIT = 40000, MOST = 1 << 20 };
@@ -114,7 +115,7 @@ START_TEST(at_the_limit)
 	uint64_t done = fill();
 	const size_t room = LIMIT - queued();
 	ck_assert_uint_ne(desk.client->watched & MTSI_POLL_OUT, 0);
-	ck_assert_int_eq(mtsi_poll_wait(desk.server->poll, &event, 1, 0), 0);
+	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(post(room + 1, done), -ENOBUFS);
 	ck_assert_int_eq(post(MOST, done), -ENOBUFS);
 	ck_assert_int_eq(mts_server_send(desk.server, desk.client->id, bytes, SIZE_MAX), -ENOBUFS);
@@ -254,7 +255,7 @@ END_TEST
 /* Whether the client is with the keeper. */
 static bool handed_over(void)
 {
-	const struct mtsi_line *claimed = &desk.server->post.claimed;
+	const struct mtsi_line *claimed = &mtsi_serve_floor(desk.server)->post.claimed;
 	return claimed->count == 1 && claimed->first == desk.client;
 }
 
@@ -263,7 +264,7 @@ static void take_back(void)
 {
 	ck_assert(handed_over());
 	ck_assert_int_eq(atomic_load(&desk.client->claim), MTSI_OWNED);
-	ck_assert_ptr_eq(mtsi_line_take(&desk.server->post.claimed), desk.client);
+	ck_assert_ptr_eq(mtsi_line_take(&mtsi_serve_floor(desk.server)->post.claimed), desk.client);
 }
 
 START_TEST(a_kick_claims)
@@ -286,7 +287,7 @@ END_TEST
 START_TEST(a_kick_of_one_that_is_served)
 {
 	ck_assert_int_eq(mts_server_kick(desk.server, desk.client->id), 0);
-	ck_assert_uint_eq(desk.server->post.claimed.count, 0);
+	ck_assert_uint_eq(mtsi_serve_floor(desk.server)->post.claimed.count, 0);
 	ck_assert(mtsi_claim_again(desk.client));
 }
 END_TEST

@@ -3,17 +3,17 @@
  * Numbers are the sum of the server's own and all workers'; gauges come back down; what is open is what
  * was accepted and not closed.
  */
-#include "engine/stats.h"
+#include "engine/run/stats.h"
 
 #include "../api/support.h"
-#include "engine/roster.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "engine/crew/threads.h"
+#include "engine/run/server.h"
+#include "engine/serve/worker.h"
 
 enum { WORKERS = 3, ROUNDS = 50000 };
 
 static mts_server *server;
-static struct mtsi_worker workers[WORKERS];
+static struct mtsi_member workers[WORKERS];
 
 static int no_handler(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -28,17 +28,17 @@ static int no_handler(mts_client *client, const void *request, size_t size, void
 static void setup(void)
 {
 	server = server_create(no_handler, NULL);
-	mtsi_lock_take(&server->crew.lock);
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	for (int i = 0; i < WORKERS; i++) {
-		workers[i].next = server->crew.workers;
-		server->crew.workers = &workers[i];
+		workers[i].next = mtsi_crew_floor(server)->crew.workers;
+		mtsi_crew_floor(server)->crew.workers = &workers[i];
 	}
-	mtsi_lock_release(&server->crew.lock);
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 }
 
 static void teardown(void)
 {
-	server->crew.workers = NULL;
+	mtsi_crew_floor(server)->crew.workers = NULL;
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
@@ -51,14 +51,14 @@ static bool is_counter(int which)
 
 START_TEST(sums)
 {
-	for (int which = 0; which < MTSI_STATS; which++) {
+	for (int which = 0; which < MTSI_COUNTERS; which++) {
 		if (!is_counter(which)) {
 			continue;
 		}
 		ck_assert_uint_eq(mtsi_stats_read(server, which), 0);
-		mtsi_count_shared(&server->stats, which, 1000);
+		mtsi_count_shared(server, which, 1000);
 		for (uint64_t i = 0; i < WORKERS; i++) {
-			mtsi_count(&workers[i].stats, which, i + 1);
+			mtsi_count(&workers[i].counters, which, i + 1);
 		}
 		ck_assert_uint_eq(mtsi_stats_read(server, which), 1006);
 	}
@@ -67,46 +67,46 @@ END_TEST
 
 START_TEST(gauges_come_down)
 {
-	mtsi_count(&workers[0].stats, MTS_STAT_BUSY, 1);
-	mtsi_count(&workers[1].stats, MTS_STAT_BUSY, 1);
+	mtsi_count(&workers[0].counters, MTS_STAT_BUSY, 1);
+	mtsi_count(&workers[1].counters, MTS_STAT_BUSY, 1);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_BUSY), 2);
-	mtsi_count(&workers[0].stats, MTS_STAT_BUSY, (uint64_t)-1);
-	mtsi_count(&workers[2].stats, MTS_STAT_BUSY, (uint64_t)-1);
+	mtsi_count(&workers[0].counters, MTS_STAT_BUSY, (uint64_t)-1);
+	mtsi_count(&workers[2].counters, MTS_STAT_BUSY, (uint64_t)-1);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_BUSY), 0);
 }
 END_TEST
 
 START_TEST(what_is_not_counted)
 {
-	mtsi_count(&workers[0].stats, MTS_STAT_ACCEPTED, 5);
-	mtsi_count(&workers[1].stats, MTS_STAT_CLOSED, 2);
+	mtsi_count(&workers[0].counters, MTS_STAT_ACCEPTED, 5);
+	mtsi_count(&workers[1].counters, MTS_STAT_CLOSED, 2);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_OPEN), 3);
-	server->crew.threads_peak = 9;
+	mtsi_crew_floor(server)->crew.threads_peak = 9;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_THREADS), 0);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_THREADS_PEAK), 9);
-	atomic_store(&server->linger.count, 4);
+	atomic_store(&mtsi_door_floor(server)->linger.count, 4);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_LINGERING), 4);
-	server->crew.threads = 3;
+	mtsi_crew_floor(server)->crew.threads = 3;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
-	mtsi_roster_give_up(server);
+	mtsi_threads_give_up(server);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 3);
-	server->stand_in.over = true;
-	server->stand_in.present = 1;
+	mtsi_crew_floor(server)->stand_in.over = true;
+	mtsi_crew_floor(server)->stand_in.present = 1;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 4);
-	server->stand_in.present = 0;
-	server->crew.threads = 0;
+	mtsi_crew_floor(server)->stand_in.present = 0;
+	mtsi_crew_floor(server)->crew.threads = 0;
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_HUNG), 0);
-	atomic_store(&server->linger.count, 0);
+	atomic_store(&mtsi_door_floor(server)->linger.count, 0);
 }
 END_TEST
 
 static void *open_and_close(void *worker)
 {
-	struct mtsi_stats *own = &((struct mtsi_worker *)worker)->stats;
+	struct mtsi_counters *own = &((struct mtsi_member *)worker)->counters;
 	for (int i = 0; i < ROUNDS; i++) {
 		mtsi_count(own, MTS_STAT_ACCEPTED, 1);
 		mtsi_count(own, MTS_STAT_CLOSED, 1);
-		mtsi_count_shared(&server->stats, MTS_STAT_REFUSED, 1);
+		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
 	}
 	return NULL;
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_BASE_COUNTERS_H
+#define MTSI_ENGINE_BASE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <mtserver/stats.h>
+
+struct mts_server;
+
+enum { MTSI_COUNTERS = MTS_STAT_MEMORY_CUTS + 1 };
+
+/*
+ * A set of counters. Each worker has one that only it writes, so that counting costs no locked
+ * instruction and no shared cache line; the server has one for everybody else, and for workers that
+ * have left. What a reader sees is the sum. Gauges are sums too: steps down are added modulo 2^64.
+ */
+struct mtsi_counters {
+	_Atomic uint64_t count[MTSI_COUNTERS];
+};
+
+/*
+ * Counts in a set that only this thread writes. Released, and acquired by readers, so that whoever
+ * sees a client closed also sees that it was accepted.
+ */
+static inline void mtsi_count(struct mtsi_counters *own, int which, uint64_t step)
+{
+	const uint64_t now = atomic_load_explicit(&own->count[which], memory_order_relaxed);
+	atomic_store_explicit(&own->count[which], now + step, memory_order_release);
+}
+
+#endif

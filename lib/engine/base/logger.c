@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The thread that calls the program's log hook, and nothing else does. A hook may block for ever: its
+ * pipe is full, or it waits for a mutex of the program's, which somebody holds over a call of this
+ * library. So whoever has something to say only puts it into a queue, under a lock that is never
+ * held over the hook, and what the hook does delays nothing but messages.
+ *
+ * The thread is made by start, on the thread of who calls that, before anything is said: so it has
+ * inherited nothing from callbacks. Without a hook there is none. It counts as inside of the server,
+ * as all that runs callbacks.
+ *
+ * It ends when it is told to and has said what there is. Whoever waits for that does so up to a
+ * deadline; then the hook counts as hung, until the thread has caught up. What was put before the
+ * thread was told to end is said, what comes later is not taken, and once the thread has been joined
+ * there is nobody who could call the hook.
+ */
+#include "engine/base/logger.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/inside.h"
+#include "engine/base/log.h"
+#include "engine/base/log_lines.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/thread.h"
+#include "os/thread_end.h"
+
+/*
+ * The line at hand lies on the stack, beside what the program has asked for; and a hook may need more
+ * than handlers for which a small one was chosen.
+ */
+enum { OWN_STACK = 16 * 1024, LEAST_STACK = 256 * 1024 };
+
+/* Waits for something to say; false: no more will come. */
+static bool next_locked(struct mtsi_log *log, struct mtsi_log_line *line)
+{
+	while (!mtsi_log_lines_take(log->lines, line)) {
+		log->unsaid = false;
+		atomic_store(&log->hung, false);
+		mtsi_signal_all(&log->said);
+		if (log->ending) {
+			return false;
+		}
+		(void)mtsi_signal_wait(&log->come, &log->lock, MTSI_NEVER);
+	}
+	return true;
+}
+
+/* The only place where the hook is called. */
+static void say(const struct mtsi_log *log, const struct mtsi_log_line *line)
+{
+	if (line->lost.count > 0) {
+		char text[96];
+		(void)snprintf(text, sizeof(text),
+			"%" PRIu64 " messages are missing here: the log hook was too slow for them",
+			line->lost.count);
+		log->hook(line->lost.level, text, log->user);
+	}
+	if (line->here) {
+		log->hook(line->level, line->text, log->user);
+	}
+}
+
+/* Also when the hook ends the thread, by pthread_exit(3): then nothing is said any more. */
+static void finish(void *argument)
+{
+	struct mtsi_log *log = argument;
+	mtsi_lock_take(&log->lock);
+	mtsi_thread_end_note(&log->end);
+	log->over = true;
+	atomic_store(&log->hung, false);
+	mtsi_signal_all(&log->said);
+	mtsi_lock_release(&log->lock);
+	mtsi_thread_end_reached();
+}
+
+static void *logger_body(void *argument)
+{
+	struct mts_server *server = argument;
+	struct mtsi_log *log = &mtsi_base_floor(server)->log;
+	struct mtsi_log_line line;
+	bool more;
+	(void)mtsi_thread_shield(); /* the program cannot cancel it */
+	mtsi_inside_enter(server);
+	mtsi_thread_name("mts-log");
+	pthread_cleanup_push(finish, log);
+	do {
+		mtsi_lock_take(&log->lock);
+		more = next_locked(log, &line);
+		mtsi_lock_release(&log->lock);
+		if (more) {
+			say(log, &line);
+		}
+	} while (more);
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+static void free_lines(struct mtsi_log *log)
+{
+	mtsi_lock_take(&log->lock);
+	struct mtsi_log_lines *lines = log->lines;
+	log->lines = NULL;
+	mtsi_lock_release(&log->lock);
+	free(lines);
+}
+
+int mtsi_logger_start(struct mts_server *server)
+{
+	struct mtsi_log *log = &mtsi_base_floor(server)->log;
+	if (log->hook == NULL) {
+		return 0;
+	}
+	struct mtsi_log_lines *lines = malloc(sizeof(*lines));
+	if (lines == NULL) {
+		return -ENOMEM;
+	}
+	mtsi_log_lines_init(lines);
+	mtsi_lock_take(&log->lock);
+	log->lines = lines;
+	log->unsaid = false;
+	log->ending = false;
+	log->over = false;
+	mtsi_lock_release(&log->lock);
+	const size_t chosen = mtsi_base_floor(server)->options.stack_size;
+	const size_t stack = (chosen > LEAST_STACK ? chosen : LEAST_STACK) + OWN_STACK;
+	pthread_t thread;
+	const int result = mtsi_thread_start(&thread, stack, logger_body, server);
+	log->runs = result == 0;
+	if (result != 0) {
+		free_lines(log);
+	}
+	return result;
+}
+
+void mtsi_logger_put(struct mtsi_log *log, int level, uint64_t messages, const char *text)
+{
+	mtsi_lock_take(&log->lock);
+	if (log->lines != NULL && !log->ending) {
+		mtsi_log_lines_put(log->lines, level, messages, text);
+		log->unsaid = true;
+		mtsi_signal_one(&log->come);
+	}
+	mtsi_lock_release(&log->lock);
+}
+
+bool mtsi_logger_wait(struct mtsi_log *log, uint64_t deadline)
+{
+	if (!log->runs) {
+		return true;
+	}
+	mtsi_lock_take(&log->lock);
+	while (log->unsaid && !log->over && mtsi_signal_wait(&log->said, &log->lock, deadline)) {
+	}
+	const bool said = !log->unsaid || log->over;
+	atomic_store(&log->hung, !said);
+	mtsi_lock_release(&log->lock);
+	return said;
+}
+
+/* The thread says nothing more, but may still be in a destructor of the program's. */
+static bool join(struct mtsi_log *log, uint64_t deadline)
+{
+	const bool joined = mtsi_thread_ended_until(&log->end, deadline);
+	atomic_store(&log->hung, !joined);
+	if (joined) {
+		log->runs = false;
+		free_lines(log);
+	}
+	return joined;
+}
+
+bool mtsi_logger_end(struct mtsi_log *log, uint64_t deadline)
+{
+	if (!log->runs) {
+		return true;
+	}
+	mtsi_lock_take(&log->lock);
+	log->ending = true;
+	mtsi_signal_one(&log->come);
+	while (!log->over && mtsi_signal_wait(&log->said, &log->lock, deadline)) {
+	}
+	const bool over = log->over;
+	atomic_store(&log->hung, !over);
+	mtsi_lock_release(&log->lock);
+	return over && join(log, deadline);
+}
+
+bool mtsi_logger_hung(const struct mtsi_log *log)
+{
+	return atomic_load(&log->hung);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of a client, and its place in epoll.
+ *
+ * Only the owner closes the socket. Before that it takes the descriptor out of the client under the
+ * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
+ * connection is never hit. It also leaves epoll first: a descriptor that a child process still
+ * holds would go on raising events (epoll(7)).
+ *
+ * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock held.
+ * It is switched off before, where somebody can have switched it on: the program, since it has asked
+ * for the descriptor; who made the listener, from which sockets inherit it; or a child process, since
+ * there has been one (fork.c). All others are spared that call.
+ *
+ * An orderly end of the stream tells the peer that it has got all that was written for it. So whoever
+ * gives a client up asks first whether anything is dropped by that, under the lock, in the critical
+ * section in which it becomes lost:
+ *
+ * - what waits in the queue, messages from elsewhere included;
+ * - what a writer has in its own memory still, or a file in the middle of which it is (`writing`);
+ * - replies that lie in the worker's buffers, which nobody else can see. So their owner says in
+ *   `staged` that there are any, before the first one lies there, and then looks whether the client
+ *   is lost; whoever cuts it off sets `lost`, and then looks at `staged`. Both are sequentially
+ *   consistent: either the writer is refused, or its reply counts as dropped. It is cleared under
+ *   the lock, in the critical section in which they have left the buffers;
+ * - and what its owner has said that it drops (mtsi_client_drop_locked()): what a failed handler has
+ *   written, what a failed send did not take, what there was no memory for.
+ *
+ * If anything is, the connection is reset, and its sending side is not shut down before, since that
+ * would send the orderly end. close(2) would not do: a child process that holds the socket keeps it
+ * open. Disconnecting does it (mtsi_socket_reset()). Some kernels (6.5 and 6.6) refuse that while
+ * somebody sleeps in a receive; then the receiving side is shut down, which wakes the owner, and
+ * that one loses the client again. What cannot be reset, a Unix socket, is ended so that its peer
+ * gets an error if that can be: if there is input that was not read, close(2) sees to it.
+ *
+ * If nothing is, the sending side is shut down, and the kernel sends what it has, and then the end.
+ * Who sleeps in a receive is woken by shutting down the other side; but with both shut down the
+ * kernel answers further input with a reset, which would drop what it still has. So then, unless
+ * that is nothing, the sending side is left to the owner, who wakes (linger.c). That somebody sleeps
+ * is seen in what the client is waited for: it says so, then looks at `lost`. Likewise where a
+ * deadline, a stop or the program has shut the receiving side before.
+ */
+#include "engine/client/client.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
+#include "engine/client/clients.h"
+#include "engine/client/deadline.h"
+#include "engine/client/line.h"
+#include "engine/client/memory.h"
+#include "os/fork.h"
+#include "os/lock.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "wire/queue.h"
+
+int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
+{
+	const int poll = mtsi_base_floor(client->server)->poll;
+	mtsi_lock_assert_held(&client->lock);
+	if (events == client->watched) {
+		return 0;
+	}
+	int result = 0;
+	if (events == 0) {
+		mtsi_poll_remove(poll, client->fd);
+	} else if (client->watched == 0) {
+		result = mtsi_poll_add(poll, client->fd, events, client->id);
+	} else {
+		result = mtsi_poll_change(poll, client->fd, events, client->id);
+	}
+	if (result == 0) {
+		client->watched = events;
+	}
+	return result;
+}
+
+int mtsi_client_want_room_locked(struct mts_client *client, bool wanted)
+{
+	const uint32_t others = client->watched & ~MTSI_POLL_OUT;
+	return mtsi_client_watch_locked(client, wanted ? others | MTSI_POLL_OUT : others);
+}
+
+bool mtsi_client_watch(struct mts_client *client, uint32_t events)
+{
+	mtsi_lock_take(&client->lock);
+	const uint32_t room = client->watched & MTSI_POLL_OUT;
+	const bool watched = mtsi_client_watch_locked(client, events | room) == 0;
+	mtsi_lock_release(&client->lock);
+	return watched;
+}
+
+static bool is_local(const struct mts_client *client)
+{
+	return client->peer.family == AF_UNIX;
+}
+
+/* Ends the connection so that the peer knows that something is missing. */
+static void reset_locked(struct mts_client *client)
+{
+	const int result = mtsi_socket_reset(client->fd);
+	if (result == 0) {
+		client->dropped = MTSI_DROPPED_AND_RESET;
+		return;
+	}
+	/* Somebody sleeps there, or this cannot be reset before it is closed. */
+	mtsi_socket_shut_receiving(client->fd);
+	/* Who waits for room is woken by nothing less than both. */
+	if (client->writing || (is_local(client) && mtsi_socket_unread(client->fd) == 0)) {
+		mtsi_socket_shut_sending(client->fd);
+	}
+}
+
+/* Ends it in order: nothing is missing. */
+static void end_locked(struct mts_client *client)
+{
+	const bool sleeps = mtsi_deadline_blocks(client);
+	const bool deaf = sleeps || mtsi_socket_is_deaf(client->fd);
+	if (sleeps) {
+		mtsi_socket_shut_receiving(client->fd);
+	}
+	if (!deaf || is_local(client) || mtsi_socket_unacknowledged(client->fd) == 0) {
+		mtsi_socket_shut_sending(client->fd);
+	}
+}
+
+void mtsi_client_lose_locked(struct mts_client *client)
+{
+	mtsi_lock_assert_held(&client->lock);
+	atomic_store(&client->lost, true); /* before `staged`: see above */
+	if (mtsi_queue_size(&client->output) > 0 || client->writing || atomic_load(&client->staged)) {
+		mtsi_client_drop_locked(client);
+	}
+	mtsi_memory_clear_locked(client);
+	mtsi_deadline_output_locked(client, false, false);
+	(void)mtsi_client_watch_locked(client, 0);
+	if (client->dropped == MTSI_DROPPED_SOME) {
+		reset_locked(client);
+	} else if (client->dropped == MTSI_DROPPED_NOTHING) {
+		end_locked(client);
+		client->dropped = MTSI_DROPPED_NOTHING_AND_ENDED;
+	}
+}
+
+void mtsi_client_lose(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	mtsi_client_lose_locked(client);
+	mtsi_lock_release(&client->lock);
+}
+
+bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
+{
+	mtsi_lock_take(&client->lock);
+	const bool sealed = !given_up && !atomic_load(&client->lost)
+		&& client->dropped < MTSI_DROPPED_SOME;
+	if (sealed) {
+		(void)mtsi_client_watch_locked(client, 0);
+		atomic_store(&client->lost, true);
+	} else {
+		mtsi_client_lose_locked(client);
+	}
+	*dropped = client->dropped >= MTSI_DROPPED_SOME;
+	mtsi_lock_release(&client->lock);
+	return sealed;
+}
+
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed)
+{
+	const bool cut = !atomic_load(&client->lost);
+	if (client->stage == MTSI_CLIENT_LINGERING) {
+		return false;
+	}
+	if (cut) {
+		int none = MTSI_NO_CAUSE;
+		(void)atomic_compare_exchange_strong(&client->cause, &none, reason);
+	}
+	/* Also when it is lost already: it may have requests left, or its close hook may hang. */
+	atomic_store(&client->cut, true); /* before `lost`: see mtsi_client_is_cut() */
+	mtsi_client_lose_locked(client);
+	if (mtsi_claim(client)) {
+		mtsi_line_add(claimed, client);
+	}
+	return cut;
+}
+
+void mtsi_client_close(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	(void)mtsi_client_watch_locked(client, 0);
+	const int fd = client->fd;
+	const bool reset = client->dropped == MTSI_DROPPED_SOME && !is_local(client);
+	client->fd = -1;
+	mtsi_memory_clear_locked(client);
+	mtsi_deadline_output_locked(client, false, false);
+	mtsi_lock_release(&client->lock);
+	/* A Unix socket's close never waits. */
+	const bool may_wait = client->peer.family != AF_UNIX && (client->shared || mtsi_forked());
+	mtsi_deadline_forget(client);
+	free(client->saved);
+	client->saved = NULL;
+	if (reset) {
+		mtsi_socket_abort(fd);
+	} else if (may_wait) {
+		mtsi_socket_close_now(fd);
+	} else {
+		mtsi_socket_close(fd);
+	}
+	mtsi_clients_release(client);
+}

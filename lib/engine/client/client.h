@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENT_CLIENT_H
+#define MTSI_ENGINE_CLIENT_CLIENT_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mtserver/handler.h>
+
+#include "engine/base/heap.h"
+#include "os/lock.h"
+#include "wire/address.h"
+#include "wire/queue.h"
+
+struct mts_server;
+struct mtsi_line;
+struct mtsi_worker;
+
+/*
+ * Where a client stands in its life. Forward only, each step made by its owner:
+ *
+ *   FREE -> WAITING -> SERVED -> (LINGERING ->) FREE
+ *
+ * Who the owner is says `claim` (claim.h): a line of the crew, a worker, who polls, or nobody:
+ * then it is parked, and whoever claims it owns it.
+ */
+enum mtsi_stage {
+	MTSI_CLIENT_FREE, /* a slot that nobody uses */
+	MTSI_CLIENT_WAITING, /* accepted, waits for its open hook */
+	MTSI_CLIENT_SERVED, /* from the open hook to the close hook */
+	MTSI_CLIENT_LINGERING /* its callbacks are over; the socket waits for the peer to finish */
+};
+
+/*
+ * One client. Its memory is a slot of the table in clients.h, never freed while the server lives: a
+ * stale pointer or id meets another client or a free slot, never freed memory.
+ *
+ * "Lock" is the member of that name: whoever wants to use the socket or the queue without owning
+ * the client holds it, and looks at id and fd again under it.
+ */
+struct mts_client {
+	/* What every turn touches comes first, in two cache lines. */
+	alignas(64) struct mts_server *server; /* constant */
+	_Atomic uint64_t id; /* written under the lock, by who opens it */
+	_Atomic uint32_t claim; /* see claim.h */
+	int fd; /* the owner writes under the lock; -1: none */
+	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
+	void *data; /* owner: the program's */
+	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
+	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
+	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
+	_Atomic unsigned char armed; /* see deadline.c */
+	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
+	_Atomic bool opened; /* the open hook has agreed; by the owner, read anywhere */
+	bool held; /* owner: it waits until less of its output waits, or for memory */
+	bool registered; /* owner: epoll watches it for input */
+	unsigned char stage; /* lock */
+	signed char ending; /* the owner writes under the lock: why it ends, once it does; else -1 */
+
+	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
+	union { /* owner */
+		uint32_t ready_at; /* while it is in the ready line: since when, in microseconds */
+		uint32_t drained; /* while it lingers: bytes thrown away */
+	};
+	_Atomic uint64_t waits; /* what it is waited for, and since when: see deadline.c */
+	struct mtsi_lock lock;
+	struct mtsi_queue output; /* lock: what the socket has not taken yet */
+
+	uint32_t saved_size; /* owner, like the next two: of the input that is saved */
+	uint32_t saved_capacity; /* without the byte behind it for a NUL */
+	uint32_t saved_scanned; /* what framing has searched already */
+	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
+	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
+	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under that one's lock */
+	_Atomic unsigned char listing; /* how it stands in the address book; see there */
+	bool evicted; /* lock: the door counts it among those who make room */
+	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
+	union {
+		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
+		uint64_t lingers_since; /* linger lock: while it lingers */
+	};
+	struct mtsi_peer peer; /* owner */
+	_Atomic uint64_t
+		stuck_since; /* written under the lock: since when its output makes no progress */
+	struct mtsi_heap_node deadline; /* deadlines' lock: when to look at it, or MTSI_NEVER */
+	union {
+		struct mts_client *previous; /* linger lock, while it lingers */
+		struct { /* before that: the owner writes, others read under the lock; see memory.c */
+			_Atomic uint32_t input_memory; /* bytes that are charged for its input */
+			_Atomic uint32_t wants; /* its input waits for so many more; 0: it does not */
+		};
+	};
+	bool sends; /* linger lock: it lingers with its sending side open */
+	bool shared; /* owner: somebody else has, or had, its socket, and may have set options */
+	_Atomic bool staged; /* the owner: replies lie in its worker's buffers; read under the lock */
+	unsigned char dropped; /* lock: see enum mtsi_dropped */
+};
+
+/* How a client stands in the address book (engine/door/address_book.h). */
+enum mtsi_listing {
+	MTSI_UNLISTED, /* it is not counted: nobody counts, or not yet */
+	MTSI_LISTED, /* its address counts it */
+	MTSI_DELISTED /* it is none any more, and is never counted again */
+};
+
+/* What has become of what the program has written for a client. */
+enum mtsi_dropped {
+	MTSI_DROPPED_NOTHING, /* all of it is sent, or will be */
+	MTSI_DROPPED_NOTHING_AND_ENDED, /* and its peer is told that there is no more */
+	MTSI_DROPPED_SOME, /* so the peer must not get an orderly end */
+	MTSI_DROPPED_AND_RESET /* and has got a reset */
+};
+
+#define MTSI_NO_WISH SIZE_MAX
+enum { MTSI_NO_CAUSE = -1 };
+
+#ifndef MTSI_DEBUG
+static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
+#endif
+
+/*
+ * Changes what epoll watches the socket for; 0: nothing. Under the client's lock. 0 or a negative
+ * errno value, and then nothing has changed.
+ */
+int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
+
+/* The same for output alone; whether it is watched for input stays. */
+int mtsi_client_want_room_locked(struct mts_client *client, bool wanted);
+
+/*
+ * Asks epoll to watch for these events, and for room if it does that already; false when its memory
+ * is short. The owner.
+ */
+bool mtsi_client_watch(struct mts_client *client, uint32_t events);
+
+/*
+ * The connection is no good any more, for whatever reason: drops what waits, takes the socket out
+ * of epoll, which would go on reporting it, and ends it, which wakes whoever waits on it: with a
+ * reset if anything that the program wrote is dropped, else in order. It may be done again, and
+ * then does what is still to be done: so whoever wakes on the socket does it. Under the client's
+ * lock.
+ */
+void mtsi_client_lose_locked(struct mts_client *client);
+void mtsi_client_lose(struct mts_client *client); /* takes that lock */
+
+/* Something that was written will not be sent. The end follows. Under the client's lock. */
+static inline void mtsi_client_drop_locked(struct mts_client *client)
+{
+	if (client->dropped < MTSI_DROPPED_SOME) {
+		client->dropped = MTSI_DROPPED_SOME;
+	}
+}
+
+/*
+ * The first reply comes into its worker's empty buffers: true, and from now on whoever cuts the
+ * client off knows that it drops them. False: it is lost. By the owner.
+ */
+static inline bool mtsi_client_stage(struct mts_client *client)
+{
+	atomic_store(&client->staged, true); /* before `lost`: see client.c */
+	const bool lost = atomic_load(&client->lost);
+	if (lost) {
+		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	}
+	return !lost;
+}
+
+/*
+ * The owner has nothing more for it: true, and it ends in order, since the kernel has all that was
+ * written; false: it was lost, or something is dropped, and is lost now; with `given_up` in any
+ * case. `*dropped`: something was.
+ */
+bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped);
+
+/*
+ * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is
+ * lost already. No request of it is handled any more, not even one that is here. If it is parked it
+ * is claimed and put into `claimed`, which is to be offered to the crew: it gets a turn to end in.
+ * One that lingers is left alone. Under the client's lock; true when this has cut it off. The first
+ * cause is the one that counts.
+ */
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
+
+/* Whether that has been done to it. Any thread that may touch it. */
+static inline bool mtsi_client_is_cut(const struct mts_client *client)
+{
+	return atomic_load_explicit(&client->lost, memory_order_acquire)
+		&& atomic_load_explicit(&client->cut, memory_order_relaxed);
+}
+
+/*
+ * Closes the socket and gives the slot back. By the owner, after its last callback; the client is
+ * not to be touched afterwards.
+ */
+void mtsi_client_close(struct mts_client *client);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Deadlines: how long a client may keep the server waiting.
+ *
+ * Each client has a word that says what it is waited for and since when, and under its lock the
+ * time since which its output makes no progress. Writing these is all that a request costs: nobody
+ * moves a timer. A heap holds the times at which clients are to be looked at, and the keeper sleeps
+ * until the first of them. By then most have been active, so it reckons anew and puts them in
+ * again, once a timeout for each client. The keeper ends those
+ * that it finds overdue (expiry.c).
+ *
+ * One that an owner is serving waits for nothing, however old the word is: it is left out of the
+ * heap, and AGAIN is left behind (claim.h).
+ *
+ * Whoever begins a wait looks whether the heap knows: `armed` names a kind of wait for which the
+ * client is in the heap early enough, since a later wait of that kind ends later. The keeper clears
+ * it before it reads the word, and the other side writes the word before it reads `armed`; both are
+ * sequentially consistent. So either the keeper sees the new wait, or its beginner sees that it has
+ * to arm. ARMED beside the kind stays until the client ends: it may be in the heap, or the keeper has
+ * it in its hands. So who closes it knows, without the lock, that it has never been there; or takes
+ * the lock, and takes it out.
+ *
+ *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
+ *
+ * A timeout that is changed has the keeper look at all clients, in the same way. Times are rounded
+ * up by less than 128 ns, which makes room for the flags beside them. Nothing ends early.
+ */
+#include "engine/client/deadline.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/heap.h"
+#include "engine/base/log.h"
+#include "engine/base/options.h"
+#include "engine/base/wake.h"
+#include "engine/client/client.h"
+#include "engine/client/floor.h"
+#include "engine/client/wait.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/must.h"
+#include "os/socket.h"
+
+enum { ARMED = 4 }; /* beside the kind in `armed`: it has been in the heap, for whatever reason */
+
+static uint64_t round_up(uint64_t time)
+{
+	return (time + MTSI_WORD_FLAGS) & ~(uint64_t)MTSI_WORD_FLAGS;
+}
+
+static uint64_t ends_at(struct mts_server *server, enum mts_timeout which, uint64_t since)
+{
+	const uint64_t timeout = mtsi_timeout(&mtsi_base_floor(server)->options, which);
+	return timeout == MTSI_NEVER ? MTSI_NEVER : mtsi_clock_after(since, timeout);
+}
+
+uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word)
+{
+	static const enum mts_timeout which[] = {
+		[MTSI_WAIT_IDLE] = MTS_TIMEOUT_IDLE,
+		[MTSI_WAIT_REQUEST] = MTS_TIMEOUT_REQUEST,
+		[MTSI_WAIT_HANDLER] = MTS_TIMEOUT_HANDLER,
+	};
+	if (mtsi_wait_kind(word) == MTSI_WAIT_NOTHING || (word & MTSI_WORD_EXPIRED) != 0) {
+		return MTSI_NEVER;
+	}
+	return ends_at(server, which[mtsi_wait_kind(word)], mtsi_wait_since(word));
+}
+
+uint64_t mtsi_deadline_of_output(const struct mts_client *client)
+{
+	const uint64_t since = atomic_load(&client->stuck_since);
+	return since == 0 ? MTSI_NEVER : ends_at(client->server, MTS_TIMEOUT_WRITE, since);
+}
+
+void mtsi_deadlines_init(struct mtsi_deadlines *deadlines)
+{
+	mtsi_lock_init(&deadlines->lock);
+	deadlines->heap.first = NULL;
+	deadlines->planned = MTSI_NEVER;
+	atomic_init(&deadlines->changed, false);
+}
+
+void mtsi_deadlines_free(struct mtsi_deadlines *deadlines)
+{
+	mtsi_lock_destroy(&deadlines->lock);
+}
+
+static struct mts_client *client_of(struct mtsi_heap_node *node)
+{
+	return (struct mts_client *)(void *)((char *)node - offsetof(struct mts_client, deadline));
+}
+
+static bool in_heap(const struct mts_client *client)
+{
+	return client->deadline.key != MTSI_NEVER;
+}
+
+static void take_locked(struct mtsi_deadlines *deadlines, struct mts_client *client)
+{
+	mtsi_lock_assert_held(&deadlines->lock);
+	if (in_heap(client)) {
+		mtsi_heap_take(&deadlines->heap, &client->deadline);
+		client->deadline.key = MTSI_NEVER;
+	}
+}
+
+/* Puts it into the heap, unless it is there early enough. */
+static void put_locked(struct mtsi_deadlines *deadlines, struct mts_client *client, uint64_t due)
+{
+	mtsi_lock_assert_held(&deadlines->lock);
+	if (due < client->deadline.key) {
+		take_locked(deadlines, client);
+		client->deadline.key = due;
+		mtsi_heap_put(&deadlines->heap, &client->deadline);
+	}
+}
+
+void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait kind)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
+	mtsi_lock_take(&deadlines->lock);
+	put_locked(deadlines, client, due);
+	if (kind != MTSI_WAIT_NOTHING) {
+		atomic_store(&client->armed, (unsigned char)(ARMED | kind));
+	} else {
+		atomic_fetch_or(&client->armed, ARMED);
+	}
+	const bool sooner = due < deadlines->planned;
+	if (sooner) {
+		deadlines->planned = due;
+	}
+	mtsi_lock_release(&deadlines->lock);
+	if (sooner) {
+		mtsi_wake_keeper(client->server);
+	}
+}
+
+static void begin(struct mts_client *client, uint64_t word)
+{
+	const enum mtsi_wait kind = mtsi_wait_kind(word);
+	atomic_store(&client->waits, word);
+	if ((atomic_load(&client->armed) & MTSI_WORD_KIND) != kind) {
+		const uint64_t due = mtsi_deadline_of_wait(client->server, word);
+		if (due != MTSI_NEVER) {
+			mtsi_deadline_arm(client, due, kind);
+		}
+	}
+}
+
+bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now)
+{
+	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
+	if (kind == MTSI_WAIT_NOTHING) {
+		mtsi_deadline_met(client);
+		return true;
+	}
+	const uint64_t since = mtsi_wait_kind(before) == kind ? mtsi_wait_since(before) : round_up(now);
+	const uint64_t word = since | kind;
+	if (mtsi_deadline_of_wait(client->server, word) <= now) {
+		return false;
+	}
+	begin(client, word);
+	return true;
+}
+
+void mtsi_deadline_met(struct mts_client *client)
+{
+	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
+}
+
+/* A wait that has begun before. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static bool go_on_blocking(struct mts_client *client, uint64_t word)
+{
+	if (mtsi_deadline_of_wait(client->server, word) <= mtsi_clock_now()) {
+		return false;
+	}
+	begin(client, word);
+	return true;
+}
+
+bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how)
+{
+	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
+	const uint64_t flags = (uint64_t)kind | MTSI_WORD_BLOCKED | (uint64_t)how;
+	if (mtsi_wait_kind(before) == kind) {
+		return go_on_blocking(client, mtsi_wait_since(before) | flags);
+	}
+	begin(client, round_up(mtsi_clock_now()) | flags);
+	return true;
+}
+
+bool mtsi_deadline_unblock(struct mts_client *client)
+{
+	const uint64_t word = atomic_fetch_and(&client->waits, ~(uint64_t)MTSI_WORD_BLOCKED);
+	return (word & MTSI_WORD_EXPIRED) == 0;
+}
+
+bool mtsi_deadline_blocks(const struct mts_client *client)
+{
+	return (atomic_load(&client->waits) & MTSI_WORD_BLOCKED) != 0;
+}
+
+uint64_t mtsi_deadline_handler(struct mts_client *client)
+{
+	if (mtsi_timeout(&mtsi_base_floor(client->server)->options, MTS_TIMEOUT_HANDLER)
+		== MTSI_NEVER) {
+		return 0;
+	}
+	const uint64_t since = round_up(mtsi_clock_now());
+	mtsi_deadline_handler_since(client, since);
+	return since;
+}
+
+void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since)
+{
+	if (since == 0) {
+		mtsi_deadline_met(client);
+	} else {
+		begin(client, since | MTSI_WAIT_HANDLER);
+	}
+}
+
+bool mtsi_deadline_overrun(const struct mts_client *client)
+{
+	const uint64_t word = atomic_load(&client->waits);
+	return mtsi_wait_kind(word) == MTSI_WAIT_HANDLER && (word & MTSI_WORD_EXPIRED) != 0;
+}
+
+void mtsi_deadline_progress_locked(struct mts_client *client, uint64_t now)
+{
+	client->stuck_with = (uint32_t)mtsi_socket_unacknowledged(client->fd);
+	atomic_store(&client->stuck_since, now);
+}
+
+void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool progress)
+{
+	const uint64_t before = atomic_load_explicit(&client->stuck_since, memory_order_relaxed);
+	mtsi_lock_assert_held(&client->lock);
+	if (!waits) {
+		if (before != 0) {
+			atomic_store(&client->stuck_since, 0);
+		}
+		return;
+	}
+	if (before != 0 && !progress) {
+		return;
+	}
+	mtsi_deadline_progress_locked(client, mtsi_clock_now());
+	if (before == 0) {
+		const uint64_t due = mtsi_deadline_of_output(client);
+		if (due != MTSI_NEVER) {
+			mtsi_deadline_arm(client, due, MTSI_WAIT_NOTHING);
+		}
+	}
+}
+
+uint64_t mtsi_deadline_idle_since(const struct mts_client *client)
+{
+	const uint64_t word = atomic_load(&client->waits);
+	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE && (word & MTSI_WORD_EXPIRED) == 0
+		? mtsi_wait_since(word)
+		: 0;
+}
+
+bool mtsi_deadline_end_idle(struct mts_client *client)
+{
+	uint64_t word = atomic_load(&client->waits);
+	mtsi_lock_assert_held(&client->lock);
+	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE
+		&& (word & (MTSI_WORD_BLOCKED | MTSI_WORD_EXPIRED)) == MTSI_WORD_BLOCKED
+		&& atomic_compare_exchange_strong(&client->waits, &word, word | MTSI_WORD_EXPIRED);
+}
+
+void mtsi_deadline_forget(struct mts_client *client)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
+	mtsi_deadline_met(client);
+	if (atomic_load(&client->armed) != 0) {
+		mtsi_lock_take(&deadlines->lock);
+		take_locked(deadlines, client);
+		atomic_store(&client->armed, 0);
+		mtsi_lock_release(&deadlines->lock);
+	}
+}
+
+/* Reckons anew when it is to be looked at, whatever it was; false when that is now. */
+static bool reckon_locked(struct mts_client *client, uint64_t now)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
+	take_locked(deadlines, client);
+	atomic_store(&client->armed, ARMED);
+	const uint64_t word = atomic_load(&client->waits);
+	const uint64_t wait = mtsi_deadline_of_wait(client->server, word);
+	const uint64_t output = mtsi_deadline_of_output(client);
+	const uint64_t due = wait < output ? wait : output;
+	if (due <= now) {
+		return false;
+	}
+	if (due != MTSI_NEVER) {
+		put_locked(deadlines, client, due);
+		const unsigned kind = wait != MTSI_NEVER ? mtsi_wait_kind(word) : MTSI_WAIT_NOTHING;
+		atomic_store(&client->armed, (unsigned char)(ARMED | kind));
+	}
+	return true;
+}
+
+struct mts_client *mtsi_deadline_next_overdue(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(server)->deadlines;
+	struct mts_client *overdue = NULL;
+	mtsi_lock_take(&deadlines->lock);
+	while (overdue == NULL && deadlines->heap.first != NULL && deadlines->heap.first->key <= now) {
+		struct mts_client *client = client_of(deadlines->heap.first);
+		overdue = reckon_locked(client, now) ? NULL : client;
+	}
+	const struct mtsi_heap_node *first = deadlines->heap.first;
+	deadlines->planned = first != NULL ? first->key : MTSI_NEVER;
+	mtsi_lock_release(&deadlines->lock);
+	return overdue;
+}
+
+void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind)
+{
+	const uint64_t since = mtsi_wait_since(atomic_load(&client->waits));
+	int none = MTSI_NO_CAUSE;
+	mtsi_lock_take(&client->lock);
+	const bool first = atomic_compare_exchange_strong(
+		&client->cause, &none, mtsi_wait_reason(kind));
+	mtsi_lock_release(&client->lock);
+	if (!first) {
+		return;
+	}
+	mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
+	if (kind == MTSI_WAIT_REQUEST) {
+		mtsi_log_client(client->server, MTSI_LOG_TIMEOUT, client->id, &client->peer,
+			"%s %" PRIu64 " ms", MTSI_NOT_WHOLE, (mtsi_clock_now() - since) / MTSI_MILLISECOND);
+	}
+}
+
+void mtsi_deadline_reckon(struct mts_client *client)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
+	mtsi_lock_take(&deadlines->lock);
+	/* One that is due by now too: it is looked at afterwards. */
+	(void)reckon_locked(client, 0);
+	mtsi_lock_release(&deadlines->lock);
+}
+
+uint64_t mtsi_deadline_planned(struct mts_server *server)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(server)->deadlines;
+	mtsi_lock_take(&deadlines->lock);
+	const uint64_t planned = deadlines->planned;
+	mtsi_lock_release(&deadlines->lock);
+	return planned;
+}
+
+void mtsi_deadlines_changed(struct mts_server *server)
+{
+	atomic_store(&mtsi_client_floor(server)->deadlines.changed, true);
+	mtsi_wake_keeper(server);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENT_DEADLINE_H
+#define MTSI_ENGINE_CLIENT_DEADLINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/heap.h"
+#include "os/lock.h"
+
+struct mts_client;
+struct mts_server;
+
+/* What a client may be waited for, besides room for its output. */
+enum mtsi_wait {
+	MTSI_WAIT_NOTHING,
+	MTSI_WAIT_IDLE, /* the first byte of a request */
+	MTSI_WAIT_REQUEST, /* the rest of one, or what a callback reads beside requests */
+	MTSI_WAIT_HANDLER /* its handler, when there is a deadline for that */
+};
+
+/* The deadlines of all clients. */
+struct mtsi_deadlines {
+	struct mtsi_lock lock; /* guards the rest, and the heap's node in each client; taken last */
+	struct mtsi_heap heap; /* clients by when they are to be looked at */
+	uint64_t planned; /* when the keeper will look anyway; MTSI_NEVER: it will not */
+	_Atomic bool changed; /* a timeout has been changed. Any thread */
+};
+
+void mtsi_deadlines_init(struct mtsi_deadlines *deadlines);
+void mtsi_deadlines_free(struct mtsi_deadlines *deadlines);
+
+/*
+ * The owner, before it lets go of a client, says what the client is waited for from now on; a wait
+ * of the same kind that has begun already goes on. False when that has lasted too long.
+ */
+bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now);
+
+/* A wait is over, since a whole request is here. The owner. */
+void mtsi_deadline_met(struct mts_client *client);
+
+/*
+ * An owner begins to block in the wait, in a receive or for memory; and does so no more. False, and
+ * it must not, when a wait that goes on has lasted too long. The second is false when the deadline
+ * has ended it, by shutting down the receiving side; the client's cause says which.
+ */
+enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 }; /* a flag of deadline.c's */
+bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
+bool mtsi_deadline_unblock(struct mts_client *client);
+
+/* Whether its owner blocks in the wait: it says so, and then looks whether it is lost. Any thread. */
+bool mtsi_deadline_blocks(const struct mts_client *client);
+
+/*
+ * The owner gives the client up, since a wait of this kind has lasted too long, and what had come by
+ * then has been taken: from now on this is its cause, unless it has one. Counted and logged. No lock
+ * is held.
+ */
+void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
+
+/*
+ * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a
+ * blocking call of its own, since then; with 0 it has ended. Whether it has run for too long. The
+ * owner.
+ */
+uint64_t mtsi_deadline_handler(struct mts_client *client);
+void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since);
+bool mtsi_deadline_overrun(const struct mts_client *client);
+
+/*
+ * Output waits for room in the socket, and has made progress, or not; or none waits. Under the
+ * client's lock.
+ */
+void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool progress);
+
+/* Since when a client waits for its next request; 0: it does not. Any thread; a moment later it may. */
+uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
+
+/*
+ * Ends that wait, if its owner blocks in it: true, and the owner gets no request any more. Under
+ * the client's lock; whoever does that cuts the client off next.
+ */
+bool mtsi_deadline_end_idle(struct mts_client *client);
+
+/* No deadline runs any more. The owner, at the end. */
+void mtsi_deadline_forget(struct mts_client *client);
+
+/* A timeout has been changed while the server runs. Any thread. */
+void mtsi_deadlines_changed(struct mts_server *server);
+
+#endif

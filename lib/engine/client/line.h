@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENT_LINE_H
+#define MTSI_ENGINE_CLIENT_LINE_H
+
+#include <stddef.h>
+
+#include "engine/client/client.h"
+
+/*
+ * Clients in a line, first come, first served. They are linked by their member `next`. All zero is
+ * an empty one. No lock inside: whoever has the struct says who may touch it.
+ */
+struct mtsi_line {
+	struct mts_client *first;
+	struct mts_client *last; /* undefined when there is none */
+	size_t count;
+};
+
+/* Puts a client at the end. */
+static inline void mtsi_line_add(struct mtsi_line *line, struct mts_client *client)
+{
+	client->next = NULL;
+	if (line->first == NULL) {
+		line->first = client;
+	} else {
+		line->last->next = client;
+	}
+	line->last = client;
+	line->count++;
+}
+
+/* Puts all of another line at the end, which is empty then. */
+static inline void mtsi_line_join(struct mtsi_line *line, struct mtsi_line *more)
+{
+	if (more->first != NULL) {
+		if (line->first == NULL) {
+			line->first = more->first;
+		} else {
+			line->last->next = more->first;
+		}
+		line->last = more->last;
+		line->count += more->count;
+		more->first = NULL;
+		more->count = 0;
+	}
+}
+
+/* Takes the first one out; NULL when there is none. */
+static inline struct mts_client *mtsi_line_take(struct mtsi_line *line)
+{
+	struct mts_client *client = line->first;
+	if (client != NULL) {
+		line->first = client->next;
+		line->count--;
+	}
+	return client;
+}
+
+#endif

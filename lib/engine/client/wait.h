@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENT_WAIT_H
+#define MTSI_ENGINE_CLIENT_WAIT_H
+
+#include <stdint.h>
+
+#include <mtserver/hooks.h>
+
+#include "engine/client/deadline.h"
+
+struct mts_client;
+struct mts_server;
+
+/*
+ * What the two halves of the deadlines share: deadline.c, which notes and arms them, and expiry.c,
+ * which ends who is overdue. The word in each client, `waits`, is the time when the wait began, a
+ * multiple of 128 ns, and below that:
+ */
+enum {
+	MTSI_WORD_KIND = 3,
+	MTSI_WORD_BLOCKED = 4,
+	MTSI_WORD_EXPIRED = 8,
+	MTSI_WORD_RECEIVES = MTSI_BLOCK_RECEIVE, /* what blocks is a receive */
+	MTSI_WORD_LOOK = 32, /* one look into the socket after the deadline, */
+	MTSI_WORD_LOOKS = 96, /* of at most so many: */
+	MTSI_WORD_MOST_LOOKS = 3,
+	MTSI_WORD_FLAGS = 127
+};
+
+#define MTSI_NOT_WHOLE "its request has not come whole within" /* so many milliseconds */
+
+static inline uint64_t mtsi_wait_since(uint64_t word)
+{
+	return word & ~(uint64_t)MTSI_WORD_FLAGS;
+}
+
+static inline enum mtsi_wait mtsi_wait_kind(uint64_t word)
+{
+	return (enum mtsi_wait)(word & MTSI_WORD_KIND);
+}
+
+/* Why a client ends whose wait of this kind has lasted too long. */
+static inline int mtsi_wait_reason(enum mtsi_wait kind)
+{
+	return kind == MTSI_WAIT_IDLE ? MTS_CLOSED_IDLE : MTS_CLOSED_REQUEST_TIMEOUT;
+}
+
+/* When the wait ends that a word tells of; MTSI_NEVER: it does not, or has. */
+uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word);
+
+/* When its output has made no progress for too long; MTSI_NEVER: none waits. */
+uint64_t mtsi_deadline_of_output(const struct mts_client *client);
+
+/* Sees to it that the keeper looks at it in time; for this kind of wait from now on. */
+void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait kind);
+
+/* From now on the peer takes nothing more, as far as is known. Under the client's lock. */
+void mtsi_deadline_progress_locked(struct mts_client *client, uint64_t now);
+
+/* Reckons anew when it is to be looked at, whatever it was. */
+void mtsi_deadline_reckon(struct mts_client *client);
+
+/* The next client whose time seems to be up, taken out of the heap; NULL: there is none. The keeper. */
+struct mts_client *mtsi_deadline_next_overdue(struct mts_server *server, uint64_t now);
+
+/* When the keeper has to look next; MTSI_NEVER: not at all. */
+uint64_t mtsi_deadline_planned(struct mts_server *server);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The crew: who serves whom, and whether another worker has to be sent for.
+ *
+ * A client that wants a thread is appended to the ready line. Whatever one poll has found is
+ * appended whole before any of it is served, so nothing is stranded behind a slow handler: whoever
+ * takes over finds it here. What a worker does next is decided in one place, work() in work.c;
+ * whether another one is sent for, in one place here, mtsi_crew_relieve_locked(), which is asked in
+ * the same critical section as every change that could make it necessary. It keeps, under the lock:
+ *
+ *     somebody is needed, and fewer are counted on than may be
+ *         =>   waking > 0, or the keeper is asked to make one, or none may be had
+ *
+ * Somebody is needed when the ready line is not empty, and on demand also when nobody polls. Beside
+ * one that is counted on no thread is made while the program's hook for new threads hangs.
+ * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
+ * wait for something or to compute for long (watchdog.c finds that out, and how many may be counted
+ * on: the width, one or two). With a thread per client nobody is counted on, since everybody may
+ * wait for ever, and the stand-in polls (stand_in.c).
+ *
+ * So where handlers are fast the one that has polled serves all it has found, with no wake-up at
+ * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
+ * beforehand that most wait, the next is sent for before the handler is called.
+ *
+ * Only one at a time needs to be on the way, or, where most handlers wait, one for each client in
+ * the line. The one that arrives takes a client, and in the same critical section sends for the
+ * next if that is needed still; then it may block as long as it likes. A worker that has finished
+ * with a client looks at the line before it polls or rests.
+ *
+ * One that rests is woken by whoever finds that it is needed. A new one is made by the keeper and
+ * by nobody else. A thread inherits its maker's user, CPUs, priority, signal mask, filters and
+ * namespaces (clone(2), credentials(7)); in a worker the program may have changed each of them for a
+ * while, and the new thread would keep them for all that it serves. The keeper runs no code of the
+ * program, and what it has is what the program's thread had that called start. Whoever needs a
+ * worker made notes that, and wakes it (`asked`); it then makes as many as are needed by that time,
+ * in one go.
+ *
+ * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
+ * the line: every worker that finishes looks there, and the keeper tries to make one again after
+ * 100 ms. On demand the stand-in polls meanwhile.
+ *
+ * Clients that come from outside while a worker sleeps in epoll (a stop brings them) ring the bell,
+ * once for each poll.
+ */
+#include "engine/crew/crew.h"
+
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/base/wake.h"
+#include "engine/client/client.h"
+#include "engine/client/line.h"
+#include "engine/crew/floor.h"
+#include "engine/crew/member.h"
+#include "engine/crew/rest.h"
+#include "engine/crew/seat.h"
+#include "engine/crew/stand_in.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/must.h"
+
+static const struct mtsi_relief no_relief = {NULL, false, false, false, 0, false};
+
+void mtsi_crew_init(struct mts_server *server, void *(*body)(void *seat))
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	memset(crew, 0, sizeof(*crew));
+	mtsi_lock_init(&crew->lock);
+	crew->body = body;
+	crew->width = 1;
+	mtsi_signal_init(&crew->gone);
+	mtsi_seat_init(&crew->first_seat, server);
+	crew->seats = &crew->first_seat;
+}
+
+void mtsi_crew_free(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	mtsi_must(crew->ready.count == 0 && crew->later.count == 0);
+	mtsi_must(crew->threads == 0);
+	mtsi_seat_free_all(crew);
+	mtsi_signal_destroy(&crew->gone);
+	mtsi_lock_destroy(&crew->lock);
+}
+
+size_t mtsi_crew_could_make_locked(struct mts_server *server)
+{
+	const unsigned limit = mtsi_base_floor(server)->options.max_threads;
+	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	if (crew->short_until != 0 || crew->hung) {
+		return 0;
+	}
+	return limit == 0 ? SIZE_MAX : limit - crew->threads;
+}
+
+/* Whether each client that is ready is to have a thread at once. */
+static bool on_their_own_locked(struct mts_server *server)
+{
+	return mtsi_crew_floor(server)->crew.blocking || !mtsi_on_demand(server);
+}
+
+size_t mtsi_crew_needed_locked(struct mts_server *server)
+{
+	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const size_t ready = crew->ready.count;
+	const size_t counted_on = crew->active_count + crew->pollers;
+	if (counted_on >= crew->width) {
+		return 0;
+	}
+	/* One more beside another is not worth a thread that would be stuck in the hook for new ones. */
+	if (counted_on > 0 && crew->idle == NULL && crew->given_up > 0) {
+		return 0;
+	}
+	/* One in the hook for new threads is not waited for when another one could come at once. */
+	const size_t coming = crew->waking - (crew->idle != NULL ? crew->hooking : 0);
+	if (ready == 0) {
+		const bool lacks_poller = mtsi_on_demand(server) && crew->pollers == 0 && !crew->dismissed;
+		/* Nor is one made to poll if it would be stuck in that hook as well: the keeper polls. */
+		const bool could_come = crew->idle != NULL || crew->given_up == 0;
+		return lacks_poller && could_come && coming == 0 ? 1 : 0;
+	}
+	/* Where nearly each client needs a thread of its own, none has to wait for the one before it. */
+	const size_t wanted = on_their_own_locked(server) ? ready : 1;
+	return wanted > coming ? wanted - coming : 0;
+}
+
+/* Clients wait for which no worker may be had: those of them that did not before are to be told of. */
+static void note_waiting_locked(struct mts_server *server, struct mtsi_relief *relief)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	relief->waiting = crew->ready.count - crew->waiting;
+	crew->waiting = crew->ready.count;
+	relief->at_limit = relief->waiting > 0 && crew->short_until == 0 && !crew->hung
+		&& !crew->told_limit;
+	crew->told_limit = crew->told_limit || relief->at_limit;
+}
+
+/* Calls one that rests, or has the keeper make one. */
+static void send_for_locked(struct mts_server *server, struct mtsi_relief *relief)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	relief->wake = mtsi_rest_call_locked(crew);
+	if (relief->wake != NULL) {
+		return;
+	}
+	if (mtsi_crew_could_make_locked(server) > 0) {
+		relief->ask = !crew->asked;
+		crew->asked = true;
+	} else if (crew->waking == 0 && crew->active_count + crew->pollers == 0) {
+		note_waiting_locked(server, relief);
+	}
+}
+
+/*
+ * Whether no worker polls, and none comes that could, unless the hook for new threads lets it.
+ * While requests are few one that serves is enough to count on: the alarm is set for it.
+ */
+bool mtsi_crew_lacks_poller_locked(struct mts_server *server)
+{
+	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const size_t enough = mtsi_crew_floor(server)->watchdog.asleep ? 1 : crew->width;
+	if (crew->pollers > 0 || crew->active_count >= enough || crew->waking != crew->hooking) {
+		return false;
+	}
+	const bool hooks = crew->hooking + crew->given_up > 0;
+	const bool none_left = crew->idle == NULL && mtsi_crew_could_make_locked(server) == 0;
+	return mtsi_on_demand(server) && !crew->dismissed && (hooks || none_left);
+}
+
+struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	struct mtsi_relief relief = no_relief;
+	mtsi_lock_assert_held(&crew->lock);
+	if (crew->pollers > 0 && !crew->rung && crew->ready.count > 0) {
+		crew->rung = true;
+		relief.ring = true;
+	}
+	if (mtsi_crew_needed_locked(server) > 0) {
+		send_for_locked(server, &relief);
+	}
+	relief.stand_in = !crew->stand_in && mtsi_crew_lacks_poller_locked(server);
+	return relief;
+}
+
+static void report_waiting(struct mts_server *server, struct mtsi_relief relief)
+{
+	mtsi_count_shared(server, MTS_STAT_THREAD_WAITS, relief.waiting);
+	if (relief.at_limit) {
+		mtsi_log(server, MTSI_LOG_THREAD,
+			"all %u threads are in use, clients wait: mts_server_set_max_threads() allows no more",
+			mtsi_base_floor(server)->options.max_threads);
+	}
+}
+
+void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
+{
+	if (relief.ring) {
+		mtsi_wake_poller(server);
+	}
+	if (relief.wake != NULL) {
+		mtsi_signal_one(&relief.wake->signal);
+	}
+	if (relief.ask) {
+		mtsi_wake_keeper(server);
+	}
+	if (relief.stand_in) {
+		mtsi_stand_in_call(&mtsi_crew_floor(server)->stand_in);
+	}
+	if (relief.waiting > 0) {
+		report_waiting(server, relief);
+	}
+}
+
+void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now)
+{
+	struct mts_client *client = clients->first;
+	mtsi_lock_assert_held(&crew->lock);
+	for (size_t i = 0; i < clients->count; i++) {
+		client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
+		client = client->next;
+	}
+	mtsi_line_join(&crew->ready, clients);
+}
+
+/* Looks at what is needed, as things stand; for who is no worker. */
+static void relieve(struct mts_server *server, struct mtsi_line *clients)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const uint64_t now = mtsi_clock_now();
+	mtsi_lock_take(&crew->lock);
+	mtsi_crew_append_locked(crew, clients, now);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
+}
+
+void mtsi_crew_begin(struct mts_server *server)
+{
+	struct mtsi_line none = {NULL, NULL, 0};
+	relieve(server, &none);
+}
+
+void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients)
+{
+	if (clients->count > 0) {
+		relieve(server, clients);
+	}
+}
+
+void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	struct mtsi_line opened = {NULL, NULL, 0};
+	struct mts_client *client;
+	mtsi_lock_take(&crew->lock);
+	while ((client = mtsi_line_take(&crew->ready)) != NULL) {
+		mtsi_line_add(client->stage == MTSI_CLIENT_WAITING ? found : &opened, client);
+	}
+	mtsi_line_join(&crew->ready, &opened);
+	crew->waiting = crew->ready.count;
+	mtsi_lock_release(&crew->lock);
+}
+
+size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	size_t count = 0;
+	mtsi_lock_take(&crew->lock);
+	for (const struct mtsi_member *w = crew->workers; w != NULL; w = w->next) {
+		if (w->client != NULL && count++ < room) {
+			/* Its slot is not given to another: this is asked after the last accept. */
+			struct mtsi_served *served = &list[count - 1];
+			served->id = w->client->id;
+			served->peer = w->client->peer;
+			served->since = atomic_load_explicit(&w->since, memory_order_relaxed);
+		}
+	}
+	mtsi_lock_release(&crew->lock);
+	return count;
+}
+
+void mtsi_crew_tell_if_gone_locked(struct mtsi_crew *crew)
+{
+	if (mtsi_crew_all_gone_locked(crew)) {
+		mtsi_signal_all(&crew->gone);
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CREW_REST_H
+#define MTSI_ENGINE_CREW_REST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mts_server;
+struct mtsi_crew;
+struct mtsi_member;
+struct mtsi_seat;
+
+/* Rest: what a worker does when there is nothing to do. "Locked" is: under the crew's lock. */
+
+/* Rests until called: true. False: it has rested long enough, or all are let go, and it may leave. */
+bool mtsi_rest_locked(struct mtsi_member *worker);
+
+/*
+ * Calls the one that has rested shortest: the seat to be signalled once the lock is released; NULL
+ * when none rests.
+ */
+struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew);
+
+/* Has all of them look whether they may leave. */
+void mtsi_rest_disturb_locked(struct mtsi_crew *crew);
+
+/* A stop has begun: those that rest leave, but one. */
+void mtsi_rest_thin_out(struct mts_server *server);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CREW_SEAT_H
+#define MTSI_ENGINE_CREW_SEAT_H
+
+#include "os/lock.h"
+#include "os/thread_end.h"
+
+struct mts_server;
+struct mtsi_crew;
+
+/* Where a worker rests. Seats outlive workers, and are used again once their thread has ended. */
+struct mtsi_seat {
+	struct mts_server *server; /* constant */
+	struct mtsi_signal signal;
+	struct mtsi_thread_end end; /* set by a worker that leaves, for who waits for its thread */
+	struct mtsi_seat *next; /* among the free ones, or those that are left; the crew's lock */
+};
+
+/* The first one is a part of the crew, so that one worker can be had when memory is short. */
+void mtsi_seat_init(struct mtsi_seat *seat, struct mts_server *server);
+
+/* Frees those that no worker has, which by then are all. */
+void mtsi_seat_free_all(struct mtsi_crew *crew);
+
+/* One for a worker that is to be made; NULL: memory is short. It is given back, under the lock. */
+struct mtsi_seat *mtsi_seat_take(struct mts_server *server);
+void mtsi_seat_give_locked(struct mtsi_crew *crew, struct mtsi_seat *seat);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CREW_STINT_H
+#define MTSI_ENGINE_CREW_STINT_H
+
+#include "engine/crew/crew.h"
+
+struct mts_client;
+struct mtsi_member;
+
+/* Stints (see enum mtsi_standing). "Locked" is: under the crew's lock. */
+
+/*
+ * A worker begins a stint, with a client or none; ends it; or comes to be seen in another way while
+ * in it.
+ */
+void mtsi_stint_begin_locked(struct mtsi_member *worker, struct mts_client *client);
+void mtsi_stint_end_locked(struct mtsi_member *worker);
+void mtsi_stint_stand_locked(struct mtsi_member *worker, enum mtsi_standing standing);
+
+/*
+ * This worker, which polls, is about to make a call that may sleep, against all likelihood: it is in a
+ * stint until it returns, so that it is watched, and others poll if it does not come back soon.
+ */
+void mtsi_stint_leave_poll(struct mtsi_member *worker);
+void mtsi_stint_return_to_poll(struct mtsi_member *worker);
+
+/*
+ * This worker is about to wait in a call of the library, inside a callback: somebody else takes
+ * over at once. It is not counted on again before its next stint: a callback that converses waits
+ * again and again, and many of them, counted on in between, would keep others from being sent for.
+ */
+void mtsi_stint_step_aside(struct mtsi_member *worker);
+
+#endif

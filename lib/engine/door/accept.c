@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From a listener's queue to clients that wait for a thread.
+ *
+ * What accept(2) can fail with comes in three kinds: the connection's own trouble, already past,
+ * which costs one turn of the loop; a shortage on this machine, after which the listeners rest
+ * (door.c), once lingering sockets, which can spare theirs, have been closed; and anything else,
+ * which is treated as a shortage too, since it must neither spin nor end the server. A whole batch
+ * of nothing but trouble is a shortage as well.
+ *
+ * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
+ * early. It ends with the last connection that is known to wait, rather than with an accept that is
+ * told so: TCP says beforehand how many there are, for the price of that one call. So accept is not
+ * asked in vain, which is when it would sleep, if somebody who has that socket too has made it
+ * blocking. Where that may be, at a socket that was handed down, it is also looked at before each
+ * batch, and made non-blocking again. At a Unix socket of our own a wait in accept has a bound
+ * (bind.c).
+ *
+ * What remains is that somebody makes it blocking, and takes the connection, both between that look
+ * and accept. Then accept waits for the next connection. That costs this one thread: no lock is
+ * held over accept but a turn (entry.c), a worker counts meanwhile as one in a handler, and so is
+ * relieved like one (crew.c), a stand-in is replaced (stand_in.c), and a stop does not wait for it
+ * beyond its deadline.
+ *
+ * Each connection becomes a client under the listeners' lock, and only while they are open: so a
+ * stop that has closed them under that lock knows that no client comes any more.
+ *
+ * Who comes is counted by its address first (address_book.c), then by the door. Whoever is above a
+ * limit that does not let it wait is closed at once; the log is told once for each batch.
+ *
+ * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE) that goes on without
+ * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that
+ * the spare one can be had again. When another thread has got it meanwhile there is none for now,
+ * and the listeners rest; the next descriptor that is free becomes the spare one.
+ */
+#include "engine/door/accept.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/line.h"
+#include "engine/crew/stand_in.h"
+#include "engine/crew/stint.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
+#include "engine/door/entry.h"
+#include "engine/door/eviction.h"
+#include "engine/door/floor.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+#include "os/clock.h"
+#include "os/listening.h"
+#include "os/lock.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "wire/address.h"
+
+enum { BATCH = 64 };
+
+/* The errors that accept(2) hands on from the connection, or that concern it alone. */
+static bool about_the_connection(int result)
+{
+	switch (result) {
+	case -ECONNABORTED:
+	case -EPERM:
+	case -EPROTO:
+	case -ENETDOWN:
+	case -ENOPROTOOPT:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EHOSTUNREACH:
+	case -EOPNOTSUPP:
+	case -ENETUNREACH:
+	case -ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Where a batch comes from, and what has come of it. */
+struct batch {
+	struct mtsi_listener *listener;
+	int fd; /* of the listener */
+	size_t waiting; /* so many connections are known to wait still */
+	bool counted; /* they have been counted, and no failure has come since */
+	int result; /* the last failure, or 0; -ECANCELED: the listeners are closed */
+	size_t tries;
+	size_t troubles; /* of these, those that failed by the connection's own trouble */
+	size_t let_in;
+	size_t held;
+	size_t refused;
+	struct mtsi_peer last; /* the last that was refused, and why */
+	int why; /* -EUSERS: too many from there; -ENOMEM; -EBUSY: too many in all */
+};
+
+static bool refuses(struct mts_server *server)
+{
+	return mtsi_base_floor(server)->options.overload == MTS_OVERLOAD_REFUSE;
+}
+
+static void refuse(struct mts_client *client, int why, struct batch *batch)
+{
+	batch->last = client->peer;
+	batch->why = why;
+	batch->refused++;
+	mtsi_door_turn_away(client);
+}
+
+/* Lets it in, or does with it what the limits demand. */
+static void admit(struct mts_client *client, struct mtsi_line *found, struct batch *batch)
+{
+	const int result = mtsi_address_book_enter(client);
+	if (result != 0) {
+		refuse(client, result, batch);
+		return;
+	}
+	switch (mtsi_door_enter(client->server, client)) {
+	case MTSI_LET_IN:
+		mtsi_line_add(found, client);
+		batch->let_in++;
+		break;
+	case MTSI_HELD_BACK:
+		batch->held++;
+		break;
+	default:
+		refuse(client, -EBUSY, batch);
+	}
+}
+
+/* A connection becomes a client: 0; -ENOMEM, and it is closed; or -ECANCELED, likewise. */
+static int take_in_locked(struct mts_server *server, int fd, const struct sockaddr *peer,
+	unsigned size, struct mtsi_line *found, struct batch *batch)
+{
+	mtsi_lock_assert_held(&mtsi_door_floor(server)->listeners.lock);
+	if (mtsi_door_floor(server)->listeners.closed) {
+		mtsi_socket_close_now(fd);
+		return -ECANCELED;
+	}
+	struct mts_client *client = mtsi_clients_open(server, fd, peer, size);
+	if (client == NULL) {
+		mtsi_socket_close_now(fd);
+		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
+		return -ENOMEM;
+	}
+	client->shared = batch->listener->shared;
+	admit(client, found, batch);
+	return 0;
+}
+
+/* One connection: 0, or why there is none. */
+static int accept_one(struct mts_server *server, struct mtsi_line *found, struct batch *batch)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	const int fd = mtsi_socket_accept(batch->fd, (struct sockaddr *)&peer, &size);
+	if (fd < 0) {
+		return fd;
+	}
+	if (peer.ss_family == AF_UNIX) {
+		mtsi_socket_keep_urgent(fd);
+	}
+	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);
+	const int result = take_in_locked(
+		server, fd, (const struct sockaddr *)&peer, (unsigned)size, found, batch);
+	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
+	return result;
+}
+
+/* Whether to ask for one more. At a socket of our own accept itself may say that there is none. */
+static bool somebody_waits(struct batch *batch)
+{
+	const struct mtsi_listener *listener = batch->listener;
+	if (!listener->counts) {
+		return batch->tries == 0 || !listener->shared || mtsi_listening_ready(batch->fd);
+	}
+	if (!batch->counted) {
+		batch->waiting = mtsi_listening_count(batch->fd);
+		batch->counted = true;
+	}
+	return batch->waiting > 0;
+}
+
+/* One has been tried. Where that failed there may be fewer than it seemed, or more. */
+static void count_try(struct batch *batch, int result)
+{
+	batch->tries++;
+	batch->result = result != 0 ? result : batch->result;
+	batch->counted = batch->counted && result == 0;
+	batch->waiting -= batch->counted ? 1 : 0;
+}
+
+/* Takes a batch, `room` at most besides those that are refused. */
+static void take_batch(
+	struct mts_server *server, size_t room, struct mtsi_line *found, struct batch *batch)
+{
+	while (batch->tries < BATCH && batch->let_in + batch->held < room && somebody_waits(batch)) {
+		const int result = accept_one(server, found, batch);
+		count_try(batch, result);
+		if (result != 0 && !about_the_connection(result)) {
+			break;
+		}
+		if (result != 0) {
+			mtsi_count_shared(server, MTS_STAT_ACCEPT_ERRORS, 1);
+			batch->troubles++;
+		}
+	}
+}
+
+static void report_refused(struct mts_server *server, const struct batch *batch)
+{
+	char who[MTSI_ADDRESS_TEXT] = "";
+	(void)mtsi_peer_format(&batch->last, who, sizeof(who));
+	switch (batch->why) {
+	case -EUSERS:
+		mtsi_log(server, MTSI_LOG_REFUSED,
+			"refused %zu connections, the last from %s: no more than %zu clients of one address",
+			batch->refused, who, mtsi_address_book_limit(server));
+		break;
+	case -EBUSY:
+		mtsi_log(server, MTSI_LOG_REFUSED,
+			"refused %zu connections, the last from %s: no more than %zu clients", batch->refused,
+			who, mtsi_door_max_clients(server));
+		break;
+	default:
+		mtsi_log(server, MTSI_LOG_REFUSED, "refused %zu connections, the last from %s: %s",
+			batch->refused, who, strerror(-batch->why));
+	}
+}
+
+/* Takes one connection in the place of the spare descriptor, and closes it: 0 or an error. */
+static int refuse_one(struct mts_server *server, int listener)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	const int spare = mtsi_entry_take_spare(server);
+	if (spare < 0) {
+		return -EMFILE;
+	}
+	mtsi_socket_close(spare);
+	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
+	if (fd >= 0) {
+		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
+		mtsi_socket_close_now(fd);
+	}
+	mtsi_entry_keep_spare(server, mtsi_wake_open());
+	return fd >= 0 ? 0 : fd;
+}
+
+/*
+ * No descriptor is to be had, but clients are to be told: whether any was, or none waits any more.
+ * accept(2) asks for a descriptor first, so who polls beside another one gets here for what that one
+ * has taken.
+ */
+static bool refuse_batch(struct mts_server *server, struct batch *batch)
+{
+	size_t count = 0;
+	int result = 0;
+	bool waits = true;
+	while (count < BATCH && result == 0 && (waits = somebody_waits(batch))) {
+		result = refuse_one(server, batch->fd);
+		count_try(batch, result);
+		count += result == 0 ? 1 : 0;
+	}
+	return count > 0 || result == -EAGAIN || !waits;
+}
+
+/* Accept does not work: makes that better, or rests. */
+static void failed(struct mts_server *server, struct batch *batch, uint64_t freed)
+{
+	const int result = batch->result;
+	const bool descriptors = result == -EMFILE || result == -ENFILE;
+	mtsi_count_shared(server, MTS_STAT_ACCEPT_ERRORS, 1);
+	mtsi_log(server, MTSI_LOG_ACCEPT, "cannot accept: %s", strerror(-result));
+	if (mtsi_linger_evict(server)) {
+		return;
+	}
+	if (!(descriptors && refuses(server) && refuse_batch(server, batch))) {
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	}
+}
+
+/* Whether accept has said that it does not work, or has only been asked in vain. */
+static bool has_failed(int result)
+{
+	const bool in_vain = result == 0 || result == -EAGAIN || result == -ECANCELED;
+	return !in_vain && !about_the_connection(result);
+}
+
+/* What a batch leaves to be done, with no lock held. */
+static void conclude(struct mts_server *server, struct batch *batch, uint64_t freed)
+{
+	if (batch->let_in + batch->held + batch->refused > 0) {
+		mtsi_door_well(server);
+	}
+	if (batch->refused > 0) {
+		report_refused(server, batch);
+	}
+	if (has_failed(batch->result)) {
+		failed(server, batch, freed);
+	} else if (batch->troubles == BATCH) {
+		mtsi_door_pause(server, mtsi_clock_now(), freed);
+	}
+}
+
+/* Somebody else may have the socket, and have changed what accept does there. */
+static void look_after(struct mts_server *server, struct mtsi_listener *listener, int fd)
+{
+	if (mtsi_listening_unblock(fd) && !listener->told) {
+		listener->told = true;
+		mtsi_log(server, MTSI_LOG_LISTENER,
+			"somebody has made the listener on %s blocking: it is not any more", listener->text);
+	}
+}
+
+/* Whose turn it is: takes a batch. */
+static void take_turn(
+	struct mts_server *server, uint64_t tag, int listener, struct mtsi_line *found)
+{
+	struct batch batch = {
+		.listener = &mtsi_door_floor(server)->listeners.list[tag - 1], .fd = listener};
+	uint64_t freed;
+	const size_t room = mtsi_door_room(server, &freed);
+	if (batch.listener->shared && room > 0) {
+		look_after(server, batch.listener, listener);
+	}
+	if (refuses(server)) {
+		mtsi_entry_want_spare(server); /* first: it is for when no other is left */
+	}
+	take_batch(server, room, found, &batch);
+	conclude(server, &batch, freed);
+	mtsi_entry_give_back(server, tag);
+	if (batch.held > 0) {
+		mtsi_eviction_run(server, found);
+	}
+}
+
+void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t tag,
+	bool shut_down, struct mtsi_line *found)
+{
+	if (shut_down) {
+		mtsi_listeners_bury(server, tag);
+		return;
+	}
+	const int listener = mtsi_entry_take(server, tag);
+	if (listener < 0) {
+		return;
+	}
+	/* Where it may sleep, it must not seem to poll meanwhile. */
+	if (!mtsi_door_floor(server)->listeners.list[tag - 1].shared) {
+		take_turn(server, tag, listener, found);
+	} else if (worker != NULL) {
+		mtsi_stint_leave_poll(worker);
+		take_turn(server, tag, listener, found);
+		mtsi_stint_return_to_poll(worker);
+	} else {
+		const uint64_t stint = mtsi_stand_in_leave_poll(server);
+		take_turn(server, tag, listener, found);
+		mtsi_stand_in_return_to_poll(server, stint);
+	}
+}

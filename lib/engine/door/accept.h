@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_DOOR_ACCEPT_H
+#define MTSI_ENGINE_DOOR_ACCEPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mts_server;
+struct mtsi_line;
+struct mtsi_member;
+
+/*
+ * Takes what waits at the listener with that tag, a bounded batch, and puts the new clients, owned
+ * by the caller, into `found`. When the listener has been shut down it is buried instead. By who
+ * polls, with no lock held; `worker` is that one, or NULL. At a socket that others have too it may
+ * sleep, whatever is done against it.
+ */
+void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t tag,
+	bool shut_down, struct mtsi_line *found);
+
+#endif

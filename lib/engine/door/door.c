@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who comes in. The listeners are watched as long as there is room and nothing is short; otherwise
+ * they rest, and the kernel's queue holds the others. Resting costs nothing: level-triggered epoll
+ * says again what it has to say as soon as they are watched again.
+ *
+ * Every event that can change the answer (a client comes or goes, the limit changes, a descriptor
+ * becomes free, a pause ends) looks at all of it again under the one lock, and arms or disarms the
+ * listeners under it. So there is no moment between "full" and "resting" in which a leaving client
+ * could be missed.
+ *
+ * A client counts from when it is let in, which happens here, under the lock, and only while there
+ * are fewer than may be. So there are never more than the limit; a limit that is lowered lets
+ * nobody in until enough have left.
+ *
+ * What becomes of those for whom there is no room is for the program to choose. They wait outside;
+ * or they are accepted and turned away; or a client that is idle makes room for them (eviction.c).
+ * For that they have to be accepted before anybody is cut off: who has too many clients already
+ * must not cost others theirs. So a few are held at the door, owned by it, until somebody has left,
+ * and just so many clients are evicted as are held, as far as room is lacking for them. Whoever
+ * leaves makes room for the one that has been held for longest, evicted or not. When the limit is
+ * lowered in the very moment in which somebody is accepted, or the last place is taken by one who
+ * comes by another listener at that moment (entry.c), that one is held too, whatever the policy.
+ *
+ * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
+ * evicted then, since others may be the ones who take all descriptors, and would take that one too.
+ * The watch opens files for a moment. When that was the descriptor which had just become free, and
+ * accept asked for it meanwhile, it has failed for nothing: that pause is over as soon as it began.
+ */
+#include "engine/door/door.h"
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/base/wake.h"
+#include "engine/client/client.h"
+#include "engine/client/line.h"
+#include "engine/crew/crew.h"
+#include "engine/door/address_book.h"
+#include "engine/door/floor.h"
+#include "engine/door/listener.h"
+#include "os/bind.h"
+#include "os/clock.h"
+#include "os/lock.h"
+
+enum { USUAL_CLIENTS = 10000 };
+
+static const uint64_t shortest_pause = 10 * MTSI_MILLISECOND;
+static const uint64_t longest_pause = MTSI_SECOND;
+
+void mtsi_door_init(struct mtsi_door *door)
+{
+	mtsi_lock_init(&door->lock);
+	door->clients = 0;
+	door->held = (struct mtsi_line){NULL, NULL, 0};
+	door->evicting = 0;
+	door->armed = false;
+	door->open = false;
+	door->in_use = 0;
+	door->short_until = 0;
+	door->freed = 0;
+	door->short_at = 0;
+	door->short_for = 0;
+	atomic_init(&door->max_clients, 0);
+}
+
+void mtsi_door_free(struct mtsi_door *door)
+{
+	mtsi_lock_destroy(&door->lock);
+}
+
+/* For how many there is room, besides those who are held. */
+static size_t room_locked(struct mtsi_door *door)
+{
+	const size_t taken = door->clients + door->held.count;
+	const size_t most = atomic_load(&door->max_clients);
+	mtsi_lock_assert_held(&door->lock);
+	return taken < most ? most - taken : 0;
+}
+
+/* How many may be accepted, as things stand. */
+static size_t wanted_locked(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	const size_t room = room_locked(door);
+	switch (mtsi_base_floor(server)->options.overload) {
+	case MTS_OVERLOAD_REFUSE:
+		return SIZE_MAX;
+	case MTS_OVERLOAD_EVICT:
+		return room + (door->held.count < MTSI_MOST_HELD ? MTSI_MOST_HELD - door->held.count : 0);
+	default:
+		return room;
+	}
+}
+
+/* Arms or disarms the listeners, as things stand. */
+static void look_locked(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_assert_held(&door->lock);
+	const bool wanted = door->open && wanted_locked(server) > 0 && door->short_until == 0;
+	if (wanted != door->armed) {
+		mtsi_listeners_arm(server, wanted);
+		door->armed = wanted;
+	}
+}
+
+/* Lets in those who are held, as far as there is room: into `admitted`, for the crew. */
+static void admit_locked(struct mtsi_door *door, struct mtsi_line *admitted)
+{
+	mtsi_lock_assert_held(&door->lock);
+	while (door->held.count > 0 && door->clients < atomic_load(&door->max_clients)) {
+		mtsi_line_add(admitted, mtsi_line_take(&door->held));
+		door->clients++;
+	}
+}
+
+bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	atomic_store(&door->max_clients, clients);
+	look_locked(server);
+	const bool somebody = door->held.count > 0;
+	mtsi_lock_release(&door->lock);
+	return somebody;
+}
+
+size_t mtsi_door_max_clients(struct mts_server *server)
+{
+	return atomic_load_explicit(&mtsi_door_floor(server)->door.max_clients, memory_order_relaxed);
+}
+
+/* For how many clients there are descriptors. */
+static size_t affordable(size_t descriptors, size_t in_use)
+{
+	const size_t others = in_use + MTSI_RESERVED_DESCRIPTORS;
+	return descriptors > others ? descriptors - others : 0;
+}
+
+/* The default, when none has been chosen: 0, or the limit that has been. */
+static size_t settle_limit_locked(struct mtsi_door *door, size_t afford)
+{
+	const size_t chosen = atomic_load(&door->max_clients);
+	mtsi_lock_assert_held(&door->lock);
+	if (chosen == 0) {
+		const size_t usual = afford < USUAL_CLIENTS ? afford : USUAL_CLIENTS;
+		atomic_store(&door->max_clients, usual > 0 ? usual : 1);
+	}
+	return chosen;
+}
+
+void mtsi_door_prepare(struct mts_server *server)
+{
+	const size_t in_use = mtsi_descriptors_open(mtsi_base_floor(server)->poll);
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	mtsi_door_floor(server)->door.in_use = in_use;
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+}
+
+void mtsi_door_open(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	const size_t descriptors = mtsi_descriptor_limit();
+	mtsi_lock_take(&door->lock);
+	const size_t in_use = door->in_use;
+	const size_t afford = affordable(descriptors, in_use);
+	const size_t chosen = settle_limit_locked(door, afford);
+	door->open = true;
+	look_locked(server);
+	mtsi_lock_release(&door->lock);
+	if (chosen > afford) {
+		mtsi_log(server, MTSI_LOG_LIMIT,
+			"the limit of %zu open files suffices for %zu clients, not for %zu: raise it to %zu "
+			"(RLIMIT_NOFILE, ulimit -n), or lower the number of clients",
+			descriptors, afford, chosen, chosen + in_use + MTSI_RESERVED_DESCRIPTORS);
+	}
+}
+
+void mtsi_door_shut(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	struct mtsi_line held = {NULL, NULL, 0};
+	struct mts_client *client;
+	mtsi_lock_take(&door->lock);
+	door->open = false;
+	mtsi_line_join(&held, &door->held);
+	look_locked(server);
+	mtsi_lock_release(&door->lock);
+	while ((client = mtsi_line_take(&held)) != NULL) {
+		mtsi_door_turn_away(client);
+	}
+}
+
+size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	look_locked(server);
+	*freed = door->freed;
+	const size_t room = wanted_locked(server);
+	mtsi_lock_release(&door->lock);
+	return room;
+}
+
+enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client *client)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	enum mtsi_admission admission = MTSI_LET_IN;
+	mtsi_lock_take(&door->lock);
+	if (room_locked(door) > 0) {
+		door->clients++;
+	} else if (door->open && mtsi_base_floor(server)->options.overload != MTS_OVERLOAD_REFUSE) {
+		mtsi_line_add(&door->held, client);
+		admission = MTSI_HELD_BACK;
+	} else {
+		admission = MTSI_FULL;
+	}
+	mtsi_lock_release(&door->lock);
+	return admission;
+}
+
+void mtsi_door_turn_away(struct mts_client *client)
+{
+	mtsi_count_shared(client->server, MTS_STAT_REFUSED, 1);
+	mtsi_address_book_leave(client);
+	mtsi_door_close(client);
+}
+
+void mtsi_door_leave(struct mts_server *server, bool evicted)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	struct mtsi_line admitted = {NULL, NULL, 0};
+	mtsi_lock_take(&door->lock);
+	door->clients--;
+	door->evicting -= evicted ? 1 : 0;
+	admit_locked(door, &admitted);
+	look_locked(server);
+	const bool last = door->clients == 0;
+	mtsi_lock_release(&door->lock);
+	mtsi_crew_offer(server, &admitted);
+	if (last && mtsi_stopping(server)) {
+		mtsi_wake_keeper(server);
+	}
+}
+
+bool mtsi_door_begin_eviction(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	const size_t all = door->clients + door->held.count;
+	const size_t most = atomic_load(&door->max_clients);
+	const bool wanted = mtsi_base_floor(server)->options.overload == MTS_OVERLOAD_EVICT
+		&& door->held.count > 0 && all > most && door->evicting < all - most;
+	door->evicting += wanted ? 1 : 0;
+	mtsi_lock_release(&door->lock);
+	return wanted;
+}
+
+void mtsi_door_cancel_eviction(struct mts_server *server)
+{
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	mtsi_door_floor(server)->door.evicting--;
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+}
+
+void mtsi_door_close(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	mtsi_client_close(client);
+	mtsi_door_freed(server);
+}
+
+void mtsi_door_freed(struct mts_server *server)
+{
+	mtsi_door_returned(server, 0);
+}
+
+void mtsi_door_returned(struct mts_server *server, uint64_t since)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	door->freed++;
+	if (door->short_until != 0 && door->short_at >= since) {
+		door->short_until = 0;
+		look_locked(server);
+	}
+	mtsi_lock_release(&door->lock);
+}
+
+void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	/* If it rests already, that was for the same event, which two have got. */
+	if (door->freed == freed && door->short_until == 0) {
+		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
+		if (door->short_for > longest_pause) {
+			door->short_for = longest_pause;
+		}
+		door->short_at = now;
+		door->short_until = mtsi_clock_after(now, door->short_for);
+		look_locked(server);
+	}
+	mtsi_lock_release(&door->lock);
+	mtsi_wake_keeper(server);
+}
+
+void mtsi_door_well(struct mts_server *server)
+{
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	mtsi_door_floor(server)->door.short_for = 0;
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+}
+
+void mtsi_door_put_off(struct mts_server *server, struct mtsi_listener *listener, bool put_off)
+{
+	mtsi_lock_assert_held(&mtsi_door_floor(server)->listeners.lock);
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	listener->put_off = put_off;
+	mtsi_listener_arm(server, listener, mtsi_door_floor(server)->door.armed);
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+}
+
+uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	struct mtsi_line admitted = {NULL, NULL, 0};
+	mtsi_lock_take(&door->lock);
+	admit_locked(door, &admitted);
+	const bool over = door->short_until != 0 && door->short_until <= now;
+	if (over) {
+		door->short_until = 0;
+	}
+	/* Else nothing has changed: a listener that somebody has shut down is told of while it is armed. */
+	if (over || admitted.count > 0) {
+		look_locked(server);
+	}
+	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
+	mtsi_lock_release(&door->lock);
+	mtsi_crew_offer(server, &admitted);
+	return due;
+}
+
+size_t mtsi_door_clients(struct mts_server *server)
+{
+	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
+	const size_t clients = mtsi_door_floor(server)->door.clients;
+	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+	return clients;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which client goes when another one wants to come: the one that has been idle for longest.
+ *
+ * Idle is who waits for the first byte of its next request, parked, or with a thread that blocks in
+ * that wait and nothing else; with no output waiting, and nothing to be read in its socket. That is
+ * asked of the socket by a receive (MSG_PEEK): the number of bytes there counts also what cannot be
+ * received. Since when, says a word in the client that is there for deadlines anyway.
+ *
+ * Nobody keeps the clients in the order of that word, since each request would pay for it. One look
+ * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these
+ * are used up one by one. Each is looked at again, closely, under its lock: if its word is what it
+ * was, it has been idle ever since, and everybody who has become idle meanwhile is younger. So the
+ * order is exact, and a flood pays for the look once in 64 times.
+ *
+ * If all of the 64 are refused, since what they have sent is not read yet, say, the next look, a
+ * moment later, passes them over, and so on until somebody goes or all have been seen: however many
+ * seem idle and are not, they shield nobody. Who is refused while somebody is wanted offers itself
+ * when it has become idle in truth, as below, so it need not be looked at again. When nobody is
+ * wanted any more that is forgotten.
+ *
+ * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So
+ * it is not repeated before eight times as long as it took has passed. Meanwhile, and whenever
+ * nobody is idle, `wanting` is set: then each client that becomes idle offers itself
+ * (mtsi_eviction_offer()): when it has been parked, begins to block, or when its last output has
+ * gone. `wanting` is set before clients are looked at, and they let go before they read it, both
+ * sequentially consistent (or under the client's lock, for output). So a client that was found busy
+ * will see it, and none is missed.
+ *
+ * How many have to go is the door's to say. It counts each from the moment it is chosen until its
+ * close hook is over, so nobody goes in vain, and nobody comes too early.
+ */
+#include "engine/door/eviction.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/base/wake.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/deadline.h"
+#include "engine/client/line.h"
+#include "engine/crew/crew.h"
+#include "engine/door/door.h"
+#include "engine/door/floor.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/socket.h"
+#include "wire/address.h"
+#include "wire/queue.h"
+
+enum { REST = 8 }; /* times as long as the look has taken */
+
+static const uint64_t shortest_rest = MTSI_MILLISECOND;
+
+/* Who has been evicted, for the log. */
+struct evicted {
+	uint64_t id; /* 0: nobody */
+	uint64_t since;
+	struct mtsi_peer peer;
+};
+
+void mtsi_eviction_init(struct mtsi_eviction *eviction)
+{
+	memset(eviction, 0, sizeof(*eviction)); /* an id is never 0, nor is a time */
+	mtsi_lock_init(&eviction->lock);
+	atomic_init(&eviction->wanting, false);
+	atomic_init(&eviction->retry_at, MTSI_NEVER);
+}
+
+void mtsi_eviction_free(struct mtsi_eviction *eviction)
+{
+	mtsi_lock_destroy(&eviction->lock);
+}
+
+/* The order in which they go; where times are the same there has to be one too. */
+static bool goes_before(struct mtsi_candidate one, struct mtsi_candidate other)
+{
+	return one.since != other.since ? one.since < other.since : one.id < other.id;
+}
+
+/*
+ * Keeps it among the 64 that have been idle for longest, of those who are not passed over. Without
+ * any lock of the client's.
+ */
+static void collect(const struct mts_client *client, void *context)
+{
+	struct mtsi_eviction *eviction = context;
+	const struct mtsi_candidate new = {atomic_load(&client->id), mtsi_deadline_idle_since(client)};
+	size_t at = eviction->count;
+	if (new.since == 0 || atomic_load(&client->stuck_since) != 0
+		|| !goes_before(eviction->past, new)) {
+		return;
+	}
+	while (at > 0 && goes_before(new, eviction->list[at - 1])) {
+		at--;
+	}
+	if (at == MTSI_CANDIDATES) {
+		return;
+	}
+	eviction->count += eviction->count < MTSI_CANDIDATES ? 1 : 0;
+	memmove(&eviction->list[at + 1], &eviction->list[at], (eviction->count - 1 - at) * sizeof(new));
+	eviction->list[at] = new;
+}
+
+static void look_at_all_locked(struct mts_server *server)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	const uint64_t start = mtsi_clock_now();
+	eviction->next = 0;
+	eviction->count = 0;
+	mtsi_clients_peek(server, collect, eviction);
+	const uint64_t now = mtsi_clock_now();
+	const uint64_t rest = REST * (now - start);
+	eviction->rest_until = 0;
+	if (eviction->count < MTSI_CANDIDATES) {
+		eviction->rest_until = mtsi_clock_after(now, rest > shortest_rest ? rest : shortest_rest);
+	}
+}
+
+/* Whether it may be evicted, if it is still idle since `since`; 0: since whenever. */
+static bool idle_locked(struct mts_client *client, uint64_t since)
+{
+	const uint64_t idle = mtsi_deadline_idle_since(client);
+	mtsi_lock_assert_held(&client->lock);
+	return client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
+		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
+		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
+		&& mtsi_socket_peek(client->fd) != 1;
+}
+
+/*
+ * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then
+ * looked at again, since it may have had a turn before; it gets one in any case.
+ */
+static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_line *claimed)
+{
+	if (mtsi_deadline_end_idle(client)) {
+		return true;
+	}
+	if (!mtsi_claim(client)) {
+		return false;
+	}
+	mtsi_line_add(claimed, client);
+	return idle_locked(client, since);
+}
+
+/* Evicts this one, if it is idle. */
+static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
+	struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mts_client *client = mtsi_clients_lock(server, candidate.id);
+	if (client == NULL) {
+		return false;
+	}
+	const uint64_t since = mtsi_deadline_idle_since(client);
+	const bool goes = idle_locked(client, candidate.since)
+		&& seize_locked(client, candidate.since, claimed);
+	if (goes) {
+		evicted->id = candidate.id;
+		evicted->since = since;
+		evicted->peer = client->peer;
+		client->evicted = true;
+		mtsi_count_shared(server, MTS_STAT_EVICTED, 1);
+		(void)mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, claimed);
+	}
+	mtsi_lock_release(&client->lock);
+	return goes;
+}
+
+/* Evicts the first of the candidates that is still idle; false when none is left. */
+static bool evict_candidate_locked(
+	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	bool done = false;
+	while (!done && eviction->next < eviction->count) {
+		done = evict(server, eviction->list[eviction->next++], claimed, evicted);
+	}
+	return done;
+}
+
+/* Nobody is wanted, or all have been seen: whoever was refused is looked at again next time. */
+static void forget_refused_locked(struct mtsi_eviction *eviction)
+{
+	mtsi_lock_assert_held(&eviction->lock);
+	eviction->past = (struct mtsi_candidate){0, 0};
+}
+
+static void want_none_locked(struct mtsi_eviction *eviction)
+{
+	atomic_store(&eviction->wanting, false);
+	forget_refused_locked(eviction);
+}
+
+/* All that the look has found were refused: when to look at the others, if there are any. */
+static uint64_t pass_over_locked(struct mtsi_eviction *eviction)
+{
+	if (eviction->count < MTSI_CANDIDATES) {
+		forget_refused_locked(eviction);
+		return MTSI_NEVER; /* that was everybody, and each will offer itself */
+	}
+	eviction->past = eviction->list[MTSI_CANDIDATES - 1];
+	return mtsi_clock_after(mtsi_clock_now(), shortest_rest);
+}
+
+/* Evicts the one that has been idle for longest; or sets about being told of one. */
+static bool evict_oldest_locked(
+	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	mtsi_lock_assert_held(&eviction->lock);
+	if (evict_candidate_locked(server, claimed, evicted)) {
+		return true;
+	}
+	atomic_store(&eviction->wanting, true);
+	uint64_t retry = eviction->rest_until;
+	if (mtsi_clock_now() >= eviction->rest_until) {
+		look_at_all_locked(server);
+		if (evict_candidate_locked(server, claimed, evicted)) {
+			return true;
+		}
+		retry = pass_over_locked(eviction);
+	}
+	if (retry != MTSI_NEVER) {
+		atomic_store(&eviction->retry_at, retry);
+		mtsi_wake_keeper(server);
+	}
+	return false;
+}
+
+static void report(struct mts_server *server, const struct evicted *evicted)
+{
+	const uint64_t now = mtsi_clock_now();
+	mtsi_log_client(server, MTSI_LOG_EVICTED, evicted->id, &evicted->peer,
+		"evicted to let another one in, idle for %" PRIu64 " ms",
+		now > evicted->since ? (now - evicted->since) / MTSI_MILLISECOND : 0);
+}
+
+/* One step of it: false when nobody has to go, or nobody can. */
+static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	struct evicted evicted = {.id = 0};
+	mtsi_lock_take(&eviction->lock);
+	const bool wanted = mtsi_door_begin_eviction(server);
+	if (!wanted) {
+		want_none_locked(eviction);
+	} else if (!evict_oldest_locked(server, claimed, &evicted)) {
+		mtsi_door_cancel_eviction(server);
+	}
+	mtsi_lock_release(&eviction->lock);
+	if (evicted.id != 0) {
+		report(server, &evicted);
+	}
+	return evicted.id != 0;
+}
+
+void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed)
+{
+	while (run_once(server, claimed)) {
+	}
+}
+
+void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	const struct mtsi_candidate candidate = {id, 0};
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct evicted evicted = {.id = 0};
+	if (!mtsi_eviction_wanted(eviction)) {
+		return;
+	}
+	mtsi_lock_take(&eviction->lock);
+	if (!mtsi_door_begin_eviction(server)) {
+		want_none_locked(eviction);
+	} else if (!evict(server, candidate, &claimed, &evicted)) {
+		mtsi_door_cancel_eviction(server);
+	}
+	mtsi_lock_release(&eviction->lock);
+	if (evicted.id != 0) {
+		report(server, &evicted);
+	}
+	mtsi_crew_offer(server, &claimed);
+}
+
+void mtsi_eviction_soon(struct mts_server *server)
+{
+	atomic_store(&mtsi_door_floor(server)->eviction.retry_at, 0);
+	mtsi_wake_keeper(server);
+}
+
+uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	/* Taken back before it is tried: whoever wants another try meanwhile is not forgotten. */
+	if (atomic_load(&eviction->retry_at) <= now) {
+		atomic_store(&eviction->retry_at, MTSI_NEVER);
+		mtsi_eviction_run(server, &claimed);
+		mtsi_crew_offer(server, &claimed);
+	}
+	return atomic_load(&eviction->retry_at);
+}

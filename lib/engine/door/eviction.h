@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_DOOR_EVICTION_H
+#define MTSI_ENGINE_DOOR_EVICTION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/lock.h"
+
+struct mts_server;
+struct mtsi_line;
+
+/* One that was idle when all were looked at, since then. */
+struct mtsi_candidate {
+	uint64_t id;
+	uint64_t since;
+};
+
+enum { MTSI_CANDIDATES = 64 };
+
+/* Who is to go, so that another one may come. */
+struct mtsi_eviction {
+	_Atomic bool wanting; /* somebody waits for one that is idle; written under the lock */
+	_Atomic uint64_t retry_at; /* when the keeper is to try again; MTSI_NEVER: not at all */
+	struct mtsi_lock lock; /* guards the rest; taken before a client's, or the door's */
+	struct mtsi_candidate past; /* all up to this one have been refused since it is wanted */
+	struct mtsi_candidate list[MTSI_CANDIDATES]; /* the longest idle first */
+	size_t next; /* the first one that is not used up */
+	size_t count;
+	uint64_t rest_until; /* not all clients are looked at again before */
+};
+
+void mtsi_eviction_init(struct mtsi_eviction *eviction);
+void mtsi_eviction_free(struct mtsi_eviction *eviction);
+
+/*
+ * Cuts off as many idle clients as the door wants; those that were parked are put into `claimed`,
+ * which is to be offered to the crew. If there are too few, it goes on by itself. Threads of the
+ * library, with no lock held.
+ */
+void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed);
+
+/* Whether somebody waits for one that is idle. Any thread. */
+static inline bool mtsi_eviction_wanted(const struct mtsi_eviction *eviction)
+{
+	return atomic_load(&eviction->wanting);
+}
+
+/* The client with this id has just become idle, if anything. Threads of the library, no lock held. */
+void mtsi_eviction_offer(struct mts_server *server, uint64_t id);
+
+/* The door may want more. Any thread. */
+void mtsi_eviction_soon(struct mts_server *server);
+
+/* Tries again if it is time for that; when to come again. The keeper. */
+uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now);
+
+#endif

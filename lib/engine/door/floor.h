@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_DOOR_FLOOR_H
+#define MTSI_ENGINE_DOOR_FLOOR_H
+
+#include "engine/crew/floor.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
+#include "engine/door/eviction.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+
+struct mts_server;
+
+/* This floor's part of a server: see engine/base/floor.h. */
+struct mtsi_door_floor {
+	struct mtsi_crew_floor below;
+	struct mtsi_listeners listeners;
+	struct mtsi_door door;
+	struct mtsi_address_book addresses;
+	struct mtsi_eviction eviction;
+	struct mtsi_linger linger;
+};
+
+static inline struct mtsi_door_floor *mtsi_door_floor(struct mts_server *server)
+{
+	return (struct mtsi_door_floor *)server;
+}
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Closing so that the peer gets the whole reply.
+ *
+ * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
+ * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
+ * is shut down first, and input thrown away until the peer has finished too, for at most the linger
+ * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever
+ * claims it (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper
+ * when its time is up. It marks those in the list as cut, under the list's lock, and claims them;
+ * one that somebody owns at that moment is closed by its owner, who looks at the mark before it
+ * lets go. Whoever closes one takes it out of the list first, so what is in the list is never
+ * closed.
+ *
+ * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
+ * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments), or is a short
+ * reply that goes out with the end of the stream. More than that also waits when the peer has
+ * finished sending: the kernel would go on by itself, but it gives up sockets that nobody has open
+ * when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides are shut down and all is
+ * acknowledged, the connection is closed, and epoll says so.
+ *
+ * A stop, or a deadline, shuts down the receiving side to wake its worker, and the program may have
+ * done so. With the sending side shut down as well the kernel would answer further input with a reset
+ * at once. The kernel knows best whether the receiving side is shut; so it is asked as the client is
+ * handed over, under the lock under which the library shuts it. Such a socket keeps its sending side
+ * open until all is acknowledged, and then just closes. That it has been acknowledged raises no event:
+ * while there are such sockets the keeper looks at them every few milliseconds. What the peer sends
+ * after the close is answered with a reset, but by then it has the reply.
+ *
+ * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger:
+ * past that the keeper closes the ones that have waited longest.
+ *
+ * A client is handed over in one critical section of its lock: into the list, the new stage, its
+ * sending side, epoll. So whoever finds it lingering under that lock finds it in the list; and a
+ * stop, or a deadline, either finds it lingering, and leaves it alone, or has shut its receiving side
+ * before. If epoll has no memory for it, it stays in the list, and is closed when it is due.
+ */
+#include "engine/door/linger.h"
+
+#include <errno.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/options.h"
+#include "engine/base/wake.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
+#include "engine/door/floor.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/must.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+enum {
+	FIRST_FLIGHT = 14 * 1024, /* bytes */
+	MOST_DRAINED = 1024 * 1024,
+	DRAIN_AT_ONCE = 16 * 1024,
+	FEW = 16 /* lingerers that nobody minds */
+};
+
+static const uint64_t look_again = MTSI_MILLISECOND;
+static const uint64_t look_time = 10
+	* MTSI_MILLISECOND; /* at sockets whose progress raises no event */
+
+void mtsi_linger_init(struct mtsi_linger *linger)
+{
+	mtsi_lock_init(&linger->lock);
+	linger->first = NULL;
+	linger->last = NULL;
+	linger->over = false;
+	atomic_init(&linger->count, 0);
+	atomic_init(&linger->sending, 0);
+	linger->look_at = 0;
+}
+
+void mtsi_linger_free(struct mtsi_linger *linger)
+{
+	mtsi_must(linger->first == NULL);
+	mtsi_lock_destroy(&linger->lock);
+}
+
+/*
+ * Appends it, with its sending side open or not: false when nobody lingers any more. Under the
+ * client's lock too.
+ */
+static bool append(struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
+{
+	mtsi_lock_assert_held(&client->lock);
+	mtsi_lock_take(&linger->lock);
+	const bool over = linger->over;
+	if (!over) {
+		*first = linger->first == NULL;
+		client->lingers_since = mtsi_clock_now();
+		/* As a client it may have been cut off, with nothing dropped; as a lingerer it is not yet. */
+		atomic_store(&client->cut, false);
+		client->next = NULL;
+		client->previous = linger->last;
+		if (linger->last != NULL) {
+			linger->last->next = client;
+		} else {
+			linger->first = client;
+		}
+		linger->last = client;
+		client->sends = sends;
+		atomic_fetch_add(&linger->sending, sends ? 1 : 0);
+		atomic_fetch_add(&linger->count, 1);
+	}
+	mtsi_lock_release(&linger->lock);
+	return !over;
+}
+
+static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
+{
+	mtsi_lock_assert_held(&linger->lock);
+	if (client->previous != NULL) {
+		client->previous->next = client->next;
+	} else {
+		linger->first = client->next;
+	}
+	if (client->next != NULL) {
+		client->next->previous = client->previous;
+	} else {
+		linger->last = client->previous;
+	}
+	atomic_fetch_sub(&linger->sending, client->sends ? 1 : 0);
+	atomic_fetch_sub(&linger->count, 1);
+}
+
+static bool nothing_to_lose(int fd, size_t corked)
+{
+	/* That counts also what nobody can receive, as an urgent byte out of a Unix socket's stream. */
+	if (mtsi_socket_unread(fd) > 0 && mtsi_socket_peek(fd) == 1) {
+		return false;
+	}
+	const size_t on_its_way = mtsi_socket_unacknowledged(fd);
+	if (on_its_way <= corked || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) <= corked)) {
+		return true;
+	}
+	/* What a Unix socket has taken is with the peer already. */
+	const enum mtsi_socket_peer peer = mtsi_socket_peer(fd);
+	return peer == MTSI_PEER_UNKNOWN || peer == MTSI_PEER_CLOSED;
+}
+
+/* Whether more linger than should. */
+static bool crowded(struct mts_server *server)
+{
+	const size_t share = mtsi_door_max_clients(server) / 8;
+	return atomic_load(&mtsi_door_floor(server)->linger.count) > (share > FEW ? share : FEW);
+}
+
+/* Throws away what has come; whether the socket may be closed. */
+static bool drained(struct mts_client *client)
+{
+	char nowhere[DRAIN_AT_ONCE];
+	for (;;) {
+		const ssize_t count = mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere));
+		if (count == -EAGAIN) {
+			return false;
+		}
+		if (count == 0) {
+			return mtsi_socket_peer(client->fd) == MTSI_PEER_SENDING
+				? mtsi_socket_unacknowledged(client->fd) == 0
+				: nothing_to_lose(client->fd, 0);
+		}
+		if (count < 0) {
+			return true;
+		}
+		client->drained += (uint32_t)count;
+		if (client->drained >= MOST_DRAINED) {
+			return true;
+		}
+	}
+}
+
+/* Closes one that is out of the list. A stop waits for the last one of them. */
+static void close_unlinked(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	if (client->sends) {
+		mtsi_socket_shut_sending(
+			client->fd); /* what comes before it is closed is not to be a reset */
+	}
+	mtsi_door_close(client);
+	if (mtsi_stopping(server) && atomic_load(&mtsi_door_floor(server)->linger.count) == 0) {
+		mtsi_wake_keeper(server);
+	}
+}
+
+static void end(struct mts_client *client)
+{
+	struct mtsi_linger *linger = &mtsi_door_floor(client->server)->linger;
+	mtsi_lock_take(&linger->lock);
+	unlink_locked(linger, client);
+	mtsi_lock_release(&linger->lock);
+	close_unlinked(client);
+}
+
+void mtsi_linger_event(struct mts_client *client)
+{
+	do {
+		mtsi_claim_clear(client);
+		if (atomic_load(&client->cut) || drained(client)) {
+			end(client);
+			return;
+		}
+	} while (!mtsi_claim_release(client));
+}
+
+/* Lets the client linger, in one step for whoever takes its lock; false: nobody lingers. */
+static bool hand_over(struct mts_client *client)
+{
+	struct mts_server *server = client->server;
+	bool first = false;
+	mtsi_lock_take(&client->lock);
+	const bool sends = mtsi_socket_is_deaf(client->fd)
+		&& mtsi_socket_unacknowledged(client->fd) > 0;
+	const bool handed = append(&mtsi_door_floor(server)->linger, client, sends, &first);
+	if (handed) {
+		client->stage = MTSI_CLIENT_LINGERING;
+		client->drained = 0;
+		if (!sends) {
+			mtsi_socket_shut_sending(client->fd);
+		}
+		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
+	}
+	mtsi_lock_release(&client->lock);
+	if (first || (handed && (sends || crowded(server)))) {
+		mtsi_wake_keeper(server);
+	}
+	if (handed && !mtsi_claim_release(client)) {
+		mtsi_linger_event(client);
+	}
+	return handed;
+}
+
+void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
+{
+	struct mts_server *server = client->server;
+	/* One that was refused has most likely not spoken yet, and is about to. */
+	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
+	/* Who is lost or sealed is evicted no more, so this stays as it is. Memory evicts too, for nobody. */
+	const bool evicted = client->evicted;
+	mtsi_address_book_leave(client);
+	if (given_up || at_once || !hand_over(client)) {
+		mtsi_door_close(client);
+	}
+	mtsi_door_leave(server, evicted);
+}
+
+/* What the list says of its first client. */
+enum oldest {
+	NOBODY, /* it is empty, or the first is not due */
+	CLOSED, /* that one is closed */
+	MARKED /* its owner closes it, in a moment */
+};
+
+/* When the time of a lingerer is up, as the timeout is now. */
+static uint64_t ends_at(const struct mts_client *client)
+{
+	const uint64_t timeout = mtsi_timeout(
+		&mtsi_base_floor(client->server)->options, MTS_TIMEOUT_LINGER);
+	return mtsi_clock_after(client->lingers_since, timeout);
+}
+
+/*
+ * Closes the first one if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when it is
+ * due; MTSI_NEVER without one.
+ */
+static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_t *due)
+{
+	struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
+	enum oldest result = NOBODY;
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = linger->first;
+	*due = client != NULL ? ends_at(client) : MTSI_NEVER;
+	if (client != NULL && *due <= now) {
+		if (!atomic_exchange(&client->cut, true) && now != MTSI_NEVER) {
+			mtsi_count_shared(server, MTS_STAT_TIMEOUTS, 1);
+		}
+		result = MARKED;
+		if (mtsi_claim(client)) {
+			unlink_locked(linger, client);
+			result = CLOSED;
+		}
+	}
+	mtsi_lock_release(&linger->lock);
+	if (result == CLOSED) {
+		close_unlinked(client);
+	}
+	return result;
+}
+
+/* Claims the next one after `at`, which the caller owns, or the first, whose sending side is open. */
+static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
+{
+	mtsi_lock_take(&linger->lock);
+	struct mts_client *client = at != NULL ? at->next : linger->first;
+	while (client != NULL && !(client->sends && mtsi_claim(client))) {
+		client = client->next;
+	}
+	mtsi_lock_release(&linger->lock);
+	return client;
+}
+
+/* Looks at those whose progress raises no event, now and then; when to come again. */
+static uint64_t look(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
+	if (atomic_load(&linger->sending) == 0) {
+		return MTSI_NEVER;
+	}
+	if (now < linger->look_at) {
+		return linger->look_at;
+	}
+	linger->look_at = mtsi_clock_after(now, look_time);
+	struct mts_client *client = claim_next(linger, NULL);
+	while (client != NULL) {
+		/* What is owned stays in the list. */
+		struct mts_client *next = claim_next(linger, client);
+		mtsi_linger_event(client);
+		client = next;
+	}
+	return linger->look_at;
+}
+
+/* Closes those that are due or too many; when to come again. */
+static uint64_t close_due(struct mts_server *server, uint64_t now)
+{
+	uint64_t due;
+	enum oldest oldest = NOBODY;
+	while (crowded(server) && (oldest = close_oldest(server, MTSI_NEVER, &due)) == CLOSED) {
+	}
+	if (oldest == MARKED) {
+		return mtsi_clock_after(now, look_again);
+	}
+	while ((oldest = close_oldest(server, now, &due)) == CLOSED) {
+	}
+	return oldest == MARKED ? mtsi_clock_after(now, look_again) : due;
+}
+
+uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
+{
+	const uint64_t again = look(server, now);
+	const uint64_t due = close_due(server, now);
+	return again < due ? again : due;
+}
+
+bool mtsi_linger_evict(struct mts_server *server)
+{
+	uint64_t due;
+	return close_oldest(server, MTSI_NEVER, &due) != NOBODY;
+}
+
+size_t mtsi_linger_finish(struct mts_server *server)
+{
+	mtsi_lock_take(&mtsi_door_floor(server)->linger.lock);
+	mtsi_door_floor(server)->linger.over = true;
+	mtsi_lock_release(&mtsi_door_floor(server)->linger.lock);
+	const size_t count = atomic_load(&mtsi_door_floor(server)->linger.count);
+	while (mtsi_linger_evict(server)) {
+		mtsi_thread_yield();
+	}
+	return count;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A copy of a running server in another process, which fork(2) has made.
+ *
+ * A server belongs to the process that has started it (`home` in server.h). What a child has is of
+ * no use to it: the threads are not there; the locks are as they were at that moment, some of them
+ * held by threads that will never release them; and the epoll instance is the very one of the
+ * parent, so taking a socket out of it would take it out for the parent too. So lib/api refuses there
+ * what locks, waits or changes something, before it gets here; what only reads goes on.
+ *
+ * To destroy such a copy is to close what it keeps open: listeners, on which nobody would accept once
+ * the parent has ended, and clients' sockets, whose peers would see no end of the stream. Its memory
+ * stays, since much of it may have been in the midst of a change; so does a descriptor that a thread
+ * of the parent had accepted or was closing at that moment, and did not have in a slot.
+ */
+#include "engine/run/abandon.h"
+
+#include "engine/base/floor.h"
+#include "engine/client/clients.h"
+#include "engine/client/floor.h"
+#include "engine/crew/floor.h"
+#include "engine/door/listener.h"
+#include "os/socket.h"
+
+static void close_once(int *fd)
+{
+	if (*fd >= 0) {
+		mtsi_socket_close(*fd);
+		*fd = -1;
+	}
+}
+
+static void close_shared(_Atomic int *fd)
+{
+	int number = atomic_exchange(fd, -1);
+	close_once(&number);
+}
+
+void mtsi_abandon_descriptors(struct mts_server *server)
+{
+	close_once(&mtsi_base_floor(server)->poll);
+	close_once(&mtsi_crew_floor(server)->alarm);
+	close_shared(&mtsi_base_floor(server)->bell);
+	close_shared(&mtsi_base_floor(server)->wake);
+}
+
+void mtsi_abandon(struct mts_server *server)
+{
+	mtsi_listeners_abandon(server);
+	mtsi_clients_abandon(&mtsi_client_floor(server)->clients);
+	mtsi_abandon_descriptors(server);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stop, step by step, on the keeper:
+ *
+ * 1. The listeners close: no new clients.
+ * 2. Every client's receiving side is shut down, which wakes workers that wait for input, and
+ *    those that are parked get one last turn. What had arrived is served, the replies are sent, and
+ *    the clients end (input.c says how and why that is enough).
+ * 3. The keeper and the crew go on as ever, so queued output and lingering go on, until no client
+ *    is left or the deadline has come.
+ * 4. At the deadline all sockets are cut: no further request is handled, not even one that has come
+ *    already; whatever waits on a socket wakes up and fails, and whoever is parked, since its output
+ *    waits, gets a turn to end in.
+ * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
+ *    callback of the program: that is reported, and nothing it may still use is freed.
+ * 6. The last line of the log is waited for, so that a hook which works has it before run answers.
+ *    One that hangs counts as any other callback that does.
+ *
+ * Clients that still wait for a thread at the deadline are closed here; they were never opened.
+ */
+#include "engine/run/drain.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/base/logger.h"
+#include "engine/base/options.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/line.h"
+#include "engine/crew/crew.h"
+#include "engine/crew/hire.h"
+#include "engine/crew/rest.h"
+#include "engine/crew/stand_in.h"
+#include "engine/crew/threads.h"
+#include "engine/door/door.h"
+#include "engine/door/entry.h"
+#include "engine/door/floor.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+#include "engine/run/keeper.h"
+#include "engine/serve/post.h"
+#include "os/clock.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+/* How long workers may take to notice the cut; within the 100 ms that are promised. */
+static const uint64_t grace = 80 * MTSI_MILLISECOND;
+
+/* For how long no thread that has left has ended, when the next one counts as hung. */
+static const uint64_t standstill = 40 * MTSI_MILLISECOND;
+
+/* What the log has for its last line after that; still within the 100 ms. */
+static const uint64_t last_words = 16 * MTSI_MILLISECOND;
+
+/* Callbacks that hang and are reported in one go; so many lines always fit. */
+enum { AT_ONCE = 128 };
+
+/* How often workers are looked at that serve the last clients. */
+static const uint64_t watch_time = MTSI_MILLISECOND;
+
+/* For how much longer the stand-in is waited for when nothing but a CPU keeps it from leaving. */
+static const uint64_t patience = MTSI_SECOND;
+
+/* What its thread may take to end at least, once the workers' have. */
+static const uint64_t last_time = 4 * MTSI_MILLISECOND;
+
+/* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
+static void nudge(struct mts_client *client, struct mtsi_line *claimed)
+{
+	if (client->stage != MTSI_CLIENT_LINGERING) {
+		mtsi_socket_shut_receiving(client->fd);
+		if (mtsi_claim(client)) {
+			mtsi_line_add(claimed, client);
+		}
+	}
+}
+
+static void cut(struct mts_client *client, struct mtsi_line *claimed)
+{
+	if (mtsi_client_cut_locked(client, MTS_CLOSED_STOP, claimed)) {
+		mtsi_count_shared(client->server, MTS_STAT_CUT_OFF, 1);
+	}
+}
+
+/* Does this to all clients; those that are claimed get a turn. */
+static void visit_all(
+	struct mts_server *server, void (*visit)(struct mts_client *client, struct mtsi_line *claimed))
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	mtsi_clients_each(server, visit, &claimed);
+	mtsi_crew_offer(server, &claimed);
+}
+
+static uint64_t stop_deadline(struct mts_server *server)
+{
+	return mtsi_clock_after(
+		mtsi_clock_now(), mtsi_timeout(&mtsi_base_floor(server)->options, MTS_TIMEOUT_STOP));
+}
+
+static bool anybody(struct mts_server *server)
+{
+	return mtsi_door_clients(server) > 0 || atomic_load(&mtsi_door_floor(server)->linger.count) > 0;
+}
+
+static void wait_for_clients(struct mts_server *server, uint64_t deadline)
+{
+	while (anybody(server) && mtsi_clock_now() < deadline) {
+		mtsi_keeper_tick(server, deadline);
+	}
+}
+
+void mtsi_drain_unopened(struct mts_server *server)
+{
+	struct mtsi_line unopened = {NULL, NULL, 0};
+	struct mts_client *client;
+	mtsi_crew_take_unopened(server, &unopened);
+	while ((client = mtsi_line_take(&unopened)) != NULL) {
+		mtsi_door_turn_away(client);
+		mtsi_door_leave(server, false);
+	}
+}
+
+static void cut_off(struct mts_server *server)
+{
+	mtsi_drain_unopened(server);
+	visit_all(server, cut);
+	mtsi_post_offer(server); /* those that had been claimed before; no more will come */
+	mtsi_count_shared(server, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
+}
+
+/*
+ * Names those that hang. The log may have much to say still, and they may be more than it keeps; so
+ * it is waited for before and in between, but no longer than `until`.
+ */
+static void report_hung(struct mts_server *server, uint64_t until)
+{
+	const uint64_t now = mtsi_clock_now();
+	struct mtsi_served one;
+	size_t room = mtsi_crew_served(server, &one, 1);
+	struct mtsi_served *list = room > 0 ? calloc(room, sizeof(*list)) : NULL;
+	if (list == NULL) {
+		room = room > 0 ? 1 : 0;
+	}
+	const struct mtsi_served *served = list != NULL ? list : &one;
+	const size_t count = list != NULL ? mtsi_crew_served(server, list, room) : room;
+	for (size_t i = 0; i < count && i < room; i++) {
+		const uint64_t since = served[i].since;
+		if (i % AT_ONCE == 0) {
+			(void)mtsi_logger_wait(&mtsi_base_floor(server)->log, until);
+		}
+		mtsi_log_client(server, MTSI_LOG_HUNG, served[i].id, &served[i].peer,
+			"a callback still runs, since %" PRIu64 " ms",
+			now > since ? (now - since) / MTSI_MILLISECOND : 0);
+	}
+	const char *listener = mtsi_entry_taken(server);
+	if (listener != NULL) {
+		mtsi_log(server, MTSI_LOG_HUNG,
+			"a thread still waits for a connection on %s, which somebody has made blocking",
+			listener);
+	} else if (count == 0) {
+		mtsi_log(server, MTSI_LOG_HUNG, "a hook or destructor of a thread still runs");
+	}
+	free(list);
+}
+
+/*
+ * Lets the crew go; false when some still run at `end`. Until then those that serve the last
+ * clients are watched as ever, so that a close hook that waits holds up no other; and workers are
+ * made for clients that are left over, as when a callback has ended the only thread, or the stand-in
+ * hands on late what it has found. One that only lacks a CPU is waited for a while longer.
+ */
+static bool let_go(struct mts_server *server, uint64_t end)
+{
+	uint64_t now;
+	bool handed_on;
+	bool all_gone;
+	bool patient;
+	do {
+		now = mtsi_clock_now();
+		if (mtsi_on_demand(server)) {
+			(void)mtsi_keeper_watch(server, now);
+		}
+		handed_on = mtsi_stand_in_has_left(
+			server); /* first: what it hands on is looked for below */
+		mtsi_drain_unopened(server);
+		(void)mtsi_threads_join(server, now);
+		(void)mtsi_hire(server, now);
+		all_gone = mtsi_threads_dismiss(server, mtsi_clock_after(now, watch_time));
+		patient = all_gone && mtsi_stand_in_is_leaving(server);
+	} while (!(all_gone && handed_on) && now < mtsi_clock_after(end, patient ? patience : 0));
+	return all_gone && handed_on;
+}
+
+/*
+ * When callbacks count as hung: that is reckoned from the deadline, unless there were so many to cut
+ * off that it took the most of the time.
+ */
+static uint64_t grace_ends(uint64_t deadline)
+{
+	const uint64_t now = mtsi_clock_now();
+	const bool prompt = now < mtsi_clock_after(deadline, grace / 2);
+	return mtsi_clock_after(prompt ? deadline : now, grace);
+}
+
+/*
+ * Joins the crew, which has left: no callback runs any more but destructors of thread-specific data.
+ * Thousands of threads take longer than `end`: as long as they go on ending, none hangs.
+ */
+static bool join_all(struct mts_server *server, uint64_t end)
+{
+	size_t least = SIZE_MAX;
+	uint64_t now;
+	do {
+		now = mtsi_clock_now();
+		(void)mtsi_threads_join(server, MTSI_NEVER);
+		const size_t ending = mtsi_threads_count(server);
+		if (ending == 0) {
+			return true;
+		}
+		if (ending < least) {
+			const uint64_t longer = mtsi_clock_after(now, standstill);
+			least = ending;
+			end = longer > end ? longer : end;
+		}
+		mtsi_thread_pause(1);
+	} while (now < end);
+	return false;
+}
+
+/*
+ * Until when the last line is waited for. Where the crew has taken longer than `end` to end, since
+ * there were so many, that is the more reason not to be strict.
+ */
+static uint64_t log_ends(uint64_t end, bool well)
+{
+	const uint64_t now = mtsi_clock_now();
+	return now <= end ? mtsi_clock_after(end, last_words)
+					  : mtsi_clock_after(now, well ? standstill : last_words);
+}
+
+/*
+ * After a run that went well nobody has anything to say any more, and the thread for the log ends
+ * too. Otherwise it stays for what callbacks that still run give cause for.
+ */
+static bool finish_log(struct mts_server *server, uint64_t until, bool well)
+{
+	return well ? mtsi_logger_end(&mtsi_base_floor(server)->log, until)
+				: mtsi_logger_wait(&mtsi_base_floor(server)->log, until);
+}
+
+int mtsi_drain(struct mts_server *server)
+{
+	const uint64_t deadline = stop_deadline(server);
+	mtsi_log(
+		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
+	mtsi_door_shut(server);
+	mtsi_listeners_close(server);
+	visit_all(server, nudge);
+	mtsi_rest_thin_out(server);
+	wait_for_clients(server, deadline);
+	cut_off(server);
+	const uint64_t end = grace_ends(deadline);
+	mtsi_stand_in_dismiss(server); /* nothing is polled for any more */
+	const bool all_left = let_go(server, end);
+	const bool all_ended = all_left && join_all(server, end);
+	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
+	const bool nobody_polls = mtsi_stand_in_join(server, soon > end ? soon : end);
+	const bool well = all_ended && nobody_polls;
+	const uint64_t until = log_ends(end, well);
+	if (well) {
+		mtsi_log(server, MTSI_LOG_STOP, "stopped");
+	} else {
+		mtsi_threads_give_up(server);
+		report_hung(server, until);
+	}
+	const bool all_said = finish_log(server, until, well);
+	return well && all_said ? 0 : -EBUSY;
+}

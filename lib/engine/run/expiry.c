@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keeper's half of the deadlines: looks closely at those whose time seems to be up, and ends who
+ * is overdue. What a client is waited for, and how the keeper comes to know, says deadline.c.
+ *
+ * - A parked client is claimed, as by any event, and gets a turn. That turn reads what has arrived,
+ *   so a request that came in time is served however busy the server is; and where it would be
+ *   parked again, it finds that its time is up, and ends (mtsi_deadline_wait()).
+ * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word,
+ *   which the owner takes back when it wakes; so either it has what it waited for, or the deadline
+ *   has ended it. Then its receiving side is shut down. It can still be written to.
+ * - Before that the keeper looks into the socket. What has come there came in time as far as anybody
+ *   knows: the whole process may have been stopped, or starved, across the deadline, and the owner
+ *   is being woken at this moment. So it is left alone, and looked at again a little later. After
+ *   the third look it is marked nevertheless: it may not be woken by so little (SO_RCVLOWAT).
+ * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the
+ *   peer has acknowledged nothing either.
+ * - A handler that runs too long is marked and logged, nothing else: it may ask
+ *   (mts_client_gone()).
+ *
+ * In each case the owner takes what is in the socket by then, to the byte, before it gives the
+ * client up (input.c); and what a receive has returned is never thrown away. A wait that goes on, the
+ * one for the rest of a request, keeps its beginning: when it is past its end, who would block again
+ * does not (mtsi_deadline_block()). So a pause ends nobody who has sent in time, and one byte at a
+ * time saves nobody. Who waits for memory is not looked at: it would not take what has come.
+ */
+#include "engine/run/expiry.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/deadline.h"
+#include "engine/client/floor.h"
+#include "engine/client/line.h"
+#include "engine/client/wait.h"
+#include "engine/crew/crew.h"
+#include "engine/door/linger.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/socket.h"
+#include "wire/address.h"
+
+/* How long after the first look, the second, the third it is looked at again. */
+static const uint64_t look_again[MTSI_WORD_MOST_LOOKS] = {
+	10 * MTSI_MILLISECOND, 100 * MTSI_MILLISECOND, 1000 * MTSI_MILLISECOND};
+
+/* What is to be said once the client's lock is released. */
+struct verdict {
+	uint64_t id;
+	struct mtsi_peer peer;
+	enum mtsi_log_kind kind;
+	const char *text; /* NULL: nothing is to be said */
+	uint64_t since;
+};
+
+static void expire_output_locked(
+	struct mts_client *client, uint64_t now, struct mtsi_line *claimed, struct verdict *verdict)
+{
+	const uint64_t since = atomic_load(&client->stuck_since);
+	if (mtsi_deadline_of_output(client) > now) {
+		return;
+	}
+	/* The kernel tells of room only when there is much; but the peer may have taken a little. */
+	if (mtsi_socket_unacknowledged(client->fd) < client->stuck_with) {
+		mtsi_deadline_progress_locked(client, now);
+	} else if (mtsi_client_cut_locked(client, MTS_CLOSED_WRITE_TIMEOUT, claimed)) {
+		mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
+		verdict->kind = MTSI_LOG_TIMEOUT;
+		verdict->text = "cut off, it has taken no output for";
+		verdict->since = since;
+	}
+}
+
+/*
+ * Whether the owner, which blocks in a receive, is to be left alone: since something has come, and it
+ * is being woken; or, the first time, since it may just have taken that, where this comes so late that
+ * the process must have been stopped. Then this is noted, and it is looked at again later. A peek that
+ * finds the connection dead has taken that news from the owner (socket.h), so it is told in another
+ * way.
+ */
+static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
+{
+	const uint64_t looks = (word & MTSI_WORD_LOOKS) / MTSI_WORD_LOOK;
+	if ((word & MTSI_WORD_RECEIVES) == 0 || looks == MTSI_WORD_MOST_LOOKS) {
+		return false;
+	}
+	const ssize_t found = mtsi_socket_peek(client->fd);
+	if (found == -EPIPE) {
+		mtsi_client_lose_locked(client);
+		return true;
+	}
+	const bool on_time = now - mtsi_deadline_of_wait(client->server, word) < look_again[0];
+	if (found == -EAGAIN && (on_time || looks > 0)) {
+		return false;
+	}
+	if (atomic_compare_exchange_strong(&client->waits, &word, word + MTSI_WORD_LOOK)) {
+		mtsi_deadline_arm(client, mtsi_clock_after(now, look_again[looks]), mtsi_wait_kind(word));
+	}
+	return true;
+}
+
+static void expire_wait_locked(struct mts_client *client, uint64_t now, struct verdict *verdict)
+{
+	uint64_t word = atomic_load(&client->waits);
+	const enum mtsi_wait kind = mtsi_wait_kind(word);
+	const bool ends = (word & MTSI_WORD_BLOCKED) != 0 || kind == MTSI_WAIT_HANDLER;
+	if (!ends || mtsi_deadline_of_wait(client->server, word) > now
+		|| spare_locked(client, word, now)
+		|| !atomic_compare_exchange_strong(&client->waits, &word, word | MTSI_WORD_EXPIRED)) {
+		return;
+	}
+	mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
+	verdict->since = mtsi_wait_since(word);
+	if (kind == MTSI_WAIT_HANDLER) {
+		verdict->kind = MTSI_LOG_HANDLER;
+		verdict->text = "its handler has been running for";
+		return;
+	}
+	if (kind == MTSI_WAIT_REQUEST) {
+		verdict->kind = MTSI_LOG_TIMEOUT;
+		verdict->text = MTSI_NOT_WHOLE;
+	}
+	int none = MTSI_NO_CAUSE;
+	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
+	mtsi_socket_shut_receiving(client->fd);
+}
+
+/*
+ * It was taken out of the heap for one of its deadlines; the other one, or one that has been moved
+ * meanwhile, is still to come. Who is parked and overdue is claimed: its turn arms again, or ends
+ * it.
+ */
+static void rearm_locked(struct mts_client *client, uint64_t now)
+{
+	const uint64_t word = atomic_load(&client->waits);
+	const uint64_t wait = mtsi_deadline_of_wait(client->server, word);
+	const uint64_t output = mtsi_deadline_of_output(client);
+	if (wait > now && wait != MTSI_NEVER) {
+		mtsi_deadline_arm(client, wait, mtsi_wait_kind(word));
+	}
+	if (output > now && output != MTSI_NEVER) {
+		mtsi_deadline_arm(client, output, MTSI_WAIT_NOTHING);
+	}
+}
+
+/* Its time seems to be up; now look closely. */
+static void expire(
+	struct mts_server *server, struct mts_client *client, uint64_t now, struct mtsi_line *claimed)
+{
+	struct verdict verdict = {.text = NULL};
+	if (mtsi_claim(client)) {
+		if (client->stage == MTSI_CLIENT_LINGERING) {
+			mtsi_linger_event(client);
+			return;
+		}
+		mtsi_line_add(claimed, client);
+	}
+	mtsi_lock_take(&client->lock);
+	if (client->fd >= 0 && client->stage == MTSI_CLIENT_SERVED) {
+		verdict.id = client->id;
+		verdict.peer = client->peer;
+		expire_output_locked(client, now, claimed, &verdict);
+		expire_wait_locked(client, now, &verdict);
+		rearm_locked(client, now);
+	}
+	mtsi_lock_release(&client->lock);
+	if (verdict.text != NULL) {
+		mtsi_log_client(server, verdict.kind, verdict.id, &verdict.peer, "%s %" PRIu64 " ms",
+			verdict.text, (now - verdict.since) / MTSI_MILLISECOND);
+	}
+}
+
+static void reckon(struct mts_client *client, struct mtsi_line *claimed)
+{
+	(void)claimed;
+	mtsi_deadline_reckon(client);
+}
+
+uint64_t mtsi_expiry(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(server)->deadlines;
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mts_client *client;
+	if (atomic_load(&deadlines->changed) && atomic_exchange(&deadlines->changed, false)) {
+		mtsi_clients_each(server, reckon, &claimed);
+	}
+	while ((client = mtsi_deadline_next_overdue(server, now)) != NULL) {
+		expire(server, client, now, &claimed);
+	}
+	mtsi_crew_offer(server, &claimed);
+	return mtsi_deadline_planned(server);
+}

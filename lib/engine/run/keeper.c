@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
+ * threads that are to be made and those that have ended, clients that other threads want served,
+ * memory that is short, the stop, and the watch over workers that serve. It runs no code of the
+ * program, never waits for a client, and makes no call that somebody else can hold up. So nothing
+ * that a program or a peer does stops it, and what it makes or opens it does with the rights, CPUs
+ * and namespaces of the program's thread that has started the server.
+ *
+ * It sleeps on a descriptor of its own, mostly for ever. What others do that moves a deadline forward
+ * wakes it (mtsi_wake_keeper()), so the deadlines are reckoned anew before each sleep.
+ */
+#include "engine/run/keeper.h"
+
+#include "engine/base/floor.h"
+#include "engine/crew/crew.h"
+#include "engine/crew/floor.h"
+#include "engine/crew/hire.h"
+#include "engine/crew/stand_in.h"
+#include "engine/crew/threads.h"
+#include "engine/crew/watchdog.h"
+#include "engine/door/door.h"
+#include "engine/door/eviction.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+#include "engine/run/expiry.h"
+#include "engine/run/shortage.h"
+#include "engine/serve/post.h"
+#include "os/alarm.h"
+#include "os/clock.h"
+#include "os/poll.h"
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now)
+{
+	bool returned;
+	const uint64_t due = mtsi_watchdog_look(server, now, &returned);
+	if (returned) {
+		mtsi_door_returned(server, now);
+	}
+	return due;
+}
+
+/* Does what is due; when the next thing is. */
+static uint64_t reckon(struct mts_server *server, uint64_t now)
+{
+	mtsi_post_offer(server);
+	uint64_t due = mtsi_linger_expire(server, now);
+	due = earlier(due, mtsi_expiry(server, now));
+	due = earlier(due, mtsi_shortage_relieve(server, now));
+	due = earlier(due, mtsi_door_resume(server, now));
+	due = earlier(due, mtsi_eviction_retry(server, now));
+	due = earlier(due, mtsi_threads_join(server, now));
+	due = earlier(due, mtsi_stand_in_look(server, now));
+	if (mtsi_on_demand(server)) {
+		due = earlier(due, mtsi_keeper_watch(server, now));
+	}
+	/* Last: all of these may need a worker. */
+	return earlier(due, mtsi_hire(server, now));
+}
+
+void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
+{
+	const uint64_t due = earlier(reckon(server, mtsi_clock_now()), deadline);
+	const int wake = atomic_load(&mtsi_base_floor(server)->wake);
+	mtsi_alarm_sleep(wake, -1, mtsi_crew_floor(server)->alarm, due);
+	mtsi_wake_clear(wake);
+}
+
+void mtsi_keeper(struct mts_server *server)
+{
+	if (!mtsi_stopping(server)) {
+		mtsi_watchdog_begin(&mtsi_crew_floor(server)->watchdog);
+		mtsi_door_open(server);
+		mtsi_crew_begin(server);
+	}
+	mtsi_listeners_announce(server);
+	while (!mtsi_stopping(server)) {
+		mtsi_keeper_tick(server, MTSI_NEVER);
+	}
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A server's life, seen from the program's threads: make, start, wait, stop, free.
+ *
+ * All work is done on threads of the library; whoever runs or joins a server only waits here. So
+ * the program's signal handlers and its callbacks never meet on one thread, and run is start and
+ * join.
+ *
+ * Stopping may happen in a signal handler, so it sets a flag and writes to an eventfd, nothing
+ * else. The flag is set before the descriptor is looked at, and the starter publishes the
+ * descriptor before the keeper looks at the flag (both sequentially consistent): one of the two
+ * sees the other, and a stop before or during the start is not lost. The descriptor stays open
+ * until the server is freed, so that a late stop never writes to a number that has become something
+ * else.
+ *
+ * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the
+ * server no more once it has released that. It also waits for those who stop, since the run may be
+ * over, and its end known, before the one whose stop it was has written to the eventfd: they count
+ * themselves in before they set the flag, and out when they are done.
+ */
+#include "engine/run/life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/inside.h"
+#include "engine/base/log.h"
+#include "engine/base/logger.h"
+#include "engine/base/options.h"
+#include "engine/base/wake.h"
+#include "engine/client/clients.h"
+#include "engine/client/deadline.h"
+#include "engine/client/floor.h"
+#include "engine/client/memory.h"
+#include "engine/crew/crew.h"
+#include "engine/crew/floor.h"
+#include "engine/crew/hire.h"
+#include "engine/crew/stand_in.h"
+#include "engine/crew/threads.h"
+#include "engine/crew/watchdog.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
+#include "engine/door/eviction.h"
+#include "engine/door/floor.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+#include "engine/run/abandon.h"
+#include "engine/run/drain.h"
+#include "engine/run/keeper.h"
+#include "engine/run/poller.h"
+#include "engine/run/server.h"
+#include "engine/run/work.h"
+#include "engine/serve/floor.h"
+#include "engine/serve/post.h"
+#include "os/alarm.h"
+#include "os/clock.h"
+#include "os/home.h"
+#include "os/lock.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+enum { KEEPER_STACK = 256 * 1024 };
+
+/* What a worker that has left, and then the log, may take to end when the server is freed. */
+static const uint64_t ending_time = MTSI_SECOND;
+
+static void init_life(struct mtsi_life *life)
+{
+	mtsi_lock_init(&life->lock);
+	mtsi_signal_init(&life->changed);
+	atomic_init(&life->state, MTSI_LIFE_NEW);
+	atomic_init(&life->stoppers, 0);
+}
+
+struct mts_server *mtsi_life_new(mts_handler handler, void *user)
+{
+	struct mts_server *server = calloc(1, sizeof(*server));
+	if (server == NULL) {
+		return NULL;
+	}
+	mtsi_options_init(&mtsi_base_floor(server)->options, handler, user);
+	mtsi_clients_init(&mtsi_client_floor(server)->clients);
+	mtsi_listeners_init(&mtsi_door_floor(server)->listeners);
+	mtsi_crew_init(server, mtsi_work);
+	mtsi_watchdog_init(&mtsi_crew_floor(server)->watchdog);
+	mtsi_stand_in_init(&mtsi_crew_floor(server)->stand_in, mtsi_poller_poll);
+	mtsi_door_init(&mtsi_door_floor(server)->door);
+	mtsi_address_book_init(&mtsi_door_floor(server)->addresses);
+	mtsi_eviction_init(&mtsi_door_floor(server)->eviction);
+	mtsi_deadlines_init(&mtsi_client_floor(server)->deadlines);
+	mtsi_memory_init(&mtsi_client_floor(server)->memory);
+	mtsi_linger_init(&mtsi_door_floor(server)->linger);
+	mtsi_post_init(&mtsi_serve_floor(server)->post);
+	mtsi_log_init(&mtsi_base_floor(server)->log);
+	init_life(&server->life);
+	mtsi_home_init(&server->home);
+	mtsi_base_floor(server)->poll = -1;
+	mtsi_crew_floor(server)->alarm = -1;
+	atomic_init(&mtsi_base_floor(server)->bell, -1);
+	atomic_init(&mtsi_base_floor(server)->wake, -1);
+	atomic_init(&mtsi_base_floor(server)->stopping, false);
+	return server;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0) {
+		mtsi_socket_close(fd);
+	}
+}
+
+static int earliest_error(int first, int second, int third, int fourth)
+{
+	const int all[] = {first, second, third, fourth};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i] < 0) {
+			return all[i];
+		}
+	}
+	return 0;
+}
+
+static void free_server(struct mts_server *server)
+{
+	mtsi_listeners_free(server);
+	close_if_open(mtsi_base_floor(server)->poll);
+	close_if_open(mtsi_crew_floor(server)->alarm);
+	close_if_open(atomic_load(&mtsi_base_floor(server)->bell));
+	close_if_open(atomic_load(&mtsi_base_floor(server)->wake));
+	mtsi_clients_free(&mtsi_client_floor(server)->clients);
+	mtsi_crew_free(server);
+	mtsi_stand_in_free(&mtsi_crew_floor(server)->stand_in);
+	mtsi_door_free(&mtsi_door_floor(server)->door);
+	mtsi_address_book_free(&mtsi_door_floor(server)->addresses);
+	mtsi_eviction_free(&mtsi_door_floor(server)->eviction);
+	mtsi_deadlines_free(&mtsi_client_floor(server)->deadlines);
+	mtsi_memory_free(&mtsi_client_floor(server)->memory);
+	mtsi_linger_free(&mtsi_door_floor(server)->linger);
+	mtsi_post_free(&mtsi_serve_floor(server)->post);
+	mtsi_log_free(&mtsi_base_floor(server)->log);
+	mtsi_signal_destroy(&server->life.changed);
+	mtsi_lock_destroy(&server->life.lock);
+	mtsi_options_free(&mtsi_base_floor(server)->options);
+	mtsi_home_free(&server->home);
+	free(server);
+}
+
+static int open_descriptors(struct mts_server *server)
+{
+	const int poll = mtsi_poll_open();
+	const int bell = mtsi_wake_open();
+	const int wake = mtsi_wake_open();
+	const int alarm = mtsi_alarm_open();
+	int result = earliest_error(poll, bell, wake, alarm);
+	if (result == 0) {
+		result = mtsi_poll_add(poll, bell, MTSI_POLL_IN, MTSI_BELL_TAG);
+	}
+	if (result < 0) {
+		close_if_open(poll);
+		close_if_open(bell);
+		close_if_open(wake);
+		close_if_open(alarm);
+		return result;
+	}
+	server->opened_by = mtsi_home_self();
+	mtsi_base_floor(server)->poll = poll;
+	mtsi_crew_floor(server)->alarm = alarm;
+	atomic_store(&mtsi_base_floor(server)->bell, bell);
+	atomic_store(&mtsi_base_floor(server)->wake, wake);
+	return 0;
+}
+
+static void *keeper_body(void *argument)
+{
+	struct mts_server *server = argument;
+	(void)mtsi_thread_shield();
+	mtsi_inside_enter(server);
+	mtsi_thread_name("mts-keeper");
+	/* Not before the start is over: callbacks must find a server that runs. */
+	mtsi_lock_take(&server->life.lock);
+	mtsi_lock_release(&server->life.lock);
+	mtsi_keeper(server);
+	const int result = mtsi_drain(server);
+	mtsi_lock_take(&server->life.lock);
+	server->life.result = result;
+	atomic_store(&server->life.state, MTSI_LIFE_ENDED);
+	mtsi_signal_all(&server->life.changed);
+	mtsi_lock_release(&server->life.lock);
+	return NULL;
+}
+
+/*
+ * A failed start leaves a server that can be started again; what is open stays for that. But if it
+ * is started again in a child of that process, it gets its own: what it has is shared with the
+ * other.
+ */
+static int prepare(struct mts_server *server, const char **why)
+{
+	*why = "cannot start: the size of requests is above the largest that is allowed";
+	int result = mtsi_options_settle(&mtsi_base_floor(server)->options);
+	if (result == 0) {
+		mtsi_memory_settle(server);
+		*why = "cannot start: no descriptor for events";
+		if (mtsi_base_floor(server)->poll >= 0 && server->opened_by != mtsi_home_self()) {
+			mtsi_abandon_descriptors(server);
+		}
+		result = mtsi_base_floor(server)->poll < 0 ? open_descriptors(server) : 0;
+	}
+	if (result == 0) {
+		*why = "cannot start: the listeners cannot be watched";
+		result = mtsi_listeners_prepare(server);
+		mtsi_door_prepare(server);
+	}
+	return result;
+}
+
+static int join_locked(struct mtsi_life *life)
+{
+	life->waiters++;
+	while (atomic_load(&life->state) != MTSI_LIFE_ENDED) {
+		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	}
+	life->waiters--;
+	mtsi_signal_all(&life->changed);
+	return life->result;
+}
+
+/* The stand-in and the keeper: they inherit from the calling thread, and workers from the keeper. */
+static int start_serving(struct mts_server *server)
+{
+	int result = mtsi_stand_in_start(server);
+	if (result != 0) {
+		return result;
+	}
+	result = mtsi_thread_start(&server->life.keeper, KEEPER_STACK, keeper_body, server);
+	if (result != 0) {
+		mtsi_stand_in_dismiss(server);
+		(void)mtsi_stand_in_join(server, MTSI_NEVER);
+	}
+	return result;
+}
+
+/* The thread for the log comes first: the others have something to say from their beginning. */
+static int start_threads(struct mts_server *server)
+{
+	int result = mtsi_logger_start(server);
+	if (result == 0) {
+		result = start_serving(server);
+		if (result != 0) {
+			(void)mtsi_logger_end(
+				&mtsi_base_floor(server)->log, MTSI_NEVER); /* it has had nothing to say */
+		}
+	}
+	return result;
+}
+
+static int start_locked(struct mts_server *server, const char **why)
+{
+	struct mtsi_life *life = &server->life;
+	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
+		return -EALREADY;
+	}
+	mtsi_home_settle(&server->home);
+	int result = prepare(server, why);
+	if (result == 0) {
+		*why = "cannot start: no thread";
+		result = start_threads(server);
+	}
+	if (result == 0) {
+		life->keeper_runs = true;
+		atomic_store(&life->state, MTSI_LIFE_RUNNING);
+	} else {
+		mtsi_home_unsettle(&server->home);
+	}
+	return result;
+}
+
+/*
+ * Starting and beginning to wait are one critical section, so that whoever destroys the server
+ * meanwhile either finds it not started or finds the waiter.
+ */
+int mtsi_life_start(struct mts_server *server, bool wait, const char **why)
+{
+	const int before = mtsi_thread_shield();
+	mtsi_lock_take(&server->life.lock);
+	int result = start_locked(server, why);
+	if (result == 0 && wait) {
+		result = join_locked(&server->life);
+		*why = NULL;
+	}
+	mtsi_lock_release(&server->life.lock);
+	mtsi_thread_unshield(before);
+	return result;
+}
+
+int mtsi_life_join(struct mts_server *server)
+{
+	const int before = mtsi_thread_shield();
+	mtsi_lock_take(&server->life.lock);
+	const int result = join_locked(&server->life);
+	mtsi_lock_release(&server->life.lock);
+	mtsi_thread_unshield(before);
+	return result;
+}
+
+void mtsi_life_stop(struct mts_server *server)
+{
+	atomic_fetch_add(&server->life.stoppers, 1);
+	if (!atomic_exchange(&mtsi_base_floor(server)->stopping, true)) {
+		mtsi_wake_keeper(server);
+	}
+	atomic_fetch_sub(&server->life.stoppers, 1);
+}
+
+/* Waits until the run is over and nobody waits for it any more. */
+static void settle(struct mts_server *server)
+{
+	struct mtsi_life *life = &server->life;
+	mtsi_lock_take(&life->lock);
+	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
+		(void)join_locked(life);
+	}
+	while (life->waiters > 0) {
+		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	}
+	const bool join = life->keeper_runs;
+	life->keeper_runs = false;
+	mtsi_lock_release(&life->lock);
+	if (join) {
+		mtsi_thread_join(life->keeper);
+	}
+}
+
+/*
+ * Lets the crew go: false when callbacks still run. After a run that ended although some did, there
+ * may be clients left that nobody serves: for these workers are made once more.
+ */
+static bool finish_clients(struct mts_server *server)
+{
+	uint64_t now = mtsi_clock_now();
+	const uint64_t end = mtsi_clock_after(now, ending_time);
+	if (mtsi_threads_dismiss(server, 0)) {
+		return true;
+	}
+	mtsi_drain_unopened(server);
+	if (!mtsi_threads_take_up(server)) {
+		return mtsi_threads_dismiss(server, 0);
+	}
+	do {
+		(void)mtsi_threads_join(server, MTSI_NEVER);
+		(void)mtsi_hire(server, now);
+		if (mtsi_threads_dismiss(server, mtsi_clock_after(now, MTSI_MILLISECOND))) {
+			return true;
+		}
+		now = mtsi_clock_now();
+	} while (now < end);
+	mtsi_threads_give_up(server);
+	return false;
+}
+
+/* Joins all threads that are left, which have no callback to run any more; false when one hangs. */
+static bool wait_for_ends(struct mts_server *server)
+{
+	const uint64_t end = mtsi_clock_after(mtsi_clock_now(), ending_time);
+	uint64_t now;
+	do {
+		now = mtsi_clock_now();
+		(void)mtsi_threads_join(server, MTSI_NEVER);
+		if (mtsi_threads_count(server) == 0) {
+			return mtsi_stand_in_join(server, end)
+				&& mtsi_logger_end(&mtsi_base_floor(server)->log, end);
+		}
+		mtsi_thread_pause(1);
+	} while (now < end);
+	return false;
+}
+
+int mtsi_life_destroy(struct mts_server *server)
+{
+	const int before = mtsi_thread_shield();
+	mtsi_life_stop(server);
+	settle(server);
+	while (atomic_load(&server->life.stoppers) > 0) {
+		mtsi_thread_yield();
+	}
+	const bool all_gone = finish_clients(server) && wait_for_ends(server);
+	if (all_gone) {
+		free_server(server);
+	}
+	mtsi_thread_unshield(before);
+	return all_gone ? 0 : -EBUSY;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What epoll has to say: connections to take, output to send on, input of clients that are to be
+ * served. Whoever polls does the first two at once, since they do not wait for anything, and claims
+ * the clients for the third. With a thread per client that is the stand-in, and nobody's input is
+ * watched but that of lingerers; on demand it is a worker that has nothing else to do.
+ *
+ * A late event is harmless: it carries the client's id, and an id whose client is gone finds
+ * nothing, or has the next one in that slot look once in vain (claim.h).
+ */
+#include "engine/run/poller.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/line.h"
+#include "engine/door/accept.h"
+#include "engine/door/eviction.h"
+#include "engine/door/floor.h"
+#include "engine/door/linger.h"
+#include "engine/door/listener.h"
+#include "engine/serve/output.h"
+#include "os/lock.h"
+#include "os/poll.h"
+
+enum { EVENTS = 128 };
+
+/* Sends on; whether the client is to have a turn because of that. */
+static bool continue_output(struct mts_server *server, uint64_t id)
+{
+	struct mts_client *client = mtsi_clients_lock(server, id);
+	if (client == NULL) {
+		return false;
+	}
+	const bool turn = mtsi_output_continue_locked(client);
+	mtsi_lock_release(&client->lock);
+	mtsi_eviction_offer(server, id);
+	return turn;
+}
+
+static void client_event(
+	struct mts_server *server, const struct mtsi_poll_event *event, struct mtsi_line *found)
+{
+	const uint32_t writable = MTSI_POLL_OUT | MTSI_POLL_HUP | MTSI_POLL_ERR;
+	const uint32_t special = MTSI_POLL_HUP | MTSI_POLL_ERR | MTSI_POLL_RDHUP | MTSI_POLL_PRI;
+	bool turn = (event->events & ~MTSI_POLL_OUT) != 0;
+	if ((event->events & writable) != 0 && continue_output(server, event->tag)) {
+		turn = true;
+	}
+	struct mts_client *client = turn ? mtsi_clients_find(server, event->tag) : NULL;
+	if (client == NULL) {
+		return;
+	}
+	if ((event->events & special) != 0) {
+		atomic_store(&client->thorough, true);
+	}
+	__builtin_prefetch(&client->lock);
+	if (!mtsi_claim(client)) {
+		return;
+	}
+	if (client->stage == MTSI_CLIENT_LINGERING) {
+		mtsi_linger_event(client);
+	} else {
+		mtsi_line_add(found, client);
+	}
+}
+
+static void dispatch(struct mts_server *server, struct mtsi_member *worker,
+	const struct mtsi_poll_event *event, struct mtsi_line *found)
+{
+	const uint64_t tag = event->tag;
+	if (tag == MTSI_BELL_TAG) {
+		mtsi_wake_clear(atomic_load(&mtsi_base_floor(server)->bell));
+	} else if (mtsi_listeners_tag(&mtsi_door_floor(server)->listeners, tag)) {
+		const bool shut_down = (event->events & (MTSI_POLL_HUP | MTSI_POLL_RDHUP)) != 0;
+		mtsi_accept(server, worker, tag, shut_down, found);
+	} else {
+		client_event(server, event, found);
+	}
+}
+
+void mtsi_poller_poll(struct mts_server *server, struct mtsi_member *worker, uint64_t deadline,
+	struct mtsi_line *found)
+{
+	struct mtsi_poll_event events[EVENTS];
+	const int count = mtsi_poll_wait(mtsi_base_floor(server)->poll, events, EVENTS, deadline);
+	if (count < 0) {
+		mtsi_log(server, MTSI_LOG_POLL, "cannot wait for events: %s", strerror(-count));
+	}
+	for (int i = 0; i < count; i++) {
+		dispatch(server, worker, &events[i], found);
+	}
+}

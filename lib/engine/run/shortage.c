@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When the memory that memory.c keeps the ledger of is short: who goes on, and who is cut off.
+ *
+ * The keeper looks at those whose input waits every 10 ms, as long as there are any or the limit is
+ * exceeded. It claims parked clients for which there is room. If for 100 ms there has been room for
+ * none of them, it cuts off the client that holds most, and the next, until there is. Writes that
+ * wait do not count: their peers need only read. Nobody is exempt: the largest may be the one that
+ * waits.
+ *
+ * Who waits is marked in the table of clients, so looking at them costs nothing for all the others.
+ * Who holds most is asked only when somebody is to be cut off: then all clients are looked at, once,
+ * and those that hold most are remembered in that order.
+ */
+#include "engine/run/shortage.h"
+
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/floor.h"
+#include "engine/client/line.h"
+#include "engine/client/memory.h"
+#include "engine/crew/crew.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "wire/address.h"
+
+enum { MOST_CUTS = 64 /* at once */ };
+
+static const uint64_t look_again = 10 * MTSI_MILLISECOND;
+static const uint64_t patience = 100 * MTSI_MILLISECOND;
+
+/* The clients that hold most, the largest first; among equals those in the earlier slots. */
+struct largest {
+	size_t count;
+	struct {
+		uint64_t id;
+		size_t held;
+	} list[MOST_CUTS];
+};
+
+static size_t wanted(const struct mts_client *client)
+{
+	return client->stage == MTSI_CLIENT_SERVED ? atomic_load(&client->wants) : 0;
+}
+
+static size_t held(const struct mts_client *client)
+{
+	return client->stage == MTSI_CLIENT_SERVED
+		? client->output.capacity + mtsi_memory_charged(client)
+		: 0;
+}
+
+/* The smallest need for which somebody waits; 0: nobody does. */
+static size_t least_need(struct mts_server *server)
+{
+	size_t least = 0;
+	struct mts_client *client;
+	size_t slot = 0;
+	while ((client = mtsi_clients_lock_marked(server, &slot)) != NULL) {
+		const size_t need = atomic_load(&client->lost) ? 0 : wanted(client);
+		if (need > 0 && (least == 0 || need < least)) {
+			least = need;
+		}
+		mtsi_lock_release(&client->lock);
+	}
+	return least;
+}
+
+static void add_to_largest(struct largest *largest, uint64_t id, size_t bytes)
+{
+	size_t place = largest->count;
+	while (place > 0 && largest->list[place - 1].held < bytes) {
+		place--;
+	}
+	if (place == MOST_CUTS) {
+		return;
+	}
+	if (largest->count < MOST_CUTS) {
+		largest->count++;
+	}
+	for (size_t i = largest->count - 1; i > place; i--) {
+		largest->list[i] = largest->list[i - 1];
+	}
+	largest->list[place].id = id;
+	largest->list[place].held = bytes;
+}
+
+static void find_largest(struct mts_server *server, struct largest *largest)
+{
+	struct mts_client *client;
+	size_t slot = 0;
+	largest->count = 0;
+	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
+		const size_t bytes = atomic_load(&client->lost) ? 0 : held(client);
+		if (bytes > 0) {
+			add_to_largest(largest, atomic_load(&client->id), bytes);
+		}
+		mtsi_lock_release(&client->lock);
+	}
+}
+
+/* Whether there is room for a need, if `extra` bytes more were free. */
+static bool fits(const struct mtsi_memory *memory, size_t need, size_t extra)
+{
+	const size_t limit = mtsi_memory_limit_for(memory, need);
+	const size_t used = atomic_load(&memory->used);
+	const size_t left = used > extra ? used - extra : 0;
+	return left <= limit && need <= limit - left;
+}
+
+/* Whose turn it is: those that wait for more than `above` and no more than `most`, from a slot on. */
+struct round {
+	size_t above;
+	size_t most;
+	size_t room; /* for so much there is room still */
+	size_t slot;
+	struct mtsi_line *claimed;
+};
+
+/* Claims them, up to the slot `end`, as long as there is room. */
+static void resume(struct mts_server *server, struct round *round, size_t end)
+{
+	struct mts_client *client;
+	while (round->room > 0 && round->slot < end
+		&& (client = mtsi_clients_lock_marked(server, &round->slot)) != NULL) {
+		const size_t need = wanted(client);
+		if (need > round->above && need <= round->most && need <= round->room) {
+			round->room -= need;
+			if (mtsi_claim(client)) {
+				mtsi_line_add(round->claimed, client);
+			}
+		}
+		mtsi_lock_release(&client->lock);
+	}
+}
+
+static size_t room_for(const struct mtsi_memory *memory, size_t need)
+{
+	const size_t limit = mtsi_memory_limit_for(memory, need);
+	const size_t used = atomic_load(&memory->used);
+	return used < limit ? limit - used : 0;
+}
+
+/* The smallest needs first. Each time it begins behind the last one who was let go on. */
+static void resume_all(struct mts_server *server)
+{
+	static const size_t sizes[] = {0, MTSI_TINY_NEED, MTSI_SMALL_NEED, SIZE_MAX};
+	struct mtsi_memory *memory = &mtsi_client_floor(server)->memory;
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	const size_t first = memory->next_slot;
+	size_t given = 0;
+	for (int i = 1; i < 4; i++) {
+		const size_t room = room_for(memory, sizes[i]);
+		struct round round = {
+			sizes[i - 1], sizes[i], room > given ? room - given : 0, first, &claimed};
+		const size_t before = round.room;
+		resume(server, &round, SIZE_MAX);
+		if (round.room > 0) {
+			round.slot = 0;
+			resume(server, &round, first);
+		}
+		given += before - round.room;
+		if (round.room < before) {
+			memory->next_slot = round.slot;
+		}
+	}
+	mtsi_crew_offer(server, &claimed);
+}
+
+/* Cuts off a client that has been found to be among the largest: how much is freed by that sooner or later. */
+static size_t cut(struct mts_server *server, uint64_t id)
+{
+	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_peer peer;
+	struct mts_client *client = mtsi_clients_lock(server, id);
+	if (client == NULL) {
+		return 0;
+	}
+	const size_t output = client->output.capacity;
+	const size_t input = held(client) - output;
+	peer = client->peer;
+	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
+	const bool done = client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
+		&& mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, &claimed);
+	if (done) { /* before it can have ended */
+		mtsi_count_shared(server, MTS_STAT_MEMORY_CUTS, 1);
+	}
+	mtsi_lock_release(&client->lock);
+	if (done) {
+		mtsi_log_client(server, MTSI_LOG_MEMORY, id, &peer,
+			"cut off, memory is short: %zu bytes of input, %zu of output", input, output);
+	}
+	mtsi_crew_offer(server, &claimed);
+	return done ? input : 0;
+}
+
+/* Until there is room, or will be when those that are cut off have ended. */
+static void cut_largest(struct mts_server *server, size_t least)
+{
+	struct largest largest;
+	size_t coming = 0;
+	find_largest(server, &largest);
+	for (size_t i = 0;
+		 i < largest.count && !fits(&mtsi_client_floor(server)->memory, least, coming); i++) {
+		coming += cut(server, largest.list[i].id);
+		least = least_need(server); /* it may have been the one that waited */
+	}
+}
+
+uint64_t mtsi_shortage_relieve(struct mts_server *server, uint64_t now)
+{
+	struct mtsi_memory *memory = &mtsi_client_floor(server)->memory;
+	if (atomic_load(&memory->waiting) == 0
+		&& atomic_load(&memory->used) <= atomic_load(&memory->limit)) {
+		memory->tight_since = 0;
+		return MTSI_NEVER;
+	}
+	const size_t least = least_need(server);
+	if (fits(memory, least, 0)) {
+		memory->tight_since = 0;
+		resume_all(server);
+	} else if (memory->tight_since == 0) {
+		memory->tight_since = now;
+	} else if (now - memory->tight_since >= patience) {
+		cut_largest(server, least);
+		memory->tight_since = now;
+	}
+	return mtsi_clock_after(now, look_again);
+}

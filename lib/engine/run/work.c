@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a worker: what a thread of the crew does from its first to its last moment. What it
+ * does next it decides under the crew's lock, always in this order:
+ *
+ * 1. Serve the first client of the ready line.
+ * 2. On demand, when nobody polls, or one that may be joined (watchdog.c): poll. What the poll finds
+ *    is appended whole to the ready line, and behind it the clients that want a further turn; so a
+ *    client that never stops sending waits until epoll has been asked who else wants something.
+ * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
+ *
+ * Its structure lies on its own stack.
+ *
+ * A callback may end the thread that it was lent, with pthread_exit(3), against what it was told. Then
+ * the guard around all this work comes into play, still on that thread (os/thread_end.h): the
+ * callback counts as failed, its client ends, and the worker leaves as it would otherwise. No lock is
+ * held over a callback, so none is left held. Cancelling has no effect: it could strike within the
+ * library as well, so it stays off; a callback that turns it on is ended in the same way.
+ */
+#include "engine/run/work.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/base/inside.h"
+#include "engine/base/wake.h"
+#include "engine/client/line.h"
+#include "engine/crew/crew.h"
+#include "engine/crew/floor.h"
+#include "engine/crew/hire.h"
+#include "engine/crew/rest.h"
+#include "engine/crew/seat.h"
+#include "engine/crew/stint.h"
+#include "engine/crew/threads.h"
+#include "engine/crew/watchdog_sleep.h"
+#include "engine/run/poller.h"
+#include "engine/serve/turn.h"
+#include "engine/serve/worker.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/observe.h"
+#include "os/thread.h"
+#include "os/thread_end.h"
+
+static void run_start_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
+	if (options->on_thread_start != NULL) {
+		options->on_thread_start(options->on_thread_user);
+	}
+}
+
+static void run_end_hook(const struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
+	if (options->on_thread_end != NULL) {
+		options->on_thread_end(options->on_thread_user);
+	}
+}
+
+static struct mts_client *take_locked(struct mtsi_crew *crew)
+{
+	struct mts_client *client = mtsi_line_take(&crew->ready);
+	if (client != NULL && crew->waiting > 0) {
+		crew->waiting--;
+	}
+	return client;
+}
+
+/* Begins a stint, and sends for another worker if one is needed. Releases the lock. */
+static void begin(struct mtsi_worker *worker, struct mts_client *client)
+{
+	struct mts_server *server = worker->member.server;
+	mtsi_stint_begin_locked(&worker->member, client);
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
+	mtsi_crew_send(server, relief);
+}
+
+/* Serves the client, and ends the stint. Returns with the lock held. */
+static void serve(struct mtsi_worker *worker)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
+	struct mts_client *client = worker->member.client;
+	const bool later = mtsi_turn(worker, client);
+	mtsi_lock_take(&crew->lock);
+	if (later) {
+		mtsi_line_add(&crew->later, client);
+	}
+	mtsi_stint_end_locked(&worker->member);
+}
+
+/* Polls once; the lock is released meanwhile. */
+static void poll_locked(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->member.server;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	struct mtsi_line found = {NULL, NULL, 0};
+	const uint64_t deadline = crew->later.count > 0 ? 0 : MTSI_NEVER;
+	crew->pollers++;
+	crew->rung = false;
+	crew->polls++;
+	mtsi_watchdog_quiet_locked(server);
+	mtsi_lock_release(&crew->lock);
+	mtsi_poller_poll(server, &worker->member, deadline, &found);
+	const uint64_t now = mtsi_clock_now();
+	worker->member.now = now;
+	mtsi_lock_take(&crew->lock);
+	crew->pollers--;
+	crew->rung = false;
+	if (found.count > 0) {
+		mtsi_watchdog_found_locked(server, now);
+	}
+	mtsi_crew_append_locked(crew, &found, now);
+	mtsi_crew_append_locked(crew, &crew->later, now);
+}
+
+/* On its way still, it is in the program's hook; the lock is released meanwhile. */
+static void go_through_hook(struct mtsi_worker *worker, uint64_t now)
+{
+	struct mts_server *server = worker->member.server;
+	mtsi_hire_hook_locked(&worker->member, now);
+	mtsi_watchdog_over_locked(server);
+	/* If somebody rests, that one is the sooner to come. */
+	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
+	mtsi_crew_send(server, relief);
+	run_start_hook(worker);
+	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
+	mtsi_hire_come_locked(&worker->member);
+}
+
+/*
+ * A new worker begins. With a thread per client it takes one first, which no other thread could
+ * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner
+ * while the hook takes its time, so it takes none before it is through.
+ */
+static void arrive(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->member.server;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const bool hook = mtsi_on_demand(server)
+		&& mtsi_base_floor(server)->options.on_thread_start != NULL;
+	const uint64_t now = mtsi_clock_now();
+	worker->member.now = now;
+	atomic_store_explicit(&worker->member.since, now, memory_order_relaxed);
+	mtsi_lock_take(&crew->lock);
+	mtsi_hire_enlist_locked(&worker->member);
+	struct mts_client *client = hook ? NULL : take_locked(crew);
+	if (client != NULL) {
+		begin(worker, client);
+		run_start_hook(worker);
+		serve(worker);
+		return;
+	}
+	if (hook) {
+		go_through_hook(worker, now);
+	} else if (mtsi_base_floor(server)->options.on_thread_start != NULL) {
+		mtsi_lock_release(&crew->lock);
+		run_start_hook(worker);
+		mtsi_lock_take(&crew->lock);
+	}
+}
+
+/* The bell has woken this one; one that still polls is to leave as well. */
+static void let_others_leave_locked(struct mts_server *server)
+{
+	mtsi_watchdog_over_locked(server);
+	if (mtsi_crew_floor(server)->crew.dismissed && mtsi_crew_floor(server)->crew.pollers > 0) {
+		mtsi_wake_poller(server);
+	}
+}
+
+static void leave_locked(struct mtsi_worker *worker)
+{
+	if (mtsi_on_demand(worker->member.server)) {
+		let_others_leave_locked(worker->member.server);
+	}
+	worker->leaving = true;
+	mtsi_crew_floor(worker->member.server)->crew.leaving_now++;
+}
+
+static void work(void *argument)
+{
+	struct mtsi_worker *worker = argument;
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
+	const bool on_demand = mtsi_on_demand(worker->member.server);
+	arrive(worker);
+	for (;;) {
+		struct mts_client *client = take_locked(crew);
+		if (client != NULL) {
+			begin(worker, client);
+			serve(worker);
+		} else if (on_demand && crew->pollers < crew->width
+			&& (!crew->dismissed || crew->later.count > 0)) {
+			poll_locked(worker);
+		} else if (crew->later.count > 0) {
+			mtsi_crew_append_locked(crew, &crew->later, mtsi_clock_now());
+		} else if (crew->dismissed || !mtsi_rest_locked(&worker->member)) {
+			break;
+		}
+	}
+	leave_locked(worker);
+	mtsi_lock_release(&crew->lock);
+	run_end_hook(worker);
+}
+
+/* Its last moment as a worker. */
+static void leave(struct mtsi_worker *worker)
+{
+	worker->left = true;
+	mtsi_worker_free(worker);
+	mtsi_threads_leave(&worker->member);
+	mtsi_thread_end_reached();
+}
+
+static void put_right(void *argument)
+{
+	struct mtsi_worker *worker = argument;
+	struct mts_server *server = worker->member.server;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	if (worker->member.client != NULL) {
+		mtsi_turn_abandon(worker);
+	}
+	if (!worker->leaving) {
+		mtsi_lock_take(&crew->lock);
+		if (worker->member.client != NULL) {
+			mtsi_stint_end_locked(&worker->member);
+		}
+		mtsi_hire_come_locked(&worker->member);
+		leave_locked(worker);
+		const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
+		mtsi_lock_release(&crew->lock);
+		mtsi_crew_send(server, relief);
+		run_end_hook(worker);
+	}
+	leave(worker);
+}
+
+/* The program has ended this thread in a callback; maybe in one that comes in here, once more. */
+static void rescue(void *argument)
+{
+	const struct mtsi_worker *worker = argument;
+	if (!worker->left) {
+		mtsi_thread_guard(put_right, rescue, argument);
+	}
+}
+
+void *mtsi_work(void *argument)
+{
+	struct mtsi_seat *seat = argument;
+	struct mts_server *server = seat->server;
+	struct mtsi_worker worker;
+	(void)mtsi_thread_shield();
+	memset(&worker, 0, offsetof(struct mtsi_worker, small));
+	worker.member.server = server;
+	worker.member.seat = seat;
+	mtsi_observe_self(&worker.member.observed);
+	mtsi_inside_enter(server);
+	mtsi_thread_name("mts-worker");
+	mtsi_thread_small_pages(mtsi_base_floor(server)->options.stack_size);
+	mtsi_thread_guard(work, rescue, &worker);
+	leave(&worker);
+	return NULL;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or
+ * given up, the close hook runs, the client is counted as closed, and only then does the socket
+ * linger or close. On demand a client whose peer does not read its last replies is parked, with
+ * nothing watched but its output, and comes back for the rest of the order when that is gone.
+ *
+ * A last reply that is short waits in the kernel for the end of the stream, to be one packet with
+ * it. That is one packet's way to the peer less, and one wake-up there, of the three that a
+ * connection for a single request takes. It must follow at once, so this is not done where a hook
+ * runs in between.
+ */
+#include "engine/serve/ending.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/door/linger.h"
+#include "engine/serve/input.h"
+#include "engine/serve/output.h"
+#include "engine/serve/worker.h"
+#include "os/lock.h"
+#include "os/poll.h"
+#include "os/socket.h"
+
+/* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
+enum { FEW_BYTES = 536 };
+
+enum { MOST_DISCARDED = 1024 * 1024 };
+
+int mtsi_ending_reason(const struct mts_client *client, int reason)
+{
+	const int cause = atomic_load(&client->cause);
+	return cause != MTSI_NO_CAUSE ? cause : reason;
+}
+
+/* Whether it ends during a stop, and not by its deadline. */
+static bool is_drained(const struct mtsi_worker *worker)
+{
+	return mtsi_stopping(worker->member.server)
+		&& atomic_load(&worker->member.client->cause) != MTS_CLOSED_STOP;
+}
+
+static void run_close_hook(struct mtsi_worker *worker, int reason)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
+	if (worker->member.client->opened && options->on_close != NULL) {
+		options->on_close(worker->member.client, reason, options->on_close_user);
+	}
+}
+
+/*
+ * Closing a socket with input unread is a reset, which would drop what the kernel has of the output
+ * (RFC 1122, 4.2.2.13). There is no time to linger, so what is there is thrown away.
+ */
+static void discard_input(const struct mts_client *client)
+{
+	char nowhere[MOST_DISCARDED / 64];
+	for (int i = 0; i < 64; i++) {
+		if (mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere)) <= 0) {
+			return;
+		}
+	}
+}
+
+void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (client->opened) {
+		mtsi_count(&worker->member.counters, MTS_STAT_DRAINED, worker->drained ? 1 : 0);
+		mtsi_count(&worker->member.counters, MTS_STAT_CLOSED, 1);
+	}
+	worker->closing = false;
+	client->worker = NULL;
+	mtsi_input_end(worker);
+	if (worker->ends_in_order) {
+		mtsi_socket_shut_sending(client->fd); /* before it is closed, which may be a reset */
+	}
+	if (worker->discards) {
+		discard_input(client);
+	}
+	mtsi_linger_or_close(client, worker->closes_at_once, worker->corked);
+}
+
+/*
+ * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead,
+ * there is no time, or its peer has all of it. Else the kernel has all that was written, and must not
+ * be kept from sending it by what the peer has sent.
+ */
+static bool closes_at_once(const struct mts_client *client, int reason)
+{
+	const int cause = atomic_load(&client->cause);
+	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
+	/*
+	 * The end of the stream counts as one byte. A Unix socket that is closed with input unread fails
+	 * for its peer, whatever that has.
+	 */
+	const bool arrived = client->peer.family != AF_UNIX
+		&& mtsi_socket_unacknowledged(client->fd) <= 1 && mtsi_socket_unsent(client->fd) == 0;
+	return dead || cause == MTS_CLOSED_STOP || arrived;
+}
+
+/* The rest of the order, once the output is handed over or given up. */
+static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
+{
+	/* The program can write and read nothing more. */
+	bool dropped;
+	const bool sealed = mtsi_client_seal(client, given_up, &dropped);
+	worker->failed = -EPIPE;
+	worker->closing = true;
+	worker->closes_at_once = dropped || (!sealed && closes_at_once(client, reason));
+	worker->ends_in_order = worker->closes_at_once && !dropped;
+	worker->discards = worker->ends_in_order && atomic_load(&client->cause) == MTS_CLOSED_STOP;
+	worker->drained = is_drained(worker);
+	/* From here on nobody can cut it off; whoever has until now has said why. */
+	run_close_hook(worker, mtsi_ending_reason(client, reason));
+	mtsi_ending_finish(worker, client);
+}
+
+/* The client ends: waits for its output, with no thread if it can; true when it is parked. */
+static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (!mtsi_on_demand(worker->member.server) || mtsi_output_flush(worker, false) != 0) {
+		return false;
+	}
+	mtsi_deadline_met(client);
+	while (mtsi_output_hold(client)) {
+		client->worker = NULL;
+		mtsi_input_end(worker);
+		(void)mtsi_client_watch(client, MTSI_POLL_EDGE);
+		if (mtsi_claim_release(client)) {
+			return true;
+		}
+		mtsi_claim_clear(client);
+		client->worker = worker;
+		mtsi_input_begin(worker);
+	}
+	return false;
+}
+
+/*
+ * How many bytes of replies may go out in one packet with the end of the stream, which must follow
+ * at once: no hook is to be waited for, and they are so few that any window takes them.
+ */
+static size_t corkable(const struct mtsi_worker *worker, int reason)
+{
+	const bool at_once = reason == MTS_CLOSED_BY_HANDLER
+		&& mtsi_base_floor(worker->member.server)->options.on_close == NULL
+		&& !mtsi_stopping(worker->member.server);
+	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
+}
+
+void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason)
+{
+	mtsi_lock_take(&client->lock);
+	client->ending = (signed char)reason;
+	mtsi_lock_release(&client->lock);
+	worker->corked = corkable(worker, reason);
+	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
+		return;
+	}
+	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
+	if (given_up && reason != MTS_CLOSED_ERROR) {
+		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
+		reason = ours ? MTS_CLOSED_ERROR : mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
+	}
+	finish(worker, client, reason, given_up);
+}
+
+void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client)
+{
+	finish(worker, client, MTS_CLOSED_ERROR, true);
+}

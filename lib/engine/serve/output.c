@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way out: from writes to the socket, in order and whole.
+ *
+ * Three places hold output on its way. Small writes gather in the worker's buffers, untouched by
+ * any lock, and go out in one send when the handler's batch of requests is done. What the socket
+ * does not take moves into the client's queue, up to the output limit; epoll says when it takes
+ * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
+ * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as
+ * well when the memory of all clients together is used up (memory.c). The lock is never held while
+ * anybody waits, for the peer or for a page of the writer's memory (push.c): small writes are copied
+ * before it is taken, and large ones faulted in.
+ *
+ * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
+ * the limit, and if they are above it, the client gets no further turn until they are not: so a
+ * peer that does not read holds no thread. A client that ends waits in the same way until nothing
+ * is left.
+ *
+ * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
+ * and both are done under the lock.
+ *
+ * Messages from elsewhere (post.c) come under the same lock, from threads that must not wait. One
+ * enters the queue whole before its first byte is sent, so it can be refused for want of memory or
+ * room only as a whole, and from then on it is like any queued output: nothing gets into the middle
+ * of it. Nor does it get into the middle of what a handler writes. What has gathered, and what one
+ * call writes, are sent and queued in one critical section; only a writer that waits for room gives
+ * the lock away with a part of its bytes sent and the others still in its own memory. While it
+ * waits it says so (`writing`), and messages are refused: more than the limit waits, after all.
+ * That also keeps senders from filling up again and again the room that it waits for. The same goes
+ * for one that sends a file, which is done without the lock, because the disk may be slow.
+ *
+ * A client that ends takes no messages (`ending`): it would have to wait for them, and senders
+ * could keep it for ever. They are refused from before its last output is sent to the end.
+ */
+#include "engine/serve/output.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/client/memory.h"
+#include "engine/serve/push.h"
+#include "engine/serve/worker.h"
+#include "os/foreign.h"
+#include "os/lock.h"
+#include "os/must.h"
+#include "os/poll.h"
+#include "wire/queue.h"
+
+static size_t limit_of(const struct mts_client *client)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
+	return atomic_load_explicit(&options->max_output, memory_order_relaxed);
+}
+
+/* Pushes what has gathered, and behind it what is the program's, of which so much is faulted in. */
+static int push_with(
+	struct mtsi_worker *worker, const void *data, size_t size, size_t ready, size_t limit)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	struct mtsi_pieces pieces = {.ours = {stage->data, stage->size},
+		.theirs = {(void *)(uintptr_t)data, size},
+		.ready = ready,
+		.more = worker->corked > 0};
+	stage->size = 0;
+	stage->mark = 0;
+	return mtsi_push(worker, &pieces, limit);
+}
+
+static int push_stage(struct mtsi_worker *worker, size_t limit)
+{
+	return push_with(worker, NULL, 0, 0, limit);
+}
+
+/* Replies gather behind the input in the small buffer, if that is where it is. */
+static void place_stage(struct mtsi_worker *worker)
+{
+	const struct mtsi_input *input = &worker->input;
+	const size_t used = input->data == worker->small ? input->end + 1 : 0;
+	worker->stage.data = worker->small + used;
+	worker->stage.capacity = MTSI_SMALL - used;
+}
+
+/* Moves on to the large buffer, so that `size` bytes more fit; false when that cannot be. */
+static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (size > MTSI_LARGE_STAGE - stage->size || !mtsi_worker_large(worker)) {
+		return false;
+	}
+	char *const larger = worker->large + MTSI_LARGE_INPUT + 1;
+	if (stage->data != larger) {
+		memcpy(larger, stage->data, stage->size);
+	}
+	stage->data = larger;
+	stage->capacity = MTSI_LARGE_STAGE;
+	return true;
+}
+
+/* Behind what has gathered, where there is room: 0, or -EPIPE. */
+static int append(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (size == 0) {
+		return 0;
+	}
+	if (stage->size == 0 && !mtsi_client_stage(worker->member.client)) {
+		return -EPIPE;
+	}
+	memcpy(stage->data + stage->size, data, size);
+	stage->size += size;
+	return 0;
+}
+
+/* From now on nobody else may send, until mtsi_output_yield(). */
+static void seize(struct mtsi_worker *worker)
+{
+	mtsi_lock_take(&worker->member.client->lock);
+	worker->member.client->writing = true;
+	mtsi_lock_release(&worker->member.client->lock);
+	worker->seizes = true;
+}
+
+/* The next bytes of a write into the buffers, by the kernel: how many, or -EPIPE or -EFAULT. */
+static ssize_t copy_some(struct mtsi_worker *worker, const char *data, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	const size_t room = stage->capacity - stage->size;
+	const size_t count = size < room ? size : room;
+	if (stage->size == 0 && !mtsi_client_stage(worker->member.client)) {
+		return -EPIPE;
+	}
+	const int result = mtsi_foreign_copy(stage->data + stage->size, data, count);
+	stage->size += result == 0 ? count : 0;
+	return result == 0 ? (ssize_t)count : result;
+}
+
+/* A part of the write is in the buffers, or gone: takes it back, or loses the client. */
+static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_lock_take(&client->lock);
+	if (pushed) {
+		mtsi_push_torn_locked(client);
+		worker->failed = -EFAULT;
+		worker->stage.size = 0;
+	} else {
+		worker->stage.size = before;
+		atomic_store_explicit(&client->staged, before > 0, memory_order_relaxed);
+	}
+	mtsi_lock_release(&client->lock);
+}
+
+/*
+ * A write that does not fit, of memory that cannot be faulted in: piece by piece through our own
+ * buffers, while nobody else may send.
+ */
+static int write_copied(struct mtsi_worker *worker, const char *data, size_t size)
+{
+	size_t before = worker->stage.size;
+	bool pushed = false;
+	ssize_t count = 0;
+	int result = 0;
+	(void)enlarge_stage(worker, MTSI_LARGE_STAGE - before);
+	seize(worker);
+	for (size_t done = 0; done < size && result == 0; done += (size_t)count) {
+		if (worker->stage.size == worker->stage.capacity) {
+			result = push_stage(worker, limit_of(worker->member.client));
+			pushed = pushed || done > 0;
+			before = 0;
+		}
+		count = result == 0 ? copy_some(worker, data + done, size - done) : 0;
+		if (count < 0) {
+			result = (int)count;
+			count = 0;
+		}
+	}
+	if (result == -EFAULT) {
+		take_back(worker, before, pushed);
+	}
+	mtsi_output_yield(worker);
+	return result;
+}
+
+/* It does not fit. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static int write_more(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	if (enlarge_stage(worker, size)) {
+		return append(worker, data, size);
+	}
+	const size_t first = size < MTSI_PUSH_FIRST ? size : MTSI_PUSH_FIRST;
+	const int result = mtsi_foreign_fault_in(data, first);
+	if (result == -ENOSYS) {
+		return write_copied(worker, data, size);
+	}
+	return result == 0 ? push_with(worker, data, size, first, limit_of(worker->member.client))
+					   : result;
+}
+
+/* The first bytes into the buffers. */
+__attribute__((noinline)) static int write_first(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	place_stage(worker);
+	return size > worker->stage.capacity ? write_more(worker, data, size)
+										 : append(worker, data, size);
+}
+
+int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	if (atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed)) {
+		return -EPIPE;
+	}
+	if (stage->size == 0) {
+		return write_first(worker, data, size);
+	}
+	if (size > stage->capacity - stage->size) {
+		return write_more(worker, data, size);
+	}
+	if (size > 0) {
+		memcpy(stage->data + stage->size, data, size);
+		stage->size += size;
+	}
+	return 0;
+}
+
+int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
+{
+	if (worker->stage.size == 0) {
+		return atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed) ? -EPIPE
+																						: 0;
+	}
+	return push_stage(worker, wait ? limit_of(worker->member.client) : SIZE_MAX);
+}
+
+int mtsi_output_drain(struct mtsi_worker *worker)
+{
+	return push_stage(worker, 0);
+}
+
+int mtsi_output_seize(struct mtsi_worker *worker)
+{
+	seize(worker);
+	return push_stage(worker, 0);
+}
+
+int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_lock_take(&client->lock);
+	const bool lost = atomic_load(&client->lost);
+	if (!lost) {
+		mtsi_deadline_output_locked(client, true, progress);
+	}
+	mtsi_lock_release(&client->lock);
+	if (lost) {
+		return mtsi_push_why_lost(client);
+	}
+	(void)mtsi_push_wait(worker, false);
+	/* There is room: from now on it is the file that is waited for. */
+	mtsi_lock_take(&client->lock);
+	if (!atomic_load(&client->lost)) {
+		mtsi_deadline_output_locked(client, false, false);
+	}
+	mtsi_lock_release(&client->lock);
+	return 0;
+}
+
+int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mtsi_pieces pieces = {.ours = {(void *)(uintptr_t)data, size}};
+	return mtsi_push(worker, &pieces, 0);
+}
+
+int mtsi_output_lost(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_client_lose(client); /* in the middle of it: `writing` */
+	return mtsi_push_why_lost(client);
+}
+
+void mtsi_output_yield(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->member.client;
+	worker->seizes = false;
+	mtsi_lock_take(&client->lock);
+	client->writing = false;
+	mtsi_deadline_output_locked(client, mtsi_queue_size(&client->output) > 0, false);
+	mtsi_lock_release(&client->lock);
+}
+
+char *mtsi_output_space(struct mtsi_worker *worker, size_t *size)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	mtsi_must(stage->size == 0);
+	place_stage(worker);
+	if (*size > stage->capacity) {
+		(void)enlarge_stage(worker, MTSI_LARGE_STAGE);
+	}
+	*size = *size < stage->capacity ? *size : stage->capacity;
+	return stage->data;
+}
+
+void mtsi_output_forget(struct mtsi_worker *worker)
+{
+	struct mtsi_stage_area *stage = &worker->stage;
+	struct mts_client *client = worker->member.client;
+	if (stage->size == stage->mark) {
+		return;
+	}
+	mtsi_lock_take(&client->lock);
+	mtsi_client_drop_locked(client);
+	stage->size = stage->mark;
+	atomic_store_explicit(&client->staged, stage->size > 0, memory_order_relaxed);
+	mtsi_lock_release(&client->lock);
+}
+
+bool mtsi_output_hold(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	const size_t most = client->ending >= 0 ? 0 : limit_of(client);
+	const bool held = mtsi_queue_size(&client->output) > most && !atomic_load(&client->lost);
+	client->resume_at = held ? most : MTSI_NO_WISH;
+	mtsi_lock_release(&client->lock);
+	return held;
+}
+
+bool mtsi_output_continue_locked(struct mts_client *client)
+{
+	size_t sent = 0;
+	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
+		return false;
+	}
+	if (mtsi_queue_size(&client->output) > 0) {
+		const bool lost = mtsi_push_queue_locked(client, &sent) != 0;
+		mtsi_count_shared(client->server, MTS_STAT_BYTES_OUT, sent);
+		if (lost) {
+			return true;
+		}
+		/* Whose worker waits for room has bytes of its own to send still. */
+		const bool waits = mtsi_queue_size(&client->output) > 0 || client->writing;
+		mtsi_deadline_output_locked(client, waits, sent > 0);
+	}
+	if (mtsi_queue_size(&client->output) == 0) {
+		(void)mtsi_client_want_room_locked(client, false);
+	}
+	const bool wished = client->resume_at != MTSI_NO_WISH
+		&& mtsi_queue_size(&client->output) <= client->resume_at;
+	if (wished) {
+		client->resume_at = MTSI_NO_WISH;
+	}
+	return wished;
+}
+
+static bool takes_messages_locked(const struct mts_client *client)
+{
+	return client->stage == MTSI_CLIENT_SERVED && atomic_load(&client->opened) && client->ending < 0
+		&& !atomic_load(&client->lost);
+}
+
+/* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
+static bool too_much_locked(const struct mts_client *client, size_t size)
+{
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t limit = limit_of(client);
+	return queued > 0 && (queued > limit || size > limit - queued);
+}
+
+/*
+ * Into the queue: 0, -ENOMEM or -EFAULT. First it is in epoll: changing what that watches for
+ * needs no memory, so once a part is sent the rest can be left to it.
+ */
+static int enqueue_locked(struct mts_client *client, const struct mtsi_message *message)
+{
+	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
+		return -ENOMEM;
+	}
+	const int result = message->foreign
+		? mtsi_memory_append_foreign_locked(client, message->data, message->size)
+		: mtsi_memory_append_locked(client, message->data, message->size);
+	/* It is not for this client that too much waits. */
+	return result == -ENOBUFS ? -ENOMEM : result;
+}
+
+int mtsi_output_post_locked(
+	struct mts_client *client, const struct mtsi_message *message, bool *turn)
+{
+	const size_t size = message->size;
+	*turn = false;
+	if (!takes_messages_locked(client)) {
+		return -ENOENT;
+	}
+	if (client->writing) {
+		return -ENOBUFS;
+	}
+	if (too_much_locked(client, size)) {
+		/* Who polls may be late, and the socket take more by now. */
+		*turn = mtsi_output_continue_locked(client);
+		if (atomic_load(&client->lost)) {
+			return -ENOENT;
+		}
+		if (too_much_locked(client, size)) {
+			return -ENOBUFS;
+		}
+	}
+	const bool first = mtsi_queue_size(&client->output) == 0;
+	const int result = enqueue_locked(client, message);
+	if (result != 0) {
+		return result;
+	}
+	if (first) {
+		*turn = mtsi_output_continue_locked(client) || *turn;
+		if (mtsi_queue_size(&client->output) > 0) {
+			(void)mtsi_client_want_room_locked(client, true);
+		}
+	}
+	return atomic_load(&client->lost) ? -ENOENT : 0;
+}

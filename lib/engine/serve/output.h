@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_SERVE_OUTPUT_H
+#define MTSI_ENGINE_SERVE_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct mts_client;
+struct mtsi_worker;
+
+/* Replies that gather in the worker's buffers until they are sent together. */
+struct mtsi_stage_area {
+	char *data; /* set when the first byte comes */
+	size_t size;
+	size_t capacity;
+	size_t mark; /* how much was there when the present handler was called */
+};
+
+/*
+ * All of these: 0, -EPIPE when the client is lost, -ETIMEDOUT when that came of its taking nothing
+ * while this waited, or -ENOMEM, which loses it. Called by the worker
+ * that serves the client, with no lock held.
+ */
+
+/*
+ * Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. Also
+ * -EFAULT: the memory cannot be read, and nothing of it is sent; or a part was, and the client is
+ * lost by that.
+ */
+int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
+
+/*
+ * Sends what has gathered; what the socket does not take is queued, and follows by itself. With
+ * `wait` it waits while that is more than the limit; without, all of it is queued.
+ */
+int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
+
+/* Sends everything, and waits until the kernel has all of it. */
+int mtsi_output_drain(struct mtsi_worker *worker);
+
+/*
+ * Makes the client wait, without a thread, until no more than its limit is queued, or nothing when
+ * it ends: true. False when it need not. By the owner, before it lets go of it.
+ */
+bool mtsi_output_hold(struct mts_client *client);
+
+/* What is to be sent from elsewhere. `foreign`: it is the program's memory, and faulted in. */
+struct mtsi_message {
+	const void *data;
+	size_t size;
+	bool foreign;
+};
+
+/*
+ * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
+ * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
+ * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
+ */
+int mtsi_output_post_locked(
+	struct mts_client *client, const struct mtsi_message *message, bool *turn);
+
+/*
+ * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and
+ * from then on nobody else may send until mtsi_output_yield(), which is due also after an error. In
+ * between the caller sends by itself, with no lock held, and says mtsi_output_wait() when the
+ * socket is full, with whether it has taken anything since the last time; or it has bytes sent that
+ * it has read, all of them. When a send fails: mtsi_output_lost(), which gives the error to answer.
+ */
+int mtsi_output_seize(struct mtsi_worker *worker);
+int mtsi_output_wait(struct mtsi_worker *worker, bool progress);
+int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size);
+int mtsi_output_lost(struct mtsi_worker *worker);
+void mtsi_output_yield(struct mtsi_worker *worker);
+
+/* A place of our own for so many bytes, or for fewer, with nothing else in it. */
+char *mtsi_output_space(struct mtsi_worker *worker, size_t *size);
+
+/* Drops what the present handler has written, as far as it is not sent. */
+void mtsi_output_forget(struct mtsi_worker *worker);
+
+/*
+ * The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event.
+ * True when the client is to have a turn because of that: it is to be claimed afterwards.
+ */
+bool mtsi_output_continue_locked(struct mts_client *client);
+
+#endif

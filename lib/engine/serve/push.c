@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the writer's memory into the socket and the queue, in critical sections of the client's lock
+ * between which the writer waits.
+ *
+ * Others wait for that lock who must not wait: who broadcasts, kicks, stops, or looks at deadlines.
+ * So the program's own memory is touched under it only when it is there. A page of it may be one of
+ * a mapped file, and take seconds. Before each section, with no lock held, what may be touched in it
+ * is faulted in (`ready`): at first all of the write, up to 16 MiB, so that one that cannot be read
+ * is refused before anything of it is sent; after a wait, in which pages may have gone again, only
+ * as much as one section may well take. When that is used up there is another section. In between
+ * the writer waits, for its memory, not for the peer: so the peer's time does not run then.
+ *
+ * If it cannot be read all the same, because somebody has truncated the file meanwhile, the kernel
+ * says so, in the send or as it copies to the queue, and nobody gets a signal. Then the write is
+ * refused as a whole if nothing of it has gone yet; else the stream is torn, and the client lost.
+ */
+#include "engine/serve/push.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include <mtserver/hooks.h>
+
+#include "engine/base/counters.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/client/memory.h"
+#include "engine/crew/stint.h"
+#include "engine/serve/worker.h"
+#include "os/foreign.h"
+#include "os/lock.h"
+#include "os/socket.h"
+#include "wire/queue.h"
+
+enum { SECTION = 1024 * 1024 }; /* bytes that are faulted in for one after the first */
+
+static size_t left_of(const struct mtsi_pieces *pieces)
+{
+	return pieces->ours.iov_len + pieces->theirs.iov_len;
+}
+
+/* What may be touched of it. */
+static size_t ready_of(const struct mtsi_pieces *pieces)
+{
+	return pieces->ours.iov_len + pieces->ready;
+}
+
+static void advance(struct iovec *iov, size_t count)
+{
+	iov->iov_base = (char *)iov->iov_base + count;
+	iov->iov_len -= count;
+}
+
+static void advance_theirs(struct mtsi_pieces *pieces, size_t count)
+{
+	advance(&pieces->theirs, count);
+	pieces->ready -= count;
+	pieces->begun = pieces->begun || count > 0;
+}
+
+/* What is to be sent, in order: how many parts. */
+static unsigned short gather(
+	const struct mtsi_queue *queue, const struct mtsi_pieces *pieces, struct iovec *parts)
+{
+	unsigned short count = 0;
+	if (mtsi_queue_size(queue) > 0) {
+		parts[count].iov_base = (void *)(uintptr_t)mtsi_queue_bytes(queue);
+		parts[count++].iov_len = mtsi_queue_size(queue);
+	}
+	if (pieces->ours.iov_len > 0) {
+		parts[count++] = pieces->ours;
+	}
+	if (pieces->ready > 0) {
+		parts[count].iov_base = pieces->theirs.iov_base;
+		parts[count++].iov_len = pieces->ready;
+	}
+	return count;
+}
+
+/* So many bytes of queue and pieces are sent. */
+static void consume(struct mts_client *client, struct mtsi_pieces *pieces, size_t sent)
+{
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t from_queue = sent < queued ? sent : queued;
+	if (from_queue > 0) {
+		mtsi_memory_consume_locked(client, from_queue);
+	}
+	sent -= from_queue;
+	const size_t from_ours = sent < pieces->ours.iov_len ? sent : pieces->ours.iov_len;
+	advance(&pieces->ours, from_ours);
+	if (sent > from_ours) {
+		advance_theirs(pieces, sent - from_ours);
+	}
+}
+
+void mtsi_push_torn_locked(struct mts_client *client)
+{
+	mtsi_client_drop_locked(client);
+	mtsi_client_lose_locked(client);
+}
+
+/*
+ * Sends the queue and what is ready until all is gone or the socket is full: 0, -EPIPE, or -EFAULT.
+ * Counts in *sent.
+ */
+static int send_locked(struct mts_client *client, struct mtsi_pieces *pieces, size_t *sent)
+{
+	struct iovec parts[3];
+	unsigned short count;
+	while ((count = gather(&client->output, pieces, parts)) > 0) {
+		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count, pieces->more);
+		if (result == -EAGAIN) {
+			return 0;
+		}
+		if (result == -EFAULT && pieces->ready > 0) {
+			return -EFAULT;
+		}
+		if (result < 0) {
+			mtsi_push_torn_locked(client);
+			return -EPIPE;
+		}
+		*sent += (size_t)result;
+		consume(client, pieces, (size_t)result);
+		if (ready_of(pieces) + mtsi_queue_size(&client->output) == 0) {
+			break;
+		}
+	}
+	return 0;
+}
+
+int mtsi_push_queue_locked(struct mts_client *client, size_t *sent)
+{
+	struct mtsi_pieces none = {.more = false};
+	return send_locked(client, &none, sent);
+}
+
+/* Queues what is ready: 0, -ENOMEM, -EFAULT, or -ENOBUFS: not all of it. */
+static int queue_locked(struct mts_client *client, struct mtsi_pieces *pieces)
+{
+	struct iovec *ours = &pieces->ours;
+	int result = mtsi_memory_append_locked(client, ours->iov_base, ours->iov_len);
+	if (result == 0) {
+		ours->iov_len = 0;
+	}
+	if (result == 0 && pieces->ready > 0) {
+		result = mtsi_memory_append_foreign_locked(client, pieces->theirs.iov_base, pieces->ready);
+		if (result == 0) {
+			advance_theirs(pieces, pieces->ready);
+		}
+	}
+	if (result == -ENOMEM) {
+		mtsi_push_torn_locked(client);
+	}
+	return result;
+}
+
+/*
+ * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
+ * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise; -EINPROGRESS:
+ * what was ready is gone, so come again with more. Without epoll's help, as when its memory is
+ * short, nothing may be left behind either. `waited`: it comes again.
+ */
+static int push_locked(
+	struct mts_client *client, struct mtsi_pieces *pieces, size_t limit, bool waited, size_t *sent)
+{
+	if (atomic_load(&client->lost)) {
+		return -EPIPE;
+	}
+	if (pieces->faulty) {
+		return -EFAULT;
+	}
+	waited = waited || mtsi_queue_size(&client->output) > 0;
+	int result = send_locked(client, pieces, sent);
+	if (result != 0) {
+		return result;
+	}
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t left = left_of(pieces);
+	if (!waited && queued + left == 0) {
+		return 0;
+	}
+	if (left > 0 && queued + ready_of(pieces) == 0) {
+		mtsi_deadline_output_locked(client, false, false); /* nobody waits for the peer */
+		return -EINPROGRESS;
+	}
+	mtsi_deadline_output_locked(client, queued + left > 0, *sent > 0);
+	if (queued + left > limit) {
+		return -EAGAIN;
+	}
+	if (mtsi_client_want_room_locked(client, queued + left > 0) != 0) {
+		return -EAGAIN;
+	}
+	result = left > 0 ? queue_locked(client, pieces) : 0;
+	return result == 0 && left_of(pieces) > 0 ? -EINPROGRESS : result;
+}
+
+/* The program's part cannot be read: the others go on alone if that can be, -EINPROGRESS. */
+static int without_theirs_locked(struct mts_client *client, struct mtsi_pieces *pieces)
+{
+	pieces->theirs.iov_len = 0;
+	pieces->ready = 0;
+	pieces->faulty = false;
+	pieces->refused = true;
+	if (pieces->begun) {
+		mtsi_push_torn_locked(client);
+		return -EFAULT;
+	}
+	return -EINPROGRESS;
+}
+
+int mtsi_push_why_lost(const struct mts_client *client)
+{
+	return atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT ? -ETIMEDOUT : -EPIPE;
+}
+
+bool mtsi_push_wait(struct mtsi_worker *worker, bool memory)
+{
+	const int fd = worker->member.client->fd;
+	mtsi_stint_step_aside(&worker->member);
+	if (!memory) {
+		return mtsi_socket_wait_writable(fd);
+	}
+	mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->member.server));
+	mtsi_memory_unblock(worker->member.server);
+	return false;
+}
+
+/* Whether another section follows, of which that is the result. */
+static bool goes_on(int result)
+{
+	return result == -EAGAIN || result == -ENOBUFS || result == -EINPROGRESS;
+}
+
+/* Faults in what the next section may touch. */
+static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool room)
+{
+	const size_t left = pieces->theirs.iov_len;
+	if (left == 0 || atomic_load(&client->lost)) {
+		return;
+	}
+	if (room) {
+		/* From now on it is not the peer that is waited for, unless for the queue. */
+		mtsi_lock_take(&client->lock);
+		const bool queued = mtsi_queue_size(&client->output) > 0;
+		if (!atomic_load(&client->lost)) {
+			mtsi_deadline_output_locked(client, queued, false);
+		}
+		mtsi_lock_release(&client->lock);
+	}
+	pieces->ready = left < SECTION ? left : SECTION;
+	pieces->faulty = mtsi_foreign_fault_in(pieces->theirs.iov_base, pieces->ready) != 0;
+}
+
+/*
+ * One critical section: as push_locked(). `*wrote`: whether the client is known to have a writer that
+ * gives the lock away in the middle.
+ */
+static int section(
+	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, bool waited, bool *wrote)
+{
+	struct mts_client *client = worker->member.client;
+	size_t sent = 0;
+	mtsi_lock_take(&client->lock);
+	int result = push_locked(client, pieces, limit, waited, &sent);
+	if (result == -EFAULT) {
+		result = without_theirs_locked(client, pieces);
+	}
+	worker->queued = mtsi_queue_size(&client->output) > 0;
+	const bool writes = goes_on(result) || worker->seizes;
+	if (writes != *wrote) {
+		*wrote = writes;
+		client->writing = writes;
+	}
+	/* They have left the buffers: what is still here counts by `writing`. */
+	atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	mtsi_lock_release(&client->lock);
+	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_OUT, sent);
+	return result;
+}
+
+/* The sections after the first, which has had that result. */
+__attribute__((noinline)) static int push_on(
+	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, int result, bool wrote)
+{
+	bool waited = false;
+	while (goes_on(result)) {
+		bool room = false;
+		if (result != -EINPROGRESS) {
+			room = mtsi_push_wait(worker, result == -ENOBUFS);
+			waited = true;
+		}
+		fault_in(worker->member.client, pieces, room);
+		result = section(worker, pieces, limit, waited, &wrote);
+	}
+	if (result == -ENOMEM || result == -EFAULT) {
+		worker->failed = result;
+	}
+	if (result == -EPIPE && waited) {
+		return mtsi_push_why_lost(worker->member.client);
+	}
+	return result == 0 && pieces->refused ? -EFAULT : result;
+}
+
+int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit)
+{
+	bool wrote = worker->seizes;
+	const int result = section(worker, pieces, limit, false, &wrote);
+	return result == 0 ? 0 : push_on(worker, pieces, limit, result, wrote);
+}

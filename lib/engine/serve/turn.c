@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One go of service, the same for every thread model: open, then read, frame and handle until
+ * something ends it (ending.c). What differs between models is how the wait for input is done
+ * (input.c), and what follows when there is none: on demand the client is parked.
+ *
+ * Requests that came together are handled one after the other, and their replies gather; only when
+ * no whole request is left does the batch go out, right before the wait for more. On demand a turn
+ * is bounded, so that a client that never stops sending cannot hold up the others: when it has had
+ * its share, and there is more, it gets another turn after them.
+ *
+ * Parking: what the client has left in the worker's buffers is saved, epoll is asked to watch it if
+ * it does not yet, and then the worker lets go of it. If anything has happened meanwhile, it cannot
+ * let go, and looks once more. From the moment it has let go the client may be anybody's.
+ */
+#include "engine/serve/turn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/base/log.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/client/memory.h"
+#include "engine/crew/floor.h"
+#include "engine/crew/watchdog.h"
+#include "engine/door/eviction.h"
+#include "engine/door/floor.h"
+#include "engine/serve/ending.h"
+#include "engine/serve/input.h"
+#include "engine/serve/output.h"
+#include "engine/serve/worker.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/observe.h"
+#include "os/poll.h"
+
+/* What a client may have in one turn, on demand. */
+enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
+
+/* First requests that are looked for in vain after one that was found, and how often without. */
+enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
+
+/* How a go of service ends, besides the reasons of enum mts_closed. */
+enum {
+	PARKED = -1, /* it can be parked */
+	HAD_ENOUGH = -2, /* it has had its share, and there is more */
+	HELD = -3, /* too much of its output waits still */
+	STARVED = -4 /* it waits for memory, and can be parked */
+};
+
+/*
+ * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
+ * output waits for the client to get one, and -ENOSPC when there is no memory for the rest of it.
+ */
+static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
+{
+	int result = worker->failed;
+	while (result == 0) {
+		if (worker->input.start < worker->input.end || worker->input.ended) {
+			result = mtsi_input_request(worker, request, size);
+		}
+		if (result == 0) {
+			result = mtsi_output_flush(worker, wait);
+		}
+		if (result == 0) {
+			if (worker->input.ended) {
+				return 0;
+			}
+			if (!wait && worker->queued && mtsi_output_hold(worker->member.client)) {
+				return -ENOBUFS;
+			}
+			if (!wait && mtsi_input_exhausted(worker)) {
+				return -EAGAIN;
+			}
+			const int filled = mtsi_input_fill(worker, wait);
+			result = filled < 0 ? filled : 0;
+		}
+	}
+	if (result == -EAGAIN || result == -ENOBUFS || result == -ENOSPC) {
+		return result;
+	}
+	if (result == -ENOMEM) {
+		mtsi_client_lose(worker->member.client);
+	}
+	/* A receive gives what has come even when the socket was shut down meanwhile. */
+	if (result == 1 && mtsi_client_is_cut(worker->member.client)) {
+		mtsi_client_lose(worker->member.client); /* nor may it have been reset then */
+		result = -EPIPE;
+	}
+	if (result < 0) {
+		worker->failed = result;
+	} else {
+		mtsi_deadline_met(worker->member.client);
+		if (worker->late) {
+			mtsi_input_met(worker);
+		}
+		mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
+	}
+	return result;
+}
+
+bool mtsi_turn_overrun(struct mtsi_worker *worker)
+{
+	worker->overrun = worker->overrun || mtsi_deadline_overrun(worker->member.client);
+	return worker->overrun;
+}
+
+/* A blocking call of a callback is over; the handler goes on. */
+static void go_on(struct mtsi_worker *worker, bool overrun)
+{
+	mtsi_deadline_handler_since(worker->member.client, overrun ? 0 : worker->handler_since);
+}
+
+int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
+{
+	const bool overrun = mtsi_turn_overrun(worker);
+	const int result = next_request(worker, request, size, true);
+	go_on(worker, overrun);
+	return result;
+}
+
+ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_turn_overrun(worker);
+	const bool timed_out = worker->failed == -ETIMEDOUT;
+	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_input_read(worker, buffer, size);
+	if (count < 0) {
+		worker->failed = (int)count;
+	}
+	go_on(worker, overrun);
+	return count;
+}
+
+static void attach(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (client->stage == MTSI_CLIENT_WAITING) {
+		mtsi_lock_take(&client->lock);
+		client->stage = MTSI_CLIENT_SERVED;
+		mtsi_lock_release(&client->lock);
+	}
+	client->worker = worker;
+	mtsi_input_begin(worker);
+	memset(&worker->stage, 0, sizeof(worker->stage));
+	worker->queued = false;
+	worker->seizes = false;
+	worker->corked = 0;
+	worker->failed = 0;
+	worker->late = false;
+	worker->last_turn = false;
+	worker->peer[0] = '\0';
+	worker->local[0] = '\0';
+}
+
+static bool open_client(struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
+	struct mts_client *client = worker->member.client;
+	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
+		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
+		return false;
+	}
+	client->opened = true;
+	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
+	return true;
+}
+
+/* Calls the handler; the watch may want to know whether it waits for something. */
+static int handle(struct mtsi_worker *worker, const void *request, size_t size)
+{
+	struct mts_server *server = worker->member.server;
+	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
+	struct mtsi_sample sample;
+	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
+	worker->stage.mark = worker->stage.size;
+	worker->member.stood_aside = false;
+	worker->handled++;
+	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
+	worker->overrun = false;
+	worker->handler_since = mtsi_deadline_handler(worker->member.client);
+	const int verdict = options->handler(worker->member.client, request, size, options->user);
+	if (worker->handler_since != 0) {
+		worker->handler_since = 0;
+		mtsi_deadline_met(worker->member.client);
+	}
+	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+	/* What has waited in a call of the library has been relieved at once, and needs no care. */
+	if (sample.waking != 0 && !worker->member.stood_aside) {
+		mtsi_watchdog_end_sample(server, &sample);
+	}
+	return verdict;
+}
+
+static int end_of_input(struct mtsi_worker *worker, int result)
+{
+	struct mts_server *server = worker->member.server;
+	struct mts_client *client = worker->member.client;
+	switch (result) {
+	case 0:
+		return MTS_CLOSED_BY_PEER;
+	case -EPIPE:
+	case -ETIMEDOUT:
+		return mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
+	case -ECANCELED:
+		return MTS_CLOSED_STOP;
+	case -EMSGSIZE:
+		mtsi_log_client(server, MTSI_LOG_TOO_LARGE, client->id, &client->peer,
+			"request above the limit of %zu bytes", mtsi_base_floor(server)->options.framing.limit);
+		return MTS_CLOSED_TOO_LARGE;
+	case -EPROTO:
+		mtsi_log_client(
+			server, MTSI_LOG_PROTOCOL, client->id, &client->peer, "not a whole request");
+		return MTS_CLOSED_PROTOCOL;
+	default:
+		mtsi_log_client(
+			server, MTSI_LOG_CLIENT, client->id, &client->peer, "cut off: %s", strerror(-result));
+		return MTS_CLOSED_ERROR;
+	}
+}
+
+/* Whether the handler returns the very error that a call of the library has given it. */
+static bool is_told(const struct mtsi_worker *worker, int verdict)
+{
+	const struct mts_client *client = worker->member.client;
+	if (verdict < 0 && verdict == worker->failed) {
+		return true;
+	}
+	const bool timed_out = atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT;
+	return atomic_load(&client->lost)
+		&& (verdict == -EPIPE || (verdict == -ETIMEDOUT && timed_out));
+}
+
+static int handler_failed(struct mtsi_worker *worker, int verdict)
+{
+	const struct mts_client *client = worker->member.client;
+	if (is_told(worker, verdict)) {
+		return end_of_input(worker, verdict); /* nothing that it has written is dropped */
+	}
+	mtsi_output_forget(worker);
+	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
+	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
+		return mtsi_ending_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
+	}
+	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
+		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
+	return MTS_CLOSED_ERROR;
+}
+
+/* Whether it has had its share; not at a stop, when only what had arrived by then is read. */
+static bool had_enough(const struct mtsi_worker *worker)
+{
+	const struct mtsi_input *input = &worker->input;
+	if (worker->failed != 0 || (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES)) {
+		return false;
+	}
+	const bool more = input->start < input->end || !input->drained;
+	return more && mtsi_on_demand(worker->member.server) && !mtsi_stopping(worker->member.server)
+		&& !worker->late;
+}
+
+/* Until the client ends, and then why it has; or PARKED, HAD_ENOUGH or STARVED. */
+static int serve(struct mtsi_worker *worker)
+{
+	const bool wait = !mtsi_on_demand(worker->member.server);
+	for (;;) {
+		const void *request;
+		size_t size;
+		if (had_enough(worker)) {
+			return HAD_ENOUGH;
+		}
+		const int result = next_request(worker, &request, &size, wait);
+		if (result == -EAGAIN) {
+			return PARKED;
+		}
+		if (result == -ENOBUFS) {
+			return HAD_ENOUGH;
+		}
+		if (result == -ENOSPC) {
+			return STARVED;
+		}
+		if (result != 1) {
+			return end_of_input(worker, result);
+		}
+		const int verdict = handle(worker, request, size);
+		if (verdict == MTS_CLOSE) {
+			return mtsi_ending_reason(worker->member.client, MTS_CLOSED_BY_HANDLER);
+		}
+		if (verdict != MTS_KEEP) {
+			return handler_failed(worker, verdict);
+		}
+	}
+}
+
+/*
+ * Tries to let go of the client: 0, and it is not to be touched any more; -EAGAIN when it has to be
+ * looked at again; -ENOMEM when it cannot be kept.
+ */
+static int park(struct mtsi_worker *worker, struct mts_client *client)
+{
+	const uint32_t input = MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_PRI | MTSI_POLL_EDGE;
+	if (!mtsi_input_save(worker)) {
+		return -ENOMEM;
+	}
+	client->worker = NULL;
+	if (!client->registered && !mtsi_client_watch(client, input)) {
+		return -ENOMEM;
+	}
+	client->registered = true;
+	return mtsi_claim_release(client) ? 0 : -EAGAIN;
+}
+
+/* Keeps it for another turn: 0 or -ENOMEM. */
+static int keep(struct mtsi_worker *worker, struct mts_client *client)
+{
+	const bool saved = mtsi_input_save(worker);
+	client->worker = NULL;
+	return saved ? 0 : -ENOMEM;
+}
+
+/* Cuts off a client that could not be parked. */
+static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
+{
+	mtsi_log_client(worker->member.server, MTSI_LOG_CLIENT, client->id, &client->peer,
+		"cut off: %s", strerror(ENOMEM));
+	client->worker = worker;
+	mtsi_ending_give_up(worker, client);
+}
+
+/*
+ * Whether to ask for the first request right after accept. It is there when accept was deferred;
+ * else nearly never, so that is tried only while it has lately paid, and once in a while.
+ */
+static bool eager(struct mtsi_worker *worker)
+{
+	return mtsi_base_floor(worker->member.server)->options.defer_accept > 0 || worker->luck > 0
+		|| worker->opens++ % TRY_LUCK == 0;
+}
+
+static void learn(struct mtsi_worker *worker)
+{
+	if (worker->received > 0) {
+		worker->luck = LUCK_LASTS;
+	} else if (worker->luck > 0) {
+		worker->luck--;
+	}
+}
+
+/* The first go of a client. */
+static int begin(struct mtsi_worker *worker)
+{
+	if (!open_client(worker)) {
+		return MTS_CLOSED_BY_HANDLER;
+	}
+	if (!eager(worker)) {
+		/* As good as asked: when it is watched, epoll says whether there is anything. */
+		worker->input.drained = true;
+		return serve(worker);
+	}
+	const int result = serve(worker);
+	learn(worker);
+	return result;
+}
+
+/*
+ * One go: until it ends, can be parked, or has had enough. One that is held gets none: what it has
+ * sent meanwhile stays in the socket, and is asked for when its output has gone.
+ */
+static int go(struct mtsi_worker *worker, struct mts_client *client)
+{
+	attach(worker, client);
+	if (client->ending >= 0) {
+		return client->ending;
+	}
+	mtsi_claim_clear(client);
+	if (client->held && mtsi_output_hold(client)) {
+		mtsi_memory_content(client); /* not yet, at any rate */
+		return HELD;
+	}
+	client->held = false;
+	return client->opened ? serve(worker) : begin(worker);
+}
+
+/* What the client is waited for once the turn is over. */
+static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bool later)
+{
+	const bool partial = worker->input.start < worker->input.end;
+	if (held || (later && worker->handled > 0)) {
+		return MTSI_WAIT_NOTHING;
+	}
+	return partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+}
+
+/*
+ * The client has been waited for for too long: as serve(). What is in its socket at this moment may
+ * have come in time, so that is served before it ends; one that waits for memory cannot take it.
+ */
+static int too_late(struct mtsi_worker *worker, enum mtsi_wait kind, int result)
+{
+	if (result != STARVED && !worker->late) {
+		mtsi_input_late(worker);
+		result = serve(worker);
+		if (result != STARVED) {
+			return result;
+		}
+	}
+	mtsi_deadline_end(worker->member.client, kind);
+	return end_of_input(worker, -ETIMEDOUT);
+}
+
+bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
+{
+	const uint64_t id = client->id;
+	atomic_store_explicit(&worker->member.since, worker->member.now, memory_order_relaxed);
+	worker->received = 0;
+	worker->handled = 0;
+	int result = go(worker, client);
+	for (;;) {
+		if (result >= 0) {
+			mtsi_ending(worker, client, result);
+			return false;
+		}
+		(void)mtsi_output_flush(worker, false);
+		if (result != HELD) {
+			client->held = worker->queued && mtsi_output_hold(client);
+		}
+		const bool held = client->held;
+		const bool later = result == HAD_ENOUGH && !held;
+		client->held = held || result == STARVED;
+		const enum mtsi_wait kind = wait_after(worker, held, later);
+		worker->member.now = mtsi_clock_now();
+		if (!mtsi_deadline_wait(client, kind, worker->member.now)) {
+			result = too_late(worker, kind, result);
+			continue;
+		}
+		const int parked = later ? keep(worker, client) : park(worker, client);
+		if (parked == -ENOMEM) {
+			cannot_keep(worker, client);
+		}
+		if (parked == 0 && !later
+			&& mtsi_eviction_wanted(&mtsi_door_floor(worker->member.server)->eviction)) {
+			mtsi_eviction_offer(worker->member.server, id);
+		}
+		if (parked != -EAGAIN) {
+			return later && parked == 0;
+		}
+		result = go(worker, client);
+	}
+}
+
+void mtsi_turn_abandon(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->member.server;
+	struct mts_client *client = worker->member.client;
+	if (atomic_load_explicit(&worker->member.counters.count[MTS_STAT_BUSY], memory_order_relaxed)
+		> 0) {
+		mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+		worker->handler_since = 0;
+		mtsi_deadline_met(client);
+		mtsi_output_forget(worker);
+	}
+	if (worker->closing) {
+		mtsi_ending_finish(worker, client);
+		return;
+	}
+	if (client->worker != worker) {
+		attach(worker, client); /* it was in the hook for new threads */
+	}
+	(void)mtsi_output_flush(worker, !mtsi_on_demand(server));
+	mtsi_log_client(server, MTSI_LOG_HANDLER, client->id, &client->peer,
+		"cut off, a callback has ended its thread");
+	mtsi_ending(worker, client, MTS_CLOSED_ERROR);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_SERVE_WORKER_H
+#define MTSI_ENGINE_SERVE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/client/memory.h"
+#include "engine/crew/member.h"
+#include "engine/serve/input.h"
+#include "engine/serve/output.h"
+
+struct mts_client;
+struct mts_server;
+
+/*
+ * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short
+ * requests and replies share the small one, which lies in a page that the thread's stack has
+ * touched anyway; a thread takes the large one when it first needs it, and keeps it. What input fits
+ * in says engine/client/memory.h.
+ */
+enum {
+	MTSI_SMALL = MTSI_SMALL_INPUT + 512, /* input at the front, replies gather right behind it */
+	MTSI_LARGE_STAGE = 16 * 1024,
+	MTSI_LARGE = MTSI_LARGE_INPUT + 1 + MTSI_LARGE_STAGE, /* input, its NUL, replies */
+	MTSI_ADDRESS_SPACE = 64 /* enough for any address but a path */
+};
+
+/*
+ * A thread that serves clients. It lies on that thread's own stack, from where it enters the crew's
+ * list to where it leaves it. Members without a remark are the thread's own.
+ */
+struct mtsi_worker {
+	struct mtsi_member member; /* first: what the crew sees of it */
+
+	/* About the client that is being served. */
+	struct mtsi_input input;
+	struct mtsi_stage_area stage;
+	size_t received; /* bytes, in this turn */
+	unsigned handled; /* requests, in this turn */
+	bool queued; /* not all that was sent has gone out at once */
+	bool seizes; /* it goes on sending after what it pushes: see mtsi_output_seize() */
+	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
+	unsigned luck; /* see eager() in turn.c */
+	unsigned opens;
+	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
+	bool overrun; /* that deadline has passed */
+	bool closing; /* the close hook has begun; how its client ends has been settled by then: */
+	bool closes_at_once; /* it does not linger, */
+	bool ends_in_order; /* but its peer is told the end of the stream, */
+	bool discards; /* and what it has sent is thrown away before it is closed; */
+	bool drained; /* it ends because of a stop */
+	bool leaving; /* it has decided to end */
+	bool left; /* it is no worker any more */
+	int failed; /* 0, or the error that ended the client's input: it gets no further request */
+	bool late; /* a wait for input has lasted too long, like a stop: */
+	bool last_turn; /* only what had arrived by then is read */
+	size_t last_left; /* how much of that is left in the socket */
+	char peer[MTSI_ADDRESS_SPACE];
+	char local[MTSI_ADDRESS_SPACE];
+	char *large; /* NULL until it is needed */
+	char small[MTSI_SMALL];
+};
+
+/* Sees to it that the worker has its large buffer; false when memory is short. */
+bool mtsi_worker_large(struct mtsi_worker *worker);
+
+/* Gives it back. At the worker's end. */
+void mtsi_worker_free(struct mtsi_worker *worker);
+
+#endif
