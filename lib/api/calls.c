@@ -19,7 +19,7 @@
 #include "engine/client/client.h"
 #include "engine/serve/file.h"
 #include "engine/serve/output.h"
-#include "engine/serve/turn.h"
+#include "engine/serve/request.h"
 #include "engine/serve/worker.h"
 #include "os/bind.h"
 #include "os/home.h"
@@ -126,7 +126,7 @@ int mts_client_next(mts_client *client, const void **request, size_t *size)
 	*request = NULL;
 	*size = 0;
 	const int result = flush(client);
-	return result != 0 ? result : mtsi_turn_next(client->worker, request, size);
+	return result != 0 ? result : mtsi_request_await(client->worker, request, size);
 }
 
 ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
@@ -135,7 +135,7 @@ ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
 		return -EINVAL;
 	}
 	const int result = flush(client);
-	return result != 0 ? result : mtsi_turn_read(client->worker, buffer, size);
+	return result != 0 ? result : mtsi_request_read(client->worker, buffer, size);
 }
 
 mts_server *mts_client_server(const mts_client *client)
@@ -227,7 +227,7 @@ int mts_client_gone(mts_client *client)
 	default:
 		return MTS_GONE_DEADLINE;
 	}
-	if (client->worker != NULL && mtsi_turn_overrun(client->worker)) {
+	if (client->worker != NULL && mtsi_request_overrun(client->worker)) {
 		return MTS_GONE_DEADLINE;
 	}
 	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);

@@ -180,7 +180,7 @@ block:
 	goto turn;
 
 	/*
-	 * mtsi_input_late: what is here by now is taken. Who is not marked was in time if that is what was
+	 * mtsi_receive_late: what is here by now is taken. Who is not marked was in time if that is what was
 	 * waited for.
 	 */
 late:

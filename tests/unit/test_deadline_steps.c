@@ -121,7 +121,7 @@ START_TEST(when_the_connection_is_dead)
 	ck_assert_int_eq(atomic_load(&desk.client->cause), MTSI_NO_CAUSE);
 	ck_assert(mtsi_deadline_unblock(desk.client));
 	char byte;
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, &byte, 1), -EPIPE);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, &byte, 1), -EPIPE);
 }
 END_TEST
 

@@ -43,7 +43,7 @@ static int next(const void **request, size_t *size)
 	for (;;) {
 		int result = mtsi_input_request(&desk.worker, request, size);
 		if (result == 0 && !desk.worker.input.ended) {
-			result = mtsi_input_fill(&desk.worker, true);
+			result = mtsi_fill(&desk.worker, true);
 			if (result >= 0) {
 				continue;
 			}
@@ -77,7 +77,7 @@ START_TEST(several_at_once)
 	size_t size;
 	ck_assert_int_eq(next(&request, &size), 0);
 	ck_assert(desk.worker.input.ended);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 0);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 0);
 	desk_close(&desk);
 }
 END_TEST
@@ -92,7 +92,7 @@ START_TEST(the_nul_hides_nothing)
 	char bytes[4];
 	want("abc");
 	want("def");
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, 1), 1);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, 1), 1);
 	ck_assert_int_eq(bytes[0], 'g');
 	want("hij");
 	desk_close(&desk);
@@ -108,23 +108,23 @@ START_TEST(reading_beside_the_request)
 	size_t size;
 	char bytes[32];
 	ck_assert_int_eq(next(&request, &size), 1);
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, 4), 4);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, 4), 4);
 	ck_assert_mem_eq(bytes, "and ", 4);
 	ck_assert_str_eq(request, "request");
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, sizeof(bytes)), 8);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, sizeof(bytes)), 8);
 	ck_assert_mem_eq(bytes, "the rest", 8);
 	ck_assert_str_eq(request, "request");
 	send_text("more");
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, 2), 2);
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes + 2, 30), 2);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, 2), 2);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes + 2, 30), 2);
 	ck_assert_mem_eq(bytes, "more", 4);
 	ck_assert_str_eq(request, "request");
 	send_text("line\n");
 	want("line");
 	close(desk.peer);
 	desk.peer = -1;
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, 2), 0);
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, bytes, 2), 0);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, 2), 0);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, bytes, 2), 0);
 	desk_close(&desk);
 }
 END_TEST
@@ -283,7 +283,7 @@ START_TEST(the_last_turn)
 	want("one");
 	want("two");
 	ck_assert_int_eq(next(&request, &size), -ECANCELED);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ECANCELED);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, true), -ECANCELED);
 	desk_close(&desk);
 }
 END_TEST
@@ -297,14 +297,14 @@ START_TEST(late)
 	size_t size;
 	open_lines();
 	send_text("one\ntwo\nthr");
-	mtsi_input_late(&desk.worker);
+	mtsi_receive_late(&desk.worker);
 	atomic_store(&desk.client->cause, MTS_CLOSED_IDLE); /* as when the keeper has ended it */
 	want("one");
-	mtsi_input_met(&desk.worker);
+	mtsi_receive_met(&desk.worker);
 	send_text("ee\n");
 	want("two");
 	ck_assert_int_eq(next(&request, &size), -ETIMEDOUT);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, false), -ETIMEDOUT);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, false), -ETIMEDOUT);
 	ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_IDLE);
 	desk_close(&desk);
 }
@@ -315,11 +315,11 @@ START_TEST(late_but_whole)
 {
 	open_lines();
 	send_text("li");
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
 	send_text("ne\n");
-	mtsi_input_late(&desk.worker);
+	mtsi_receive_late(&desk.worker);
 	want("line");
-	mtsi_input_met(&desk.worker);
+	mtsi_receive_met(&desk.worker);
 	ck_assert(!desk.worker.late);
 	send_text("again\n");
 	want("again");
@@ -334,15 +334,15 @@ START_TEST(late_and_in_part)
 	open_lines();
 	if (kinds[_i] == MTSI_WAIT_REQUEST) {
 		send_text("a");
-		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+		ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
 	}
 	send_text("b");
-	mtsi_input_late(&desk.worker);
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	mtsi_receive_late(&desk.worker);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
 	ck_assert(desk.worker.late == (kinds[_i] == MTSI_WAIT_REQUEST));
 	if (desk.worker.late) {
 		send_text("c"); /* was not here in time */
-		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ETIMEDOUT);
+		ck_assert_int_eq(mtsi_fill(&desk.worker, true), -ETIMEDOUT);
 		ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_REQUEST_TIMEOUT);
 		ck_assert_uint_eq(mtsi_stats_read(desk.server, MTS_STAT_TIMEOUTS), 1);
 	}
@@ -356,14 +356,14 @@ START_TEST(too_late_to_block)
 	const uint64_t timeout = mtsi_clock_after(0, UINT64_C(31) * MTSI_SECOND);
 	open_lines();
 	send_text("half");
-	ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), 1);
+	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
 	atomic_store(
 		&desk.client->waits, ((mtsi_clock_now() - timeout) & ~UINT64_C(127)) | MTSI_WAIT_REQUEST);
 	if (_i > 0) {
 		send_text(" a line\n");
 		want("half a line");
 	} else {
-		ck_assert_int_eq(mtsi_input_fill(&desk.worker, true), -ETIMEDOUT);
+		ck_assert_int_eq(mtsi_fill(&desk.worker, true), -ETIMEDOUT);
 		ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_REQUEST_TIMEOUT);
 	}
 	desk_close(&desk);
@@ -382,7 +382,7 @@ START_TEST(a_lost_client)
 	mtsi_lock_release(&desk.client->lock);
 	ck_assert_int_eq(next(&request, &size), -EPIPE);
 	char byte;
-	ck_assert_int_eq(mtsi_input_read(&desk.worker, &byte, 1), -EPIPE);
+	ck_assert_int_eq(mtsi_fill_read(&desk.worker, &byte, 1), -EPIPE);
 	desk_close(&desk);
 }
 END_TEST

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "os/must.h"
+
 struct mtsi_worker;
 
 /*
@@ -39,27 +41,30 @@ void mtsi_input_end(struct mtsi_worker *worker);
 int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size);
 
 /*
- * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
- * server stops, or -ETIMEDOUT when a wait has lasted too long, and all that had come by then is read;
- * -EPIPE when the client is lost; -ENOMEM. Without `wait` -EAGAIN when there is nothing, and
- * -ENOSPC when all clients' memory is used up, so that there would be nowhere to put it: the client
- * can be parked. A thread of its own waits in any case.
+ * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM.
+ * Memory of its own is left as soon as what is here fits into the large buffer; the small one for
+ * good, for this client, once it was filled.
  */
-int mtsi_input_fill(struct mtsi_worker *worker, bool wait);
+int mtsi_input_make_room(struct mtsi_worker *worker);
 
-/* Whether mtsi_input_fill() without `wait` would find nothing, as far as is known without asking. */
-bool mtsi_input_exhausted(const struct mtsi_worker *worker);
+/* Charges for so much input: 0, or -ENOSPC: not yet. */
+int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes);
 
-/* A wait has lasted too long: from now on only what has come by now is received, then -ETIMEDOUT. */
-void mtsi_input_late(struct mtsi_worker *worker);
+/* A NUL stands at this place from now on; or nowhere, and what it has hidden is there again. */
+static inline void mtsi_input_put_nul(struct mtsi_input *input, size_t at)
+{
+	mtsi_must(at <= input->capacity);
+	input->nul = input->data + at;
+	input->under_nul = *input->nul;
+	*input->nul = '\0';
+}
 
-/* What was waited for has come. So nobody is late, unless its deadline has ended it. */
-void mtsi_input_met(struct mtsi_worker *worker);
-
-/*
- * Up to `size` bytes that follow the current request, as mtsi_input_fill() with `wait`, or from
- * what is here.
- */
-ssize_t mtsi_input_read(struct mtsi_worker *worker, void *buffer, size_t size);
+static inline void mtsi_input_take_nul(struct mtsi_input *input)
+{
+	if (input->nul != NULL) {
+		*input->nul = input->under_nul;
+		input->nul = NULL;
+	}
+}
 
 #endif

@@ -51,7 +51,7 @@
 #include "os/poll.h"
 #include "wire/queue.h"
 
-static size_t limit_of(const struct mts_client *client)
+size_t mtsi_output_limit(const struct mts_client *client)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
 	return atomic_load_explicit(&options->max_output, memory_order_relaxed);
@@ -169,7 +169,7 @@ static int write_copied(struct mtsi_worker *worker, const char *data, size_t siz
 	seize(worker);
 	for (size_t done = 0; done < size && result == 0; done += (size_t)count) {
 		if (worker->stage.size == worker->stage.capacity) {
-			result = push_stage(worker, limit_of(worker->member.client));
+			result = push_stage(worker, mtsi_output_limit(worker->member.client));
 			pushed = pushed || done > 0;
 			before = 0;
 		}
@@ -198,8 +198,9 @@ __attribute__((noinline)) static int write_more(
 	if (result == -ENOSYS) {
 		return write_copied(worker, data, size);
 	}
-	return result == 0 ? push_with(worker, data, size, first, limit_of(worker->member.client))
-					   : result;
+	return result == 0
+		? push_with(worker, data, size, first, mtsi_output_limit(worker->member.client))
+		: result;
 }
 
 /* The first bytes into the buffers. */
@@ -236,7 +237,7 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 		return atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed) ? -EPIPE
 																						: 0;
 	}
-	return push_stage(worker, wait ? limit_of(worker->member.client) : SIZE_MAX);
+	return push_stage(worker, wait ? mtsi_output_limit(worker->member.client) : SIZE_MAX);
 }
 
 int mtsi_output_drain(struct mtsi_worker *worker)
@@ -324,7 +325,7 @@ void mtsi_output_forget(struct mtsi_worker *worker)
 bool mtsi_output_hold(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
-	const size_t most = client->ending >= 0 ? 0 : limit_of(client);
+	const size_t most = client->ending >= 0 ? 0 : mtsi_output_limit(client);
 	const bool held = mtsi_queue_size(&client->output) > most && !atomic_load(&client->lost);
 	client->resume_at = held ? most : MTSI_NO_WISH;
 	mtsi_lock_release(&client->lock);
@@ -356,69 +357,4 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		client->resume_at = MTSI_NO_WISH;
 	}
 	return wished;
-}
-
-static bool takes_messages_locked(const struct mts_client *client)
-{
-	return client->stage == MTSI_CLIENT_SERVED && atomic_load(&client->opened) && client->ending < 0
-		&& !atomic_load(&client->lost);
-}
-
-/* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
-static bool too_much_locked(const struct mts_client *client, size_t size)
-{
-	const size_t queued = mtsi_queue_size(&client->output);
-	const size_t limit = limit_of(client);
-	return queued > 0 && (queued > limit || size > limit - queued);
-}
-
-/*
- * Into the queue: 0, -ENOMEM or -EFAULT. First it is in epoll: changing what that watches for
- * needs no memory, so once a part is sent the rest can be left to it.
- */
-static int enqueue_locked(struct mts_client *client, const struct mtsi_message *message)
-{
-	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
-		return -ENOMEM;
-	}
-	const int result = message->foreign
-		? mtsi_memory_append_foreign_locked(client, message->data, message->size)
-		: mtsi_memory_append_locked(client, message->data, message->size);
-	/* It is not for this client that too much waits. */
-	return result == -ENOBUFS ? -ENOMEM : result;
-}
-
-int mtsi_output_post_locked(
-	struct mts_client *client, const struct mtsi_message *message, bool *turn)
-{
-	const size_t size = message->size;
-	*turn = false;
-	if (!takes_messages_locked(client)) {
-		return -ENOENT;
-	}
-	if (client->writing) {
-		return -ENOBUFS;
-	}
-	if (too_much_locked(client, size)) {
-		/* Who polls may be late, and the socket take more by now. */
-		*turn = mtsi_output_continue_locked(client);
-		if (atomic_load(&client->lost)) {
-			return -ENOENT;
-		}
-		if (too_much_locked(client, size)) {
-			return -ENOBUFS;
-		}
-	}
-	const bool first = mtsi_queue_size(&client->output) == 0;
-	const int result = enqueue_locked(client, message);
-	if (result != 0) {
-		return result;
-	}
-	if (first) {
-		*turn = mtsi_output_continue_locked(client) || *turn;
-		if (mtsi_queue_size(&client->output) > 0) {
-			(void)mtsi_client_want_room_locked(client, true);
-		}
-	}
-	return atomic_load(&client->lost) ? -ENOENT : 0;
 }

@@ -44,21 +44,6 @@ int mtsi_output_drain(struct mtsi_worker *worker);
  */
 bool mtsi_output_hold(struct mts_client *client);
 
-/* What is to be sent from elsewhere. `foreign`: it is the program's memory, and faulted in. */
-struct mtsi_message {
-	const void *data;
-	size_t size;
-	bool foreign;
-};
-
-/*
- * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
- * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
- * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
- */
-int mtsi_output_post_locked(
-	struct mts_client *client, const struct mtsi_message *message, bool *turn);
-
 /*
  * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and
  * from then on nobody else may send until mtsi_output_yield(), which is due also after an error. In
@@ -83,5 +68,8 @@ void mtsi_output_forget(struct mtsi_worker *worker);
  * True when the client is to have a turn because of that: it is to be claimed afterwards.
  */
 bool mtsi_output_continue_locked(struct mts_client *client);
+
+/* How much of its output may wait before writers do. */
+size_t mtsi_output_limit(const struct mts_client *client);
 
 #endif

@@ -36,15 +36,94 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/line.h"
+#include "engine/client/memory.h"
 #include "engine/crew/crew.h"
 #include "engine/serve/floor.h"
 #include "engine/serve/output.h"
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
+#include "os/poll.h"
 #include "os/thread.h"
+#include "wire/queue.h"
 
 enum { SMALL = 4096 }; /* bytes of a message that are copied sooner than faulted in */
+
+/* What is to be sent from elsewhere. `foreign`: it is the program's memory, and faulted in. */
+struct message {
+	const void *data;
+	size_t size;
+	bool foreign;
+};
+
+static bool takes_messages_locked(const struct mts_client *client)
+{
+	return client->stage == MTSI_CLIENT_SERVED && atomic_load(&client->opened) && client->ending < 0
+		&& !atomic_load(&client->lost);
+}
+
+/* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
+static bool too_much_locked(const struct mts_client *client, size_t size)
+{
+	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t limit = mtsi_output_limit(client);
+	return queued > 0 && (queued > limit || size > limit - queued);
+}
+
+/*
+ * Into the queue: 0, -ENOMEM or -EFAULT. First it is in epoll: changing what that watches for
+ * needs no memory, so once a part is sent the rest can be left to it.
+ */
+static int enqueue_locked(struct mts_client *client, const struct message *message)
+{
+	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
+		return -ENOMEM;
+	}
+	const int result = message->foreign
+		? mtsi_memory_append_foreign_locked(client, message->data, message->size)
+		: mtsi_memory_append_locked(client, message->data, message->size);
+	/* It is not for this client that too much waits. */
+	return result == -ENOBUFS ? -ENOMEM : result;
+}
+
+/*
+ * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
+ * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
+ * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
+ */
+static int take_locked(struct mts_client *client, const struct message *message, bool *turn)
+{
+	const size_t size = message->size;
+	*turn = false;
+	if (!takes_messages_locked(client)) {
+		return -ENOENT;
+	}
+	if (client->writing) {
+		return -ENOBUFS;
+	}
+	if (too_much_locked(client, size)) {
+		/* Who polls may be late, and the socket take more by now. */
+		*turn = mtsi_output_continue_locked(client);
+		if (atomic_load(&client->lost)) {
+			return -ENOENT;
+		}
+		if (too_much_locked(client, size)) {
+			return -ENOBUFS;
+		}
+	}
+	const bool first = mtsi_queue_size(&client->output) == 0;
+	const int result = enqueue_locked(client, message);
+	if (result != 0) {
+		return result;
+	}
+	if (first) {
+		*turn = mtsi_output_continue_locked(client) || *turn;
+		if (mtsi_queue_size(&client->output) > 0) {
+			(void)mtsi_client_want_room_locked(client, true);
+		}
+	}
+	return atomic_load(&client->lost) ? -ENOENT : 0;
+}
 
 void mtsi_post_init(struct mtsi_post *post)
 {
@@ -80,12 +159,12 @@ void mtsi_post_offer(struct mts_server *server)
 }
 
 /* One message to one client; sets *wake when the keeper is to be woken. */
-static int post_locked(struct mts_client *client, const struct mtsi_message *message, bool *wake)
+static int post_locked(struct mts_client *client, const struct message *message, bool *wake)
 {
 	struct mts_server *server = client->server;
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	bool turn;
-	const int result = mtsi_output_post_locked(client, message, &turn);
+	const int result = take_locked(client, message, &turn);
 	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
 	if (turn && mtsi_claim(client)) {
 		mtsi_line_add(&claimed, client);
@@ -97,7 +176,7 @@ static int post_locked(struct mts_client *client, const struct mtsi_message *mes
 	return result;
 }
 
-static int send_to(struct mts_server *server, uint64_t id, const struct mtsi_message *message)
+static int send_to(struct mts_server *server, uint64_t id, const struct message *message)
 {
 	int result = -ENOENT;
 	bool wake = false;
@@ -113,7 +192,7 @@ static int send_to(struct mts_server *server, uint64_t id, const struct mtsi_mes
 }
 
 /* How many were reached; or -EFAULT, and nobody was. */
-static ssize_t send_to_all(struct mts_server *server, const struct mtsi_message *message)
+static ssize_t send_to_all(struct mts_server *server, const struct message *message)
 {
 	ssize_t reached = 0;
 	size_t slot = 0;
@@ -134,7 +213,7 @@ static ssize_t send_to_all(struct mts_server *server, const struct mtsi_message 
 
 /* What a message needs that is on its way to clients. */
 struct parcel {
-	struct mtsi_message message;
+	struct message message;
 	char *copy; /* NULL: none */
 	char small[SMALL];
 };
@@ -147,7 +226,7 @@ struct parcel {
 static int wrap_up(struct parcel *parcel, const void *data, size_t size)
 {
 	parcel->copy = NULL;
-	parcel->message = (struct mtsi_message){parcel->small, size, false};
+	parcel->message = (struct message){parcel->small, size, false};
 	if (size <= SMALL) {
 		if (size > 0) {
 			memcpy(parcel->small, data, size);
@@ -155,11 +234,11 @@ static int wrap_up(struct parcel *parcel, const void *data, size_t size)
 		return 0;
 	}
 	int result = mtsi_foreign_fault_in(data, size);
-	parcel->message = (struct mtsi_message){data, size, true};
+	parcel->message = (struct message){data, size, true};
 	if (result == -ENOSYS) {
 		parcel->copy = malloc(size);
 		result = parcel->copy == NULL ? -ENOMEM : mtsi_foreign_copy(parcel->copy, data, size);
-		parcel->message = (struct mtsi_message){parcel->copy, size, false};
+		parcel->message = (struct message){parcel->copy, size, false};
 	}
 	return result;
 }

@@ -34,6 +34,8 @@
 #include "engine/serve/ending.h"
 #include "engine/serve/input.h"
 #include "engine/serve/output.h"
+#include "engine/serve/receive.h"
+#include "engine/serve/request.h"
 #include "engine/serve/worker.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -53,89 +55,6 @@ enum {
 	HELD = -3, /* too much of its output waits still */
 	STARVED = -4 /* it waits for memory, and can be parked */
 };
-
-/*
- * As mtsi_turn_next(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
- * output waits for the client to get one, and -ENOSPC when there is no memory for the rest of it.
- */
-static int next_request(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
-{
-	int result = worker->failed;
-	while (result == 0) {
-		if (worker->input.start < worker->input.end || worker->input.ended) {
-			result = mtsi_input_request(worker, request, size);
-		}
-		if (result == 0) {
-			result = mtsi_output_flush(worker, wait);
-		}
-		if (result == 0) {
-			if (worker->input.ended) {
-				return 0;
-			}
-			if (!wait && worker->queued && mtsi_output_hold(worker->member.client)) {
-				return -ENOBUFS;
-			}
-			if (!wait && mtsi_input_exhausted(worker)) {
-				return -EAGAIN;
-			}
-			const int filled = mtsi_input_fill(worker, wait);
-			result = filled < 0 ? filled : 0;
-		}
-	}
-	if (result == -EAGAIN || result == -ENOBUFS || result == -ENOSPC) {
-		return result;
-	}
-	if (result == -ENOMEM) {
-		mtsi_client_lose(worker->member.client);
-	}
-	/* A receive gives what has come even when the socket was shut down meanwhile. */
-	if (result == 1 && mtsi_client_is_cut(worker->member.client)) {
-		mtsi_client_lose(worker->member.client); /* nor may it have been reset then */
-		result = -EPIPE;
-	}
-	if (result < 0) {
-		worker->failed = result;
-	} else {
-		mtsi_deadline_met(worker->member.client);
-		if (worker->late) {
-			mtsi_input_met(worker);
-		}
-		mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
-	}
-	return result;
-}
-
-bool mtsi_turn_overrun(struct mtsi_worker *worker)
-{
-	worker->overrun = worker->overrun || mtsi_deadline_overrun(worker->member.client);
-	return worker->overrun;
-}
-
-/* A blocking call of a callback is over; the handler goes on. */
-static void go_on(struct mtsi_worker *worker, bool overrun)
-{
-	mtsi_deadline_handler_since(worker->member.client, overrun ? 0 : worker->handler_since);
-}
-
-int mtsi_turn_next(struct mtsi_worker *worker, const void **request, size_t *size)
-{
-	const bool overrun = mtsi_turn_overrun(worker);
-	const int result = next_request(worker, request, size, true);
-	go_on(worker, overrun);
-	return result;
-}
-
-ssize_t mtsi_turn_read(struct mtsi_worker *worker, void *buffer, size_t size)
-{
-	const bool overrun = mtsi_turn_overrun(worker);
-	const bool timed_out = worker->failed == -ETIMEDOUT;
-	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_input_read(worker, buffer, size);
-	if (count < 0) {
-		worker->failed = (int)count;
-	}
-	go_on(worker, overrun);
-	return count;
-}
 
 static void attach(struct mtsi_worker *worker, struct mts_client *client)
 {
@@ -273,7 +192,7 @@ static int serve(struct mtsi_worker *worker)
 		if (had_enough(worker)) {
 			return HAD_ENOUGH;
 		}
-		const int result = next_request(worker, &request, &size, wait);
+		const int result = mtsi_request_next(worker, &request, &size, wait);
 		if (result == -EAGAIN) {
 			return PARKED;
 		}
@@ -402,7 +321,7 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bo
 static int too_late(struct mtsi_worker *worker, enum mtsi_wait kind, int result)
 {
 	if (result != STARVED && !worker->late) {
-		mtsi_input_late(worker);
+		mtsi_receive_late(worker);
 		result = serve(worker);
 		if (result != STARVED) {
 			return result;

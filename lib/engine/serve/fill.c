@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Receiving more of a request, with memory to keep it in; and what callbacks read beside requests.
+ */
+#include "engine/serve/fill.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/client/floor.h"
+#include "engine/client/memory.h"
+#include "engine/crew/stint.h"
+#include "engine/serve/input.h"
+#include "engine/serve/output.h"
+#include "engine/serve/receive.h"
+#include "engine/serve/worker.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+/* Waits for so many milliseconds, or until nothing more can come of the client: true. */
+static bool is_over_within(const struct mts_client *client, unsigned milliseconds)
+{
+	bool failed;
+	const bool closed = mtsi_socket_wait_closed_for(client->fd, milliseconds, &failed);
+	if (atomic_load(&client->lost) || failed || (closed && mtsi_socket_peek(client->fd) != 1)) {
+		return true;
+	}
+	if (closed && milliseconds > 0) {
+		mtsi_thread_pause(milliseconds); /* the socket waits for that no more */
+	}
+	return false;
+}
+
+/* Waits a little for memory, in a callback or for a thread of its own: 0, and try again, or an error. */
+static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_stint_step_aside(&worker->member);
+	if (!mtsi_deadline_block(client, kind, MTSI_BLOCK_MEMORY)) {
+		mtsi_memory_content(client);
+		mtsi_deadline_end(client, kind);
+		return -ETIMEDOUT;
+	}
+	const bool over = is_over_within(client, mtsi_memory_block(worker->member.server));
+	mtsi_memory_unblock(worker->member.server);
+	const bool in_time = mtsi_deadline_unblock(client);
+	if (over) {
+		return mtsi_receive_failed(client);
+	}
+	if (!in_time) {
+		mtsi_memory_content(client);
+		return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/*
+ * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there
+ * will be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it
+ * keeps its thread; -EAGAIN when nothing has come, or -EPIPE.
+ */
+static int anything_to_keep(struct mtsi_worker *worker, bool wait)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_claim_clear(client);
+	const ssize_t count = wait ? 0 : mtsi_socket_peek(client->fd);
+	if (count == 1) {
+		return -ENOSPC;
+	}
+	mtsi_memory_content(client);
+	worker->input.drained = count == -EAGAIN;
+	return count == -EPIPE ? mtsi_receive_failed(client) : (int)count;
+}
+
+/* As mtsi_input_make_room(), which is spared where nothing is left of the requests before, as mostly. */
+static int make_room(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	if (input->start < input->end || input->data != worker->small || input->full) {
+		return mtsi_input_make_room(worker);
+	}
+	input->start = 0;
+	input->end = 0;
+	return 0;
+}
+
+/* Makes room for more, and sees to it that what is received can be kept: as mtsi_fill(). */
+static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
+{
+	const struct mtsi_input *input = &worker->input;
+	const bool on_demand = mtsi_on_demand(worker->member.server);
+	int result;
+	do {
+		result = make_room(worker);
+		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
+		if (result == 0 && on_demand && !mtsi_stopping(worker->member.server)
+			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
+			result = mtsi_input_charge(worker, input->capacity + 1);
+		}
+		if (result == -ENOSPC && input->start == input->end) {
+			result = anything_to_keep(worker, wait);
+		}
+		if (result != -ENOSPC) {
+			return result;
+		}
+		if (wait || !on_demand) {
+			result = wait_for_memory(worker, kind);
+		}
+	} while (result == 0);
+	if (result == -ENOSPC && is_over_within(worker->member.client, 0)) {
+		result = mtsi_receive_failed(worker->member.client);
+	}
+	return result;
+}
+
+int mtsi_fill(struct mtsi_worker *worker, bool wait)
+{
+	struct mtsi_input *input = &worker->input;
+	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+	mtsi_input_take_nul(input);
+	const int result = prepare(worker, wait, kind);
+	if (result != 0 || input->ended) {
+		return result;
+	}
+	if (input->charged) {
+		mtsi_memory_content(worker->member.client);
+	}
+	const size_t room = input->capacity - input->end;
+	const ssize_t count = mtsi_receive(worker, input->data + input->end, room, wait, kind);
+	if (count <= 0) {
+		return (int)count;
+	}
+	input->end += (size_t)count;
+	input->full = input->end == input->capacity;
+	worker->received += (size_t)count;
+	return 1;
+}
+
+/*
+ * The next bytes, into the program's memory. A page of that may take seconds, and the kernel holds
+ * the socket's lock while it copies there, for which who shuts it down would wait. So they are
+ * received where replies gather, of which there are none now, and copied from there.
+ */
+static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	char *space = mtsi_output_space(worker, &size);
+	const ssize_t count = mtsi_receive(worker, space, size, true, MTSI_WAIT_REQUEST);
+	if (count > 0) {
+		memcpy(buffer, space, (size_t)count);
+		mtsi_receive_reset_if_lost(worker->member.client);
+	}
+	return count;
+}
+
+ssize_t mtsi_fill_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mtsi_input *input = &worker->input;
+	const size_t here = input->end - input->start;
+	input->scanned = 0;
+	if (here == 0) {
+		return input->ended ? 0 : read_more(worker, buffer, size);
+	}
+	/* The current request stays valid, so its NUL goes back unless its place has been read. */
+	char *const nul = input->nul;
+	mtsi_input_take_nul(input);
+	const size_t count = size < here ? size : here;
+	memcpy(buffer, input->data + input->start, count);
+	input->start += count;
+	if (nul != NULL) {
+		mtsi_input_put_nul(input, (size_t)(nul - input->data));
+	}
+	return (ssize_t)count;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Receiving, by the thread that serves the client.
+ *
+ * mtsi_receive() is the seam at which thread models differ. With a thread per client it is one blocking
+ * call. On demand it does not wait: the client is parked instead (turn.c), and only a callback that
+ * asks for more waits in it, after it has let the crew know. A read that is shorter than the buffer
+ * has taken all there was, which saves asking again; not so once urgent data or an end of the
+ * stream was announced (recv(2) stops at either), nor on sockets that keep the pieces apart, as
+ * Unix ones may. What comes afterwards raises an event, which leaves AGAIN (claim.h).
+ *
+ * A stop wakes who waits by shutting down the receiving side, after the flag is set; so a worker
+ * that saw no flag before it began to wait is woken by the shutdown, which outlasts the call
+ * (shutdown(2)). From then on only what had already arrived is read, to the byte, so that requests
+ * received whole are served and a peer that never stops sending cannot hold up the stop.
+ *
+ * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there may
+ * have come in time: the process was stopped for a while, say. If it makes the request whole, and the
+ * deadline has not shut the socket down, the client was in time, and stays.
+ */
+#include "engine/serve/receive.h"
+
+#include <errno.h>
+
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/crew/stint.h"
+#include "engine/door/eviction.h"
+#include "engine/serve/worker.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "os/socket.h"
+
+int mtsi_receive_failed(struct mts_client *client)
+{
+	mtsi_client_lose(client);
+	return -EPIPE;
+}
+
+/* All that had come in time has been taken: 0 when the peer has finished as well, or why it ends. */
+static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	const int fd = worker->member.client->fd;
+	if (mtsi_socket_unread(fd) == 0 && mtsi_socket_peer(fd) >= MTSI_PEER_FINISHED) {
+		return 0;
+	}
+	if (!worker->late) {
+		return -ECANCELED;
+	}
+	mtsi_deadline_end(worker->member.client, kind);
+	return -ETIMEDOUT;
+}
+
+/* The server is stopping, or a wait has lasted too long: takes only what is here already. */
+__attribute__((noinline)) static ssize_t receive_last(
+	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
+{
+	const int fd = worker->member.client->fd;
+	if (!worker->last_turn) {
+		worker->last_turn = true;
+		worker->last_left = mtsi_socket_unread(fd);
+	}
+	if (worker->last_left == 0) {
+		return end_of_last(worker, kind);
+	}
+	const ssize_t count = mtsi_socket_receive_now(
+		fd, buffer, size < worker->last_left ? size : worker->last_left);
+	if (count == 0 || count == -EAGAIN) {
+		worker->last_left = 0;
+		return end_of_last(worker, kind);
+	}
+	worker->last_left -= count > 0 ? (size_t)count : 0;
+	return count;
+}
+
+void mtsi_receive_late(struct mtsi_worker *worker)
+{
+	worker->late = true;
+	worker->input.drained = false;
+}
+
+/* The deadline has the last word if it has shut the receiving side. */
+static void forgive(struct mtsi_worker *worker)
+{
+	if (atomic_load(&worker->member.client->cause) == MTSI_NO_CAUSE) {
+		worker->late = false;
+		worker->last_turn = false;
+	}
+}
+
+/* A first byte has come, late or not: a request has begun, which has a deadline of its own. */
+__attribute__((noinline)) static void forgive_late(struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	if (worker->late && kind == MTSI_WAIT_IDLE) {
+		forgive(worker);
+	}
+}
+
+void mtsi_receive_met(struct mtsi_worker *worker)
+{
+	mtsi_deadline_met(worker->member.client);
+	if (worker->late) {
+		forgive(worker);
+	}
+}
+
+/* Somebody has ended the wait, and holds the lock until all that belongs to that is done. */
+__attribute__((noinline)) static void wait_ended(struct mtsi_worker *worker)
+{
+	mtsi_lock_take(&worker->member.client->lock);
+	mtsi_lock_release(&worker->member.client->lock);
+	mtsi_receive_late(worker);
+}
+
+/* Waits for the client's next bytes, in a callback or for a thread of its own. */
+static ssize_t receive_waiting(
+	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_stint_step_aside(&worker->member);
+	worker->input.drained = false;
+	if (!mtsi_deadline_block(client, kind, MTSI_BLOCK_RECEIVE)) {
+		mtsi_receive_late(worker);
+		return -EAGAIN;
+	}
+	mtsi_eviction_offer(worker->member.server, client->id);
+	/* After it has said that it waits: who cuts it off now wakes it, who has need not (client.c). */
+	if (atomic_load(&client->lost)) {
+		(void)mtsi_deadline_unblock(client);
+		return -EPIPE;
+	}
+	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
+	if (!mtsi_deadline_unblock(client)) {
+		wait_ended(worker);
+		if (count > 0) {
+			forgive_late(worker, kind);
+		}
+	}
+	return count;
+}
+
+bool mtsi_receive_exhausted(const struct mtsi_worker *worker)
+{
+	return worker->input.drained && !mtsi_claim_again(worker->member.client)
+		&& !mtsi_stopping(worker->member.server);
+}
+
+/* Takes what is there; -EAGAIN when that is nothing. */
+static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mts_client *client = worker->member.client;
+	struct mtsi_input *input = &worker->input;
+	if (input->drained && !mtsi_claim_again(client)) {
+		return -EAGAIN;
+	}
+	mtsi_claim_clear(client);
+	const ssize_t count = mtsi_socket_receive_now(client->fd, buffer, size);
+	input->drained = count == -EAGAIN
+		|| (count > 0 && (size_t)count < size && !atomic_load(&client->thorough));
+	return count;
+}
+
+/* Some have come. */
+static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count, bool on_demand)
+{
+	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_IN, (uint64_t)count);
+	if (!on_demand) {
+		atomic_store_explicit(&worker->member.since, mtsi_clock_now(), memory_order_relaxed);
+	}
+	return count;
+}
+
+void mtsi_receive_reset_if_lost(struct mts_client *client)
+{
+	if (atomic_load(&client->lost)) {
+		mtsi_client_lose(client);
+	}
+}
+
+/* None have: what that means. Apart from the usual case, so that this one is short. */
+__attribute__((noinline)) static ssize_t received_nothing(
+	struct mtsi_worker *worker, void *buffer, size_t size, ssize_t count, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->member.client;
+	if (atomic_load(&client->lost)) {
+		mtsi_receive_reset_if_lost(client);
+		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
+	}
+	if ((count == 0 || count == -EAGAIN)
+		&& (worker->late || mtsi_stopping(worker->member.server))) {
+		count = receive_last(worker, buffer, size, kind);
+	}
+	if (count > 0) {
+		forgive_late(worker, kind);
+		return note_received(worker, count, mtsi_on_demand(worker->member.server));
+	}
+	if (count == 0) {
+		worker->input.ended = true;
+	} else if (count == -EPIPE) {
+		return mtsi_receive_failed(client);
+	}
+	return count;
+}
+
+ssize_t mtsi_receive(
+	struct mtsi_worker *worker, void *buffer, size_t size, bool wait, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->member.client;
+	const bool on_demand = mtsi_on_demand(worker->member.server);
+	ssize_t count = 0;
+	if (atomic_load_explicit(&client->lost, memory_order_relaxed)) {
+		return -EPIPE;
+	}
+	if (!mtsi_stopping(worker->member.server) && !worker->late) {
+		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
+		if (count == -EAGAIN && (wait || !on_demand)) {
+			count = receive_waiting(worker, buffer, size, kind);
+		}
+	}
+	return count > 0 ? note_received(worker, count, on_demand)
+					 : received_nothing(worker, buffer, size, count, kind);
+}
