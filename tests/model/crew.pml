@@ -57,7 +57,7 @@
 #define NEXT 1 /* whether handlers may call mts_client_next */
 #endif
 #ifndef QUIET
-#define QUIET 2 /* how many may poll while the watch sleeps */
+#define QUIET 2 /* how many may poll while the watchdog sleeps */
 #endif
 #define CLIENTS 2
 
@@ -84,7 +84,7 @@ bool given[SLOTS]; /* in that hook still, and given up */
 byte n_given;
 bool lacking; /* a thread could not be made lately */
 byte standing[SLOTS];
-bool asleep, armed; /* the watch */
+bool asleep, armed; /* the watchdog */
 
 /* Each worker's. */
 bool used[SLOTS];    /* there is such a thread */
@@ -324,7 +324,7 @@ inline hire()
 	fi
 }
 
-/* Under the lock: mtsi_crew_step_aside. */
+/* Under the lock: mtsi_stint_step_aside. */
 inline step_aside()
 {
 #ifdef MUTANT_AWAY_TWICE
@@ -641,7 +641,7 @@ proctype keeper()
 	bool rang, alone;
 
 tick:
-	/* mtsi_roster_join */
+	/* mtsi_threads_join */
 	atomic {
 		if
 		:: ANY(HAS_ENDED) ->
@@ -662,7 +662,7 @@ tick:
 		fi
 	};
 	carry_out();
-	/* mtsi_watch_look */
+	/* mtsi_watchdog_look */
 reads_alarm:
 	atomic {
 		if
@@ -783,7 +783,7 @@ look:
 		fi
 	};
 	carry_out();
-staffs: /* mtsi_crew_staff */
+staffs: /* mtsi_hire */
 	atomic {
 		SOUND;
 		if
@@ -855,7 +855,7 @@ proctype deputy()
 
 end_waits:
 	atomic { called -> SOUND; look_whether_needed() };
-end_sleeps: /* outside of epoll, which it watches; then mtsi_crew_stand_in, whose poll does not wait */
+end_sleeps: /* outside of epoll, which it watches; then poll_for_workers, whose poll does not wait */
 	atomic {
 		bell || event[0] || event[1] ->
 		SOUND;

@@ -12,7 +12,7 @@ void mtsi_keeper(struct mts_server *server);
 /* One go: waits for events until `deadline` at the latest, and does all that is to be done now. */
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline);
 
-/* Of that, the watch over the workers alone: when the next look is due. On demand. */
+/* Of that, the watchdog alone: when the next look is due. On demand. */
 uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now);
 
 #endif

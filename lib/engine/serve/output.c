@@ -18,19 +18,6 @@
  *
  * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
  * and both are done under the lock.
- *
- * Messages from elsewhere (post.c) come under the same lock, from threads that must not wait. One
- * enters the queue whole before its first byte is sent, so it can be refused for want of memory or
- * room only as a whole, and from then on it is like any queued output: nothing gets into the middle
- * of it. Nor does it get into the middle of what a handler writes. What has gathered, and what one
- * call writes, are sent and queued in one critical section; only a writer that waits for room gives
- * the lock away with a part of its bytes sent and the others still in its own memory. While it
- * waits it says so (`writing`), and messages are refused: more than the limit waits, after all.
- * That also keeps senders from filling up again and again the room that it waits for. The same goes
- * for one that sends a file, which is done without the lock, because the disk may be slow.
- *
- * A client that ends takes no messages (`ending`): it would have to wait for them, and senders
- * could keep it for ever. They are refused from before its last output is sent to the end.
  */
 #include "engine/serve/output.h"
 

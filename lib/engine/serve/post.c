@@ -8,6 +8,19 @@
  * slot, and whoever comes or goes meanwhile gets it or not. Messages of one thread to one client
  * are in order because that thread sends them one after the other, and the client's queue is one.
  *
+ * Threads that send must not wait. A message
+ * enters the queue whole before its first byte is sent, so it can be refused for want of memory or
+ * room only as a whole, and from then on it is like any queued output: nothing gets into the middle
+ * of it. Nor does it get into the middle of what a handler writes. What has gathered, and what one
+ * call writes, are sent and queued in one critical section; only a writer that waits for room gives
+ * the lock away with a part of its bytes sent and the others still in its own memory. While it
+ * waits it says so (`writing`), and messages are refused: more than the limit waits, after all.
+ * That also keeps senders from filling up again and again the room that it waits for. The same goes
+ * for one that sends a file, which is done without the lock, because the disk may be slow.
+ *
+ * A client that ends takes no messages (`ending`): it would have to wait for them, and senders
+ * could keep it for ever. They are refused from before its last output is sent to the end.
+ *
  * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
  * or waited for less output than it now has. Then it is claimed, and left to the keeper, who offers
  * it to the crew. The caller does not do that itself. It may be any thread, with locks of the

@@ -89,7 +89,7 @@ static bool open_client(struct mtsi_worker *worker)
 	return true;
 }
 
-/* Calls the handler; the watch may want to know whether it waits for something. */
+/* Calls the handler; the watchdog may want to know whether it waits for something. */
 static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 {
 	struct mts_server *server = worker->member.server;
