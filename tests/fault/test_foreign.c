@@ -131,6 +131,13 @@ START_TEST(small_ones_are_copied)
 }
 END_TEST
 
+/* The peer takes a part only, and then no more for a moment, however fast it reads. */
+static void wait_in_the_middle(void)
+{
+	fault_short(PAGE);
+	fault_every(FAULT_SEND, EAGAIN, 3);
+}
+
 static _Atomic int hooked;
 
 /* What takes the client's lock can be done while its memory is waited for. */
@@ -151,6 +158,7 @@ START_TEST(no_lock_is_held)
 	visit(give);
 	fault_hook(FAULT_MADVISE, others_go_on);
 	fault_fail(FAULT_MADVISE, FAULT_NOTHING, 0, FAULT_FOREVER);
+	wait_in_the_middle();
 	peer_puts(peer, "go\n");
 	peer_expect_text(peer, "first<");
 	peer_expect_pattern(peer, SIZE, 0);
@@ -234,7 +242,7 @@ START_TEST(it_is_truncated_in_the_middle)
 {
 	visit(give);
 	if (_i == 0) {
-		fault_every(FAULT_SEND, EAGAIN, 2); /* after a part of it */
+		wait_in_the_middle();
 		fault_fail(FAULT_MADVISE, EFAULT, 1, 1);
 	} else {
 		fault_fail(FAULT_MADVISE, EINVAL, 0, FAULT_FOREVER);
@@ -319,6 +327,7 @@ static void teardown(void)
 	for (int call = 0; call < FAULT_CALLS; call++) {
 		fault_clear((enum fault_call)call);
 	}
+	fault_short(0);
 	unmap();
 }
 
