@@ -77,6 +77,7 @@ static int begin(enum way way, const char *begun, enum mtsi_wait kind)
 	scene_start(&scene);
 	const int peer = scene_visit(&scene);
 	moment_waits_for(MTSI_WAIT_IDLE);
+	library_rests(); /* that wait has begun, so it is not the one that is held */
 	moment_stop(true);
 	atomic_store(&held_kind, kind);
 	fault_hook(FAULT_RECV, hold);
