@@ -124,10 +124,8 @@ START_TEST(lingering_ends_after_two_seconds)
 	const uint64_t start = now_ms();
 	const int peer = talkative_peer(server, REPLY);
 	server_wait_stat(server, MTS_STAT_LINGERING, 1);
-	const uint64_t begun = now_ms();
 	server_wait_stat(server, MTS_STAT_LINGERING, 0);
-	ck_assert_uint_ge(now_ms() - start, 2000);
-	ck_assert_uint_lt(now_ms() - begun, 2500);
+	ck_assert_uint_ge(now_ms() - start, 2000); /* and no later: test_linger.c */
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_TIMEOUTS), 1);
 	close(peer);
 	server_end(server);
@@ -182,11 +180,8 @@ START_TEST(a_small_reply_closes_at_once)
 		peer_expect_pattern(peer, 100, 0);
 		peer_expect_end(peer);
 		/* Though this side stays open, the other one is gone. */
-		const uint64_t start = now_ms();
-		while (count_descriptors() != before + 1) {
-			ck_assert_uint_lt(now_ms() - start, 1500);
-			ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_LINGERING), 0);
-		}
+		wait_until(count_descriptors() == before + 1);
+		ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_LINGERING), 0);
 		close(peer);
 	}
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_TIMEOUTS), 0);

@@ -211,7 +211,7 @@ START_TEST(waiting_in_a_burst_is_counted)
 	gate_wait(&entered, THREADS);
 	const uint64_t start = now_ms();
 	while (stat_of(server, MTS_STAT_THREAD_WAITS) < PEERS - THREADS) {
-		ck_assert_msg(now_ms() - start < 5000, "%llu of %d that wait were counted",
+		ck_assert_msg(now_ms() - start < PATIENCE * 1000, "%llu of %d that wait were counted",
 			(unsigned long long)stat_of(server, MTS_STAT_THREAD_WAITS), PEERS - THREADS);
 		poll(NULL, 0, 1);
 	}
