@@ -14,6 +14,7 @@
 #include "desk.h"
 #include "engine/run/expiry.h"
 #include "engine/run/stats.h"
+#include "engine/serve/fill.h"
 #include "os/clock.h"
 #include "os/socket.h"
 

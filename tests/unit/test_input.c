@@ -12,6 +12,8 @@
 #include "desk.h"
 #include "engine/client/deadline.h"
 #include "engine/run/stats.h"
+#include "engine/serve/fill.h"
+#include "engine/serve/receive.h"
 #include "os/clock.h"
 #include "os/socket.h"
 
