@@ -44,7 +44,7 @@ bool held, ending, registered;
 byte queue;
 byte resume_at = NO_WISH;
 bool lost;
-bool ends_now; /* the code has one word for both: `ending` is what the owner reads of it */
+bool ends_now; /* the code has one word for both, stage ENDING: `ending` is what the owner reads of it */
 bool watch_in, watch_out; /* what epoll watches for */
 bool dropped;
 bool locked; /* by the one who cuts, between its two steps */

@@ -109,6 +109,30 @@ static void close_all(struct mts_client **clients, size_t from, size_t step)
 	}
 }
 
+/* From its open hook to the end of its output a client can be kicked; it is reached in between only. */
+START_TEST(what_each_stage_allows)
+{
+	static const int allowed[] = {
+		[MTSI_CLIENT_FREE] = 0,
+		[MTSI_CLIENT_WAITING] = MTSI_MAY_CUT,
+		[MTSI_CLIENT_OPENING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON,
+		[MTSI_CLIENT_SERVED] = 63,
+		[MTSI_CLIENT_ENDING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON,
+		[MTSI_CLIENT_SEALED] = MTSI_MAY_CUT,
+		[MTSI_CLIENT_LINGERING] = 0,
+	};
+	struct mts_client client = {.stage = (unsigned char)_i};
+	for (int what = MTSI_MAY_CUT; what <= MTSI_MAY_MESSAGE; what *= 2) {
+		const bool may = (allowed[_i] & what) != 0;
+		ck_assert_int_eq(mtsi_client_may(&client, (enum mtsi_may)what), may);
+		atomic_store(&client.lost, false);
+		ck_assert_int_eq(mtsi_client_may_still(&client, (enum mtsi_may)what), may);
+		atomic_store(&client.lost, true);
+		ck_assert(!mtsi_client_may_still(&client, (enum mtsi_may)what));
+	}
+}
+END_TEST
+
 /* Over many chunks, closed and opened in another order; the table grows only as far as needed. */
 START_TEST(many)
 {
@@ -291,6 +315,7 @@ int main(void)
 	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, a_new_client);
 	tcase_add_test(cases, a_slot_used_again);
+	tcase_add_loop_test(cases, what_each_stage_allows, MTSI_CLIENT_FREE, MTSI_CLIENT_LINGERING + 1);
 	tcase_add_test(cases, many);
 	tcase_add_test(cases, ids_of_nobody);
 	tcase_add_test(cases, marked);

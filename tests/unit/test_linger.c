@@ -58,6 +58,13 @@ static struct mts_client *open_client(int *peer)
 	return client;
 }
 
+/* As its worker, at the end. */
+static void leave(struct mts_client *client, bool given_up)
+{
+	mtsi_linger_or_close(client, given_up, 0);
+	mtsi_door_leave(server, false);
+}
+
 static size_t lingering(void)
 {
 	return atomic_load(&mtsi_door_floor(server)->linger.count);
@@ -72,7 +79,7 @@ static uint64_t linger(int *peer)
 	peer_puts(*peer, "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert_uint_eq(lingering(), before + 1);
 	return id;
 }
@@ -104,7 +111,7 @@ START_TEST(nothing_to_lose)
 	int peer;
 	struct mts_client *client = open_client(&peer);
 	const uint64_t id = client->id;
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert(is_gone(id));
 	ck_assert_uint_eq(lingering(), 0);
 	peer_expect_end(peer);
@@ -119,7 +126,7 @@ START_TEST(a_short_reply)
 	const uint64_t id = client->id;
 	struct iovec reply = {(char[]){'h', 'i'}, 2};
 	ck_assert_int_eq(mtsi_socket_send_now(client->fd, &reply, 1, false), 2);
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert(is_gone(id));
 	peer_expect_text(peer, "hi");
 	peer_expect_end(peer);
@@ -135,7 +142,7 @@ START_TEST(given_up)
 	peer_puts(peer, "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, true, 0);
+	leave(client, true);
 	ck_assert(is_gone(id));
 	peer_expect_gone(peer);
 	close(peer);
@@ -155,7 +162,7 @@ START_TEST(a_long_reply)
 	}
 	const ssize_t sent = mtsi_socket_send_now(client->fd, &reply, 1, false);
 	ck_assert_int_gt(sent, 0);
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert_uint_eq(lingering(), 1);
 	ck_assert_uint_eq(mtsi_door_clients(server), 0);
 	peer_puts(peer, "and more");
@@ -229,7 +236,7 @@ START_TEST(it_does_not_listen)
 	const size_t sent = fill(client);
 	const uint64_t start = mtsi_clock_now();
 	shut[_i](client->fd);
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert_uint_eq(lingering(), 1);
 	ck_assert_uint_eq(atomic_load(&mtsi_door_floor(server)->linger.sending), 1);
 	const uint64_t again = mtsi_linger_expire(server, start);
@@ -376,7 +383,7 @@ START_TEST(the_end)
 	peer_puts(peers[3], "unread");
 	while (mtsi_socket_unread(client->fd) < 6) {
 	}
-	mtsi_linger_or_close(client, false, 0);
+	leave(client, false);
 	ck_assert(is_gone(id));
 	ck_assert_uint_eq(lingering(), 0);
 	for (int i = 0; i < 4; i++) {

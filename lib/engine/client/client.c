@@ -57,6 +57,17 @@
 #include "os/socket.h"
 #include "wire/queue.h"
 
+const unsigned char mtsi_client_stages[] = {
+	[MTSI_CLIENT_FREE] = 0,
+	[MTSI_CLIENT_WAITING] = MTSI_MAY_CUT,
+	[MTSI_CLIENT_OPENING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON,
+	[MTSI_CLIENT_SERVED] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON
+		| MTSI_MAY_EVICT | MTSI_MAY_MESSAGE,
+	[MTSI_CLIENT_ENDING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON,
+	[MTSI_CLIENT_SEALED] = MTSI_MAY_CUT,
+	[MTSI_CLIENT_LINGERING] = 0,
+};
+
 int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
 {
 	const int poll = mtsi_base_floor(client->server)->poll;
@@ -163,6 +174,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 	} else {
 		mtsi_client_lose_locked(client);
 	}
+	client->stage = MTSI_CLIENT_SEALED;
 	*dropped = client->dropped >= MTSI_DROPPED_SOME;
 	mtsi_lock_release(&client->lock);
 	return sealed;
@@ -171,7 +183,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed)
 {
 	const bool cut = !atomic_load(&client->lost);
-	if (client->stage == MTSI_CLIENT_LINGERING) {
+	if (!mtsi_client_may(client, MTSI_MAY_CUT)) {
 		return false;
 	}
 	if (cut) {

@@ -20,18 +20,33 @@ struct mtsi_line;
 struct mtsi_worker;
 
 /*
- * Where a client stands in its life. Forward only, each step made by its owner:
+ * Where a client stands in its life. Forward only, each step made by its owner, under its lock; steps
+ * may be left out:
  *
- *   FREE -> WAITING -> SERVED -> (LINGERING ->) FREE
+ *   FREE -> WAITING -> OPENING -> SERVED -> ENDING -> SEALED -> LINGERING -> FREE
  *
- * Who the owner is says `claim` (claim.h): a line of the crew, a worker, who polls, or nobody:
- * then it is parked, and whoever claims it owns it.
+ * What others may do to it in each, while it is not lost, says the table in client.c. Who the owner is
+ * says `claim` (claim.h): a line of the crew, a worker, who polls, or nobody: then it is parked, and
+ * whoever claims it owns it.
  */
 enum mtsi_stage {
 	MTSI_CLIENT_FREE, /* a slot that nobody uses */
-	MTSI_CLIENT_WAITING, /* accepted, waits for its open hook */
-	MTSI_CLIENT_SERVED, /* from the open hook to the close hook */
+	MTSI_CLIENT_WAITING, /* accepted, waits for its first turn */
+	MTSI_CLIENT_OPENING, /* a worker has it, and its open hook has not agreed yet */
+	MTSI_CLIENT_SERVED, /* its requests are handled */
+	MTSI_CLIENT_ENDING, /* why it ends is known; what was written for it is still sent */
+	MTSI_CLIENT_SEALED, /* nothing is sent or received any more; the close hook runs */
 	MTSI_CLIENT_LINGERING /* its callbacks are over; the socket waits for the peer to finish */
+};
+
+/* What others than the owner may do to a client, or have done for it: a set of these for each stage. */
+enum mtsi_may {
+	MTSI_MAY_CUT = 1, /* it can be cut off, or hurried if it ends already */
+	MTSI_MAY_DROP = 2, /* a kick, or want of memory, may be what cuts it off */
+	MTSI_MAY_EVICT = 4, /* it makes room for another client, if it is idle */
+	MTSI_MAY_EXPIRE = 8, /* a deadline ends a wait of it */
+	MTSI_MAY_SEND_ON = 16, /* what is queued for it is sent on */
+	MTSI_MAY_MESSAGE = 32 /* it takes messages from elsewhere */
 };
 
 /*
@@ -54,11 +69,11 @@ struct mts_client {
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
-	_Atomic bool opened; /* the open hook has agreed; by the owner, read anywhere */
+	bool opened; /* owner: the open hook has agreed */
 	bool held; /* owner: it waits until less of its output waits, or for memory */
 	bool registered; /* owner: epoll watches it for input */
 	unsigned char stage; /* lock */
-	signed char ending; /* the owner writes under the lock: why it ends, once it does; else -1 */
+	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
 
 	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
 	union { /* owner */
@@ -166,6 +181,19 @@ static inline bool mtsi_client_stage(struct mts_client *client)
 		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
 	}
 	return !lost;
+}
+
+/* Whether this may be done to it in its stage. Under the client's lock, or the owner. */
+extern const unsigned char mtsi_client_stages[];
+static inline bool mtsi_client_may(const struct mts_client *client, enum mtsi_may what)
+{
+	return (mtsi_client_stages[client->stage] & what) != 0;
+}
+
+/* The same, and it is not lost. Under the client's lock. */
+static inline bool mtsi_client_may_still(const struct mts_client *client, enum mtsi_may what)
+{
+	return mtsi_client_may(client, what) && !atomic_load(&client->lost);
 }
 
 /*

@@ -162,7 +162,7 @@ struct mts_client *mtsi_clients_open(
 	client->opened = false;
 	client->held = false;
 	client->registered = false;
-	client->ending = -1;
+	client->reason = 0;
 	client->writing = false;
 	client->evicted = false;
 	client->shared = false;

@@ -126,7 +126,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 {
 	const uint64_t idle = mtsi_deadline_idle_since(client);
 	mtsi_lock_assert_held(&client->lock);
-	return client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
+	return mtsi_client_may_still(client, MTSI_MAY_EVICT)
 		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
 		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
 		&& mtsi_socket_peek(client->fd) != 1;

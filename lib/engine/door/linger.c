@@ -44,7 +44,6 @@
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
-#include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
 #include "os/clock.h"
@@ -238,16 +237,11 @@ static bool hand_over(struct mts_client *client)
 
 void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
 {
-	struct mts_server *server = client->server;
 	/* One that was refused has most likely not spoken yet, and is about to. */
 	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
-	/* Who is lost or sealed is evicted no more, so this stays as it is. Memory evicts too, for nobody. */
-	const bool evicted = client->evicted;
-	mtsi_address_book_leave(client);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_door_close(client);
 	}
-	mtsi_door_leave(server, evicted);
 }
 
 /* What the list says of its first client. */

@@ -161,7 +161,7 @@ static void expire(
 		mtsi_line_add(claimed, client);
 	}
 	mtsi_lock_take(&client->lock);
-	if (client->fd >= 0 && client->stage == MTSI_CLIENT_SERVED) {
+	if (client->fd >= 0 && mtsi_client_may(client, MTSI_MAY_EXPIRE)) {
 		verdict.id = client->id;
 		verdict.peer = client->peer;
 		expire_output_locked(client, now, claimed, &verdict);

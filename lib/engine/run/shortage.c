@@ -43,12 +43,12 @@ struct largest {
 
 static size_t wanted(const struct mts_client *client)
 {
-	return client->stage == MTSI_CLIENT_SERVED ? atomic_load(&client->wants) : 0;
+	return mtsi_client_may(client, MTSI_MAY_DROP) ? atomic_load(&client->wants) : 0;
 }
 
 static size_t held(const struct mts_client *client)
 {
-	return client->stage == MTSI_CLIENT_SERVED
+	return mtsi_client_may(client, MTSI_MAY_DROP)
 		? client->output.capacity + mtsi_memory_charged(client)
 		: 0;
 }
@@ -183,7 +183,7 @@ static size_t cut(struct mts_server *server, uint64_t id)
 	const size_t input = held(client) - output;
 	peer = client->peer;
 	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
-	const bool done = client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)
+	const bool done = mtsi_client_may_still(client, MTSI_MAY_DROP)
 		&& mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, &claimed);
 	if (done) { /* before it can have ended */
 		mtsi_count_shared(server, MTS_STAT_MEMORY_CUTS, 1);

@@ -21,9 +21,12 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
+#include "engine/door/address_book.h"
+#include "engine/door/door.h"
 #include "engine/door/linger.h"
 #include "engine/serve/input.h"
 #include "engine/serve/output.h"
+#include "engine/serve/reason.h"
 #include "engine/serve/worker.h"
 #include "os/lock.h"
 #include "os/poll.h"
@@ -33,12 +36,6 @@
 enum { FEW_BYTES = 536 };
 
 enum { MOST_DISCARDED = 1024 * 1024 };
-
-int mtsi_ending_reason(const struct mts_client *client, int reason)
-{
-	const int cause = atomic_load(&client->cause);
-	return cause != MTSI_NO_CAUSE ? cause : reason;
-}
 
 /* Whether it ends during a stop, and not by its deadline. */
 static bool is_drained(const struct mtsi_worker *worker)
@@ -69,22 +66,35 @@ static void discard_input(const struct mts_client *client)
 	}
 }
 
+/* The client leaves. The order matters: see each step. */
 void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
 {
+	struct mts_server *server = worker->member.server;
+	/* Who is lost or sealed is evicted no more, so this stays as it is. Memory evicts too, for nobody. */
+	const bool evicted = client->evicted;
+
+	/* 1. It is counted as closed, before its peer can know that it is. */
 	if (client->opened) {
 		mtsi_count(&worker->member.counters, MTS_STAT_DRAINED, worker->drained ? 1 : 0);
 		mtsi_count(&worker->member.counters, MTS_STAT_CLOSED, 1);
 	}
+	/* 2. The worker lets go of it: no call may use it any more, and its buffers are for the next one. */
 	worker->closing = false;
 	client->worker = NULL;
 	mtsi_input_end(worker);
+	/* 3. Its peer is told the end of the stream, before the socket is closed, which may be a reset. */
 	if (worker->ends_in_order) {
-		mtsi_socket_shut_sending(client->fd); /* before it is closed, which may be a reset */
+		mtsi_socket_shut_sending(client->fd);
 	}
 	if (worker->discards) {
 		discard_input(client);
 	}
+	/* 4. Its address counts it no more: it has been a client until here, and need not linger for that. */
+	mtsi_address_book_leave(client);
+	/* 5. Its socket lingers, or is closed. The client is not to be touched from here on. */
 	mtsi_linger_or_close(client, worker->closes_at_once, worker->corked);
+	/* 6. The door counts it out, and lets in the next one, for which its descriptor may be free now. */
+	mtsi_door_leave(server, evicted);
 }
 
 /*
@@ -118,7 +128,7 @@ static void finish(struct mtsi_worker *worker, struct mts_client *client, int re
 	worker->discards = worker->ends_in_order && atomic_load(&client->cause) == MTS_CLOSED_STOP;
 	worker->drained = is_drained(worker);
 	/* From here on nobody can cut it off; whoever has until now has said why. */
-	run_close_hook(worker, mtsi_ending_reason(client, reason));
+	run_close_hook(worker, mtsi_reason(client, reason));
 	mtsi_ending_finish(worker, client);
 }
 
@@ -158,7 +168,8 @@ static size_t corkable(const struct mtsi_worker *worker, int reason)
 void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason)
 {
 	mtsi_lock_take(&client->lock);
-	client->ending = (signed char)reason;
+	client->stage = MTSI_CLIENT_ENDING;
+	client->reason = (signed char)reason;
 	mtsi_lock_release(&client->lock);
 	worker->corked = corkable(worker, reason);
 	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
@@ -167,7 +178,7 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
 		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
-		reason = ours ? MTS_CLOSED_ERROR : mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
+		reason = ours ? MTS_CLOSED_ERROR : mtsi_reason(client, MTS_CLOSED_BY_PEER);
 	}
 	finish(worker, client, reason, given_up);
 }

@@ -5,9 +5,6 @@
 struct mts_client;
 struct mtsi_worker;
 
-/* Why a client ends, one of enum mts_closed: this, unless the server has ended it. Its worker. */
-int mtsi_ending_reason(const struct mts_client *client, int otherwise);
-
 /*
  * Ends the client that this worker serves, for this reason: it is gone when this returns, or parked
  * until its output is. From here on nobody else sends it anything. No lock is held.

@@ -312,7 +312,7 @@ void mtsi_output_forget(struct mtsi_worker *worker)
 bool mtsi_output_hold(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
-	const size_t most = client->ending >= 0 ? 0 : mtsi_output_limit(client);
+	const size_t most = client->stage == MTSI_CLIENT_ENDING ? 0 : mtsi_output_limit(client);
 	const bool held = mtsi_queue_size(&client->output) > most && !atomic_load(&client->lost);
 	client->resume_at = held ? most : MTSI_NO_WISH;
 	mtsi_lock_release(&client->lock);
@@ -322,7 +322,7 @@ bool mtsi_output_hold(struct mts_client *client)
 bool mtsi_output_continue_locked(struct mts_client *client)
 {
 	size_t sent = 0;
-	if (client->stage != MTSI_CLIENT_SERVED || atomic_load(&client->lost)) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_SEND_ON)) {
 		return false;
 	}
 	if (mtsi_queue_size(&client->output) > 0) {

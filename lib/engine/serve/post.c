@@ -18,7 +18,7 @@
  * That also keeps senders from filling up again and again the room that it waits for. The same goes
  * for one that sends a file, which is done without the lock, because the disk may be slow.
  *
- * A client that ends takes no messages (`ending`): it would have to wait for them, and senders
+ * A client that ends takes no messages: it would have to wait for them, and senders
  * could keep it for ever. They are refused from before its last output is sent to the end.
  *
  * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
@@ -69,12 +69,6 @@ struct message {
 	bool foreign;
 };
 
-static bool takes_messages_locked(const struct mts_client *client)
-{
-	return client->stage == MTSI_CLIENT_SERVED && atomic_load(&client->opened) && client->ending < 0
-		&& !atomic_load(&client->lost);
-}
-
 /* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
 static bool too_much_locked(const struct mts_client *client, size_t size)
 {
@@ -108,7 +102,7 @@ static int take_locked(struct mts_client *client, const struct message *message,
 {
 	const size_t size = message->size;
 	*turn = false;
-	if (!takes_messages_locked(client)) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE)) {
 		return -ENOENT;
 	}
 	if (client->writing) {
@@ -291,7 +285,7 @@ int mtsi_post_kick(struct mts_server *server, uint64_t id)
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
 		/* Not one that is lost already: it ends by itself, and for another reason. */
-		if (client->stage == MTSI_CLIENT_SERVED && !atomic_load(&client->lost)) {
+		if (mtsi_client_may_still(client, MTSI_MAY_DROP)) {
 			(void)mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, &claimed);
 			wake = hand_over_locked(server, &claimed);
 			result = 0;

@@ -34,6 +34,7 @@
 #include "engine/serve/ending.h"
 #include "engine/serve/input.h"
 #include "engine/serve/output.h"
+#include "engine/serve/reason.h"
 #include "engine/serve/receive.h"
 #include "engine/serve/request.h"
 #include "engine/serve/worker.h"
@@ -48,20 +49,44 @@ enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
 /* First requests that are looked for in vain after one that was found, and how often without. */
 enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
 
-/* How a go of service ends, besides the reasons of enum mts_closed. */
-enum {
-	PARKED = -1, /* it can be parked */
-	HAD_ENOUGH = -2, /* it has had its share, and there is more */
-	HELD = -3, /* too much of its output waits still */
-	STARVED = -4 /* it waits for memory, and can be parked */
+/* What a go of service results in. */
+enum result {
+	ENDS, /* the client ends, for its `reason` */
+	IDLE, /* no whole request is here any more */
+	SATED, /* it has had its share, and there may be more */
+	HELD, /* too much of its output waits still */
+	STARVED /* it waits for memory */
 };
+
+/*
+ * What follows, unless it ends. It is parked: its input is saved, it is watched, and let go of; or it is
+ * kept, input saved too, for a further turn: in the later line.
+ */
+static const struct {
+	bool
+		asks; /* its replies may make it wait: then it is parked, and gets no turn before they are out */
+	bool later; /* else it is kept for a further turn */
+	bool holds; /* it gets no turn before what it waits for is there */
+} after[] = {
+	[IDLE] = {.asks = true},
+	[SATED] = {.asks = true, .later = true},
+	[HELD] = {.holds = true},
+	[STARVED] = {.asks = true, .holds = true},
+};
+
+static void enter_stage(struct mts_client *client, enum mtsi_stage stage)
+{
+	mtsi_lock_take(&client->lock);
+	client->stage = (unsigned char)stage;
+	mtsi_lock_release(&client->lock);
+}
 
 static void attach(struct mtsi_worker *worker, struct mts_client *client)
 {
 	if (client->stage == MTSI_CLIENT_WAITING) {
-		mtsi_lock_take(&client->lock);
-		client->stage = MTSI_CLIENT_SERVED;
-		mtsi_lock_release(&client->lock);
+		/* Where nobody has to agree it is served at once. */
+		const bool asks = mtsi_base_floor(worker->member.server)->options.on_open != NULL;
+		enter_stage(client, asks ? MTSI_CLIENT_OPENING : MTSI_CLIENT_SERVED);
 	}
 	client->worker = worker;
 	mtsi_input_begin(worker);
@@ -80,9 +105,12 @@ static bool open_client(struct mtsi_worker *worker)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
 	struct mts_client *client = worker->member.client;
-	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
-		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
-		return false;
+	if (options->on_open != NULL) {
+		if (options->on_open(client, options->on_open_user) != 0) {
+			mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
+			return false;
+		}
+		enter_stage(client, MTSI_CLIENT_SERVED);
 	}
 	client->opened = true;
 	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
@@ -115,55 +143,16 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	return verdict;
 }
 
-static int end_of_input(struct mtsi_worker *worker, int result)
-{
-	struct mts_server *server = worker->member.server;
-	struct mts_client *client = worker->member.client;
-	switch (result) {
-	case 0:
-		return MTS_CLOSED_BY_PEER;
-	case -EPIPE:
-	case -ETIMEDOUT:
-		return mtsi_ending_reason(client, MTS_CLOSED_BY_PEER);
-	case -ECANCELED:
-		return MTS_CLOSED_STOP;
-	case -EMSGSIZE:
-		mtsi_log_client(server, MTSI_LOG_TOO_LARGE, client->id, &client->peer,
-			"request above the limit of %zu bytes", mtsi_base_floor(server)->options.framing.limit);
-		return MTS_CLOSED_TOO_LARGE;
-	case -EPROTO:
-		mtsi_log_client(
-			server, MTSI_LOG_PROTOCOL, client->id, &client->peer, "not a whole request");
-		return MTS_CLOSED_PROTOCOL;
-	default:
-		mtsi_log_client(
-			server, MTSI_LOG_CLIENT, client->id, &client->peer, "cut off: %s", strerror(-result));
-		return MTS_CLOSED_ERROR;
-	}
-}
-
-/* Whether the handler returns the very error that a call of the library has given it. */
-static bool is_told(const struct mtsi_worker *worker, int verdict)
-{
-	const struct mts_client *client = worker->member.client;
-	if (verdict < 0 && verdict == worker->failed) {
-		return true;
-	}
-	const bool timed_out = atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT;
-	return atomic_load(&client->lost)
-		&& (verdict == -EPIPE || (verdict == -ETIMEDOUT && timed_out));
-}
-
 static int handler_failed(struct mtsi_worker *worker, int verdict)
 {
 	const struct mts_client *client = worker->member.client;
-	if (is_told(worker, verdict)) {
-		return end_of_input(worker, verdict); /* nothing that it has written is dropped */
+	if (mtsi_reason_is_told(worker, verdict)) {
+		return mtsi_reason_of_input(worker, verdict); /* nothing that it has written is dropped */
 	}
 	mtsi_output_forget(worker);
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
 	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
-		return mtsi_ending_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
+		return mtsi_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
 	}
 	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
 		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
@@ -182,35 +171,41 @@ static bool had_enough(const struct mtsi_worker *worker)
 		&& !worker->late;
 }
 
-/* Until the client ends, and then why it has; or PARKED, HAD_ENOUGH or STARVED. */
-static int serve(struct mtsi_worker *worker)
+static enum result ends(struct mtsi_worker *worker, int reason)
+{
+	worker->member.client->reason = (signed char)reason;
+	return ENDS;
+}
+
+/* Serves until the client ends, or is idle, sated or starved. */
+static enum result serve(struct mtsi_worker *worker)
 {
 	const bool wait = !mtsi_on_demand(worker->member.server);
 	for (;;) {
 		const void *request;
 		size_t size;
 		if (had_enough(worker)) {
-			return HAD_ENOUGH;
+			return SATED;
 		}
 		const int result = mtsi_request_next(worker, &request, &size, wait);
 		if (result == -EAGAIN) {
-			return PARKED;
+			return IDLE;
 		}
 		if (result == -ENOBUFS) {
-			return HAD_ENOUGH;
+			return SATED;
 		}
 		if (result == -ENOSPC) {
 			return STARVED;
 		}
 		if (result != 1) {
-			return end_of_input(worker, result);
+			return ends(worker, mtsi_reason_of_input(worker, result));
 		}
 		const int verdict = handle(worker, request, size);
 		if (verdict == MTS_CLOSE) {
-			return mtsi_ending_reason(worker->member.client, MTS_CLOSED_BY_HANDLER);
+			return ends(worker, mtsi_reason(worker->member.client, MTS_CLOSED_BY_HANDLER));
 		}
 		if (verdict != MTS_KEEP) {
-			return handler_failed(worker, verdict);
+			return ends(worker, handler_failed(worker, verdict));
 		}
 	}
 }
@@ -270,17 +265,17 @@ static void learn(struct mtsi_worker *worker)
 }
 
 /* The first go of a client. */
-static int begin(struct mtsi_worker *worker)
+static enum result begin(struct mtsi_worker *worker)
 {
 	if (!open_client(worker)) {
-		return MTS_CLOSED_BY_HANDLER;
+		return ends(worker, MTS_CLOSED_BY_HANDLER);
 	}
 	if (!eager(worker)) {
 		/* As good as asked: when it is watched, epoll says whether there is anything. */
 		worker->input.drained = true;
 		return serve(worker);
 	}
-	const int result = serve(worker);
+	const enum result result = serve(worker);
 	learn(worker);
 	return result;
 }
@@ -289,11 +284,11 @@ static int begin(struct mtsi_worker *worker)
  * One go: until it ends, can be parked, or has had enough. One that is held gets none: what it has
  * sent meanwhile stays in the socket, and is asked for when its output has gone.
  */
-static int go(struct mtsi_worker *worker, struct mts_client *client)
+static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 {
 	attach(worker, client);
-	if (client->ending >= 0) {
-		return client->ending;
+	if (client->stage == MTSI_CLIENT_ENDING) {
+		return ENDS;
 	}
 	mtsi_claim_clear(client);
 	if (client->held && mtsi_output_hold(client)) {
@@ -318,7 +313,7 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bo
  * The client has been waited for for too long: as serve(). What is in its socket at this moment may
  * have come in time, so that is served before it ends; one that waits for memory cannot take it.
  */
-static int too_late(struct mtsi_worker *worker, enum mtsi_wait kind, int result)
+static enum result too_late(struct mtsi_worker *worker, enum mtsi_wait kind, enum result result)
 {
 	if (result != STARVED && !worker->late) {
 		mtsi_receive_late(worker);
@@ -328,7 +323,7 @@ static int too_late(struct mtsi_worker *worker, enum mtsi_wait kind, int result)
 		}
 	}
 	mtsi_deadline_end(worker->member.client, kind);
-	return end_of_input(worker, -ETIMEDOUT);
+	return ends(worker, mtsi_reason_of_input(worker, -ETIMEDOUT));
 }
 
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
@@ -337,19 +332,16 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	atomic_store_explicit(&worker->member.since, worker->member.now, memory_order_relaxed);
 	worker->received = 0;
 	worker->handled = 0;
-	int result = go(worker, client);
+	enum result result = go(worker, client);
 	for (;;) {
-		if (result >= 0) {
-			mtsi_ending(worker, client, result);
+		if (result == ENDS) {
+			mtsi_ending(worker, client, client->reason);
 			return false;
 		}
 		(void)mtsi_output_flush(worker, false);
-		if (result != HELD) {
-			client->held = worker->queued && mtsi_output_hold(client);
-		}
-		const bool held = client->held;
-		const bool later = result == HAD_ENOUGH && !held;
-		client->held = held || result == STARVED;
+		const bool held = !after[result].asks || (worker->queued && mtsi_output_hold(client));
+		const bool later = after[result].later && !held;
+		client->held = held || after[result].holds;
 		const enum mtsi_wait kind = wait_after(worker, held, later);
 		worker->member.now = mtsi_clock_now();
 		if (!mtsi_deadline_wait(client, kind, worker->member.now)) {
