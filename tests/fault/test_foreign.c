@@ -131,11 +131,11 @@ START_TEST(small_ones_are_copied)
 }
 END_TEST
 
-/* The peer takes a part only, and then no more for a moment, however fast it reads. */
+/* What was written before goes, and a part, and then no more for a moment, however fast the peer reads. */
 static void wait_in_the_middle(void)
 {
 	fault_short(PAGE);
-	fault_every(FAULT_SEND, EAGAIN, 3);
+	fault_fail(FAULT_SEND, EAGAIN, 2, 1);
 }
 
 static _Atomic int hooked;
