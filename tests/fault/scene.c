@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/clock.h"
+
 static void init_gate(struct gate *gate)
 {
 	static const struct gate fresh = GATE;
@@ -78,6 +80,18 @@ void scene_end(struct scene *scene)
 {
 	server_end(scene->server);
 	ck_assert_int_eq(gate_count(&scene->opened), gate_count(&scene->closed));
+}
+
+void scene_stop_late(struct scene *scene, unsigned timeout)
+{
+	gate_wait(&scene->logs[MTS_LOG_INFO], 1); /* that it serves */
+	const int said = gate_count(&scene->logs[MTS_LOG_INFO]);
+	fault_clock_stop(true);
+	mts_server_stop(scene->server);
+	gate_wait(&scene->logs[MTS_LOG_INFO], said + 1); /* the deadline is set by then */
+	fault_clock_ahead(timeout * MTSI_MILLISECOND);
+	ck_assert_int_eq(mts_server_join(scene->server), 0);
+	fault_clock_stop(false);
 }
 
 int scene_echo(mts_client *client, const void *request, size_t size, void *user)

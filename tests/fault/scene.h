@@ -34,6 +34,12 @@ void scene_start(struct scene *scene);
 /* Stops and frees it; every client that was opened must have been closed. */
 void scene_end(struct scene *scene);
 
+/*
+ * Stops it, and has its stop timeout pass, in milliseconds; it must have cut off by then whoever is left, and
+ * no callback hangs. The library's clock stands meanwhile, so threads may take as long as they need to leave.
+ */
+void scene_stop_late(struct scene *scene, unsigned timeout);
+
 /* Handlers: echoes the line; the same and closes; holds its thread until let go. */
 int scene_echo(mts_client *client, const void *request, size_t size, void *user);
 int scene_echo_once(mts_client *client, const void *request, size_t size, void *user);

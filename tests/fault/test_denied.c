@@ -183,6 +183,7 @@ START_TEST(a_stop_without_events)
 	scene_start(&scene);
 	const int peer = scene_visit(&scene);
 	fault_fail(FAULT_EPOLL_WAIT, ENOSYS, 0, FAULT_FOREVER);
+	scene_stop_late(&scene, 200);
 	scene_end(&scene);
 	close(peer);
 }

@@ -123,8 +123,7 @@ START_TEST(none_at_all)
 	while (mtsi_door_clients(scene.server) < MANY) {
 		fault_wait_count(FAULT_THREAD, fault_count(FAULT_THREAD) + 1);
 	}
-	mts_server_stop(scene.server);
-	ck_assert_int_eq(mts_server_join(scene.server), 0);
+	scene_stop_late(&scene, 50);
 	ck_assert_int_eq(gate_count(&scene.opened), 0);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_REFUSED), MANY);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_ACCEPTED), 0);

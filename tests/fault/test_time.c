@@ -152,10 +152,7 @@ START_TEST(stop_timeouts_near_zero)
 	peer_puts(peer, "100000000\n");
 	peer_expect_pattern(peer, 1, 0);
 	server_wait_stat(scene.server, MTS_STAT_BUSY, 1);
-	const uint64_t start = now_ms();
-	mts_server_stop(scene.server);
-	ck_assert_int_eq(mts_server_join(scene.server), 0);
-	ck_assert_uint_ge(now_ms() - start + 1, (uint64_t)_i);
+	scene_stop_late(&scene, (unsigned)_i);
 	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_CUT_OFF), 1);
 	ck_assert_int_eq(mts_server_destroy(scene.server), 0);
 	ck_assert_int_eq(gate_count(&scene.reasons[MTS_CLOSED_STOP]), 1);

@@ -100,6 +100,7 @@ START_TEST(for_a_lingerer_at_the_stop)
 	fault_watch_only(EPOLLIN | EPOLLRDHUP);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, FAULT_FOREVER);
 	const int peer = scene_linger(&scene);
+	scene_stop_late(&scene, 50);
 	scene_end(&scene);
 	peer_expect_gone(peer);
 	close(peer);
