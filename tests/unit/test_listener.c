@@ -97,6 +97,7 @@ enum { MANY = 150 };
 
 static const char *const mixed[] = {"::ffff:127.0.0.1", "fe80::1", "127.0.0.1", "ff02::1",
 	"192.0.2.1", "224.0.0.1", "255.255.255.255", "127.0.0.2", "127.0.0.1"};
+static const char *const two[] = {"127.0.2.1", "127.0.2.2"}; /* where no other program is */
 static const char *const unfit[] = {"ff02::1", "fe80::1"};
 static const char *const absent[] = {"192.0.2.1", "203.0.113.7"};
 
@@ -104,7 +105,8 @@ static const struct {
 	const char *name;
 	const char *const *addresses;
 	int count;
-} names[] = {{"mixed.test", mixed, 9}, {"unfit.test", unfit, 2}, {"absent.test", absent, 2}};
+} names[] = {{"mixed.test", mixed, 9}, {"two.test", two, 2}, {"unfit.test", unfit, 2},
+	{"absent.test", absent, 2}};
 
 int __real_getaddrinfo(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found);
@@ -268,11 +270,11 @@ END_TEST
 START_TEST(one_of_a_name_is_taken)
 {
 	char sentence[64];
-	ck_assert_int_eq(add("127.0.0.2:0"), 0);
+	ck_assert_int_eq(add("127.0.2.2:0"), 0);
 	const char *port = strrchr(listeners->list[0].text, ':');
-	(void)snprintf(sentence, sizeof(sentence), "mixed.test%s", port);
+	(void)snprintf(sentence, sizeof(sentence), "two.test%s", port);
 	ck_assert_int_eq(add(sentence), -EADDRINUSE);
-	(void)snprintf(sentence, sizeof(sentence), "127.0.0.2%s: Address already in use", port);
+	(void)snprintf(sentence, sizeof(sentence), "127.0.2.2%s: Address already in use", port);
 	ck_assert_str_eq(why, sentence);
 	ck_assert_uint_eq(listeners->count, 1);
 	ck_assert_uint_eq(listeners->notes_count, 0);
