@@ -131,7 +131,7 @@ START_TEST(a_port_that_only_one_family_has)
 
 	fault_fail(FAULT_BIND, EADDRINUSE, 1, 1);
 	ck_assert_int_eq(try_listen(server, "localhost:0"), 0);
-	ck_assert_uint_eq(fault_count(FAULT_BIND), 4);
+	ck_assert_uint_ge(fault_count(FAULT_BIND), 4); /* more if who runs beside has the next one */
 	ck_assert_str_eq(
 		port_of(mts_server_address(server, 0)), port_of(mts_server_address(server, 1)));
 	ck_assert_ptr_null(mts_server_address(server, 2));
