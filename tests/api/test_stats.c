@@ -243,7 +243,7 @@ START_TEST(a_cut_at_the_stop_is_counted)
 	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	ck_assert_uint_eq(stat_of(server, MTS_STAT_CUT_OFF), 1);
 	ck_assert_uint_eq(stat_of(server, MTS_STAT_DRAINED), 1);
-	ck_assert_uint_eq(stat_of(server, MTS_STAT_HUNG), 1);
+	server_wait_stat(server, MTS_STAT_HUNG, 1);
 	gate_add(&leave);
 	peer_expect_gone(busy);
 	close(busy);

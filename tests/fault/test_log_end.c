@@ -92,7 +92,7 @@ static void stop(void)
 	ck_assert_int_eq(joiner.result, -EBUSY);
 	ck_assert_int_eq(joiner.said, 1);
 	fault_clock_stop(false);
-	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_HUNG), 1);
+	server_wait_stat(scene.server, MTS_STAT_HUNG, 1);
 }
 
 static void end(void)
