@@ -10,7 +10,7 @@ case " $flags " in
 *' -j1 '*) jobs=${jobs:-1} ;;
 esac
 if [ -z "$jobs" ]; then
-	jobs=$(($(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1) * ${TESTS_PER_CPU:-4}))
+	jobs=$(($(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1) * ${TESTS_PER_CPU:-2}))
 fi
 # A make that has a number of its own is not to ask the other one for jobs.
 flags=$(echo "$flags" | sed -E 's/(^| )(-j[0-9]*|--jobserver-(auth|fds)=[^ ]*)//g')

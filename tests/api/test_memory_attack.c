@@ -193,6 +193,8 @@ static mts_server *attacked_server(void)
 	ck_assert_int_eq(mts_server_set_stack_size(server, STACK), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, ATTACKERS + GOOD), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 20000), 0);
+	/* Some wait for memory to the end, long after their peers have gone. */
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, 5000), 0);
 	ck_assert_int_eq(mts_server_on_open(server, shrink, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	return server;

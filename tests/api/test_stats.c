@@ -231,7 +231,7 @@ END_TEST
 START_TEST(a_cut_at_the_stop_is_counted)
 {
 	mts_server *server = echo_server();
-	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 50), 0);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 1000), 0);
 	server_start(server);
 	const int busy = peer_connect(server, 0);
 	const int idle = peer_connect(server, 0);

@@ -263,6 +263,19 @@ void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found)
 	mtsi_lock_release(&crew->lock);
 }
 
+bool mtsi_crew_lacks_cpu(struct mts_server *server)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	if (options->on_thread_start != NULL || options->on_thread_end != NULL) {
+		return false;
+	}
+	mtsi_lock_take(&crew->lock);
+	const bool nobody = crew->in_stint == 0 && crew->ready.count == 0 && crew->later.count == 0;
+	mtsi_lock_release(&crew->lock);
+	return nobody;
+}
+
 size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, size_t room)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;

@@ -95,6 +95,12 @@ bool mtsi_crew_lacks_poller_locked(struct mts_server *server);
 /* Takes out of the ready line those that were never opened, and puts them into `found`. */
 void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found);
 
+/*
+ * Whether nothing but the want of a CPU can keep those from leaving that are left: none has a client,
+ * or is in a hook of the program's. The keeper, once they are dismissed.
+ */
+bool mtsi_crew_lacks_cpu(struct mts_server *server);
+
 /* A client that is being served, and when its last bytes or its turn came. */
 struct mtsi_served {
 	uint64_t id;

@@ -63,7 +63,7 @@ enum { AT_ONCE = 128 };
 /* How often workers are looked at that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
-/* For how much longer the stand-in is waited for when nothing but a CPU keeps it from leaving. */
+/* For how much longer threads are waited for when nothing but a CPU keeps them from leaving. */
 static const uint64_t patience = MTSI_SECOND;
 
 /* What its thread may take to end at least, once the workers' have. */
@@ -191,7 +191,7 @@ static bool let_go(struct mts_server *server, uint64_t end)
 		(void)mtsi_threads_join(server, now);
 		(void)mtsi_hire(server, now);
 		all_gone = mtsi_threads_dismiss(server, mtsi_clock_after(now, watch_time));
-		patient = all_gone && mtsi_stand_in_is_leaving(server);
+		patient = all_gone ? mtsi_stand_in_is_leaving(server) : mtsi_crew_lacks_cpu(server);
 	} while (!(all_gone && handed_on) && now < mtsi_clock_after(end, patient ? patience : 0));
 	return all_gone && handed_on;
 }
