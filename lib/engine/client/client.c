@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a client, and its place in epoll.
+ * The end of a client.
  *
  * Only the owner closes the socket. Before that it takes the descriptor out of the client under the
  * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
- * connection is never hit. It also leaves epoll first: a descriptor that a child process still
- * holds would go on raising events (epoll(7)).
+ * connection is never hit. It also leaves epoll first (registration.c).
  *
  * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock held.
  * It is switched off before, where somebody can have switched it on: the program, since it has asked
@@ -51,9 +50,9 @@
 #include "engine/client/deadline.h"
 #include "engine/client/line.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "os/fork.h"
 #include "os/lock.h"
-#include "os/poll.h"
 #include "os/socket.h"
 #include "wire/queue.h"
 
@@ -67,42 +66,6 @@ const unsigned char mtsi_client_stages[] = {
 	[MTSI_CLIENT_SEALED] = MTSI_MAY_CUT,
 	[MTSI_CLIENT_LINGERING] = 0,
 };
-
-int mtsi_client_watch_locked(struct mts_client *client, uint32_t events)
-{
-	const int poll = mtsi_base_floor(client->server)->poll;
-	mtsi_lock_assert_held(&client->lock);
-	if (events == client->watched) {
-		return 0;
-	}
-	int result = 0;
-	if (events == 0) {
-		mtsi_poll_remove(poll, client->fd);
-	} else if (client->watched == 0) {
-		result = mtsi_poll_add(poll, client->fd, events, client->id);
-	} else {
-		result = mtsi_poll_change(poll, client->fd, events, client->id);
-	}
-	if (result == 0) {
-		client->watched = events;
-	}
-	return result;
-}
-
-int mtsi_client_want_room_locked(struct mts_client *client, bool wanted)
-{
-	const uint32_t others = client->watched & ~MTSI_POLL_OUT;
-	return mtsi_client_watch_locked(client, wanted ? others | MTSI_POLL_OUT : others);
-}
-
-bool mtsi_client_watch(struct mts_client *client, uint32_t events)
-{
-	mtsi_lock_take(&client->lock);
-	const uint32_t room = client->watched & MTSI_POLL_OUT;
-	const bool watched = mtsi_client_watch_locked(client, events | room) == 0;
-	mtsi_lock_release(&client->lock);
-	return watched;
-}
 
 static bool is_local(const struct mts_client *client)
 {
@@ -147,7 +110,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	}
 	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
-	(void)mtsi_client_watch_locked(client, 0);
+	mtsi_registration_leave_locked(client);
 	if (client->dropped == MTSI_DROPPED_SOME) {
 		reset_locked(client);
 	} else if (client->dropped == MTSI_DROPPED_NOTHING) {
@@ -169,7 +132,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 	const bool sealed = !given_up && !atomic_load(&client->lost)
 		&& client->dropped < MTSI_DROPPED_SOME;
 	if (sealed) {
-		(void)mtsi_client_watch_locked(client, 0);
+		mtsi_registration_leave_locked(client);
 		atomic_store(&client->lost, true);
 	} else {
 		mtsi_client_lose_locked(client);
@@ -202,7 +165,7 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 void mtsi_client_close(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
-	(void)mtsi_client_watch_locked(client, 0);
+	mtsi_registration_leave_locked(client);
 	const int fd = client->fd;
 	const bool reset = client->dropped == MTSI_DROPPED_SOME && !is_local(client);
 	client->fd = -1;

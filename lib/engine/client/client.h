@@ -75,7 +75,7 @@ struct mts_client {
 	unsigned char stage; /* lock */
 	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
 
-	uint32_t watched; /* lock: what epoll watches the socket for; 0: it is not in epoll */
+	uint32_t watched; /* lock: what registration.c has epoll watch for; 0: it is not in epoll */
 	union { /* owner */
 		uint32_t ready_at; /* while it is in the ready line: since when, in microseconds */
 		uint32_t drained; /* while it lingers: bytes thrown away */
@@ -135,21 +135,6 @@ enum { MTSI_NO_CAUSE = -1 };
 #ifndef MTSI_DEBUG
 static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
 #endif
-
-/*
- * Changes what epoll watches the socket for; 0: nothing. Under the client's lock. 0 or a negative
- * errno value, and then nothing has changed.
- */
-int mtsi_client_watch_locked(struct mts_client *client, uint32_t events);
-
-/* The same for output alone; whether it is watched for input stays. */
-int mtsi_client_want_room_locked(struct mts_client *client, bool wanted);
-
-/*
- * Asks epoll to watch for these events, and for room if it does that already; false when its memory
- * is short. The owner.
- */
-bool mtsi_client_watch(struct mts_client *client, uint32_t events);
 
 /*
  * The connection is no good any more, for whatever reason: drops what waits, takes the socket out

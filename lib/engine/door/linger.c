@@ -44,12 +44,12 @@
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/registration.h"
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/poll.h"
 #include "os/socket.h"
 #include "os/thread.h"
 
@@ -223,7 +223,7 @@ static bool hand_over(struct mts_client *client)
 		if (!sends) {
 			mtsi_socket_shut_sending(client->fd);
 		}
-		(void)mtsi_client_watch_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
+		mtsi_registration_watch_end_locked(client);
 	}
 	mtsi_lock_release(&client->lock);
 	if (first || (handed && (sends || crowded(server)))) {

@@ -14,6 +14,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
+#include "engine/client/registration.h"
 #include "engine/door/door.h"
 #include "engine/door/entry.h"
 #include "engine/door/floor.h"
@@ -159,7 +160,7 @@ static int prepare(struct mts_server *server, size_t index)
 	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
 	/* A Unix socket knows no such option, and has no need of it. */
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
-		result = mtsi_poll_add(mtsi_base_floor(server)->poll, fd, 0, index + 1);
+		result = mtsi_registration_enter_listener(server, fd, index + 1);
 	}
 	mtsi_door_floor(server)->listeners.list[index].counts = mtsi_listening_counts(fd);
 	return result == -EEXIST ? 0 : result;
@@ -185,9 +186,7 @@ void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *li
 	const uint64_t tag = (uint64_t)(listener - mtsi_door_floor(server)->listeners.list) + 1;
 	if (!atomic_load(&listener->dead)) {
 		/* That it is shut down is to be known at rest too. */
-		const bool waits = armed && !listener->put_off;
-		const uint32_t events = waits ? MTSI_POLL_IN | MTSI_POLL_RDHUP : MTSI_POLL_RDHUP;
-		(void)mtsi_poll_change(mtsi_base_floor(server)->poll, listener->fd, events, tag);
+		mtsi_registration_watch_listener(server, listener->fd, tag, armed && !listener->put_off);
 	}
 }
 
@@ -206,7 +205,7 @@ void mtsi_listeners_bury(struct mts_server *server, uint64_t tag)
 	const bool buried = listener->fd >= 0 && !atomic_load(&listener->dead);
 	if (buried) {
 		atomic_store(&listener->dead, true);
-		mtsi_poll_remove(mtsi_base_floor(server)->poll, listener->fd);
+		mtsi_registration_leave_listener(server, listener->fd);
 	}
 	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
 	if (buried) {
@@ -240,8 +239,7 @@ static void withdraw(struct mts_server *server)
 	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);
 	mtsi_door_floor(server)->listeners.closed = true;
 	for (size_t i = 0; i < mtsi_door_floor(server)->listeners.count; i++) {
-		mtsi_poll_remove(
-			mtsi_base_floor(server)->poll, mtsi_door_floor(server)->listeners.list[i].fd);
+		mtsi_registration_leave_listener(server, mtsi_door_floor(server)->listeners.list[i].fd);
 	}
 	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
 }

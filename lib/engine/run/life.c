@@ -33,6 +33,7 @@
 #include "engine/client/deadline.h"
 #include "engine/client/floor.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/hire.h"
@@ -155,7 +156,7 @@ static int open_descriptors(struct mts_server *server)
 	const int alarm = mtsi_alarm_open();
 	int result = earliest_error(poll, bell, wake, alarm);
 	if (result == 0) {
-		result = mtsi_poll_add(poll, bell, MTSI_POLL_IN, MTSI_BELL_TAG);
+		result = mtsi_registration_watch_bell(poll, bell, MTSI_BELL_TAG);
 	}
 	if (result < 0) {
 		close_if_open(poll);

@@ -21,6 +21,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
+#include "engine/client/registration.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/linger.h"
@@ -29,7 +30,6 @@
 #include "engine/serve/reason.h"
 #include "engine/serve/worker.h"
 #include "os/lock.h"
-#include "os/poll.h"
 #include "os/socket.h"
 
 /* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
@@ -142,7 +142,7 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 	while (mtsi_output_hold(client)) {
 		client->worker = NULL;
 		mtsi_input_end(worker);
-		(void)mtsi_client_watch(client, MTSI_POLL_EDGE);
+		mtsi_registration_ignore_input(client);
 		if (mtsi_claim_release(client)) {
 			return true;
 		}

@@ -30,12 +30,12 @@
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "engine/serve/push.h"
 #include "engine/serve/worker.h"
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/poll.h"
 #include "wire/queue.h"
 
 size_t mtsi_output_limit(const struct mts_client *client)
@@ -336,7 +336,7 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		mtsi_deadline_output_locked(client, waits, sent > 0);
 	}
 	if (mtsi_queue_size(&client->output) == 0) {
-		(void)mtsi_client_want_room_locked(client, false);
+		(void)mtsi_registration_watch_room_locked(client, false);
 	}
 	const bool wished = client->resume_at != MTSI_NO_WISH
 		&& mtsi_queue_size(&client->output) <= client->resume_at;

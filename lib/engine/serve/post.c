@@ -50,13 +50,13 @@
 #include "engine/client/clients.h"
 #include "engine/client/line.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "engine/crew/crew.h"
 #include "engine/serve/floor.h"
 #include "engine/serve/output.h"
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/poll.h"
 #include "os/thread.h"
 #include "wire/queue.h"
 
@@ -83,7 +83,7 @@ static bool too_much_locked(const struct mts_client *client, size_t size)
  */
 static int enqueue_locked(struct mts_client *client, const struct message *message)
 {
-	if (client->watched == 0 && mtsi_client_watch_locked(client, MTSI_POLL_EDGE) != 0) {
+	if (mtsi_registration_enter_locked(client) != 0) {
 		return -ENOMEM;
 	}
 	const int result = message->foreign
@@ -126,7 +126,7 @@ static int take_locked(struct mts_client *client, const struct message *message,
 	if (first) {
 		*turn = mtsi_output_continue_locked(client) || *turn;
 		if (mtsi_queue_size(&client->output) > 0) {
-			(void)mtsi_client_want_room_locked(client, true);
+			(void)mtsi_registration_watch_room_locked(client, true);
 		}
 	}
 	return atomic_load(&client->lost) ? -ENOENT : 0;

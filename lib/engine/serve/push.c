@@ -26,6 +26,7 @@
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "engine/crew/stint.h"
 #include "engine/serve/worker.h"
 #include "os/foreign.h"
@@ -188,7 +189,7 @@ static int push_locked(
 	if (queued + left > limit) {
 		return -EAGAIN;
 	}
-	if (mtsi_client_want_room_locked(client, queued + left > 0) != 0) {
+	if (mtsi_registration_watch_room_locked(client, queued + left > 0) != 0) {
 		return -EAGAIN;
 	}
 	result = left > 0 ? queue_locked(client, pieces) : 0;

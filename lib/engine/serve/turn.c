@@ -27,6 +27,7 @@
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
+#include "engine/client/registration.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/watchdog.h"
 #include "engine/door/eviction.h"
@@ -41,7 +42,6 @@
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/observe.h"
-#include "os/poll.h"
 
 /* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
@@ -216,12 +216,11 @@ static enum result serve(struct mtsi_worker *worker)
  */
 static int park(struct mtsi_worker *worker, struct mts_client *client)
 {
-	const uint32_t input = MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_PRI | MTSI_POLL_EDGE;
 	if (!mtsi_input_save(worker)) {
 		return -ENOMEM;
 	}
 	client->worker = NULL;
-	if (!client->registered && !mtsi_client_watch(client, input)) {
+	if (!client->registered && !mtsi_registration_watch_input(client)) {
 		return -ENOMEM;
 	}
 	client->registered = true;
