@@ -17,13 +17,13 @@
 #include "api/failure.h"
 #include "engine/base/floor.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/serve/file.h"
 #include "engine/serve/output.h"
 #include "engine/serve/request.h"
 #include "engine/serve/worker.h"
 #include "os/bind.h"
 #include "os/home.h"
-#include "os/socket.h"
 #include "wire/address.h"
 
 enum { USUAL_TEXT = 1024 };
@@ -230,7 +230,7 @@ int mts_client_gone(mts_client *client)
 	if (client->worker != NULL && mtsi_request_overrun(client->worker)) {
 		return MTS_GONE_DEADLINE;
 	}
-	const enum mtsi_socket_state state = mtsi_socket_state(client->fd);
+	const enum mtsi_socket_state state = mtsi_conn_state(client);
 	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {
 		return MTS_GONE_RESET;
 	}

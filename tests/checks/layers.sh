@@ -1,7 +1,8 @@
 #!/bin/sh
 # The floors hold: a file includes only headers of its own floor or of lower ones. Only lib/os knows
 # the system calls, nothing knows the kernel's own headers, and what users are shown (the examples, the
-# tests of the interface) includes public headers only.
+# tests of the interface) includes public headers only. Clients' bytes pass through one file, and so
+# does what epoll is told.
 . "$srcdir/tests/checks/common.sh"
 
 cd "$srcdir" || exit 99
@@ -67,6 +68,36 @@ for name in api engine wire; do
 	refuse "only lib/os makes system calls" "lib/$name" "$calls"
 done
 refuse "lib/wire has no clock and no threads" lib/wire '<(pthread|sys/time|threads|time)\.h>'
+
+# only WHY PATTERN FILE...: nobody above lib/os says what matches the pattern, except these files.
+only()
+{
+	why=$1
+	pattern=$2
+	shift 2
+	grep -nE "$pattern" /dev/null $(find lib/api lib/engine -name '*.[ch]') >"$work/found"
+	for file; do
+		[ -f "lib/engine/$file" ] || fail "lib/engine/$file is not there"
+		grep -v "^lib/engine/$file:" "$work/found" >"$work/left"
+		mv "$work/left" "$work/found"
+	done
+	if [ -s "$work/found" ]; then
+		fail "$why:"
+		sed 's/^/    /' "$work/found"
+	fi
+}
+
+# A descriptor that is no client's, or not yet, is accepted and closed by those who have it.
+conn=client/conn.h
+only "what is done to a client's socket is done by $conn" \
+	'mtsi_(socket|sendfile)_[a-z_]+\(' $conn \
+	door/accept.c door/entry.c door/listener.c run/abandon.c run/life.c
+only "descriptors that are no client's are accepted and closed, nothing else" \
+	'mtsi_(socket_(receive|peek|send|wait|shut|reset|abort|un|peer|is|user|state)|sendfile)[a-z_]*\(' $conn
+only "a client's descriptor is for $conn and the registration" \
+	'mtsi_(socket|sendfile|poll|listening)_[a-z_]+\([^)]*client->fd' $conn client/registration.c
+only "only the registration and the poller speak to epoll" \
+	'MTSI_POLL_|mtsi_poll_(add|change|remove|wait)\(' client/registration.c run/poller.c
 
 refuse "the public headers include each other as <mtserver/HEADER.h>" include '"'
 refuse "the examples use the public interface only" examples '("|<mtserver/)'

@@ -6,11 +6,6 @@
  * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
  * connection is never hit. It also leaves epoll first (registration.c).
  *
- * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock held.
- * It is switched off before, where somebody can have switched it on: the program, since it has asked
- * for the descriptor; who made the listener, from which sockets inherit it; or a child process, since
- * there has been one (fork.c). All others are spared that call.
- *
  * An orderly end of the stream tells the peer that it has got all that was written for it. So whoever
  * gives a client up asks first whether anything is dropped by that, under the lock, in the critical
  * section in which it becomes lost:
@@ -27,7 +22,7 @@
  *
  * If anything is, the connection is reset, and its sending side is not shut down before, since that
  * would send the orderly end. close(2) would not do: a child process that holds the socket keeps it
- * open. Disconnecting does it (mtsi_socket_reset()). Some kernels (6.5 and 6.6) refuse that while
+ * open. Disconnecting does it (os/socket.h). Some kernels (6.5 and 6.6) refuse that while
  * somebody sleeps in a receive; then the receiving side is shut down, which wakes the owner, and
  * that one loses the client again. What cannot be reset, a Unix socket, is ended so that its peer
  * gets an error if that can be: if there is input that was not read, close(2) sees to it.
@@ -47,13 +42,12 @@
 #include "engine/base/floor.h"
 #include "engine/client/claim.h"
 #include "engine/client/clients.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/line.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
-#include "os/fork.h"
 #include "os/lock.h"
-#include "os/socket.h"
 #include "wire/queue.h"
 
 const unsigned char mtsi_client_stages[] = {
@@ -75,16 +69,16 @@ static bool is_local(const struct mts_client *client)
 /* Ends the connection so that the peer knows that something is missing. */
 static void reset_locked(struct mts_client *client)
 {
-	const int result = mtsi_socket_reset(client->fd);
+	const int result = mtsi_conn_reset_locked(client);
 	if (result == 0) {
 		client->dropped = MTSI_DROPPED_AND_RESET;
 		return;
 	}
 	/* Somebody sleeps there, or this cannot be reset before it is closed. */
-	mtsi_socket_shut_receiving(client->fd);
+	mtsi_conn_shut_receiving_locked(client);
 	/* Who waits for room is woken by nothing less than both. */
-	if (client->writing || (is_local(client) && mtsi_socket_unread(client->fd) == 0)) {
-		mtsi_socket_shut_sending(client->fd);
+	if (client->writing || (is_local(client) && mtsi_conn_unread(client) == 0)) {
+		mtsi_conn_shut_sending(client);
 	}
 }
 
@@ -92,12 +86,12 @@ static void reset_locked(struct mts_client *client)
 static void end_locked(struct mts_client *client)
 {
 	const bool sleeps = mtsi_deadline_blocks(client);
-	const bool deaf = sleeps || mtsi_socket_is_deaf(client->fd);
+	const bool deaf = sleeps || mtsi_conn_is_deaf_locked(client);
 	if (sleeps) {
-		mtsi_socket_shut_receiving(client->fd);
+		mtsi_conn_shut_receiving_locked(client);
 	}
-	if (!deaf || is_local(client) || mtsi_socket_unacknowledged(client->fd) == 0) {
-		mtsi_socket_shut_sending(client->fd);
+	if (!deaf || is_local(client) || mtsi_conn_unacknowledged(client) == 0) {
+		mtsi_conn_shut_sending(client);
 	}
 }
 
@@ -166,23 +160,14 @@ void mtsi_client_close(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
 	mtsi_registration_leave_locked(client);
-	const int fd = client->fd;
 	const bool reset = client->dropped == MTSI_DROPPED_SOME && !is_local(client);
-	client->fd = -1;
+	const int fd = mtsi_conn_take_locked(client);
 	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
-	/* A Unix socket's close never waits. */
-	const bool may_wait = client->peer.family != AF_UNIX && (client->shared || mtsi_forked());
 	mtsi_deadline_forget(client);
 	free(client->saved);
 	client->saved = NULL;
-	if (reset) {
-		mtsi_socket_abort(fd);
-	} else if (may_wait) {
-		mtsi_socket_close_now(fd);
-	} else {
-		mtsi_socket_close(fd);
-	}
+	mtsi_conn_close(client, fd, reset);
 	mtsi_clients_release(client);
 }

@@ -21,12 +21,12 @@
 
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/floor.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
 #include "os/pages.h"
-#include "os/socket.h"
 #include "wire/address.h"
 
 enum { MARKS = 64 }; /* in a word; the first chunk has one word, each further one several */
@@ -88,10 +88,7 @@ void mtsi_clients_abandon(struct mtsi_clients *clients)
 	const size_t slots = atomic_load(&clients->slots);
 	for (size_t slot = 0; slot < slots; slot++) {
 		struct mts_client *client = slot_at(clients, slot);
-		if (client->fd >= 0) {
-			mtsi_socket_close(client->fd);
-			client->fd = -1;
-		}
+		mtsi_conn_abandon(client);
 	}
 }
 
@@ -176,7 +173,7 @@ struct mts_client *mtsi_clients_open(
 	mtsi_peer_from(&client->peer, peer, size);
 	atomic_store(&client->thorough, client->peer.family == AF_UNIX);
 	if (client->peer.family == AF_UNIX) {
-		mtsi_peer_set_user(&client->peer, mtsi_socket_user(fd));
+		mtsi_peer_set_user(&client->peer, mtsi_conn_user(client));
 	}
 	mtsi_lock_release(&client->lock);
 	return client;

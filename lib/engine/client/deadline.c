@@ -37,12 +37,12 @@
 #include "engine/base/options.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/floor.h"
 #include "engine/client/wait.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/socket.h"
 
 enum { ARMED = 4 }; /* beside the kind in `armed`: it has been in the heap, for whatever reason */
 
@@ -232,7 +232,7 @@ bool mtsi_deadline_overrun(const struct mts_client *client)
 
 void mtsi_deadline_progress_locked(struct mts_client *client, uint64_t now)
 {
-	client->stuck_with = (uint32_t)mtsi_socket_unacknowledged(client->fd);
+	client->stuck_with = (uint32_t)mtsi_conn_unacknowledged(client);
 	atomic_store(&client->stuck_since, now);
 }
 

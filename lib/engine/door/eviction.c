@@ -41,6 +41,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/line.h"
 #include "engine/crew/crew.h"
@@ -48,7 +49,6 @@
 #include "engine/door/floor.h"
 #include "os/clock.h"
 #include "os/lock.h"
-#include "os/socket.h"
 #include "wire/address.h"
 #include "wire/queue.h"
 
@@ -129,7 +129,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 	return mtsi_client_may_still(client, MTSI_MAY_EVICT)
 		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
 		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
-		&& mtsi_socket_peek(client->fd) != 1;
+		&& mtsi_conn_peek(client) != 1;
 }
 
 /*

@@ -44,13 +44,13 @@
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/registration.h"
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/socket.h"
 #include "os/thread.h"
 
 enum {
@@ -128,18 +128,19 @@ static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
 	atomic_fetch_sub(&linger->count, 1);
 }
 
-static bool nothing_to_lose(int fd, size_t corked)
+static bool nothing_to_lose(const struct mts_client *client, size_t corked)
 {
 	/* That counts also what nobody can receive, as an urgent byte out of a Unix socket's stream. */
-	if (mtsi_socket_unread(fd) > 0 && mtsi_socket_peek(fd) == 1) {
+	if (mtsi_conn_unread(client) > 0 && mtsi_conn_peek(client) == 1) {
 		return false;
 	}
-	const size_t on_its_way = mtsi_socket_unacknowledged(fd);
-	if (on_its_way <= corked || (on_its_way <= FIRST_FLIGHT && mtsi_socket_unsent(fd) <= corked)) {
+	const size_t on_its_way = mtsi_conn_unacknowledged(client);
+	if (on_its_way <= corked
+		|| (on_its_way <= FIRST_FLIGHT && mtsi_conn_unsent(client) <= corked)) {
 		return true;
 	}
 	/* What a Unix socket has taken is with the peer already. */
-	const enum mtsi_socket_peer peer = mtsi_socket_peer(fd);
+	const enum mtsi_socket_peer peer = mtsi_conn_peer(client);
 	return peer == MTSI_PEER_UNKNOWN || peer == MTSI_PEER_CLOSED;
 }
 
@@ -155,14 +156,14 @@ static bool drained(struct mts_client *client)
 {
 	char nowhere[DRAIN_AT_ONCE];
 	for (;;) {
-		const ssize_t count = mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere));
+		const ssize_t count = mtsi_conn_receive_now(client, nowhere, sizeof(nowhere));
 		if (count == -EAGAIN) {
 			return false;
 		}
 		if (count == 0) {
-			return mtsi_socket_peer(client->fd) == MTSI_PEER_SENDING
-				? mtsi_socket_unacknowledged(client->fd) == 0
-				: nothing_to_lose(client->fd, 0);
+			return mtsi_conn_peer(client) == MTSI_PEER_SENDING
+				? mtsi_conn_unacknowledged(client) == 0
+				: nothing_to_lose(client, 0);
 		}
 		if (count < 0) {
 			return true;
@@ -179,8 +180,7 @@ static void close_unlinked(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
 	if (client->sends) {
-		mtsi_socket_shut_sending(
-			client->fd); /* what comes before it is closed is not to be a reset */
+		mtsi_conn_shut_sending(client); /* what comes before it is closed is not to be a reset */
 	}
 	mtsi_door_close(client);
 	if (mtsi_stopping(server) && atomic_load(&mtsi_door_floor(server)->linger.count) == 0) {
@@ -214,14 +214,13 @@ static bool hand_over(struct mts_client *client)
 	struct mts_server *server = client->server;
 	bool first = false;
 	mtsi_lock_take(&client->lock);
-	const bool sends = mtsi_socket_is_deaf(client->fd)
-		&& mtsi_socket_unacknowledged(client->fd) > 0;
+	const bool sends = mtsi_conn_is_deaf_locked(client) && mtsi_conn_unacknowledged(client) > 0;
 	const bool handed = append(&mtsi_door_floor(server)->linger, client, sends, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
 		client->drained = 0;
 		if (!sends) {
-			mtsi_socket_shut_sending(client->fd);
+			mtsi_conn_shut_sending(client);
 		}
 		mtsi_registration_watch_end_locked(client);
 	}
@@ -238,7 +237,7 @@ static bool hand_over(struct mts_client *client)
 void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
 {
 	/* One that was refused has most likely not spoken yet, and is about to. */
-	const bool at_once = client->opened && nothing_to_lose(client->fd, corked);
+	const bool at_once = client->opened && nothing_to_lose(client, corked);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_door_close(client);
 	}

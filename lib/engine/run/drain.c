@@ -31,6 +31,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
+#include "engine/client/conn.h"
 #include "engine/client/line.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
@@ -45,7 +46,6 @@
 #include "engine/run/keeper.h"
 #include "engine/serve/post.h"
 #include "os/clock.h"
-#include "os/socket.h"
 #include "os/thread.h"
 
 /* How long workers may take to notice the cut; within the 100 ms that are promised. */
@@ -73,7 +73,7 @@ static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 static void nudge(struct mts_client *client, struct mtsi_line *claimed)
 {
 	if (client->stage != MTSI_CLIENT_LINGERING) {
-		mtsi_socket_shut_receiving(client->fd);
+		mtsi_conn_shut_receiving_locked(client);
 		if (mtsi_claim(client)) {
 			mtsi_line_add(claimed, client);
 		}

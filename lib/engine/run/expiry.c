@@ -34,6 +34,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/floor.h"
 #include "engine/client/line.h"
@@ -42,7 +43,6 @@
 #include "engine/door/linger.h"
 #include "os/clock.h"
 #include "os/lock.h"
-#include "os/socket.h"
 #include "wire/address.h"
 
 /* How long after the first look, the second, the third it is looked at again. */
@@ -66,7 +66,7 @@ static void expire_output_locked(
 		return;
 	}
 	/* The kernel tells of room only when there is much; but the peer may have taken a little. */
-	if (mtsi_socket_unacknowledged(client->fd) < client->stuck_with) {
+	if (mtsi_conn_unacknowledged(client) < client->stuck_with) {
 		mtsi_deadline_progress_locked(client, now);
 	} else if (mtsi_client_cut_locked(client, MTS_CLOSED_WRITE_TIMEOUT, claimed)) {
 		mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
@@ -89,7 +89,7 @@ static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
 	if ((word & MTSI_WORD_RECEIVES) == 0 || looks == MTSI_WORD_MOST_LOOKS) {
 		return false;
 	}
-	const ssize_t found = mtsi_socket_peek(client->fd);
+	const ssize_t found = mtsi_conn_peek(client);
 	if (found == -EPIPE) {
 		mtsi_client_lose_locked(client);
 		return true;
@@ -127,7 +127,7 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	}
 	int none = MTSI_NO_CAUSE;
 	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
-	mtsi_socket_shut_receiving(client->fd);
+	mtsi_conn_shut_receiving_locked(client);
 }
 
 /*

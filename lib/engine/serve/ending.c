@@ -20,6 +20,7 @@
 #include "engine/base/floor.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/registration.h"
 #include "engine/door/address_book.h"
@@ -30,7 +31,6 @@
 #include "engine/serve/reason.h"
 #include "engine/serve/worker.h"
 #include "os/lock.h"
-#include "os/socket.h"
 
 /* Replies that fit into one packet of any connection: the default segment size (RFC 9293, 3.7.1). */
 enum { FEW_BYTES = 536 };
@@ -56,11 +56,11 @@ static void run_close_hook(struct mtsi_worker *worker, int reason)
  * Closing a socket with input unread is a reset, which would drop what the kernel has of the output
  * (RFC 1122, 4.2.2.13). There is no time to linger, so what is there is thrown away.
  */
-static void discard_input(const struct mts_client *client)
+static void discard_input(struct mts_client *client)
 {
 	char nowhere[MOST_DISCARDED / 64];
 	for (int i = 0; i < 64; i++) {
-		if (mtsi_socket_receive_now(client->fd, nowhere, sizeof(nowhere)) <= 0) {
+		if (mtsi_conn_receive_now(client, nowhere, sizeof(nowhere)) <= 0) {
 			return;
 		}
 	}
@@ -84,7 +84,7 @@ void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
 	mtsi_input_end(worker);
 	/* 3. Its peer is told the end of the stream, before the socket is closed, which may be a reset. */
 	if (worker->ends_in_order) {
-		mtsi_socket_shut_sending(client->fd);
+		mtsi_conn_shut_sending(client);
 	}
 	if (worker->discards) {
 		discard_input(client);
@@ -110,8 +110,8 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 	 * The end of the stream counts as one byte. A Unix socket that is closed with input unread fails
 	 * for its peer, whatever that has.
 	 */
-	const bool arrived = client->peer.family != AF_UNIX
-		&& mtsi_socket_unacknowledged(client->fd) <= 1 && mtsi_socket_unsent(client->fd) == 0;
+	const bool arrived = client->peer.family != AF_UNIX && mtsi_conn_unacknowledged(client) <= 1
+		&& mtsi_conn_unsent(client) == 0;
 	return dead || cause == MTS_CLOSED_STOP || arrived;
 }
 

@@ -22,10 +22,10 @@
 
 #include "engine/base/counters.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/serve/output.h"
 #include "engine/serve/worker.h"
 #include "os/sendfile.h"
-#include "os/socket.h"
 
 /* A part of a file that is being sent. */
 struct part {
@@ -57,8 +57,8 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 		part->lost = true;
 		return mtsi_output_lost(worker);
 	}
-	const ssize_t sent = mtsi_sendfile_now(
-		worker->member.client->fd, part->fd, part->offset, part->left);
+	const ssize_t sent = mtsi_conn_sendfile_now(
+		worker->member.client, part->fd, part->offset, part->left);
 	if (sent == -EAGAIN && !part->progress) {
 		/* There was room, so it is the file that is not ready. Reading it tells. */
 		part->copies = true;
@@ -74,7 +74,7 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 		part->copies = true;
 		return -EAGAIN;
 	}
-	if (sent < 0 && mtsi_socket_state(worker->member.client->fd) == MTSI_SOCKET_DEAD) {
+	if (sent < 0 && mtsi_conn_state(worker->member.client) == MTSI_SOCKET_DEAD) {
 		part->lost = true;
 		return mtsi_output_lost(worker);
 	}
@@ -137,11 +137,11 @@ ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_
 	}
 	ssize_t result = mtsi_output_seize(worker);
 	if (result == 0) {
-		part.copies = !mtsi_sendfile_begin(&before, worker->member.client->fd);
+		part.copies = !mtsi_conn_sendfile_begin(worker->member.client, &before);
 		const bool begun = !part.copies;
 		result = send_part(worker, &part);
 		if (begun) {
-			mtsi_sendfile_end(&before, worker->member.client->fd);
+			mtsi_conn_sendfile_end(worker->member.client, &before);
 		}
 	}
 	mtsi_output_yield(worker);

@@ -10,6 +10,7 @@
 #include "engine/base/floor.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/floor.h"
 #include "engine/client/memory.h"
@@ -18,15 +19,14 @@
 #include "engine/serve/output.h"
 #include "engine/serve/receive.h"
 #include "engine/serve/worker.h"
-#include "os/socket.h"
 #include "os/thread.h"
 
 /* Waits for so many milliseconds, or until nothing more can come of the client: true. */
 static bool is_over_within(const struct mts_client *client, unsigned milliseconds)
 {
 	bool failed;
-	const bool closed = mtsi_socket_wait_closed_for(client->fd, milliseconds, &failed);
-	if (atomic_load(&client->lost) || failed || (closed && mtsi_socket_peek(client->fd) != 1)) {
+	const bool closed = mtsi_conn_wait_closed_for(client, milliseconds, &failed);
+	if (atomic_load(&client->lost) || failed || (closed && mtsi_conn_peek(client) != 1)) {
 		return true;
 	}
 	if (closed && milliseconds > 0) {
@@ -67,7 +67,7 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 {
 	struct mts_client *client = worker->member.client;
 	mtsi_claim_clear(client);
-	const ssize_t count = wait ? 0 : mtsi_socket_peek(client->fd);
+	const ssize_t count = wait ? 0 : mtsi_conn_peek(client);
 	if (count == 1) {
 		return -ENOSPC;
 	}

@@ -32,7 +32,6 @@
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "os/socket.h"
 #include "os/thread.h"
 #include "wire/frame.h"
 

@@ -24,6 +24,7 @@
 
 #include "engine/base/counters.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
@@ -31,7 +32,6 @@
 #include "engine/serve/worker.h"
 #include "os/foreign.h"
 #include "os/lock.h"
-#include "os/socket.h"
 #include "wire/queue.h"
 
 enum { SECTION = 1024 * 1024 }; /* bytes that are faulted in for one after the first */
@@ -110,7 +110,7 @@ static int send_locked(struct mts_client *client, struct mtsi_pieces *pieces, si
 	struct iovec parts[3];
 	unsigned short count;
 	while ((count = gather(&client->output, pieces, parts)) > 0) {
-		const ssize_t result = mtsi_socket_send_now(client->fd, parts, count, pieces->more);
+		const ssize_t result = mtsi_conn_send_locked(client, parts, count, pieces->more);
 		if (result == -EAGAIN) {
 			return 0;
 		}
@@ -217,12 +217,12 @@ int mtsi_push_why_lost(const struct mts_client *client)
 
 bool mtsi_push_wait(struct mtsi_worker *worker, bool memory)
 {
-	const int fd = worker->member.client->fd;
+	struct mts_client *client = worker->member.client;
 	mtsi_stint_step_aside(&worker->member);
 	if (!memory) {
-		return mtsi_socket_wait_writable(fd);
+		return mtsi_conn_wait_writable(client);
 	}
-	mtsi_socket_wait_writable_for(fd, mtsi_memory_block(worker->member.server));
+	mtsi_conn_wait_writable_for(client, mtsi_memory_block(worker->member.server));
 	mtsi_memory_unblock(worker->member.server);
 	return false;
 }

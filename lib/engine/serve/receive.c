@@ -5,9 +5,9 @@
  * mtsi_receive() is the seam at which thread models differ. With a thread per client it is one blocking
  * call. On demand it does not wait: the client is parked instead (turn.c), and only a callback that
  * asks for more waits in it, after it has let the crew know. A read that is shorter than the buffer
- * has taken all there was, which saves asking again; not so once urgent data or an end of the
- * stream was announced (recv(2) stops at either), nor on sockets that keep the pieces apart, as
- * Unix ones may. What comes afterwards raises an event, which leaves AGAIN (claim.h).
+ * has taken all there was, which saves asking again (client/conn.h); not so once urgent data or an
+ * end of the stream was announced (recv(2) stops at either), nor on sockets that keep the pieces
+ * apart, as Unix ones may. What comes afterwards raises an event, which leaves AGAIN (claim.h).
  *
  * A stop wakes who waits by shutting down the receiving side, after the flag is set; so a worker
  * that saw no flag before it began to wait is woken by the shutdown, which outlasts the call
@@ -26,13 +26,13 @@
 #include "engine/base/floor.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/crew/stint.h"
 #include "engine/door/eviction.h"
 #include "engine/serve/worker.h"
 #include "os/clock.h"
 #include "os/lock.h"
-#include "os/socket.h"
 
 int mtsi_receive_failed(struct mts_client *client)
 {
@@ -43,8 +43,8 @@ int mtsi_receive_failed(struct mts_client *client)
 /* All that had come in time has been taken: 0 when the peer has finished as well, or why it ends. */
 static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
 {
-	const int fd = worker->member.client->fd;
-	if (mtsi_socket_unread(fd) == 0 && mtsi_socket_peer(fd) >= MTSI_PEER_FINISHED) {
+	const struct mts_client *client = worker->member.client;
+	if (mtsi_conn_unread(client) == 0 && mtsi_conn_peer(client) >= MTSI_PEER_FINISHED) {
 		return 0;
 	}
 	if (!worker->late) {
@@ -58,16 +58,16 @@ static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
 __attribute__((noinline)) static ssize_t receive_last(
 	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
 {
-	const int fd = worker->member.client->fd;
+	struct mts_client *client = worker->member.client;
 	if (!worker->last_turn) {
 		worker->last_turn = true;
-		worker->last_left = mtsi_socket_unread(fd);
+		worker->last_left = mtsi_conn_unread(client);
 	}
 	if (worker->last_left == 0) {
 		return end_of_last(worker, kind);
 	}
-	const ssize_t count = mtsi_socket_receive_now(
-		fd, buffer, size < worker->last_left ? size : worker->last_left);
+	const ssize_t count = mtsi_conn_receive_now(
+		client, buffer, size < worker->last_left ? size : worker->last_left);
 	if (count == 0 || count == -EAGAIN) {
 		worker->last_left = 0;
 		return end_of_last(worker, kind);
@@ -132,7 +132,7 @@ static ssize_t receive_waiting(
 		(void)mtsi_deadline_unblock(client);
 		return -EPIPE;
 	}
-	const ssize_t count = mtsi_socket_receive(client->fd, buffer, size);
+	const ssize_t count = mtsi_conn_receive(client, buffer, size);
 	if (!mtsi_deadline_unblock(client)) {
 		wait_ended(worker);
 		if (count > 0) {
@@ -157,9 +157,8 @@ static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size
 		return -EAGAIN;
 	}
 	mtsi_claim_clear(client);
-	const ssize_t count = mtsi_socket_receive_now(client->fd, buffer, size);
-	input->drained = count == -EAGAIN
-		|| (count > 0 && (size_t)count < size && !atomic_load(&client->thorough));
+	const ssize_t count = mtsi_conn_receive_now(client, buffer, size);
+	input->drained = mtsi_conn_received_all(client, count, size) && !mtsi_conn_holds_back(client);
 	return count;
 }
 

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one place where the engine receives from a client's socket, sends to it, and ends it.
+ *
+ * All of this costs what the call of os/socket.h behind it costs: the bytes are the socket's own.
+ * It is here, and nowhere else, that something could be put between a client's bytes and those of
+ * its socket. Who asks what is there, or how much is on its way, asks here too, since only here is
+ * it known which bytes that are.
+ *
+ * The descriptor is the client's as long as one owns the client, or holds its lock and has found
+ * `fd` >= 0 under it. One of these is what "the owner" and "under the lock" stand for below; where
+ * neither is said, either will do. What the calls return, and what they mean, says os/socket.h.
+ *
+ * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock
+ * held. It is switched off before, where somebody can have switched it on: the program, since it
+ * has asked for the descriptor; who made the listener, from which sockets inherit it; or a child
+ * process, since there has been one (os/fork.h). All others are spared that call, and so are Unix
+ * sockets, whose close never waits.
+ */
+#ifndef MTSI_ENGINE_CLIENT_CONN_H
+#define MTSI_ENGINE_CLIENT_CONN_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "engine/client/client.h"
+#include "os/fork.h"
+#include "os/sendfile.h"
+#include "os/socket.h"
+
+/*
+ * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. The owner, no lock.
+ */
+static inline ssize_t mtsi_conn_receive(struct mts_client *client, void *buffer, size_t size)
+{
+	return mtsi_socket_receive(client->fd, buffer, size);
+}
+
+/* The same without waiting: -EAGAIN when there are none. The owner, no lock. */
+static inline ssize_t mtsi_conn_receive_now(struct mts_client *client, void *buffer, size_t size)
+{
+	return mtsi_socket_receive_now(client->fd, buffer, size);
+}
+
+/*
+ * Whether the socket is drained, after mtsi_conn_receive_now() has returned `count` for a buffer of
+ * `size` bytes: what comes from now on raises an event. Where pieces are kept apart, or an end of
+ * the stream was announced (`thorough`), a short read does not say so. The owner, no lock.
+ *
+ * A transform would answer by what it has got from the socket itself, not by `count`, which is what
+ * it has given out.
+ */
+static inline bool mtsi_conn_received_all(
+	const struct mts_client *client, ssize_t count, size_t size)
+{
+	return count == -EAGAIN
+		|| (count > 0 && (size_t)count < size && !atomic_load(&client->thorough));
+}
+
+/*
+ * Whether input that the socket has given is held back here still, however drained the socket is:
+ * no event tells of that, so nobody may be parked while it is so. The owner, no lock.
+ *
+ * A transform would say whether it has bytes that mtsi_conn_receive_now() can give out, and has not
+ * yet. Nothing holds back what goes through as it is.
+ */
+static inline bool mtsi_conn_holds_back(const struct mts_client *client)
+{
+	(void)client;
+	return false;
+}
+
+/* Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or -EPIPE. */
+static inline ssize_t mtsi_conn_peek(const struct mts_client *client)
+{
+	return mtsi_socket_peek(client->fd);
+}
+
+/*
+ * Sends what the socket takes at once; -EAGAIN when that is nothing. `more`: the end of the stream
+ * follows at once, in one packet if it can be. Under the lock, since output has an order.
+ */
+static inline ssize_t mtsi_conn_send_locked(
+	struct mts_client *client, struct iovec *pieces, unsigned short count, bool more)
+{
+	return mtsi_socket_send_now(client->fd, pieces, count, more);
+}
+
+/*
+ * Between the first and the last of these files can be sent (os/sendfile.h); false: they have to be
+ * read and sent. The owner, no lock, while it has seized the way out (engine/serve/output.h).
+ */
+static inline bool mtsi_conn_sendfile_begin(struct mts_client *client, struct mtsi_sendfile *before)
+{
+	return mtsi_sendfile_begin(before, client->fd);
+}
+
+/* Has the kernel send a part of a file: mtsi_sendfile_now(). The owner, as above. */
+static inline ssize_t mtsi_conn_sendfile_now(
+	struct mts_client *client, int fd, int64_t offset, size_t count)
+{
+	return mtsi_sendfile_now(client->fd, fd, offset, count);
+}
+
+/* The last of these: the socket and the thread are as they were. The owner, as above. */
+static inline void mtsi_conn_sendfile_end(
+	struct mts_client *client, const struct mtsi_sendfile *before)
+{
+	mtsi_sendfile_end(before, client->fd);
+}
+
+/* Waits for room; false: that cannot be told, so ask again. The owner, no lock. */
+static inline bool mtsi_conn_wait_writable(struct mts_client *client)
+{
+	return mtsi_socket_wait_writable(client->fd);
+}
+
+/* The same for so many milliseconds at most. The owner, no lock. */
+static inline void mtsi_conn_wait_writable_for(struct mts_client *client, unsigned milliseconds)
+{
+	mtsi_socket_wait_writable_for(client->fd, milliseconds);
+}
+
+/*
+ * Waits for so many milliseconds, or until the connection is closed on both sides: true. `*failed`:
+ * it has ended with an error. The owner, no lock.
+ */
+static inline bool mtsi_conn_wait_closed_for(
+	const struct mts_client *client, unsigned milliseconds, bool *failed)
+{
+	return mtsi_socket_wait_closed_for(client->fd, milliseconds, failed);
+}
+
+/* How many bytes wait to be received, those included that nobody can receive; 0 if unknown. */
+static inline size_t mtsi_conn_unread(const struct mts_client *client)
+{
+	return mtsi_socket_unread(client->fd);
+}
+
+/* How many bytes of output the peer has not acknowledged, the end of the stream included. */
+static inline size_t mtsi_conn_unacknowledged(const struct mts_client *client)
+{
+	return mtsi_socket_unacknowledged(client->fd);
+}
+
+/* How many of these have not even been on the wire. */
+static inline size_t mtsi_conn_unsent(const struct mts_client *client)
+{
+	return mtsi_socket_unsent(client->fd);
+}
+
+/* Whether the peer has finished, however much of its input is still unread. */
+static inline enum mtsi_socket_peer mtsi_conn_peer(const struct mts_client *client)
+{
+	return mtsi_socket_peer(client->fd);
+}
+
+/*
+ * Whether it is this side that has ended the peer's stream. Under the lock, under which it does so.
+ */
+static inline bool mtsi_conn_is_deaf_locked(const struct mts_client *client)
+{
+	return mtsi_socket_is_deaf(client->fd);
+}
+
+/* How the connection looks from here. The owner. */
+static inline enum mtsi_socket_state mtsi_conn_state(const struct mts_client *client)
+{
+	return mtsi_socket_state(client->fd);
+}
+
+/* The user at the other end of a Unix socket; UINT32_MAX: unknown. By who opens the client. */
+static inline uint32_t mtsi_conn_user(const struct mts_client *client)
+{
+	return mtsi_socket_user(client->fd);
+}
+
+/*
+ * Nothing is received any more but what is here; whoever waits in a receive wakes. Under the lock.
+ */
+static inline void mtsi_conn_shut_receiving_locked(struct mts_client *client)
+{
+	mtsi_socket_shut_receiving(client->fd);
+}
+
+/* Sends the end of the stream, behind what was sent. Under the lock, or the owner after the end. */
+static inline void mtsi_conn_shut_sending(struct mts_client *client)
+{
+	mtsi_socket_shut_sending(client->fd);
+}
+
+/* Ends the connection at once, with a reset: 0, or why that cannot be. Under the lock. */
+static inline int mtsi_conn_reset_locked(struct mts_client *client)
+{
+	return mtsi_socket_reset(client->fd);
+}
+
+/*
+ * Takes the descriptor out of the client, so that whoever comes from now on finds none. The owner,
+ * under the lock; it closes it then.
+ */
+static inline int mtsi_conn_take_locked(struct mts_client *client)
+{
+	const int fd = client->fd;
+	client->fd = -1;
+	return fd;
+}
+
+/* Closes what was taken out, with a reset or in order, and does not wait. The owner, no lock. */
+static inline void mtsi_conn_close(const struct mts_client *client, int fd, bool reset)
+{
+	if (reset) {
+		mtsi_socket_abort(fd);
+	} else if (client->peer.family != AF_UNIX && (client->shared || mtsi_forked())) {
+		mtsi_socket_close_now(fd);
+	} else {
+		mtsi_socket_close(fd);
+	}
+}
+
+/* In a child process, which has copies: closes that of the socket, if there is one. No lock. */
+static inline void mtsi_conn_abandon(struct mts_client *client)
+{
+	if (client->fd >= 0) {
+		mtsi_socket_close(client->fd);
+		client->fd = -1;
+	}
+}
+
+#endif
