@@ -13,9 +13,42 @@
 
 #include "os/clock.h"
 
-void mtsi_lock_init(struct mtsi_lock *lock)
-{
 #ifdef MTSI_DEBUG
+
+/* What this thread holds, or is about to: in the order in which it took them, so by rank. */
+enum { MOST_HELD = 8 };
+static _Thread_local const struct mtsi_lock *held[MOST_HELD];
+static _Thread_local size_t held_count;
+
+void mtsi_lock_enlist(struct mtsi_lock *lock)
+{
+	if (held_count > 0 && held[held_count - 1]->rank >= lock->rank) {
+		mtsi_must_fail("%s:%d: a lock of rank %u is taken while one of rank %u is held", __FILE__,
+			__LINE__, lock->rank, held[held_count - 1]->rank);
+	}
+	mtsi_must(held_count < MOST_HELD);
+	held[held_count++] = lock;
+}
+
+void mtsi_lock_strike(struct mtsi_lock *lock)
+{
+	size_t place = held_count;
+	while (place > 0 && held[place - 1] != lock) {
+		place--;
+	}
+	mtsi_must(place > 0);
+	for (held_count--; place <= held_count; place++) {
+		held[place - 1] = held[place];
+	}
+}
+
+#endif
+
+void mtsi_lock_init(struct mtsi_lock *lock, unsigned rank)
+{
+	(void)rank;
+#ifdef MTSI_DEBUG
+	lock->rank = rank;
 	pthread_mutexattr_t kind;
 	mtsi_must(pthread_mutexattr_init(&kind) == 0);
 	mtsi_must(pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) == 0);
@@ -63,6 +96,8 @@ void mtsi_signal_all(struct mtsi_signal *signal)
 
 bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline)
 {
+	/* It is taken again while the others are held, so it has to be the last of them. */
+	mtsi_debug_must(held_count > 0 && held[held_count - 1] == lock);
 	if (deadline == MTSI_NEVER) {
 		mtsi_must(pthread_cond_wait(&signal->condition, &lock->mutex) == 0);
 		return true;

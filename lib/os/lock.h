@@ -11,21 +11,42 @@
 /*
  * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice
  * and unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
+ *
+ * They also know the order: each lock has a rank, and a thread takes only locks of a higher rank than
+ * all that it holds, so threads cannot wait for each other in a circle. There is no trylock, which
+ * could do without. It releases them in any order, and waits for a signal with the last that it took.
  */
 struct mtsi_lock {
 	pthread_mutex_t mutex;
+#ifdef MTSI_DEBUG
+	unsigned rank;
+#endif
 };
 
-void mtsi_lock_init(struct mtsi_lock *lock);
+/* The rank of a lock under which nothing is taken. The engine's are in engine/base/ranks.h. */
+#define MTSI_LOCK_INNERMOST 1000U
+
+void mtsi_lock_init(struct mtsi_lock *lock, unsigned rank);
 void mtsi_lock_destroy(struct mtsi_lock *lock);
+
+#ifdef MTSI_DEBUG
+/* For the two below: the calling thread is about to take the lock, or to release it. */
+void mtsi_lock_enlist(struct mtsi_lock *lock);
+void mtsi_lock_strike(struct mtsi_lock *lock);
+#else
+#define mtsi_lock_enlist(lock) ((void)0)
+#define mtsi_lock_strike(lock) ((void)0)
+#endif
 
 static inline void mtsi_lock_take(struct mtsi_lock *lock)
 {
+	mtsi_lock_enlist(lock);
 	mtsi_must(pthread_mutex_lock(&lock->mutex) == 0);
 }
 
 static inline void mtsi_lock_release(struct mtsi_lock *lock)
 {
+	mtsi_lock_strike(lock);
 	mtsi_must(pthread_mutex_unlock(&lock->mutex) == 0);
 }
 

@@ -9,18 +9,33 @@
  * build, and NDEBUG does not touch it. It is never used for what a peer, the machine, a sandbox or
  * the caller can cause: nearly every system call can be denied (seccomp(2)), and that is a value.
  * mtsi_debug_must() is for checks that cost too much for that; only --enable-debug has them.
+ *
+ * Debug builds say on the standard error what was false, and where. Others just end: there the core
+ * dump tells, and the standard error is the program's.
  */
+#ifdef MTSI_DEBUG
+
+/* Says so, and ends the process. */
+__attribute__((noreturn, format(printf, 1, 2))) void mtsi_must_fail(const char *format, ...);
+
+#define mtsi_must(condition) \
+	do { \
+		if (!(condition)) { \
+			mtsi_must_fail("%s:%d: this must be true: %s", __FILE__, __LINE__, #condition); \
+		} \
+	} while (0)
+#define mtsi_debug_must mtsi_must
+
+#else
+
 #define mtsi_must(condition) \
 	do { \
 		if (!(condition)) { \
 			abort(); \
 		} \
 	} while (0)
-
-#ifdef MTSI_DEBUG
-#define mtsi_debug_must(condition) mtsi_must(condition)
-#else
 #define mtsi_debug_must(condition) ((void)0)
+
 #endif
 
 #endif

@@ -29,7 +29,7 @@ static void wait_for_nobody(uint64_t span)
 {
 	struct mtsi_lock lock;
 	struct mtsi_signal signal;
-	mtsi_lock_init(&lock);
+	mtsi_lock_init(&lock, MTSI_LOCK_INNERMOST);
 	mtsi_signal_init(&signal);
 	mtsi_lock_take(&lock);
 	(void)mtsi_signal_wait(&signal, &lock, mtsi_clock_after(mtsi_clock_now(), span));

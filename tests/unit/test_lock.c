@@ -12,14 +12,18 @@
 
 enum { THREADS = 4, ROUNDS = 20000 };
 
-static struct mtsi_lock lock;
+static struct mtsi_lock lock; /* of rank 2 of three */
+static struct mtsi_lock outer;
+static struct mtsi_lock inner;
 static struct mtsi_signal changed;
 static int number; /* under the lock */
 static int waiting; /* under the lock */
 
 static void setup(void)
 {
-	mtsi_lock_init(&lock);
+	mtsi_lock_init(&outer, 1);
+	mtsi_lock_init(&lock, 2);
+	mtsi_lock_init(&inner, 3);
 	mtsi_signal_init(&changed);
 	number = 0;
 	waiting = 0;
@@ -28,7 +32,9 @@ static void setup(void)
 static void teardown(void)
 {
 	mtsi_signal_destroy(&changed);
+	mtsi_lock_destroy(&inner);
 	mtsi_lock_destroy(&lock);
+	mtsi_lock_destroy(&outer);
 }
 
 static void *add(void *unused)
@@ -156,6 +162,31 @@ START_TEST(far_deadlines)
 }
 END_TEST
 
+/* Taken in the order of their ranks, and released in any, also around a wait. */
+START_TEST(in_order)
+{
+	struct mtsi_lock *const all[] = {&outer, &lock, &inner};
+	static const int orders[][3] = {
+		{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		for (int k = 0; k < 3; k++) {
+			mtsi_lock_take(all[k]);
+		}
+		for (int k = 0; k < 3; k++) {
+			mtsi_lock_assert_held(all[orders[i][k]]);
+			mtsi_lock_release(all[orders[i][k]]);
+		}
+		mtsi_lock_take(&outer);
+		mtsi_lock_take(&lock);
+		(void)mtsi_signal_wait(&changed, &lock, 0);
+		mtsi_lock_release(&outer);
+		mtsi_lock_take(&inner);
+		mtsi_lock_release(&lock);
+		mtsi_lock_release(&inner);
+	}
+}
+END_TEST
+
 START_TEST(held_when_it_is_not)
 {
 	mtsi_lock_assert_held(&lock);
@@ -175,9 +206,48 @@ START_TEST(released_unheld)
 }
 END_TEST
 
+START_TEST(taken_in_the_wrong_order)
+{
+	mtsi_lock_take(&inner);
+	mtsi_lock_take(&lock);
+}
+END_TEST
+
+/* What was released between them makes it no better. */
+START_TEST(taken_below_one_that_is_left)
+{
+	mtsi_lock_take(&outer);
+	mtsi_lock_take(&inner);
+	mtsi_lock_release(&outer);
+	mtsi_lock_take(&lock);
+}
+END_TEST
+
+START_TEST(taken_beside_its_equal)
+{
+	struct mtsi_lock equal;
+	mtsi_lock_init(&equal, 2);
+	mtsi_lock_take(&lock);
+	mtsi_lock_take(&equal);
+}
+END_TEST
+
+START_TEST(waits_below_another)
+{
+	mtsi_lock_take(&lock);
+	mtsi_lock_take(&inner);
+	(void)mtsi_signal_wait(&changed, &lock, 0);
+}
+END_TEST
+
 static void add_wrong_use(TCase *cases)
 {
 #ifdef MTSI_DEBUG
+	/* Also those in which nobody would ever wait in vain. */
+	tcase_add_test_raise_signal(cases, taken_in_the_wrong_order, SIGABRT);
+	tcase_add_test_raise_signal(cases, taken_below_one_that_is_left, SIGABRT);
+	tcase_add_test_raise_signal(cases, taken_beside_its_equal, SIGABRT);
+	tcase_add_test_raise_signal(cases, waits_below_another, SIGABRT);
 	tcase_add_test_raise_signal(cases, held_when_it_is_not, SIGABRT);
 	tcase_add_test_raise_signal(cases, taken_twice, SIGABRT);
 	/* The thread sanitizer would report these itself, before the library can. */
@@ -188,6 +258,10 @@ static void add_wrong_use(TCase *cases)
 #endif
 #else
 	tcase_add_test(cases, held_when_it_is_not);
+	(void)taken_in_the_wrong_order;
+	(void)taken_below_one_that_is_left;
+	(void)taken_beside_its_equal;
+	(void)waits_below_another;
 	(void)taken_twice;
 	(void)released_unheld;
 #endif
@@ -203,6 +277,7 @@ int main(void)
 	tcase_add_test(cases, signals_wake);
 	tcase_add_test(cases, waits_are_never_too_short);
 	tcase_add_test(cases, far_deadlines);
+	tcase_add_test(cases, in_order);
 	add_wrong_use(cases);
 	suite_add_tcase(suite, cases);
 	return run_suite_once(suite);

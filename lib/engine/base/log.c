@@ -18,6 +18,7 @@
 #include "engine/base/floor.h"
 #include "engine/base/log_lines.h"
 #include "engine/base/logger.h"
+#include "engine/base/ranks.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "wire/address.h"
@@ -37,7 +38,7 @@ static const struct {
 void mtsi_log_init(struct mtsi_log *log)
 {
 	memset(log, 0, sizeof(*log));
-	mtsi_lock_init(&log->lock);
+	mtsi_lock_init(&log->lock, MTSI_RANK_LOG);
 	mtsi_signal_init(&log->come);
 	mtsi_signal_init(&log->said);
 	atomic_init(&log->hung, false);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "engine/base/ranks.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
@@ -65,7 +66,7 @@ static struct mts_client *slot_at(struct mtsi_clients *clients, size_t slot)
 void mtsi_clients_init(struct mtsi_clients *clients)
 {
 	memset(clients, 0, sizeof(*clients));
-	mtsi_lock_init(&clients->lock);
+	mtsi_lock_init(&clients->lock, MTSI_RANK_CLIENTS);
 }
 
 void mtsi_clients_free(struct mtsi_clients *clients)
@@ -119,7 +120,7 @@ static struct mts_client *make_slot(struct mts_server *server)
 	client->server = server;
 	client->fd = -1;
 	client->deadline.key = MTSI_NEVER;
-	mtsi_lock_init(&client->lock);
+	mtsi_lock_init(&client->lock, MTSI_RANK_CLIENT);
 	atomic_init(&client->claim, MTSI_OWNED);
 	atomic_init(&client->id, slot); /* generation 0: nobody has had it yet */
 	atomic_store(&clients->slots, slot + 1);

@@ -35,6 +35,7 @@
 #include "engine/base/heap.h"
 #include "engine/base/log.h"
 #include "engine/base/options.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
@@ -78,7 +79,7 @@ uint64_t mtsi_deadline_of_output(const struct mts_client *client)
 
 void mtsi_deadlines_init(struct mtsi_deadlines *deadlines)
 {
-	mtsi_lock_init(&deadlines->lock);
+	mtsi_lock_init(&deadlines->lock, MTSI_RANK_DEADLINES);
 	deadlines->heap.first = NULL;
 	deadlines->planned = MTSI_NEVER;
 	atomic_init(&deadlines->changed, false);

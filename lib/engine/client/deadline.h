@@ -22,7 +22,7 @@ enum mtsi_wait {
 
 /* The deadlines of all clients. */
 struct mtsi_deadlines {
-	struct mtsi_lock lock; /* guards the rest, and the heap's node in each client; taken last */
+	struct mtsi_lock lock; /* guards the rest, and the heap's node in each client */
 	struct mtsi_heap heap; /* clients by when they are to be looked at */
 	uint64_t planned; /* when the keeper will look anyway; MTSI_NEVER: it will not */
 	_Atomic bool changed; /* a timeout has been changed. Any thread */

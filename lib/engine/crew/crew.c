@@ -48,6 +48,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
 #include "engine/client/line.h"
@@ -66,7 +67,7 @@ void mtsi_crew_init(struct mts_server *server, void *(*body)(void *seat))
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	memset(crew, 0, sizeof(*crew));
-	mtsi_lock_init(&crew->lock);
+	mtsi_lock_init(&crew->lock, MTSI_RANK_CREW);
 	crew->body = body;
 	crew->width = 1;
 	mtsi_signal_init(&crew->gone);

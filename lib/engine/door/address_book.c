@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/ranks.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/line.h"
@@ -48,8 +49,8 @@ struct tally {
 
 void mtsi_address_book_init(struct mtsi_address_book *book)
 {
-	mtsi_lock_init(&book->changing);
-	mtsi_lock_init(&book->lock);
+	mtsi_lock_init(&book->changing, MTSI_RANK_CHANGING);
+	mtsi_lock_init(&book->lock, MTSI_RANK_ADDRESSES);
 	book->entries = NULL;
 	book->short_of_memory = false;
 	atomic_init(&book->limit, 0);

@@ -32,6 +32,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
 #include "engine/client/line.h"
@@ -50,7 +51,7 @@ static const uint64_t longest_pause = MTSI_SECOND;
 
 void mtsi_door_init(struct mtsi_door *door)
 {
-	mtsi_lock_init(&door->lock);
+	mtsi_lock_init(&door->lock, MTSI_RANK_DOOR);
 	door->clients = 0;
 	door->held = (struct mtsi_line){NULL, NULL, 0};
 	door->evicting = 0;

@@ -37,6 +37,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
@@ -66,7 +67,7 @@ struct evicted {
 void mtsi_eviction_init(struct mtsi_eviction *eviction)
 {
 	memset(eviction, 0, sizeof(*eviction)); /* an id is never 0, nor is a time */
-	mtsi_lock_init(&eviction->lock);
+	mtsi_lock_init(&eviction->lock, MTSI_RANK_EVICTION);
 	atomic_init(&eviction->wanting, false);
 	atomic_init(&eviction->retry_at, MTSI_NEVER);
 }

@@ -41,6 +41,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/options.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
@@ -66,7 +67,7 @@ static const uint64_t look_time = 10
 
 void mtsi_linger_init(struct mtsi_linger *linger)
 {
-	mtsi_lock_init(&linger->lock);
+	mtsi_lock_init(&linger->lock, MTSI_RANK_LINGER);
 	linger->first = NULL;
 	linger->last = NULL;
 	linger->over = false;

@@ -14,6 +14,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
+#include "engine/base/ranks.h"
 #include "engine/client/registration.h"
 #include "engine/door/door.h"
 #include "engine/door/entry.h"
@@ -34,7 +35,7 @@ enum {
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners)
 {
-	mtsi_lock_init(&listeners->lock);
+	mtsi_lock_init(&listeners->lock, MTSI_RANK_LISTENERS);
 	listeners->list = NULL;
 	listeners->count = 0;
 	listeners->notes = NULL;

@@ -28,6 +28,7 @@
 #include "engine/base/log.h"
 #include "engine/base/logger.h"
 #include "engine/base/options.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/clients.h"
 #include "engine/client/deadline.h"
@@ -69,7 +70,7 @@ static const uint64_t ending_time = MTSI_SECOND;
 
 static void init_life(struct mtsi_life *life)
 {
-	mtsi_lock_init(&life->lock);
+	mtsi_lock_init(&life->lock, MTSI_RANK_LIFE);
 	mtsi_signal_init(&life->changed);
 	atomic_init(&life->state, MTSI_LIFE_NEW);
 	atomic_init(&life->stoppers, 0);

@@ -44,6 +44,7 @@
 #include <mtserver/hooks.h>
 
 #include "engine/base/floor.h"
+#include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
@@ -134,7 +135,7 @@ static int take_locked(struct mts_client *client, const struct message *message,
 
 void mtsi_post_init(struct mtsi_post *post)
 {
-	mtsi_lock_init(&post->lock);
+	mtsi_lock_init(&post->lock, MTSI_RANK_POST);
 	post->claimed = (struct mtsi_line){NULL, NULL, 0};
 }
 
