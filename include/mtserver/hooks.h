@@ -40,7 +40,7 @@ enum mts_log_level {
 	MTS_LOG_WARNING = 4, /**< something may soon not work, or a peer or handler misbehaved */
 	MTS_LOG_NOTICE = 5, /**< worth knowing */
 	MTS_LOG_INFO = 6, /**< start and stop */
-	MTS_LOG_DEBUG = 7 /**< for the library's own developers */
+	MTS_LOG_DEBUG = 7 /**< what the library does of its own accord, see mts_server_on_log() */
 };
 
 /**
@@ -151,6 +151,10 @@ MTS_API int mts_server_on_thread(
  * Sets where messages go; without it the library is silent, and has no thread for them. Messages of
  * one kind that come too fast are counted instead, and the next one says how many there were. The
  * thread's stack is as large as mts_server_set_stack_size() says, and 256 KiB at least.
+ *
+ * #MTS_LOG_DEBUG is for finding out why a server has the threads that it has: a thread is made, or
+ * ends; threads that wait in a callback are relieved, so that others take over; a client ends that has been
+ * idle for too long. These lines may change with any version. Nothing tells of single requests.
  *
  * @param server the server
  * @param hook the function; NULL: none

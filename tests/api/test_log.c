@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -134,6 +135,103 @@ START_TEST(the_log_is_bounded)
 }
 END_TEST
 
+/* How many messages of the level DEBUG had this text in them. */
+static _Atomic int made;
+static _Atomic int ended;
+static _Atomic int idle;
+static _Atomic int relieved;
+static _Atomic int other;
+
+static void tell_apart(int level, const char *message, void *user)
+{
+	(void)user;
+	if (level != MTS_LOG_DEBUG) {
+		return;
+	}
+	if (strstr(message, "thread is made") != NULL) {
+		atomic_fetch_add(&made, 1);
+	} else if (strstr(message, "thread that served ends") != NULL) {
+		atomic_fetch_add(&ended, 1);
+	} else if (strncmp(message, "client ", 7) == 0 && strstr(message, "idle for") != NULL) {
+		atomic_fetch_add(&idle, 1);
+	} else if (strncmp(message, "relieves", 8) == 0) {
+		atomic_fetch_add(&relieved, 1);
+	} else {
+		atomic_fetch_add(&other, 1);
+	}
+}
+
+static int wait_a_little(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	poll(NULL, 0, 20);
+	return mts_client_write(client, request, size) < 0 ? MTS_CLOSE : MTS_KEEP;
+}
+
+static mts_server *telling_server(int max_level)
+{
+	mts_server *server = server_new(wait_a_little, NULL);
+	made = ended = idle = relieved = other = 0;
+	ck_assert_int_eq(mts_server_on_log(server, tell_apart, max_level, NULL), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 50), 0);
+	server_start(server);
+	return server;
+}
+
+/* One that stays too long, after a request. */
+static void be_idle(const mts_server *server)
+{
+	const int before = gate_count(&endings.all);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "x");
+	peer_expect_text(peer, "x");
+	peer_expect_end(peer);
+	gate_wait(&endings.all, before + 1);
+	close(peer);
+}
+
+/* Threads come and go, clients are idle for too long, and nothing is said of a request. */
+START_TEST(debug_tells_of_threads_and_deadlines)
+{
+	mts_server *server = telling_server(MTS_LOG_DEBUG);
+	be_idle(server);
+	server_end(server);
+	ck_assert_int_ge(made, 1);
+	ck_assert_int_eq(ended, made);
+	ck_assert_int_eq(idle, 1);
+	ck_assert_int_eq(other, 0);
+}
+END_TEST
+
+/* On demand another thread takes over from one that waits; nobody has to where each client has its own. */
+START_TEST(debug_tells_of_relief)
+{
+	mts_server *server = telling_server(MTS_LOG_DEBUG);
+	be_idle(server);
+	if (test_model == MTS_THREAD_ON_DEMAND) {
+		for (const uint64_t start = now_ms(); relieved == 0;) {
+			ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+			be_idle(server);
+		}
+	}
+	server_end(server);
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		ck_assert_int_eq(relieved, 0);
+	}
+}
+END_TEST
+
+/* Who has not asked for it gets none of it. */
+START_TEST(debug_is_asked_for)
+{
+	mts_server *server = telling_server(MTS_LOG_INFO);
+	be_idle(server);
+	server_end(server);
+	ck_assert_int_eq(made + ended + idle + relieved + other, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("log");
@@ -142,6 +240,9 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_log_has_levels);
 	tcase_add_test(tcase, the_log_is_bounded);
+	tcase_add_test(tcase, debug_tells_of_threads_and_deadlines);
+	tcase_add_test(tcase, debug_tells_of_relief);
+	tcase_add_test(tcase, debug_is_asked_for);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -19,6 +19,10 @@ struct mts_server;
 /*
  * The kinds of messages, with their levels, and how many of a kind may come in a second: what the
  * world can cause as often as it likes is bounded, what the library says once is not.
+ *
+ * Those of MTS_LOG_DEBUG stand where something is rare, or costs a system call or a thread anyway. So
+ * nothing tells of a client that is parked or claimed: that is every request's way, and no place for
+ * even a comparison more; tests and the debugger see it (engine/run/dump.h).
  */
 #define MTSI_LOG_KINDS(X) \
 	X(START, MTS_LOG_INFO, 1000) \
@@ -38,7 +42,11 @@ struct mts_server;
 	X(MEMORY, MTS_LOG_WARNING, 10) \
 	X(TIMEOUT, MTS_LOG_NOTICE, 10) \
 	X(TOO_LARGE, MTS_LOG_NOTICE, 10) \
-	X(PROTOCOL, MTS_LOG_NOTICE, 10)
+	X(PROTOCOL, MTS_LOG_NOTICE, 10) \
+	X(MADE, MTS_LOG_DEBUG, 10) \
+	X(ENDED, MTS_LOG_DEBUG, 10) \
+	X(RELIEVED, MTS_LOG_DEBUG, 10) \
+	X(IDLE, MTS_LOG_DEBUG, 10)
 
 #define MTSI_LOG_NAME(name, level, rate) MTSI_LOG_##name,
 enum mtsi_log_kind { MTSI_LOG_KINDS(MTSI_LOG_NAME) MTSI_LOG_KIND_COUNT };

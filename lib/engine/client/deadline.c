@@ -336,10 +336,10 @@ void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind)
 		return;
 	}
 	mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
-	if (kind == MTSI_WAIT_REQUEST) {
-		mtsi_log_client(client->server, MTSI_LOG_TIMEOUT, client->id, &client->peer,
-			"%s %" PRIu64 " ms", MTSI_NOT_WHOLE, (mtsi_clock_now() - since) / MTSI_MILLISECOND);
-	}
+	const bool idle = kind == MTSI_WAIT_IDLE;
+	mtsi_log_client(client->server, idle ? MTSI_LOG_IDLE : MTSI_LOG_TIMEOUT, client->id,
+		&client->peer, "%s %" PRIu64 " ms", idle ? MTSI_TOO_IDLE : MTSI_NOT_WHOLE,
+		(mtsi_clock_now() - since) / MTSI_MILLISECOND);
 }
 
 void mtsi_deadline_reckon(struct mts_client *client)

@@ -29,6 +29,8 @@ enum {
 
 #define MTSI_NOT_WHOLE "its request has not come whole within" /* so many milliseconds */
 
+#define MTSI_TOO_IDLE "its time is up, it has been idle for" /* likewise */
+
 static inline uint64_t mtsi_wait_since(uint64_t word)
 {
 	return word & ~(uint64_t)MTSI_WORD_FLAGS;

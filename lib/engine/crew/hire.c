@@ -76,6 +76,7 @@ static void make(struct mts_server *server, size_t count)
 			could_not_make(server, count, result);
 			return;
 		}
+		mtsi_log(server, MTSI_LOG_MADE, "a thread is made to serve");
 	}
 }
 

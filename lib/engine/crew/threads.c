@@ -20,6 +20,7 @@
 
 #include "engine/base/counters.h"
 #include "engine/base/floor.h"
+#include "engine/base/log.h"
 #include "engine/base/wake.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
@@ -57,6 +58,8 @@ void mtsi_threads_leave(struct mtsi_member *worker)
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_seat *seat = worker->seat;
 	mtsi_thread_end_note(&seat->end);
+	/* Before it counts as gone: afterwards the last word may be said already. */
+	mtsi_log(server, MTSI_LOG_ENDED, "a thread that served ends");
 	mtsi_lock_take(&crew->lock);
 	unlink_locked(crew, worker);
 	crew->leaving_now--;

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "engine/base/floor.h"
+#include "engine/base/log.h"
 #include "engine/base/wake.h"
 #include "engine/crew/blind.h"
 #include "engine/crew/crew.h"
@@ -179,6 +180,9 @@ static void adapt_locked(struct mts_server *server, uint64_t now, struct mtsi_st
 	if (stalls.seen + stalls.guessed > 0) {
 		watchdog->last_stall = now;
 		mtsi_count_shared(server, MTS_STAT_STALLS, stalls.seen + stalls.guessed);
+		mtsi_log(server, MTSI_LOG_RELIEVED,
+			"relieves threads that wait in a callback: %u, and %u by guess", stalls.seen,
+			stalls.guessed);
 	}
 	crew->blocking = watchdog->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
 	const bool lately = now - watchdog->last_stall < recent;
