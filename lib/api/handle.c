@@ -13,8 +13,12 @@
 #include "engine/door/floor.h"
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
+#include "engine/run/dump.h"
 #include "engine/run/life.h"
 #include "engine/run/server.h"
+
+/* For the debugger alone, so nothing else would have it linked (doc/HACKING.md). */
+static void (*const for_debuggers)(mts_server *, int) __attribute__((used)) = mtsi_dump;
 
 mts_server *mts_server_create(mts_handler handler, void *user)
 {

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/clock.h"
+#include "os/print.h"
 
 #ifdef MTSI_DEBUG
 
@@ -23,9 +25,11 @@ static _Thread_local size_t held_count;
 void mtsi_lock_enlist(struct mtsi_lock *lock)
 {
 	if (held_count > 0 && held[held_count - 1]->rank >= lock->rank) {
-		mtsi_must_fail("%s:%d: a lock of rank %u is taken while one of rank %u is held", __FILE__,
-			__LINE__, lock->rank, held[held_count - 1]->rank);
+		mtsi_print(STDERR_FILENO,
+			"libmtserver: a lock of rank %u is taken while one of rank %u is held\n", lock->rank,
+			held[held_count - 1]->rank);
 	}
+	mtsi_must(held_count == 0 || held[held_count - 1]->rank < lock->rank);
 	mtsi_must(held_count < MOST_HELD);
 	held[held_count++] = lock;
 }

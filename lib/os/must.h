@@ -10,18 +10,23 @@
  * the caller can cause: nearly every system call can be denied (seccomp(2)), and that is a value.
  * mtsi_debug_must() is for checks that cost too much for that; only --enable-debug has them.
  *
- * Debug builds say on the standard error what was false, and where. Others just end: there the core
- * dump tells, and the standard error is the program's.
+ * Debug builds say on the standard error what was false, and where, and then have mtsi_must_report say
+ * what else there is to say: the engine sets that. Others just end: there the core dump tells, and the
+ * standard error is the program's.
  */
 #ifdef MTSI_DEBUG
 
+#include <stdatomic.h>
+
+extern void (*_Atomic mtsi_must_report)(int fd); /* NULL: nothing more */
+
 /* Says so, and ends the process. */
-__attribute__((noreturn, format(printf, 1, 2))) void mtsi_must_fail(const char *format, ...);
+__attribute__((noreturn)) void mtsi_must_fail(const char *what, const char *file, int line);
 
 #define mtsi_must(condition) \
 	do { \
 		if (!(condition)) { \
-			mtsi_must_fail("%s:%d: this must be true: %s", __FILE__, __LINE__, #condition); \
+			mtsi_must_fail("this must be true: " #condition, __FILE__, __LINE__); \
 		} \
 	} while (0)
 #define mtsi_debug_must mtsi_must

@@ -49,6 +49,7 @@
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
 #include "engine/run/drain.h"
+#include "engine/run/dump.h"
 #include "engine/run/keeper.h"
 #include "engine/run/poller.h"
 #include "engine/run/server.h"
@@ -103,6 +104,7 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	atomic_init(&mtsi_base_floor(server)->bell, -1);
 	atomic_init(&mtsi_base_floor(server)->wake, -1);
 	atomic_init(&mtsi_base_floor(server)->stopping, false);
+	mtsi_dump_enlist(server);
 	return server;
 }
 
@@ -146,6 +148,7 @@ static void free_server(struct mts_server *server)
 	mtsi_lock_destroy(&server->life.lock);
 	mtsi_options_free(&mtsi_base_floor(server)->options);
 	mtsi_home_free(&server->home);
+	mtsi_dump_strike(server);
 	free(server);
 }
 
