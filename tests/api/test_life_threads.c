@@ -107,7 +107,7 @@ static mts_server *looking_server(void)
 	watch_install(&watch, server);
 	ck_assert_int_eq(mts_server_on_open(server, look_in_open, &watch), 0);
 	ck_assert_int_eq(mts_server_on_close(server, look_in_close, &watch), 0);
-	ck_assert_int_eq(mts_server_on_log(server, look_in_log, MTS_LOG_DEBUG, NULL), 0);
+	ck_assert_int_eq(mts_server_on_log(server, look_in_log, MTS_LOG_INFO, NULL), 0);
 	ck_assert_int_eq(mts_server_on_thread(server, look_in_start, look_in_end, NULL), 0);
 	return server;
 }

@@ -112,9 +112,9 @@ START_TEST(it_names_what_there_is)
 	const int closed = ask_to_close();
 	gate_wait(&entered, 1);
 	server_wait_stat(server, MTS_STAT_LINGERING, 1);
-	wait_until(dumps("clients: 0 waiting, 2 served, 1 lingering"));
+	wait_until(dumps(", 0 waiting, 0 opening, 2 served, 0 ending, 0 sealed, 1 lingering"));
 	if (on_demand) {
-		wait_until(dumps("; 2 parked;"));
+		wait_until(dumps("clients: 2 parked,"));
 		expect(": served, parked, descriptor ");
 	}
 	expect(on_demand ? "running, on demand, stopping: no" : "running, per client, stopping: no");
@@ -144,7 +144,7 @@ START_TEST(it_is_bounded)
 		peers[i] = ask("q");
 	}
 	dump();
-	expect("clients: 0 waiting, 100 served, 0 lingering");
+	expect(", 100 served, 0 ending, 0 sealed, 0 lingering");
 	for (const char *at = told; (at = strstr(at, "\n  client ")) != NULL; at++) {
 		named++;
 	}

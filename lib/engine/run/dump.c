@@ -120,10 +120,12 @@ struct tally {
 	size_t parked;
 };
 
+static const char *const stages[STAGES] = {
+	"free", "waiting", "opening", "served", "ending", "sealed", "lingering"};
+
 /* More than what is atomic, without its lock: see above. */
 static void dump_client(const struct mts_client *client, void *context)
 {
-	static const char *const stages[STAGES] = {"free", "waiting", "served", "lingering"};
 	struct tally *tally = context;
 	const uint32_t claim = atomic_load(&client->claim);
 	const unsigned stage = client->stage % STAGES;
@@ -146,10 +148,11 @@ static void dump_clients(struct mts_server *server, int fd)
 {
 	struct tally tally = {.fd = fd};
 	mtsi_clients_peek(server, dump_client, &tally);
-	mtsi_print(fd,
-		"clients: %zu waiting, %zu served, %zu lingering; %zu parked; %zu slots are free\n",
-		tally.count[MTSI_CLIENT_WAITING], tally.count[MTSI_CLIENT_SERVED],
-		tally.count[MTSI_CLIENT_LINGERING], tally.parked, tally.count[MTSI_CLIENT_FREE]);
+	mtsi_print(fd, "clients: %zu parked", tally.parked);
+	for (int stage = 0; stage < STAGES; stage++) {
+		mtsi_print(fd, ", %zu %s", tally.count[stage], stages[stage]);
+	}
+	mtsi_print(fd, "\n");
 }
 
 static void dump_workers(struct mts_server *server, int fd)
