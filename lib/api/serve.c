@@ -84,7 +84,7 @@ static int run_until_signal(mts_server *server)
 	return result;
 }
 
-static int serve(const char *address, mts_handler handler, void *user)
+static int serve_until_signal(const char *address, mts_handler handler, void *user)
 {
 	mts_server *server = mts_server_create(handler, user);
 	if (server == NULL) {
@@ -128,7 +128,7 @@ int mts_serve(const char *address, mts_handler handler, void *user)
 		(void)fprintf(stderr, "cannot serve: one server is being served in this process already\n");
 		return EXIT_FAILURE;
 	}
-	const int status = serve(address, handler, user);
+	const int status = serve_until_signal(address, handler, user);
 	atomic_store(&serving, 0);
 	return status;
 }

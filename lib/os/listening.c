@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 /* Reads as much of it as is needed: 0 or a negative errno value. */
-static int look(int fd, struct tcp_info *info)
+static int look_at_listener(int fd, struct tcp_info *info)
 {
 	socklen_t size = offsetof(struct tcp_info, tcpi_lost);
 	memset(info, 0, sizeof(*info));
@@ -27,13 +27,14 @@ static int look(int fd, struct tcp_info *info)
 bool mtsi_listening_counts(int fd)
 {
 	struct tcp_info info;
-	return look(fd, &info) == 0 && info.tcpi_state == TCP_LISTEN && info.tcpi_sacked > 0;
+	return look_at_listener(fd, &info) == 0 && info.tcpi_state == TCP_LISTEN
+		&& info.tcpi_sacked > 0;
 }
 
 size_t mtsi_listening_count(int fd)
 {
 	struct tcp_info info;
-	const int result = look(fd, &info);
+	const int result = look_at_listener(fd, &info);
 	if (result != 0) {
 		/* Where a sandbox denies it accept has to find out. */
 		return result == -EOPNOTSUPP ? 0 : 1;

@@ -125,7 +125,7 @@ void mtsi_path_close(struct mtsi_path *path)
 }
 
 /* Waits for the lock, at most so long, and reckons up what is left of that. */
-static int reserve(const struct mtsi_path *path, unsigned *patience)
+static int reserve_path(const struct mtsi_path *path, unsigned *patience)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	const int folder = openat(path->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -139,7 +139,7 @@ static int reserve(const struct mtsi_path *path, unsigned *patience)
 int mtsi_path_reserve(const struct mtsi_path *path)
 {
 	unsigned patience = PATIENCE;
-	return reserve(path, &patience);
+	return reserve_path(path, &patience);
 }
 
 void mtsi_path_release(int reservation)
@@ -162,7 +162,7 @@ static bool somebody_listens(const struct sockaddr_un *address)
 }
 
 /* Looks at the file: 0, or a negative errno value, -ENOENT when there is none. */
-static int look(const struct mtsi_path *path, struct stat *file)
+static int look_at_path(const struct mtsi_path *path, struct stat *file)
 {
 	return fstatat(path->folder, path->name, file, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
 }
@@ -176,7 +176,7 @@ static int unlink_it(const struct mtsi_path *path)
 int mtsi_path_make_room(const struct mtsi_path *path)
 {
 	struct stat file;
-	const int result = look(path, &file);
+	const int result = look_at_path(path, &file);
 	if (result != 0) {
 		return result == -ENOENT ? 0 : result;
 	}
@@ -189,7 +189,7 @@ int mtsi_path_make_room(const struct mtsi_path *path)
 void mtsi_path_take(struct mtsi_path *path)
 {
 	struct stat file;
-	if (look(path, &file) == 0) {
+	if (look_at_path(path, &file) == 0) {
 		path->taken = true;
 		path->device = file.st_dev;
 		path->number = file.st_ino;
@@ -226,7 +226,7 @@ int mtsi_path_undo(struct mtsi_path *path)
 	if (!falls_to_us(path)) {
 		return 0;
 	}
-	int result = look(path, &file);
+	int result = look_at_path(path, &file);
 	if (result == 0 && file.st_dev == path->device && file.st_ino == path->number) {
 		result = unlink_it(path);
 	}
@@ -239,7 +239,7 @@ int mtsi_path_remove(struct mtsi_path *path, unsigned *patience)
 	if (!path->taken) {
 		return 0;
 	}
-	const int reservation = reserve(path, patience);
+	const int reservation = reserve_path(path, patience);
 	const int result = mtsi_path_undo(path);
 	mtsi_path_release(reservation);
 	return result;

@@ -12,7 +12,7 @@
  * worse than one that does not start.  The same rules serve for the addresses of a name, which the
  * parser does not see.
  *
- * Every refusal goes through refuse(), so that none is without its clause.  The clause completes
+ * Every refusal goes through refuse_text(), so that none is without its clause.  The clause completes
  * "cannot listen on TEXT: ...".
  */
 #include "wire/place.h"
@@ -42,7 +42,7 @@ static const char name_bytes[] =
 static const char zone_bytes[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:";
 
-static int refuse(const char **why, int error, const char *clause)
+static int refuse_text(const char **why, int error, const char *clause)
 {
 	*why = clause;
 	return error;
@@ -80,15 +80,15 @@ static int parse_port(const char *text, uint16_t *port, const char **why)
 	unsigned value = 0;
 
 	if (*text == '\0') {
-		return refuse(why, -EINVAL, "the port is missing, as in localhost:5000");
+		return refuse_text(why, -EINVAL, "the port is missing, as in localhost:5000");
 	}
 	for (; *text != '\0'; text++) {
 		if (*text < '0' || *text > '9') {
-			return refuse(why, -EINVAL, clause);
+			return refuse_text(why, -EINVAL, clause);
 		}
 		value = 10 * value + (unsigned)(*text - '0');
 		if (value > UINT16_MAX) {
-			return refuse(why, -EINVAL, clause);
+			return refuse_text(why, -EINVAL, clause);
 		}
 	}
 	*port = (uint16_t)value;
@@ -101,14 +101,14 @@ static int parse_unix(const char *path, struct mtsi_place *place, const char **w
 	bool abstract = path[0] == '@';
 
 	if (size == 0) {
-		return refuse(why, -EINVAL, "the path of the Unix socket is missing");
+		return refuse_text(why, -EINVAL, "the path of the Unix socket is missing");
 	}
 	/* An abstract name of no bytes would ask the kernel to pick one. */
 	if (abstract && size == 1) {
-		return refuse(why, -EINVAL, "the name of the abstract Unix socket is missing");
+		return refuse_text(why, -EINVAL, "the name of the abstract Unix socket is missing");
 	}
 	if (size >= PATH_SIZE) {
-		return refuse(why, -ENAMETOOLONG, "the path of a Unix socket has at most 107 bytes");
+		return refuse_text(why, -ENAMETOOLONG, "the path of a Unix socket has at most 107 bytes");
 	}
 
 	place->kind = MTSI_PLACE_UNIX;
@@ -171,7 +171,7 @@ static int parse_brackets(const char *text, struct mtsi_place *place, const char
 	const char *close = strchr(text, ']');
 
 	if (close == NULL) {
-		return refuse(why, -EINVAL, "the closing bracket is missing");
+		return refuse_text(why, -EINVAL, "the closing bracket is missing");
 	}
 
 	struct span host = {text + 1, (size_t)(close - text) - 1};
@@ -182,13 +182,13 @@ static int parse_brackets(const char *text, struct mtsi_place *place, const char
 	bool scoped = false;
 
 	if (!span_copy(ip, ip_text, sizeof(ip_text)) || inet_pton(AF_INET6, ip_text, &ip_bytes) != 1) {
-		return refuse(why, -EINVAL, clause);
+		return refuse_text(why, -EINVAL, clause);
 	}
 	if (percent != NULL) {
 		struct span zone = {percent + 1, host.size - ip.size - 1};
 
 		if (zone.size == 0 || !span_only(zone, zone_bytes)) {
-			return refuse(why, -EINVAL, "what follows the % is not the name of an interface");
+			return refuse_text(why, -EINVAL, "what follows the % is not the name of an interface");
 		}
 		scoped = !span_only(zone, "0"); /* 0 stands for none */
 	}
@@ -196,16 +196,17 @@ static int parse_brackets(const char *text, struct mtsi_place *place, const char
 	const char *unfit = unfit_inet6(&ip_bytes, scoped);
 
 	if (unfit != NULL) {
-		return refuse(why, -EINVAL, unfit);
+		return refuse_text(why, -EINVAL, unfit);
 	}
 	if (!span_copy(host, place->host, sizeof(place->host))) {
-		return refuse(why, -EINVAL, clause);
+		return refuse_text(why, -EINVAL, clause);
 	}
 	if (close[1] == '\0') {
-		return refuse(why, -EINVAL, "the port is missing, as in [::1]:5000");
+		return refuse_text(why, -EINVAL, "the port is missing, as in [::1]:5000");
 	}
 	if (close[1] != ':') {
-		return refuse(why, -EINVAL, "the closing bracket is not followed by a colon and a port");
+		return refuse_text(
+			why, -EINVAL, "the closing bracket is not followed by a colon and a port");
 	}
 	place->kind = MTSI_PLACE_NAME;
 	return parse_port(close + 2, &place->port, why);
@@ -236,20 +237,21 @@ static int parse_name(struct span host, struct mtsi_place *place, const char **w
 	struct in_addr ip;
 
 	if (!span_only(host, name_bytes)) {
-		return refuse(why, -EINVAL, "the host contains a character that no host name has");
+		return refuse_text(why, -EINVAL, "the host contains a character that no host name has");
 	}
 	if (!span_copy(host, place->host, sizeof(place->host))) {
-		return refuse(why, -EINVAL, "the host is longer than any host name");
+		return refuse_text(why, -EINVAL, "the host is longer than any host name");
 	}
 	if (looks_numeric(host)) {
 		if (inet_pton(AF_INET, place->host, &ip) != 1) {
-			return refuse(why, -EINVAL, "the host is not an IPv4 address of four decimal numbers");
+			return refuse_text(
+				why, -EINVAL, "the host is not an IPv4 address of four decimal numbers");
 		}
 
 		const char *unfit = unfit_inet(ip);
 
 		if (unfit != NULL) {
-			return refuse(why, -EINVAL, unfit);
+			return refuse_text(why, -EINVAL, unfit);
 		}
 	}
 	place->kind = MTSI_PLACE_NAME;
@@ -259,10 +261,11 @@ static int parse_name(struct span host, struct mtsi_place *place, const char **w
 static int parse_host(struct span host, struct mtsi_place *place, const char **why)
 {
 	if (host.size == 0) {
-		return refuse(why, -EINVAL, "the host is missing; every address is written *:5000");
+		return refuse_text(why, -EINVAL, "the host is missing; every address is written *:5000");
 	}
 	if (memchr(host.at, ':', host.size) != NULL) {
-		return refuse(why, -EINVAL, "an IPv6 address is written in brackets, as in [::1]:5000");
+		return refuse_text(
+			why, -EINVAL, "an IPv6 address is written in brackets, as in [::1]:5000");
 	}
 	if (span_is(host, "*")) {
 		place->kind = MTSI_PLACE_ANY;
@@ -280,7 +283,7 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 	*place = (struct mtsi_place){.kind = MTSI_PLACE_ANY};
 	*why = "";
 	if (text == NULL || *text == '\0') {
-		return refuse(why, -EINVAL, "the address is empty");
+		return refuse_text(why, -EINVAL, "the address is empty");
 	}
 	if (strncmp(text, "unix:", 5) == 0) {
 		return parse_unix(text + 5, place, why);
@@ -289,7 +292,7 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 		return parse_brackets(text, place, why);
 	}
 	if (strstr(text, "://") != NULL) {
-		return refuse(why, -EINVAL, "an address is host:port, without http:// or the like");
+		return refuse_text(why, -EINVAL, "an address is host:port, without http:// or the like");
 	}
 
 	const char *colon = strrchr(text, ':');
@@ -298,7 +301,7 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 		if (span_only((struct span){text, strlen(text)}, digits)) {
 			return parse_port(text, &place->port, why);
 		}
-		return refuse(why, -EINVAL, "the port is missing, as in localhost:5000");
+		return refuse_text(why, -EINVAL, "the port is missing, as in localhost:5000");
 	}
 
 	int error = parse_host((struct span){text, (size_t)(colon - text)}, place, why);

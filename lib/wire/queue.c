@@ -89,7 +89,7 @@ static int grow(struct mtsi_queue *queue, size_t capacity)
 }
 
 /* Makes room for size bytes after the end. */
-static int make_room(struct mtsi_queue *queue, size_t size)
+static int make_block(struct mtsi_queue *queue, size_t size)
 {
 	size_t block = mtsi_queue_block(queue, size);
 
@@ -117,7 +117,7 @@ int mtsi_queue_append_by(
 		return 0;
 	}
 
-	int error = make_room(queue, size);
+	int error = make_block(queue, size);
 
 	if (error != 0) {
 		return error;

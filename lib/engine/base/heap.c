@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Joins two trees, either of which may be NULL: the root. */
-static struct mtsi_heap_node *join(struct mtsi_heap_node *a, struct mtsi_heap_node *b)
+static struct mtsi_heap_node *join_heaps(struct mtsi_heap_node *a, struct mtsi_heap_node *b)
 {
 	if (a == NULL || b == NULL) {
 		return a == NULL ? b : a;
@@ -38,7 +38,7 @@ static struct mtsi_heap_node *join_siblings(struct mtsi_heap_node *first)
 		if (b != NULL) {
 			b->next = NULL;
 		}
-		struct mtsi_heap_node *pair = join(a, b);
+		struct mtsi_heap_node *pair = join_heaps(a, b);
 		pair->next = pairs;
 		pairs = pair;
 	}
@@ -46,7 +46,7 @@ static struct mtsi_heap_node *join_siblings(struct mtsi_heap_node *first)
 	while (pairs != NULL) {
 		struct mtsi_heap_node *rest = pairs->next;
 		pairs->next = NULL;
-		root = join(root, pairs);
+		root = join_heaps(root, pairs);
 		pairs = rest;
 	}
 	if (root != NULL) {
@@ -60,7 +60,7 @@ void mtsi_heap_put(struct mtsi_heap *heap, struct mtsi_heap_node *node)
 	node->child = NULL;
 	node->next = NULL;
 	node->previous = NULL;
-	heap->first = join(heap->first, node);
+	heap->first = join_heaps(heap->first, node);
 }
 
 void mtsi_heap_take(struct mtsi_heap *heap, struct mtsi_heap_node *node)
@@ -78,5 +78,5 @@ void mtsi_heap_take(struct mtsi_heap *heap, struct mtsi_heap_node *node)
 	if (node->next != NULL) {
 		node->next->previous = node->previous;
 	}
-	heap->first = join(heap->first, orphans);
+	heap->first = join_heaps(heap->first, orphans);
 }

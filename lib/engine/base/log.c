@@ -51,13 +51,13 @@ void mtsi_log_free(struct mtsi_log *log)
 	mtsi_lock_destroy(&log->lock);
 }
 
-static bool wanted(const struct mtsi_log *log, enum mtsi_log_kind kind)
+static bool is_wanted(const struct mtsi_log *log, enum mtsi_log_kind kind)
 {
 	return log->hook != NULL && kinds[kind].level <= log->max_level;
 }
 
 /* Whether this one may be shown; how many before it were not. */
-static bool admit(struct mtsi_log *log, enum mtsi_log_kind kind, unsigned *suppressed)
+static bool admit_message(struct mtsi_log *log, enum mtsi_log_kind kind, unsigned *suppressed)
 {
 	const uint64_t second = mtsi_clock_now() / MTSI_SECOND;
 	mtsi_lock_take(&log->lock);
@@ -78,13 +78,14 @@ static bool admit(struct mtsi_log *log, enum mtsi_log_kind kind, unsigned *suppr
 }
 
 /* Hands "prefix + text" to the thread that says it, unless there have been too many. */
-static void say(struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefix, const char *text)
+static void say_message(
+	struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefix, const char *text)
 {
 	unsigned suppressed = 0;
 	char message[2 * MESSAGE];
 	char escaped[MTSI_LOG_LINE];
 	static_assert(sizeof(escaped) >= MTSI_ESCAPE_SIZE(sizeof(message)), "a line fits");
-	if (!admit(log, kind, &suppressed)) {
+	if (!admit_message(log, kind, &suppressed)) {
 		return;
 	}
 	int size = snprintf(message, sizeof(message), "%s%s", prefix, text);
@@ -100,11 +101,11 @@ void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *fo
 {
 	char text[MESSAGE];
 	va_list arguments;
-	if (wanted(&mtsi_base_floor(server)->log, kind)) {
+	if (is_wanted(&mtsi_base_floor(server)->log, kind)) {
 		va_start(arguments, format);
 		(void)vsnprintf(text, sizeof(text), format, arguments);
 		va_end(arguments);
-		say(&mtsi_base_floor(server)->log, kind, "", text);
+		say_message(&mtsi_base_floor(server)->log, kind, "", text);
 	}
 }
 
@@ -115,12 +116,12 @@ void mtsi_log_client(struct mts_server *server, enum mtsi_log_kind kind, uint64_
 	char address[MTSI_ADDRESS_TEXT] = "";
 	char prefix[MESSAGE];
 	va_list arguments;
-	if (wanted(&mtsi_base_floor(server)->log, kind)) {
+	if (is_wanted(&mtsi_base_floor(server)->log, kind)) {
 		va_start(arguments, format);
 		(void)vsnprintf(text, sizeof(text), format, arguments);
 		va_end(arguments);
 		(void)mtsi_peer_format(peer, address, sizeof(address));
 		(void)snprintf(prefix, sizeof(prefix), "client %" PRIu64 " from %s: ", id, address);
-		say(&mtsi_base_floor(server)->log, kind, prefix, text);
+		say_message(&mtsi_base_floor(server)->log, kind, prefix, text);
 	}
 }

@@ -53,7 +53,7 @@ static bool next_locked(struct mtsi_log *log, struct mtsi_log_line *line)
 }
 
 /* The only place where the hook is called. */
-static void say(const struct mtsi_log *log, const struct mtsi_log_line *line)
+static void call_hook(const struct mtsi_log *log, const struct mtsi_log_line *line)
 {
 	if (line->lost.count > 0) {
 		char text[96];
@@ -68,7 +68,7 @@ static void say(const struct mtsi_log *log, const struct mtsi_log_line *line)
 }
 
 /* Also when the hook ends the thread, by pthread_exit(3): then nothing is said any more. */
-static void finish(void *argument)
+static void finish_logger(void *argument)
 {
 	struct mtsi_log *log = argument;
 	mtsi_lock_take(&log->lock);
@@ -89,13 +89,13 @@ static void *logger_body(void *argument)
 	(void)mtsi_thread_shield(); /* the program cannot cancel it */
 	mtsi_inside_enter(server);
 	mtsi_thread_name("mts-log");
-	pthread_cleanup_push(finish, log);
+	pthread_cleanup_push(finish_logger, log);
 	do {
 		mtsi_lock_take(&log->lock);
 		more = next_locked(log, &line);
 		mtsi_lock_release(&log->lock);
 		if (more) {
-			say(log, &line);
+			call_hook(log, &line);
 		}
 	} while (more);
 	pthread_cleanup_pop(1);
@@ -165,7 +165,7 @@ bool mtsi_logger_wait(struct mtsi_log *log, uint64_t deadline)
 }
 
 /* The thread says nothing more, but may still be in a destructor of the program's. */
-static bool join(struct mtsi_log *log, uint64_t deadline)
+static bool join_logger(struct mtsi_log *log, uint64_t deadline)
 {
 	const bool joined = mtsi_thread_ended_until(&log->end, deadline);
 	atomic_store(&log->hung, !joined);
@@ -189,7 +189,7 @@ bool mtsi_logger_end(struct mtsi_log *log, uint64_t deadline)
 	const bool over = log->over;
 	atomic_store(&log->hung, !over);
 	mtsi_lock_release(&log->lock);
-	return over && join(log, deadline);
+	return over && join_logger(log, deadline);
 }
 
 bool mtsi_logger_hung(const struct mtsi_log *log)

@@ -52,7 +52,7 @@ static uint64_t round_up(uint64_t time)
 	return (time + MTSI_WORD_FLAGS) & ~(uint64_t)MTSI_WORD_FLAGS;
 }
 
-static uint64_t ends_at(struct mts_server *server, enum mts_timeout which, uint64_t since)
+static uint64_t timeout_ends_at(struct mts_server *server, enum mts_timeout which, uint64_t since)
 {
 	const uint64_t timeout = mtsi_timeout(&mtsi_base_floor(server)->options, which);
 	return timeout == MTSI_NEVER ? MTSI_NEVER : mtsi_clock_after(since, timeout);
@@ -68,13 +68,13 @@ uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word)
 	if (mtsi_wait_kind(word) == MTSI_WAIT_NOTHING || (word & MTSI_WORD_EXPIRED) != 0) {
 		return MTSI_NEVER;
 	}
-	return ends_at(server, which[mtsi_wait_kind(word)], mtsi_wait_since(word));
+	return timeout_ends_at(server, which[mtsi_wait_kind(word)], mtsi_wait_since(word));
 }
 
 uint64_t mtsi_deadline_of_output(const struct mts_client *client)
 {
 	const uint64_t since = atomic_load(&client->stuck_since);
-	return since == 0 ? MTSI_NEVER : ends_at(client->server, MTS_TIMEOUT_WRITE, since);
+	return since == 0 ? MTSI_NEVER : timeout_ends_at(client->server, MTS_TIMEOUT_WRITE, since);
 }
 
 void mtsi_deadlines_init(struct mtsi_deadlines *deadlines)
@@ -100,7 +100,7 @@ static bool in_heap(const struct mts_client *client)
 	return client->deadline.key != MTSI_NEVER;
 }
 
-static void take_locked(struct mtsi_deadlines *deadlines, struct mts_client *client)
+static void take_from_heap_locked(struct mtsi_deadlines *deadlines, struct mts_client *client)
 {
 	mtsi_lock_assert_held(&deadlines->lock);
 	if (in_heap(client)) {
@@ -110,11 +110,12 @@ static void take_locked(struct mtsi_deadlines *deadlines, struct mts_client *cli
 }
 
 /* Puts it into the heap, unless it is there early enough. */
-static void put_locked(struct mtsi_deadlines *deadlines, struct mts_client *client, uint64_t due)
+static void put_into_heap_locked(
+	struct mtsi_deadlines *deadlines, struct mts_client *client, uint64_t due)
 {
 	mtsi_lock_assert_held(&deadlines->lock);
 	if (due < client->deadline.key) {
-		take_locked(deadlines, client);
+		take_from_heap_locked(deadlines, client);
 		client->deadline.key = due;
 		mtsi_heap_put(&deadlines->heap, &client->deadline);
 	}
@@ -124,7 +125,7 @@ void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait k
 {
 	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
 	mtsi_lock_take(&deadlines->lock);
-	put_locked(deadlines, client, due);
+	put_into_heap_locked(deadlines, client, due);
 	if (kind != MTSI_WAIT_NOTHING) {
 		atomic_store(&client->armed, (unsigned char)(ARMED | kind));
 	} else {
@@ -140,7 +141,7 @@ void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait k
 	}
 }
 
-static void begin(struct mts_client *client, uint64_t word)
+static void begin_wait(struct mts_client *client, uint64_t word)
 {
 	const enum mtsi_wait kind = mtsi_wait_kind(word);
 	atomic_store(&client->waits, word);
@@ -164,7 +165,7 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 	if (mtsi_deadline_of_wait(client->server, word) <= now) {
 		return false;
 	}
-	begin(client, word);
+	begin_wait(client, word);
 	return true;
 }
 
@@ -179,7 +180,7 @@ __attribute__((noinline)) static bool go_on_blocking(struct mts_client *client, 
 	if (mtsi_deadline_of_wait(client->server, word) <= mtsi_clock_now()) {
 		return false;
 	}
-	begin(client, word);
+	begin_wait(client, word);
 	return true;
 }
 
@@ -190,7 +191,7 @@ bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mt
 	if (mtsi_wait_kind(before) == kind) {
 		return go_on_blocking(client, mtsi_wait_since(before) | flags);
 	}
-	begin(client, round_up(mtsi_clock_now()) | flags);
+	begin_wait(client, round_up(mtsi_clock_now()) | flags);
 	return true;
 }
 
@@ -221,7 +222,7 @@ void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since)
 	if (since == 0) {
 		mtsi_deadline_met(client);
 	} else {
-		begin(client, since | MTSI_WAIT_HANDLER);
+		begin_wait(client, since | MTSI_WAIT_HANDLER);
 	}
 }
 
@@ -282,7 +283,7 @@ void mtsi_deadline_forget(struct mts_client *client)
 	mtsi_deadline_met(client);
 	if (atomic_load(&client->armed) != 0) {
 		mtsi_lock_take(&deadlines->lock);
-		take_locked(deadlines, client);
+		take_from_heap_locked(deadlines, client);
 		atomic_store(&client->armed, 0);
 		mtsi_lock_release(&deadlines->lock);
 	}
@@ -292,7 +293,7 @@ void mtsi_deadline_forget(struct mts_client *client)
 static bool reckon_locked(struct mts_client *client, uint64_t now)
 {
 	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
-	take_locked(deadlines, client);
+	take_from_heap_locked(deadlines, client);
 	atomic_store(&client->armed, ARMED);
 	const uint64_t word = atomic_load(&client->waits);
 	const uint64_t wait = mtsi_deadline_of_wait(client->server, word);
@@ -302,7 +303,7 @@ static bool reckon_locked(struct mts_client *client, uint64_t now)
 		return false;
 	}
 	if (due != MTSI_NEVER) {
-		put_locked(deadlines, client, due);
+		put_into_heap_locked(deadlines, client, due);
 		const unsigned kind = wait != MTSI_NEVER ? mtsi_wait_kind(word) : MTSI_WAIT_NOTHING;
 		atomic_store(&client->armed, (unsigned char)(ARMED | kind));
 	}

@@ -68,7 +68,7 @@ static int make_one(struct mts_server *server)
 	return result;
 }
 
-static void make(struct mts_server *server, size_t count)
+static void make_workers(struct mts_server *server, size_t count)
 {
 	for (; count > 0; count--) {
 		const int result = make_one(server);
@@ -115,7 +115,7 @@ uint64_t mtsi_hire(struct mts_server *server, uint64_t now)
 	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
-	make(server, count);
+	make_workers(server, count);
 	return due;
 }
 

@@ -167,7 +167,7 @@ static void join_ended(struct mtsi_stand_in *stand_in)
 }
 
 /* Makes the thread that is lacking: 0 or a negative errno value. */
-static int make(struct mts_server *server)
+static int make_stand_in(struct mts_server *server)
 {
 	struct mtsi_stand_in *stand_in = &mtsi_crew_floor(server)->stand_in;
 	join_ended(stand_in);
@@ -191,7 +191,7 @@ static int make(struct mts_server *server)
 int mtsi_stand_in_start(struct mts_server *server)
 {
 	mtsi_crew_floor(server)->stand_in.over = false;
-	return make(server);
+	return make_stand_in(server);
 }
 
 uint64_t mtsi_stand_in_leave_poll(struct mts_server *server)
@@ -225,7 +225,7 @@ void mtsi_stand_in_return_to_poll(struct mts_server *server, uint64_t stint)
 }
 
 /* Looks: whether one has to be made. */
-static bool look_locked(struct mtsi_stand_in *stand_in, uint64_t now)
+static bool look_after_locked(struct mtsi_stand_in *stand_in, uint64_t now)
 {
 	const bool same = stand_in->seen == stand_in->stints;
 	if (same && stand_in->away) {
@@ -245,11 +245,11 @@ uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now)
 	struct mtsi_stand_in *stand_in = &mtsi_crew_floor(server)->stand_in;
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	const bool looks = stand_in->watched && !stand_in->over;
-	const bool lacking = looks && now >= stand_in->look_at && look_locked(stand_in, now);
+	const bool lacking = looks && now >= stand_in->look_at && look_after_locked(stand_in, now);
 	const uint64_t due = looks && stand_in->watched ? stand_in->look_at : MTSI_NEVER;
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	if (lacking) {
-		(void)make(server); /* if it cannot be made now, then at the next look */
+		(void)make_stand_in(server); /* if it cannot be made now, then at the next look */
 	}
 	return due;
 }

@@ -36,7 +36,7 @@
 static const uint64_t shortest_join_pause = MTSI_MILLISECOND;
 static const uint64_t longest_join_pause = MTSI_SECOND;
 
-static void unlink_locked(struct mtsi_crew *crew, struct mtsi_member *worker)
+static void unlink_member_locked(struct mtsi_crew *crew, struct mtsi_member *worker)
 {
 	if (worker->previous != NULL) {
 		worker->previous->next = worker->next;
@@ -61,7 +61,7 @@ void mtsi_threads_leave(struct mtsi_member *worker)
 	/* Before it counts as gone: afterwards the last word may be said already. */
 	mtsi_log(server, MTSI_LOG_ENDED, "a thread that served ends");
 	mtsi_lock_take(&crew->lock);
-	unlink_locked(crew, worker);
+	unlink_member_locked(crew, worker);
 	crew->leaving_now--;
 	seat->next = crew->left;
 	crew->left = seat;

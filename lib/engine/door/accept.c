@@ -104,7 +104,7 @@ static bool refuses(struct mts_server *server)
 	return mtsi_base_floor(server)->options.overload == MTS_OVERLOAD_REFUSE;
 }
 
-static void refuse(struct mts_client *client, int why, struct batch *batch)
+static void refuse_client(struct mts_client *client, int why, struct batch *batch)
 {
 	batch->last = client->peer;
 	batch->why = why;
@@ -113,11 +113,11 @@ static void refuse(struct mts_client *client, int why, struct batch *batch)
 }
 
 /* Lets it in, or does with it what the limits demand. */
-static void admit(struct mts_client *client, struct mtsi_line *found, struct batch *batch)
+static void admit_client(struct mts_client *client, struct mtsi_line *found, struct batch *batch)
 {
 	const int result = mtsi_address_book_enter(client);
 	if (result != 0) {
-		refuse(client, result, batch);
+		refuse_client(client, result, batch);
 		return;
 	}
 	switch (mtsi_door_enter(client->server, client)) {
@@ -129,7 +129,7 @@ static void admit(struct mts_client *client, struct mtsi_line *found, struct bat
 		batch->held++;
 		break;
 	default:
-		refuse(client, -EBUSY, batch);
+		refuse_client(client, -EBUSY, batch);
 	}
 }
 
@@ -149,7 +149,7 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 		return -ENOMEM;
 	}
 	client->shared = batch->listener->shared;
-	admit(client, found, batch);
+	admit_client(client, found, batch);
 	return 0;
 }
 

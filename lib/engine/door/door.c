@@ -95,7 +95,7 @@ static size_t wanted_locked(struct mts_server *server)
 }
 
 /* Arms or disarms the listeners, as things stand. */
-static void look_locked(struct mts_server *server)
+static void arm_as_needed_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_assert_held(&door->lock);
@@ -121,7 +121,7 @@ bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_take(&door->lock);
 	atomic_store(&door->max_clients, clients);
-	look_locked(server);
+	arm_as_needed_locked(server);
 	const bool somebody = door->held.count > 0;
 	mtsi_lock_release(&door->lock);
 	return somebody;
@@ -168,7 +168,7 @@ void mtsi_door_open(struct mts_server *server)
 	const size_t afford = affordable(descriptors, in_use);
 	const size_t chosen = settle_limit_locked(door, afford);
 	door->open = true;
-	look_locked(server);
+	arm_as_needed_locked(server);
 	mtsi_lock_release(&door->lock);
 	if (chosen > afford) {
 		mtsi_log(server, MTSI_LOG_LIMIT,
@@ -186,7 +186,7 @@ void mtsi_door_shut(struct mts_server *server)
 	mtsi_lock_take(&door->lock);
 	door->open = false;
 	mtsi_line_join(&held, &door->held);
-	look_locked(server);
+	arm_as_needed_locked(server);
 	mtsi_lock_release(&door->lock);
 	while ((client = mtsi_line_take(&held)) != NULL) {
 		mtsi_door_turn_away(client);
@@ -197,7 +197,7 @@ size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_take(&door->lock);
-	look_locked(server);
+	arm_as_needed_locked(server);
 	*freed = door->freed;
 	const size_t room = wanted_locked(server);
 	mtsi_lock_release(&door->lock);
@@ -236,7 +236,7 @@ void mtsi_door_leave(struct mts_server *server, bool evicted)
 	door->clients--;
 	door->evicting -= evicted ? 1 : 0;
 	admit_locked(door, &admitted);
-	look_locked(server);
+	arm_as_needed_locked(server);
 	const bool last = door->clients == 0;
 	mtsi_lock_release(&door->lock);
 	mtsi_crew_offer(server, &admitted);
@@ -284,7 +284,7 @@ void mtsi_door_returned(struct mts_server *server, uint64_t since)
 	door->freed++;
 	if (door->short_until != 0 && door->short_at >= since) {
 		door->short_until = 0;
-		look_locked(server);
+		arm_as_needed_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
 }
@@ -301,7 +301,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 		}
 		door->short_at = now;
 		door->short_until = mtsi_clock_after(now, door->short_for);
-		look_locked(server);
+		arm_as_needed_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
 	mtsi_wake_keeper(server);
@@ -335,7 +335,7 @@ uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 	}
 	/* Else nothing has changed: a listener that somebody has shut down is told of while it is armed. */
 	if (over || admitted.count > 0) {
-		look_locked(server);
+		arm_as_needed_locked(server);
 	}
 	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
 	mtsi_lock_release(&door->lock);

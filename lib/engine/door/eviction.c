@@ -233,7 +233,7 @@ static bool evict_oldest_locked(
 	return false;
 }
 
-static void report(struct mts_server *server, const struct evicted *evicted)
+static void report_evicted(struct mts_server *server, const struct evicted *evicted)
 {
 	const uint64_t now = mtsi_clock_now();
 	mtsi_log_client(server, MTSI_LOG_EVICTED, evicted->id, &evicted->peer,
@@ -255,7 +255,7 @@ static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
 	}
 	mtsi_lock_release(&eviction->lock);
 	if (evicted.id != 0) {
-		report(server, &evicted);
+		report_evicted(server, &evicted);
 	}
 	return evicted.id != 0;
 }
@@ -283,7 +283,7 @@ void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
 	}
 	mtsi_lock_release(&eviction->lock);
 	if (evicted.id != 0) {
-		report(server, &evicted);
+		report_evicted(server, &evicted);
 	}
 	mtsi_crew_offer(server, &claimed);
 }

@@ -86,7 +86,8 @@ void mtsi_linger_free(struct mtsi_linger *linger)
  * Appends it, with its sending side open or not: false when nobody lingers any more. Under the
  * client's lock too.
  */
-static bool append(struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
+static bool append_lingerer(
+	struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
 {
 	mtsi_lock_assert_held(&client->lock);
 	mtsi_lock_take(&linger->lock);
@@ -112,7 +113,7 @@ static bool append(struct mtsi_linger *linger, struct mts_client *client, bool s
 	return !over;
 }
 
-static void unlink_locked(struct mtsi_linger *linger, struct mts_client *client)
+static void unlink_lingerer_locked(struct mtsi_linger *linger, struct mts_client *client)
 {
 	mtsi_lock_assert_held(&linger->lock);
 	if (client->previous != NULL) {
@@ -153,7 +154,7 @@ static bool crowded(struct mts_server *server)
 }
 
 /* Throws away what has come; whether the socket may be closed. */
-static bool drained(struct mts_client *client)
+static bool is_emptied(struct mts_client *client)
 {
 	char nowhere[DRAIN_AT_ONCE];
 	for (;;) {
@@ -193,7 +194,7 @@ static void end(struct mts_client *client)
 {
 	struct mtsi_linger *linger = &mtsi_door_floor(client->server)->linger;
 	mtsi_lock_take(&linger->lock);
-	unlink_locked(linger, client);
+	unlink_lingerer_locked(linger, client);
 	mtsi_lock_release(&linger->lock);
 	close_unlinked(client);
 }
@@ -202,7 +203,7 @@ void mtsi_linger_event(struct mts_client *client)
 {
 	do {
 		mtsi_claim_clear(client);
-		if (atomic_load(&client->cut) || drained(client)) {
+		if (atomic_load(&client->cut) || is_emptied(client)) {
 			end(client);
 			return;
 		}
@@ -216,7 +217,7 @@ static bool hand_over(struct mts_client *client)
 	bool first = false;
 	mtsi_lock_take(&client->lock);
 	const bool sends = mtsi_conn_is_deaf_locked(client) && mtsi_conn_unacknowledged(client) > 0;
-	const bool handed = append(&mtsi_door_floor(server)->linger, client, sends, &first);
+	const bool handed = append_lingerer(&mtsi_door_floor(server)->linger, client, sends, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
 		client->drained = 0;
@@ -252,7 +253,7 @@ enum oldest {
 };
 
 /* When the time of a lingerer is up, as the timeout is now. */
-static uint64_t ends_at(const struct mts_client *client)
+static uint64_t lingering_ends_at(const struct mts_client *client)
 {
 	const uint64_t timeout = mtsi_timeout(
 		&mtsi_base_floor(client->server)->options, MTS_TIMEOUT_LINGER);
@@ -269,14 +270,14 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	enum oldest result = NOBODY;
 	mtsi_lock_take(&linger->lock);
 	struct mts_client *client = linger->first;
-	*due = client != NULL ? ends_at(client) : MTSI_NEVER;
+	*due = client != NULL ? lingering_ends_at(client) : MTSI_NEVER;
 	if (client != NULL && *due <= now) {
 		if (!atomic_exchange(&client->cut, true) && now != MTSI_NEVER) {
 			mtsi_count_shared(server, MTS_STAT_TIMEOUTS, 1);
 		}
 		result = MARKED;
 		if (mtsi_claim(client)) {
-			unlink_locked(linger, client);
+			unlink_lingerer_locked(linger, client);
 			result = CLOSED;
 		}
 	}
@@ -300,7 +301,7 @@ static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mt
 }
 
 /* Looks at those whose progress raises no event, now and then; when to come again. */
-static uint64_t look(struct mts_server *server, uint64_t now)
+static uint64_t look_at_lingerer(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
 	if (atomic_load(&linger->sending) == 0) {
@@ -337,7 +338,7 @@ static uint64_t close_due(struct mts_server *server, uint64_t now)
 
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now)
 {
-	const uint64_t again = look(server, now);
+	const uint64_t again = look_at_lingerer(server, now);
 	const uint64_t due = close_due(server, now);
 	return again < due ? again : due;
 }

@@ -45,7 +45,7 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	listeners->spare = -1;
 }
 
-static bool reserve(struct mtsi_listeners *listeners)
+static bool reserve_slot(struct mtsi_listeners *listeners)
 {
 	struct mtsi_listener *list = realloc(
 		listeners->list, (listeners->count + 1) * sizeof(listeners->list[0]));
@@ -118,7 +118,7 @@ int mtsi_listeners_keep(
 		(void)snprintf(text, sizeof(text), "fd:%d", fd);
 	}
 	char *copy = strdup(text);
-	if (copy == NULL || !reserve(listeners)) {
+	if (copy == NULL || !reserve_slot(listeners)) {
 		free(copy);
 		return -ENOMEM;
 	}
@@ -150,7 +150,7 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 	return result;
 }
 
-static int prepare(struct mts_server *server, size_t index)
+static int prepare_listener(struct mts_server *server, size_t index)
 {
 	const int fd = mtsi_door_floor(server)->listeners.list[index].fd;
 	const unsigned seconds = mtsi_base_floor(server)->options.defer_accept;
@@ -177,7 +177,7 @@ int mtsi_listeners_prepare(struct mts_server *server)
 			mtsi_wake_open(); /* if it cannot be had now, then later */
 	}
 	for (size_t i = 0; i < mtsi_door_floor(server)->listeners.count && result == 0; i++) {
-		result = prepare(server, i);
+		result = prepare_listener(server, i);
 	}
 	return result;
 }

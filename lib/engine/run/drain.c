@@ -80,7 +80,7 @@ static void nudge(struct mts_client *client, struct mtsi_line *claimed)
 	}
 }
 
-static void cut(struct mts_client *client, struct mtsi_line *claimed)
+static void cut_client(struct mts_client *client, struct mtsi_line *claimed)
 {
 	if (mtsi_client_cut_locked(client, MTS_CLOSED_STOP, claimed)) {
 		mtsi_count_shared(client->server, MTS_STAT_CUT_OFF, 1);
@@ -128,7 +128,7 @@ void mtsi_drain_unopened(struct mts_server *server)
 static void cut_off(struct mts_server *server)
 {
 	mtsi_drain_unopened(server);
-	visit_all(server, cut);
+	visit_all(server, cut_client);
 	mtsi_post_offer(server); /* those that had been claimed before; no more will come */
 	mtsi_count_shared(server, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }

@@ -186,7 +186,7 @@ void mtsi_dump(struct mts_server *server, int fd)
 enum { SERVERS = 4 };
 static struct mts_server *_Atomic servers[SERVERS];
 
-static void report(int fd)
+static void report_all(int fd)
 {
 	for (int i = 0; i < SERVERS; i++) {
 		struct mts_server *server = atomic_load(&servers[i]);
@@ -198,7 +198,7 @@ static void report(int fd)
 
 void mtsi_dump_enlist(struct mts_server *server)
 {
-	atomic_store(&mtsi_must_report, report);
+	atomic_store(&mtsi_must_report, report_all);
 	for (int i = 0; i < SERVERS; i++) {
 		struct mts_server *none = NULL;
 		if (atomic_compare_exchange_strong(&servers[i], &none, server)) {

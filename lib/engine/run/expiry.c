@@ -174,7 +174,7 @@ static void expire(
 	}
 }
 
-static void reckon(struct mts_client *client, struct mtsi_line *claimed)
+static void reckon_client(struct mts_client *client, struct mtsi_line *claimed)
 {
 	(void)claimed;
 	mtsi_deadline_reckon(client);
@@ -186,7 +186,7 @@ uint64_t mtsi_expiry(struct mts_server *server, uint64_t now)
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	struct mts_client *client;
 	if (atomic_load(&deadlines->changed) && atomic_exchange(&deadlines->changed, false)) {
-		mtsi_clients_each(server, reckon, &claimed);
+		mtsi_clients_each(server, reckon_client, &claimed);
 	}
 	while ((client = mtsi_deadline_next_overdue(server, now)) != NULL) {
 		expire(server, client, now, &claimed);

@@ -46,7 +46,7 @@ uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now)
 }
 
 /* Does what is due; when the next thing is. */
-static uint64_t reckon(struct mts_server *server, uint64_t now)
+static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 {
 	mtsi_post_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
@@ -65,7 +65,7 @@ static uint64_t reckon(struct mts_server *server, uint64_t now)
 
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
 {
-	const uint64_t due = earlier(reckon(server, mtsi_clock_now()), deadline);
+	const uint64_t due = earlier(do_what_is_due(server, mtsi_clock_now()), deadline);
 	const int wake = atomic_load(&mtsi_base_floor(server)->wake);
 	mtsi_alarm_sleep(wake, -1, mtsi_crew_floor(server)->alarm, due);
 	mtsi_wake_clear(wake);

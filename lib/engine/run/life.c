@@ -201,7 +201,7 @@ static void *keeper_body(void *argument)
  * is started again in a child of that process, it gets its own: what it has is shared with the
  * other.
  */
-static int prepare(struct mts_server *server, const char **why)
+static int prepare_server(struct mts_server *server, const char **why)
 {
 	*why = "cannot start: the size of requests is above the largest that is allowed";
 	int result = mtsi_options_settle(&mtsi_base_floor(server)->options);
@@ -268,7 +268,7 @@ static int start_locked(struct mts_server *server, const char **why)
 		return -EALREADY;
 	}
 	mtsi_home_settle(&server->home);
-	int result = prepare(server, why);
+	int result = prepare_server(server, why);
 	if (result == 0) {
 		*why = "cannot start: no thread";
 		result = start_threads(server);

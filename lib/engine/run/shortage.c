@@ -41,12 +41,12 @@ struct largest {
 	} list[MOST_CUTS];
 };
 
-static size_t wanted(const struct mts_client *client)
+static size_t wanted_by(const struct mts_client *client)
 {
 	return mtsi_client_may(client, MTSI_MAY_DROP) ? atomic_load(&client->wants) : 0;
 }
 
-static size_t held(const struct mts_client *client)
+static size_t kept_for(const struct mts_client *client)
 {
 	return mtsi_client_may(client, MTSI_MAY_DROP)
 		? client->output.capacity + mtsi_memory_charged(client)
@@ -60,7 +60,7 @@ static size_t least_need(struct mts_server *server)
 	struct mts_client *client;
 	size_t slot = 0;
 	while ((client = mtsi_clients_lock_marked(server, &slot)) != NULL) {
-		const size_t need = atomic_load(&client->lost) ? 0 : wanted(client);
+		const size_t need = atomic_load(&client->lost) ? 0 : wanted_by(client);
 		if (need > 0 && (least == 0 || need < least)) {
 			least = need;
 		}
@@ -94,7 +94,7 @@ static void find_largest(struct mts_server *server, struct largest *largest)
 	size_t slot = 0;
 	largest->count = 0;
 	while ((client = mtsi_clients_lock_next(server, &slot)) != NULL) {
-		const size_t bytes = atomic_load(&client->lost) ? 0 : held(client);
+		const size_t bytes = atomic_load(&client->lost) ? 0 : kept_for(client);
 		if (bytes > 0) {
 			add_to_largest(largest, atomic_load(&client->id), bytes);
 		}
@@ -126,7 +126,7 @@ static void resume(struct mts_server *server, struct round *round, size_t end)
 	struct mts_client *client;
 	while (round->room > 0 && round->slot < end
 		&& (client = mtsi_clients_lock_marked(server, &round->slot)) != NULL) {
-		const size_t need = wanted(client);
+		const size_t need = wanted_by(client);
 		if (need > round->above && need <= round->most && need <= round->room) {
 			round->room -= need;
 			if (mtsi_claim(client)) {
@@ -171,7 +171,7 @@ static void resume_all(struct mts_server *server)
 }
 
 /* Cuts off a client that has been found to be among the largest: how much is freed by that sooner or later. */
-static size_t cut(struct mts_server *server, uint64_t id)
+static size_t cut_holder(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	struct mtsi_peer peer;
@@ -180,7 +180,7 @@ static size_t cut(struct mts_server *server, uint64_t id)
 		return 0;
 	}
 	const size_t output = client->output.capacity;
-	const size_t input = held(client) - output;
+	const size_t input = kept_for(client) - output;
 	peer = client->peer;
 	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
 	const bool done = mtsi_client_may_still(client, MTSI_MAY_DROP)
@@ -205,7 +205,7 @@ static void cut_largest(struct mts_server *server, size_t least)
 	find_largest(server, &largest);
 	for (size_t i = 0;
 		 i < largest.count && !fits(&mtsi_client_floor(server)->memory, least, coming); i++) {
-		coming += cut(server, largest.list[i].id);
+		coming += cut_holder(server, largest.list[i].id);
 		least = least_need(server); /* it may have been the one that waited */
 	}
 }

@@ -59,7 +59,7 @@ static void run_end_hook(const struct mtsi_worker *worker)
 	}
 }
 
-static struct mts_client *take_locked(struct mtsi_crew *crew)
+static struct mts_client *take_client_locked(struct mtsi_crew *crew)
 {
 	struct mts_client *client = mtsi_line_take(&crew->ready);
 	if (client != NULL && crew->waiting > 0) {
@@ -69,7 +69,7 @@ static struct mts_client *take_locked(struct mtsi_crew *crew)
 }
 
 /* Begins a stint, and sends for another worker if one is needed. Releases the lock. */
-static void begin(struct mtsi_worker *worker, struct mts_client *client)
+static void begin_stint(struct mtsi_worker *worker, struct mts_client *client)
 {
 	struct mts_server *server = worker->member.server;
 	mtsi_stint_begin_locked(&worker->member, client);
@@ -79,7 +79,7 @@ static void begin(struct mtsi_worker *worker, struct mts_client *client)
 }
 
 /* Serves the client, and ends the stint. Returns with the lock held. */
-static void serve(struct mtsi_worker *worker)
+static void serve_client(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
 	struct mts_client *client = worker->member.client;
@@ -147,11 +147,11 @@ static void arrive(struct mtsi_worker *worker)
 	atomic_store_explicit(&worker->member.since, now, memory_order_relaxed);
 	mtsi_lock_take(&crew->lock);
 	mtsi_hire_enlist_locked(&worker->member);
-	struct mts_client *client = hook ? NULL : take_locked(crew);
+	struct mts_client *client = hook ? NULL : take_client_locked(crew);
 	if (client != NULL) {
-		begin(worker, client);
+		begin_stint(worker, client);
 		run_start_hook(worker);
-		serve(worker);
+		serve_client(worker);
 		return;
 	}
 	if (hook) {
@@ -188,10 +188,10 @@ static void work(void *argument)
 	const bool on_demand = mtsi_on_demand(worker->member.server);
 	arrive(worker);
 	for (;;) {
-		struct mts_client *client = take_locked(crew);
+		struct mts_client *client = take_client_locked(crew);
 		if (client != NULL) {
-			begin(worker, client);
-			serve(worker);
+			begin_stint(worker, client);
+			serve_client(worker);
 		} else if (on_demand && crew->pollers < crew->width
 			&& (!crew->dismissed || crew->later.count > 0)) {
 			poll_locked(worker);

@@ -116,7 +116,8 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 }
 
 /* The rest of the order, once the output is handed over or given up. */
-static void finish(struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
+static void finish_client(
+	struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
 	/* The program can write and read nothing more. */
 	bool dropped;
@@ -180,10 +181,10 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
 		reason = ours ? MTS_CLOSED_ERROR : mtsi_reason(client, MTS_CLOSED_BY_PEER);
 	}
-	finish(worker, client, reason, given_up);
+	finish_client(worker, client, reason, given_up);
 }
 
 void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client)
 {
-	finish(worker, client, MTS_CLOSED_ERROR, true);
+	finish_client(worker, client, MTS_CLOSED_ERROR, true);
 }

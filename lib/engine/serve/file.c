@@ -93,7 +93,7 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 }
 
 /* Reads and pushes: likewise. */
-static ssize_t copy_some(struct mtsi_worker *worker, struct part *part)
+static ssize_t copy_piece(struct mtsi_worker *worker, struct part *part)
 {
 	size_t room = part->left;
 	char *space = mtsi_output_space(worker, &room);
@@ -112,7 +112,7 @@ static ssize_t send_part(struct mtsi_worker *worker, struct part *part)
 	const size_t all = part->left;
 	while (part->left > 0) {
 		const bool copies = part->copies;
-		const ssize_t count = copies ? copy_some(worker, part) : send_some(worker, part);
+		const ssize_t count = copies ? copy_piece(worker, part) : send_some(worker, part);
 		if (part->lost) {
 			return count;
 		}

@@ -77,7 +77,7 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 }
 
 /* As mtsi_input_make_room(), which is spared where nothing is left of the requests before, as mostly. */
-static int make_room(struct mtsi_worker *worker)
+static int rewind_or_make_room(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	if (input->start < input->end || input->data != worker->small || input->full) {
@@ -89,13 +89,13 @@ static int make_room(struct mtsi_worker *worker)
 }
 
 /* Makes room for more, and sees to it that what is received can be kept: as mtsi_fill(). */
-static int prepare(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
+static int prepare_memory(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
 	const struct mtsi_input *input = &worker->input;
 	const bool on_demand = mtsi_on_demand(worker->member.server);
 	int result;
 	do {
-		result = make_room(worker);
+		result = rewind_or_make_room(worker);
 		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
 		if (result == 0 && on_demand && !mtsi_stopping(worker->member.server)
 			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
@@ -122,7 +122,7 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait)
 	struct mtsi_input *input = &worker->input;
 	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
 	mtsi_input_take_nul(input);
-	const int result = prepare(worker, wait, kind);
+	const int result = prepare_memory(worker, wait, kind);
 	if (result != 0 || input->ended) {
 		return result;
 	}

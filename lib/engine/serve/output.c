@@ -89,7 +89,7 @@ static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
 }
 
 /* Behind what has gathered, where there is room: 0, or -EPIPE. */
-static int append(struct mtsi_worker *worker, const void *data, size_t size)
+static int append_reply(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
 	if (size == 0) {
@@ -113,7 +113,7 @@ static void seize(struct mtsi_worker *worker)
 }
 
 /* The next bytes of a write into the buffers, by the kernel: how many, or -EPIPE or -EFAULT. */
-static ssize_t copy_some(struct mtsi_worker *worker, const char *data, size_t size)
+static ssize_t copy_reply(struct mtsi_worker *worker, const char *data, size_t size)
 {
 	struct mtsi_stage_area *stage = &worker->stage;
 	const size_t room = stage->capacity - stage->size;
@@ -160,7 +160,7 @@ static int write_copied(struct mtsi_worker *worker, const char *data, size_t siz
 			pushed = pushed || done > 0;
 			before = 0;
 		}
-		count = result == 0 ? copy_some(worker, data + done, size - done) : 0;
+		count = result == 0 ? copy_reply(worker, data + done, size - done) : 0;
 		if (count < 0) {
 			result = (int)count;
 			count = 0;
@@ -178,7 +178,7 @@ __attribute__((noinline)) static int write_more(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
 	if (enlarge_stage(worker, size)) {
-		return append(worker, data, size);
+		return append_reply(worker, data, size);
 	}
 	const size_t first = size < MTSI_PUSH_FIRST ? size : MTSI_PUSH_FIRST;
 	const int result = mtsi_foreign_fault_in(data, first);
@@ -196,7 +196,7 @@ __attribute__((noinline)) static int write_first(
 {
 	place_stage(worker);
 	return size > worker->stage.capacity ? write_more(worker, data, size)
-										 : append(worker, data, size);
+										 : append_reply(worker, data, size);
 }
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)

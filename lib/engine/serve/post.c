@@ -99,7 +99,7 @@ static int enqueue_locked(struct mts_client *client, const struct message *messa
  * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
  * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
  */
-static int take_locked(struct mts_client *client, const struct message *message, bool *turn)
+static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
 {
 	const size_t size = message->size;
 	*turn = false;
@@ -172,7 +172,7 @@ static int post_locked(struct mts_client *client, const struct message *message,
 	struct mts_server *server = client->server;
 	struct mtsi_line claimed = {NULL, NULL, 0};
 	bool turn;
-	const int result = take_locked(client, message, &turn);
+	const int result = take_message_locked(client, message, &turn);
 	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
 	if (turn && mtsi_claim(client)) {
 		mtsi_line_add(&claimed, client);

@@ -178,7 +178,7 @@ static enum result ends(struct mtsi_worker *worker, int reason)
 }
 
 /* Serves until the client ends, or is idle, sated or starved. */
-static enum result serve(struct mtsi_worker *worker)
+static enum result serve_requests(struct mtsi_worker *worker)
 {
 	const bool wait = !mtsi_on_demand(worker->member.server);
 	for (;;) {
@@ -254,7 +254,7 @@ static bool eager(struct mtsi_worker *worker)
 		|| worker->opens++ % TRY_LUCK == 0;
 }
 
-static void learn(struct mtsi_worker *worker)
+static void learn_eagerness(struct mtsi_worker *worker)
 {
 	if (worker->received > 0) {
 		worker->luck = LUCK_LASTS;
@@ -264,7 +264,7 @@ static void learn(struct mtsi_worker *worker)
 }
 
 /* The first go of a client. */
-static enum result begin(struct mtsi_worker *worker)
+static enum result begin_service(struct mtsi_worker *worker)
 {
 	if (!open_client(worker)) {
 		return ends(worker, MTS_CLOSED_BY_HANDLER);
@@ -272,10 +272,10 @@ static enum result begin(struct mtsi_worker *worker)
 	if (!eager(worker)) {
 		/* As good as asked: when it is watched, epoll says whether there is anything. */
 		worker->input.drained = true;
-		return serve(worker);
+		return serve_requests(worker);
 	}
-	const enum result result = serve(worker);
-	learn(worker);
+	const enum result result = serve_requests(worker);
+	learn_eagerness(worker);
 	return result;
 }
 
@@ -295,7 +295,7 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 		return HELD;
 	}
 	client->held = false;
-	return client->opened ? serve(worker) : begin(worker);
+	return client->opened ? serve_requests(worker) : begin_service(worker);
 }
 
 /* What the client is waited for once the turn is over. */
@@ -309,14 +309,14 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bo
 }
 
 /*
- * The client has been waited for for too long: as serve(). What is in its socket at this moment may
+ * The client has been waited for for too long: as serve_requests(). What is in its socket at this moment may
  * have come in time, so that is served before it ends; one that waits for memory cannot take it.
  */
 static enum result too_late(struct mtsi_worker *worker, enum mtsi_wait kind, enum result result)
 {
 	if (result != STARVED && !worker->late) {
 		mtsi_receive_late(worker);
-		result = serve(worker);
+		result = serve_requests(worker);
 		if (result != STARVED) {
 			return result;
 		}
