@@ -10,18 +10,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "engine/run/life.h"
+#include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
 #include "os/lock.h"
 
 int mtsi_fail(mts_server *server, int code, const char *format, ...)
 {
 	va_list arguments;
-	mtsi_lock_take(&server->life.lock);
+	mtsi_lock_take(&server->lifecycle.lock);
 	va_start(arguments, format);
 	(void)vsnprintf(server->error, sizeof(server->error), format, arguments);
 	va_end(arguments);
-	mtsi_lock_release(&server->life.lock);
+	mtsi_lock_release(&server->lifecycle.lock);
 	return code;
 }
 
@@ -39,7 +39,7 @@ int mtsi_configurable(mts_server *server, const char *what)
 	if (result != 0) {
 		return result;
 	}
-	if (atomic_load(&server->life.state) != MTSI_LIFE_NEW) {
+	if (atomic_load(&server->lifecycle.state) != MTSI_LIFECYCLE_NEW) {
 		return mtsi_fail(server, -EBUSY, "cannot %s: the server runs already, or has run", what);
 	}
 	return 0;

@@ -14,7 +14,7 @@
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
 #include "engine/run/dump.h"
-#include "engine/run/life.h"
+#include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
 
 /* For the debugger alone, so nothing else would have it linked (doc/HACKING.md). */
@@ -22,7 +22,7 @@ static void (*const for_debuggers)(mts_server *, int) __attribute__((used)) = mt
 
 mts_server *mts_server_create(mts_handler handler, void *user)
 {
-	return handler == NULL ? NULL : mtsi_life_new(handler, user);
+	return handler == NULL ? NULL : mtsi_lifecycle_new(handler, user);
 }
 
 int mts_server_listen(mts_server *server, const char *address)
@@ -78,11 +78,11 @@ static int start(mts_server *server, bool wait)
 	if (mtsi_inside(server)) {
 		return -EDEADLK;
 	}
-	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW
+	if (atomic_load(&server->lifecycle.state) == MTSI_LIFECYCLE_NEW
 		&& mtsi_door_floor(server)->listeners.count == 0) {
 		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
 	}
-	result = mtsi_life_start(server, wait, &why);
+	result = mtsi_lifecycle_start(server, wait, &why);
 	return result == 0 || why == NULL ? result
 									  : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
 }
@@ -106,13 +106,15 @@ int mts_server_join(mts_server *server)
 	if (mtsi_inside(server)) {
 		return -EDEADLK;
 	}
-	return atomic_load(&server->life.state) == MTSI_LIFE_NEW ? -EINVAL : mtsi_life_join(server);
+	return atomic_load(&server->lifecycle.state) == MTSI_LIFECYCLE_NEW
+		? -EINVAL
+		: mtsi_lifecycle_join(server);
 }
 
 void mts_server_stop(mts_server *server)
 {
 	if (server != NULL && !mtsi_foreign(server)) {
-		mtsi_life_stop(server);
+		mtsi_lifecycle_stop(server);
 	}
 }
 
@@ -125,7 +127,7 @@ int mts_server_destroy(mts_server *server)
 		mtsi_abandon(server);
 		return 0;
 	}
-	return mtsi_inside(server) ? -EDEADLK : mtsi_life_destroy(server);
+	return mtsi_inside(server) ? -EDEADLK : mtsi_lifecycle_destroy(server);
 }
 
 const char *mts_server_error(const mts_server *server)

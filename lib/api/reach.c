@@ -8,14 +8,14 @@
 #include <limits.h>
 
 #include "api/failure.h"
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 
 int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size)
 {
 	if (server == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	return mtsi_foreign(server) ? -ECHILD : mtsi_post_send(server, id, data, size);
+	return mtsi_foreign(server) ? -ECHILD : mtsi_mailbox_send(server, id, data, size);
 }
 
 int mts_server_broadcast(mts_server *server, const void *data, size_t size)
@@ -26,12 +26,12 @@ int mts_server_broadcast(mts_server *server, const void *data, size_t size)
 	if (mtsi_foreign(server)) {
 		return -ECHILD;
 	}
-	const ssize_t reached = mtsi_post_broadcast(server, data, size);
+	const ssize_t reached = mtsi_mailbox_broadcast(server, data, size);
 	return reached > INT_MAX ? INT_MAX : (int)reached;
 }
 
 int mts_server_kick(mts_server *server, uint64_t id)
 {
 	const int result = mtsi_usable(server);
-	return result != 0 ? result : mtsi_post_kick(server, id);
+	return result != 0 ? result : mtsi_mailbox_kick(server, id);
 }

@@ -18,7 +18,7 @@
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
-#include "engine/run/life.h"
+#include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
 #include "os/bind.h"
 
@@ -81,7 +81,7 @@ static int refuse_live(mts_server *server, const char *what, size_t value)
 	if (result != 0) {
 		return result;
 	}
-	if (atomic_load(&server->life.state) == MTSI_LIFE_NEW) {
+	if (atomic_load(&server->lifecycle.state) == MTSI_LIFECYCLE_NEW) {
 		return mtsi_fail(server, -EINVAL, "%zu is out of range for %s", value, what);
 	}
 	return -EINVAL;

@@ -91,7 +91,7 @@ only()
 conn=client/conn.h
 only "what is done to a client's socket is done by $conn" \
 	'mtsi_(socket|sendfile)_[a-z_]+\(' $conn \
-	door/accept.c door/entry.c door/listener.c run/abandon.c run/life.c
+	door/accept.c door/entry.c door/listener.c run/abandon.c run/lifecycle.c
 only "descriptors that are no client's are accepted and closed, nothing else" \
 	'mtsi_(socket_(receive|peek|send|wait|shut|reset|abort|un|peer|is|user|state)|sendfile)[a-z_]*\(' $conn
 only "a client's descriptor is for $conn and the registration" \

@@ -22,7 +22,7 @@
 /* The slot, in memory that stays a slot. */
 byte claim = OWNED; /* a free slot counts as owned */
 byte id;            /* whose it is, or was; the generation */
-bool thorough;      /* an event said that the peer has finished: a short read is not the end */
+bool special;      /* an event said that the peer has finished: a short read is not the end */
 bool vacant = true; /* on the free list */
 
 /* The kernel's side of each client's connection. */
@@ -85,7 +85,7 @@ inline mtsi_claim_clear()
 {
 	MINE;
 #ifdef MUTANT_THOROUGH_FORGOTTEN
-	thorough = false;
+	special = false;
 #endif
 	if
 	:: claim & AGAIN -> claim = OWNED /* two steps: an AGAIN that comes between them is dropped */
@@ -154,7 +154,7 @@ end_accept:
 		vacant = false;
 		holders++;
 		assert(holders == 1);
-birth:		atomic { open[g] = true; id = g; thorough = false };
+birth:		atomic { open[g] = true; id = g; special = false };
 #ifdef MUTANT_BORN_WITHOUT_OWNER
 		claim = 0;
 #else
@@ -169,7 +169,7 @@ append:		ready++;
 proctype worker()
 {
 	byte event, client, got;
-	bool bits, won, is_short, eof, freed, drained;
+	bool bits, won, is_short, eof, freed, exhausted;
 
 end_look:
 	do
@@ -202,7 +202,7 @@ compare:
 #ifndef MUTANT_SHORT_READ_IS_ENOUGH
 #ifndef MUTANT_THOROUGH_LATE
 	if
-	:: bits -> thorough = true
+	:: bits -> special = true
 	:: else
 	fi;
 #endif
@@ -211,7 +211,7 @@ claims:
 	mtsi_claim(won);
 #ifdef MUTANT_THOROUGH_LATE
 	if
-	:: bits -> thorough = true
+	:: bits -> special = true
 	:: else
 	fi;
 #endif
@@ -227,9 +227,9 @@ turn:
 	atomic {
 		assert(turns == 1);
 		MINE;
-		drained = false;
+		exhausted = false;
 		if
-		:: !registered[client] -> drained = true /* not asked: epoll will say, when it is registered */
+		:: !registered[client] -> exhausted = true /* not asked: epoll will say, when it is registered */
 		:: true
 		fi
 	};
@@ -241,7 +241,7 @@ turn_clear:
 	/* Until nothing is there. */
 receive_now:
 	if
-	:: drained && !(claim & AGAIN) -> goto park
+	:: exhausted && !(claim & AGAIN) -> goto park
 	:: else
 	fi;
 #ifndef MUTANT_CLEAR_LATE
@@ -254,7 +254,7 @@ receives:
 clear:
 	mtsi_claim_clear();
 #endif
-	drained = (got == 0 && !eof) || (is_short && !thorough);
+	exhausted = (got == 0 && !eof) || (is_short && !special);
 	if
 	:: eof -> goto ends
 	:: got == 0 && !eof -> goto park
@@ -265,19 +265,19 @@ handle:
 	if
 	:: true -> goto receive_now
 	:: true -> goto next /* the handler calls mts_client_next */
-	:: !drained && laters > 0 -> laters--; goto had_enough
+	:: !exhausted && laters > 0 -> laters--; goto had_enough
 	fi;
 
 next: /* mts_client_next */
 	if
-	:: drained && !(claim & AGAIN) -> goto next_blocks
+	:: exhausted && !(claim & AGAIN) -> goto next_blocks
 	:: else
 	fi;
 next_clear:
 	mtsi_claim_clear();
 next_receive:
 	receive();
-	drained = (got == 0 && !eof) || (is_short && !thorough);
+	exhausted = (got == 0 && !eof) || (is_short && !special);
 	if
 	:: eof -> goto ends
 	:: got > 0 -> goto handle
@@ -286,7 +286,7 @@ next_receive:
 next_blocks:
 	atomic { (data[client] > 0 || fin[client]); receive() };
 #ifndef NEEDLESS
-	drained = false;
+	exhausted = false;
 #endif
 	if
 	:: eof -> goto ends
@@ -298,7 +298,7 @@ had_enough: /* it goes to a line, and stays owned */
 #ifdef MUTANT_LET_GO_LATER
 		claim = 0;
 #endif
-		turns--; ready++; client = 0; is_short = false; drained = false }
+		turns--; ready++; client = 0; is_short = false; exhausted = false }
 	goto end_look;
 
 park:
@@ -324,11 +324,11 @@ release:
 		:: else
 		fi;
 #endif
-		atomic { client = 0; is_short = false; freed = false; drained = false }
+		atomic { client = 0; is_short = false; freed = false; exhausted = false }
 		goto end_look
 	:: else ->
 #ifndef MUTANT_DRAINED_OVER_CLEAR
-		drained = false; /* mtsi_input_begin */
+		exhausted = false; /* mtsi_input_begin */
 #endif
 		goto again
 	fi;
@@ -348,7 +348,7 @@ frees:
 		vacant = true;
 		client = 0;
 		is_short = false;
-		drained = false;
+		exhausted = false;
 		eof = false
 	}
 	goto end_look

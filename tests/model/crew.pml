@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which thread does what: who polls, the ready line and the later line, the idle stack, who is woken and
+ * Which thread does what: who polls, the ready list and the later list, the idle stack, who is woken and
  * when, the thread limit, threads that cannot be made, leaving and being joined; the keeper: its watch
  * over those who are stuck, and that it makes the threads; and the stand-in, which polls for them.
  *

@@ -59,7 +59,7 @@ bool changed;         /* a timeout has */
 
 bool owned = true;
 bool again;
-bool ready;           /* claimed, and in the ready line */
+bool ready;           /* claimed, and in the ready list */
 bool input;           /* has arrived, and is unread */
 bool in_time;         /* ... before the deadline of what it was waited for */
 bool shut;            /* the receiving side */

@@ -38,7 +38,7 @@ byte claim;
 bool ready; /* in a line of the crew */
 
 /* The owner's. */
-bool held, ending, registered;
+bool throttled, ending, registered;
 
 /* Under the client's lock. */
 byte queue;
@@ -49,7 +49,7 @@ bool watch_in, watch_out; /* what epoll watches for */
 bool dropped;
 bool locked; /* by the one who cuts, between its two steps */
 
-bool staged; /* the owner's, read by others under the lock */
+bool has_replies; /* the owner's, read by others under the lock */
 
 /* The kernel's. */
 byte data, room = ROOM;
@@ -97,7 +97,7 @@ inline lose_rest(flag)
 inline lose()
 {
 	lost = true;
-	lose_rest(staged)
+	lose_rest(has_replies)
 }
 
 /* Under the lock: until all is gone or the socket is full. */
@@ -125,7 +125,7 @@ inline want_room(wanted)
 inline mtsi_output_flush()
 {
 #ifdef MUTANT_STAGED_NO_MORE_TOO_EARLY
-	staged = false;
+	has_replies = false;
 #endif
 	atomic {
 		!locked ->
@@ -139,12 +139,12 @@ inline mtsi_output_flush()
 			:: else -> want_room(queue > 0)
 			fi
 		fi;
-		staged = false;
+		has_replies = false;
 		stage = 0
 	}
 }
 
-inline mtsi_output_hold(answer)
+inline mtsi_output_throttles(answer)
 {
 #ifdef MUTANT_WISH_IN_TWO_STEPS
 	atomic {
@@ -238,15 +238,15 @@ go:
 	fi;
 	mtsi_claim_clear();
 	if
-	:: held ->
+	:: throttled ->
 #ifdef MUTANT_HELD_NOT_ASKED_AGAIN
 		waits = true;
 #else
-		mtsi_output_hold(waits);
+		mtsi_output_throttles(waits);
 #endif
 		if
 		:: waits -> waits = false; goto park
-		:: else -> held = false
+		:: else -> throttled = false
 		fi
 	:: else
 	fi;
@@ -271,13 +271,13 @@ receive:
 		:: lost -> reply = 0
 		:: else
 		fi;
-		staged = reply > 0;
+		has_replies = reply > 0;
 		stage = reply;
 #else
-		staged = true;
+		has_replies = true;
 		atomic {
 			if
-			:: lost -> staged = false; refused = true
+			:: lost -> has_replies = false; refused = true
 			:: else -> stage = reply
 			fi
 		};
@@ -293,7 +293,7 @@ receive:
 	fi;
 
 	/* Nothing there: it can be parked. */
-	mtsi_output_hold(held);
+	mtsi_output_throttles(throttled);
 park:
 	if
 	:: !registered -> watch_for_input(); registered = true
@@ -317,7 +317,7 @@ wait_on:
 	:: lost -> goto gives_up
 	:: else
 	fi;
-	mtsi_output_hold(waits);
+	mtsi_output_throttles(waits);
 	if
 	:: waits ->
 		waits = false;
@@ -334,7 +334,7 @@ wait_on:
 seal:
 	atomic {
 		!locked ->
-		assert(queue == 0 || lost); /* else a thread would wait for it, in mtsi_output_drain */
+		assert(queue == 0 || lost); /* else a thread would wait for it, in mtsi_output_finish */
 		watch_in = false; watch_out = false; edge_in = false; edge_out = false; edge_gone = false;
 		ordered = ordered || !lost;
 		lost = true
@@ -343,7 +343,7 @@ gives_up:
 	atomic {
 		!locked ->
 		ended++; assert(ended == 1); open = false; watch_in = false; watch_out = false;
-		missing = missing + stage; stage = 0; staged = false;
+		missing = missing + stage; stage = 0; has_replies = false;
 		assert(queue == 0)
 	}
 	goto end_look
@@ -484,7 +484,7 @@ cuts:		atomic {
 			:: open ->
 				locked = true;
 #ifdef MUTANT_CUT_LOOKS_FIRST
-				saw = staged
+				saw = has_replies
 #else
 				lost = true
 #endif
@@ -498,7 +498,7 @@ cuts:		atomic {
 #ifdef MUTANT_CUT_LOOKS_FIRST
 				lost = true;
 #else
-				saw = staged;
+				saw = has_replies;
 #endif
 				lose_rest(saw);
 				locked = false;

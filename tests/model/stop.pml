@@ -32,7 +32,7 @@ bool memory = true;
 #define TOUCH assert(memory)
 
 bool stopping;
-byte stoppers; /* in mtsi_life_stop */
+byte stoppers; /* in mtsi_lifecycle_stop */
 bool wake; /* the keeper's eventfd */
 bool listener_lock, listener_open = true;
 byte backlog = 1;

@@ -59,7 +59,7 @@ START_TEST(a_new_client)
 	ck_assert_int_eq(client->stage, MTSI_CLIENT_WAITING);
 	ck_assert(!client->opened && !atomic_load(&client->lost) && !atomic_load(&client->cut));
 	ck_assert_uint_eq(client->watched, 0);
-	ck_assert_uint_eq(mtsi_queue_size(&client->output), 0);
+	ck_assert_uint_eq(mtsi_buffer_size(&client->output), 0);
 	ck_assert_ptr_null(client->data);
 	ck_assert_ptr_null(client->worker);
 	ck_assert_int_eq(client->peer.family, AF_INET);
@@ -89,7 +89,7 @@ START_TEST(a_slot_used_again)
 	ck_assert_int_eq(second->stage, MTSI_CLIENT_WAITING);
 	ck_assert(!second->opened && !atomic_load(&second->lost) && !atomic_load(&second->cut));
 	ck_assert_int_eq(atomic_load(&second->cause), MTSI_NO_CAUSE);
-	ck_assert_uint_eq(mtsi_queue_size(&second->output), 0);
+	ck_assert_uint_eq(mtsi_buffer_size(&second->output), 0);
 	ck_assert_ptr_null(second->data);
 	mtsi_client_close(second);
 }
@@ -230,7 +230,7 @@ END_TEST
 
 static int visits;
 
-static void visit(struct mts_client *client, struct mtsi_line *claimed)
+static void visit(struct mts_client *client, struct mtsi_list *claimed)
 {
 	(void)claimed;
 	mtsi_lock_assert_held(&client->lock);

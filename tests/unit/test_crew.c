@@ -312,12 +312,12 @@ START_TEST(taken_back)
 	while (look().ready < 3) {
 	}
 	uint64_t before = 0;
-	struct mtsi_line line = {NULL, NULL, 0};
+	struct mtsi_list line = {NULL, NULL, 0};
 	mtsi_crew_take_unopened(server, &line);
 	ck_assert_uint_eq(line.count, 3);
 	ck_assert_uint_eq(look().ready, 0);
 	for (int i = 0; i < 3; i++) {
-		struct mts_client *client = mtsi_line_take(&line);
+		struct mts_client *client = mtsi_list_take(&line);
 		ck_assert_ptr_nonnull(client);
 		ck_assert_int_eq(client->stage, MTSI_CLIENT_WAITING);
 		ck_assert_uint_gt(client->id, before);
@@ -340,13 +340,13 @@ END_TEST
 START_TEST(not_dismissed_with_somebody_in_line)
 {
 	static mts_client client;
-	struct mtsi_line line = {NULL, NULL, 0};
-	mtsi_line_add(&line, &client);
+	struct mtsi_list line = {NULL, NULL, 0};
+	mtsi_list_add(&line, &client);
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	mtsi_crew_append_locked(&mtsi_crew_floor(server)->crew, &line, mtsi_clock_now());
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	ck_assert(!mtsi_threads_dismiss(server, 0));
-	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(server)->crew.ready), &client);
+	ck_assert_ptr_eq(mtsi_list_take(&mtsi_crew_floor(server)->crew.ready), &client);
 	ck_assert(mtsi_threads_dismiss(server, 0));
 	server_start(server);
 }
@@ -357,7 +357,7 @@ START_TEST(dismissed_before_it_began)
 {
 	ck_assert(mtsi_threads_dismiss(server, 0));
 	ck_assert_uint_eq(mtsi_hire(server, MTSI_NEVER - 1), MTSI_NEVER);
-	struct mtsi_line line = {NULL, NULL, 0};
+	struct mtsi_list line = {NULL, NULL, 0};
 	mtsi_crew_take_unopened(server, &line);
 	ck_assert_uint_eq(line.count, 0);
 	server_start(server);

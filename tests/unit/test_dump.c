@@ -126,7 +126,7 @@ START_TEST(it_names_what_there_is)
 	expect("lingering: 1, of these sending ");
 	expect("ledger: ");
 	expect("deadlines, the first is in ");
-	expect("lines: ready 0, later 0, post 0");
+	expect("lists: ready 0, later 0, mailbox 0");
 	expect("log: 0 bytes wait");
 	expect("watchdog: ");
 	expect("  worker 0x");
@@ -159,11 +159,12 @@ END_TEST
 /* Whoever holds what: it is asked for while all stand still. */
 START_TEST(it_takes_no_lock)
 {
-	struct mtsi_lock *const locks[] = {&server->life.lock, &mtsi_door_floor(server)->listeners.lock,
-		&mtsi_door_floor(server)->door.lock, &mtsi_client_floor(server)->clients.lock,
-		&mtsi_door_floor(server)->addresses.lock, &mtsi_door_floor(server)->linger.lock,
-		&mtsi_client_floor(server)->deadlines.lock, &mtsi_serve_floor(server)->post.lock,
-		&mtsi_crew_floor(server)->crew.lock, &mtsi_base_floor(server)->log.lock};
+	struct mtsi_lock *const locks[] = {&server->lifecycle.lock,
+		&mtsi_door_floor(server)->listeners.lock, &mtsi_door_floor(server)->door.lock,
+		&mtsi_client_floor(server)->clients.lock, &mtsi_door_floor(server)->addresses.lock,
+		&mtsi_door_floor(server)->linger.lock, &mtsi_client_floor(server)->deadlines.lock,
+		&mtsi_serve_floor(server)->mailbox.lock, &mtsi_crew_floor(server)->crew.lock,
+		&mtsi_base_floor(server)->log.lock};
 	const size_t count = sizeof(locks) / sizeof(locks[0]);
 	for (size_t i = 0; i < count; i++) {
 		mtsi_lock_take(locks[i]);

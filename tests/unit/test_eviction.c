@@ -116,7 +116,7 @@ static void put_into(enum state state)
 
 START_TEST(who_is_idle)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	const bool goes = _i == IDLE || _i == BLOCKED;
 	seat();
 	put_into((enum state)_i);
@@ -139,7 +139,7 @@ END_TEST
 /* A worker that blocks in the wait for a request is told, and gets none any more. */
 START_TEST(a_wait_is_ended_for_good)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	seat();
 	put_into(BLOCKED);
 	mtsi_eviction_run(desk.server, &claimed);
@@ -152,7 +152,7 @@ END_TEST
 /* One that becomes idle offers itself: not before it is, and only if that is wanted. */
 START_TEST(an_offer)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	seat();
 	mtsi_eviction_offer(desk.server, client->id);
 	ck_assert_int_eq(atomic_load(&client->cause), MTSI_NO_CAUSE);
@@ -168,7 +168,7 @@ START_TEST(an_offer)
 	mtsi_crew_floor(desk.server)->crew.short_until = MTSI_NEVER;
 	mtsi_eviction_offer(desk.server, client->id);
 	ck_assert_int_eq(atomic_load(&client->cause), MTS_CLOSED_EVICTED);
-	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(desk.server)->crew.ready), client);
+	ck_assert_ptr_eq(mtsi_list_take(&mtsi_crew_floor(desk.server)->crew.ready), client);
 	unseat();
 }
 END_TEST
@@ -238,7 +238,7 @@ static uint64_t all_at_once(int number)
 }
 
 /* Goes on until it comes to its end by itself. */
-static void run_to_the_end(struct mtsi_line *claimed)
+static void run_to_the_end(struct mtsi_list *claimed)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(crowd.server)->eviction;
 	do {
@@ -250,7 +250,7 @@ static void run_to_the_end(struct mtsi_line *claimed)
 /* They shield nobody: each look passes those over whom the one before has refused. */
 START_TEST(the_refused_are_passed_over)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	gather_crowd(_i == 0 ? one_after_the_other : all_at_once);
 	run_to_the_end(&claimed);
 	ck_assert_int_eq(looks, 3);
@@ -263,7 +263,7 @@ END_TEST
 /* When all are refused it rests; and who becomes idle then is not passed over. */
 START_TEST(all_are_refused)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	char word[5];
 	gather_crowd(one_after_the_other);
 	for (int i = BUSY; i < CROWD; i++) {
@@ -277,7 +277,7 @@ START_TEST(all_are_refused)
 	mtsi_crew_floor(crowd.server)->crew.short_until = MTSI_NEVER; /* no thread serves it */
 	mtsi_eviction_offer(crowd.server, crowd.clients[1]->id);
 	ck_assert_int_eq(atomic_load(&crowd.clients[1]->cause), MTS_CLOSED_EVICTED);
-	ck_assert_ptr_eq(mtsi_line_take(&mtsi_crew_floor(crowd.server)->crew.ready), crowd.clients[1]);
+	ck_assert_ptr_eq(mtsi_list_take(&mtsi_crew_floor(crowd.server)->crew.ready), crowd.clients[1]);
 	scatter_crowd();
 }
 END_TEST
@@ -285,7 +285,7 @@ END_TEST
 /* When nobody was wanted for a while, those who were refused before are looked at again. */
 START_TEST(the_refused_are_not_passed_over_for_ever)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	char word[5];
 	gather_crowd(one_after_the_other);
 	mtsi_eviction_run(crowd.server, &claimed);

@@ -122,7 +122,7 @@ START_TEST(output_that_cannot_be_read)
 		ck_assert_int_eq(mtsi_memory_append_foreign_locked(clients[0], gone, 16 * KIB), -EFAULT);
 		ck_assert_int_eq(mtsi_memory_append_foreign_locked(clients[0], "x", 1), 0);
 		mtsi_lock_release(&clients[0]->lock);
-		ck_assert_uint_eq(mtsi_queue_size(&clients[0]->output), (size_t)i + 1);
+		ck_assert_uint_eq(mtsi_buffer_size(&clients[0]->output), (size_t)i + 1);
 		ck_assert_uint_eq(used(), clients[0]->output.capacity);
 	}
 	consume(0, 3);
@@ -139,7 +139,7 @@ START_TEST(output_is_refused_at_the_limit)
 	ck_assert_int_eq(append(0, most), 0);
 	ck_assert_uint_eq(used(), most);
 	ck_assert_int_eq(append(0, 1), -ENOBUFS); /* it would have to move */
-	ck_assert_uint_eq(mtsi_queue_size(&clients[0]->output), most);
+	ck_assert_uint_eq(mtsi_buffer_size(&clients[0]->output), most);
 	ck_assert_int_eq(append(1, 17 * KIB), -ENOBUFS);
 	ck_assert_int_eq(append(1, 16 * KIB), 0); /* a small need */
 	ck_assert_int_eq(append(2, 1 * KIB + 2), -ENOBUFS);

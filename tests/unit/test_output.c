@@ -42,7 +42,7 @@ static bool arrived(void)
 static size_t queued(void)
 {
 	mtsi_lock_take(&desk.client->lock);
-	const size_t size = mtsi_queue_size(&desk.client->output);
+	const size_t size = mtsi_buffer_size(&desk.client->output);
 	mtsi_lock_release(&desk.client->lock);
 	return size;
 }
@@ -101,7 +101,7 @@ START_TEST(they_gather_in_larger_buffers)
 		write_pattern(size, position);
 		position += size;
 	}
-	ck_assert(!arrived() || position > MTSI_LARGE_STAGE);
+	ck_assert(!arrived() || position > MTSI_LARGE_REPLIES);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	uint64_t done = take(0);
 	while (queued() > 0) {
@@ -118,7 +118,7 @@ END_TEST
 START_TEST(they_are_forgotten)
 {
 	write_pattern(10, 0);
-	desk.worker.stage.mark = desk.worker.stage.size;
+	desk.worker.replies.mark = desk.worker.replies.size;
 	write_pattern(20, 1000);
 	mtsi_output_forget(&desk.worker);
 	write_pattern(5, 10);
@@ -168,7 +168,7 @@ START_TEST(they_are_waited_for)
 		write_pattern(step, done);
 		ck_assert_uint_le(queued(), LIMIT);
 	}
-	ck_assert_int_eq(mtsi_output_drain(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
 	ck_assert_uint_eq(queued(), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
@@ -183,7 +183,7 @@ START_TEST(one_large_write)
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &all), 0);
 	write_pattern(all, 0);
 	ck_assert_uint_le(queued(), LIMIT);
-	ck_assert_int_eq(mtsi_output_drain(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
 }
 END_TEST
@@ -197,7 +197,7 @@ static void want_lost(void)
 	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, "x", 1), -EPIPE);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), -EPIPE);
-	ck_assert_int_eq(mtsi_output_drain(&desk.worker), -EPIPE);
+	ck_assert_int_eq(mtsi_output_finish(&desk.worker), -EPIPE);
 	send_on();
 }
 
@@ -239,7 +239,7 @@ START_TEST(a_limit_that_falls)
 	write_pattern(100, LIMIT);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	ck_assert_uint_le(queued(), 1);
-	ck_assert_int_eq(mtsi_output_drain(&desk.worker), 0);
+	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
 }
 END_TEST

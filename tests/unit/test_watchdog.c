@@ -219,8 +219,8 @@ END_TEST
 START_TEST(nobody_waits_beside_one_that_serves)
 {
 	static mts_client other;
-	struct mtsi_line line = {NULL, NULL, 0};
-	mtsi_line_add(&line, &other);
+	struct mtsi_list line = {NULL, NULL, 0};
+	mtsi_list_add(&line, &other);
 	begin_stint();
 	mtsi_lock_take(&crew->lock);
 	mtsi_crew_floor(server)->watchdog.asleep = true;
@@ -233,7 +233,7 @@ START_TEST(nobody_waits_beside_one_that_serves)
 	relief = mtsi_crew_relieve_locked(server);
 	ck_assert_uint_eq(relief.waiting, 1);
 	ck_assert(relief.stand_in);
-	ck_assert_ptr_eq(mtsi_line_take(&crew->ready), &other);
+	ck_assert_ptr_eq(mtsi_list_take(&crew->ready), &other);
 	crew->waiting = 0;
 	mtsi_lock_release(&crew->lock);
 	end_stint();
@@ -275,7 +275,7 @@ START_TEST(who_computes_is_counted_on)
 	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
 	mtsi_lock_take(&crew->lock);
 	desk.client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
-	mtsi_line_add(&crew->ready, desk.client);
+	mtsi_list_add(&crew->ready, desk.client);
 	mtsi_lock_release(&crew->lock);
 	(void)look(now += 2 * MTSI_MILLISECOND);
 	ck_assert_int_eq(worker->standing, MTSI_ACTIVE);
@@ -286,7 +286,7 @@ START_TEST(who_computes_is_counted_on)
 	ck_assert_uint_eq(crew->long_count, 1);
 	ck_assert_uint_eq(mtsi_stats_read(server, MTS_STAT_STALLS), 0);
 	mtsi_lock_take(&crew->lock);
-	ck_assert_ptr_eq(mtsi_line_take(&crew->ready), desk.client);
+	ck_assert_ptr_eq(mtsi_list_take(&crew->ready), desk.client);
 	crew->waiting = 0;
 	mtsi_lock_release(&crew->lock);
 	end_stint();

@@ -8,7 +8,7 @@
  * doc/THREADING.md says what each guards.
  */
 enum mtsi_rank {
-	MTSI_RANK_LIFE = 1,
+	MTSI_RANK_LIFECYCLE = 1,
 	MTSI_RANK_CHANGING = 2, /* of the limit by address */
 	MTSI_RANK_LISTENERS = 3,
 	MTSI_RANK_EVICTION = 4,
@@ -18,7 +18,7 @@ enum mtsi_rank {
 	MTSI_RANK_ADDRESSES = 8,
 	MTSI_RANK_LINGER = 9,
 	MTSI_RANK_DEADLINES = 10,
-	MTSI_RANK_POST = 11,
+	MTSI_RANK_MAILBOX = 11,
 	MTSI_RANK_CREW = 12,
 	MTSI_RANK_LOG = 13 /* the last: with any other held something may be said */
 };

@@ -13,8 +13,8 @@
  * - what waits in the queue, messages from elsewhere included;
  * - what a writer has in its own memory still, or a file in the middle of which it is (`writing`);
  * - replies that lie in the worker's buffers, which nobody else can see. So their owner says in
- *   `staged` that there are any, before the first one lies there, and then looks whether the client
- *   is lost; whoever cuts it off sets `lost`, and then looks at `staged`. Both are sequentially
+ *   `has_replies` that there are any, before the first one lies there, and then looks whether the client
+ *   is lost; whoever cuts it off sets `lost`, and then looks at `has_replies`. Both are sequentially
  *   consistent: either the writer is refused, or its reply counts as dropped. It is cleared under
  *   the lock, in the critical section in which they have left the buffers;
  * - and what its owner has said that it drops (mtsi_client_drop_locked()): what a failed handler has
@@ -44,11 +44,11 @@
 #include "engine/client/clients.h"
 #include "engine/client/conn.h"
 #include "engine/client/deadline.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
 #include "os/lock.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 const unsigned char mtsi_client_stages[] = {
 	[MTSI_CLIENT_FREE] = 0,
@@ -98,8 +98,9 @@ static void end_locked(struct mts_client *client)
 void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
-	atomic_store(&client->lost, true); /* before `staged`: see above */
-	if (mtsi_queue_size(&client->output) > 0 || client->writing || atomic_load(&client->staged)) {
+	atomic_store(&client->lost, true); /* before `has_replies`: see above */
+	if (mtsi_buffer_size(&client->output) > 0 || client->writing
+		|| atomic_load(&client->has_replies)) {
 		mtsi_client_drop_locked(client);
 	}
 	mtsi_memory_clear_locked(client);
@@ -137,7 +138,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 	return sealed;
 }
 
-bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed)
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_list *claimed)
 {
 	const bool cut = !atomic_load(&client->lost);
 	if (!mtsi_client_may(client, MTSI_MAY_CUT)) {
@@ -151,7 +152,7 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 	atomic_store(&client->cut, true); /* before `lost`: see mtsi_client_is_cut() */
 	mtsi_client_lose_locked(client);
 	if (mtsi_claim(client)) {
-		mtsi_line_add(claimed, client);
+		mtsi_list_add(claimed, client);
 	}
 	return cut;
 }

@@ -13,10 +13,10 @@
 #include "engine/base/heap.h"
 #include "os/lock.h"
 #include "wire/address.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 struct mts_server;
-struct mtsi_line;
+struct mtsi_list;
 struct mtsi_worker;
 
 /*
@@ -68,21 +68,21 @@ struct mts_client {
 	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
-	_Atomic bool thorough; /* a short read need not be all; by who polls, before it claims */
+	_Atomic bool special; /* a short read need not be all; by who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
-	bool held; /* owner: it waits until less of its output waits, or for memory */
+	bool throttled; /* owner: it waits until less of its output waits, or for memory */
 	bool registered; /* owner: epoll watches it for input */
 	unsigned char stage; /* lock */
 	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
 
 	uint32_t watched; /* lock: what registration.c has epoll watch for; 0: it is not in epoll */
 	union { /* owner */
-		uint32_t ready_at; /* while it is in the ready line: since when, in microseconds */
-		uint32_t drained; /* while it lingers: bytes thrown away */
+		uint32_t ready_at; /* while it is in the ready list: since when, in microseconds */
+		uint32_t discarded; /* while it lingers: bytes thrown away */
 	};
 	_Atomic uint64_t waits; /* what it is waited for, and since when: see deadline.c */
 	struct mtsi_lock lock;
-	struct mtsi_queue output; /* lock: what the socket has not taken yet */
+	struct mtsi_buffer output; /* lock: what the socket has not taken yet */
 
 	uint32_t saved_size; /* owner, like the next two: of the input that is saved */
 	uint32_t saved_capacity; /* without the byte behind it for a NUL */
@@ -110,7 +110,8 @@ struct mts_client {
 	};
 	bool sends; /* linger lock: it lingers with its sending side open */
 	bool shared; /* owner: somebody else has, or had, its socket, and may have set options */
-	_Atomic bool staged; /* the owner: replies lie in its worker's buffers; read under the lock */
+	_Atomic bool
+		has_replies; /* the owner: replies lie in its worker's buffers; read under the lock */
 	unsigned char dropped; /* lock: see enum mtsi_dropped */
 };
 
@@ -158,12 +159,12 @@ static inline void mtsi_client_drop_locked(struct mts_client *client)
  * The first reply comes into its worker's empty buffers: true, and from now on whoever cuts the
  * client off knows that it drops them. False: it is lost. By the owner.
  */
-static inline bool mtsi_client_stage(struct mts_client *client)
+static inline bool mtsi_client_begin_replies(struct mts_client *client)
 {
-	atomic_store(&client->staged, true); /* before `lost`: see client.c */
+	atomic_store(&client->has_replies, true); /* before `lost`: see client.c */
 	const bool lost = atomic_load(&client->lost);
 	if (lost) {
-		atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+		atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
 	}
 	return !lost;
 }
@@ -195,7 +196,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped);
  * One that lingers is left alone. Under the client's lock; true when this has cut it off. The first
  * cause is the one that counts.
  */
-bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_line *claimed);
+bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_list *claimed);
 
 /* Whether that has been done to it. Any thread that may touch it. */
 static inline bool mtsi_client_is_cut(const struct mts_client *client)

@@ -158,13 +158,13 @@ struct mts_client *mtsi_clients_open(
 	atomic_store_explicit(&client->listing, MTSI_UNLISTED, memory_order_relaxed);
 	atomic_store_explicit(&client->cause, MTSI_NO_CAUSE, memory_order_relaxed);
 	client->opened = false;
-	client->held = false;
+	client->throttled = false;
 	client->registered = false;
 	client->reason = 0;
 	client->writing = false;
 	client->evicted = false;
 	client->shared = false;
-	atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
 	client->dropped = MTSI_DROPPED_NOTHING;
 	atomic_store_explicit(&client->input_memory, 0, memory_order_relaxed);
 	atomic_store_explicit(&client->wants, 0, memory_order_relaxed);
@@ -172,7 +172,7 @@ struct mts_client *mtsi_clients_open(
 	client->data = NULL;
 	client->worker = NULL;
 	mtsi_peer_from(&client->peer, peer, size);
-	atomic_store(&client->thorough, client->peer.family == AF_UNIX);
+	atomic_store(&client->special, client->peer.family == AF_UNIX);
 	if (client->peer.family == AF_UNIX) {
 		mtsi_peer_set_user(&client->peer, mtsi_conn_user(client));
 	}
@@ -288,7 +288,7 @@ struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *s
 }
 
 void mtsi_clients_each(struct mts_server *server,
-	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed)
+	void (*visit)(struct mts_client *client, struct mtsi_list *claimed), struct mtsi_list *claimed)
 {
 	struct mts_client *client;
 	size_t slot = 0;

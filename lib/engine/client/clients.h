@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "engine/client/client.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "os/lock.h"
 
 struct sockaddr;
@@ -77,7 +77,7 @@ struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *s
  * those that it has claimed. Any thread; `visit` takes no lock.
  */
 void mtsi_clients_each(struct mts_server *server,
-	void (*visit)(struct mts_client *client, struct mtsi_line *claimed), struct mtsi_line *claimed);
+	void (*visit)(struct mts_client *client, struct mtsi_list *claimed), struct mtsi_list *claimed);
 
 /*
  * Calls `look` with each slot, also the free ones, and without its lock: only what is atomic may be

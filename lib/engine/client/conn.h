@@ -49,7 +49,7 @@ static inline ssize_t mtsi_conn_receive_now(struct mts_client *client, void *buf
 /*
  * Whether the socket is drained, after mtsi_conn_receive_now() has returned `count` for a buffer of
  * `size` bytes: what comes from now on raises an event. Where pieces are kept apart, or an end of
- * the stream was announced (`thorough`), a short read does not say so. The owner, no lock.
+ * the stream was announced (`special`), a short read does not say so. The owner, no lock.
  *
  * A transform would answer by what it has got from the socket itself, not by `count`, which is what
  * it has given out.
@@ -58,7 +58,7 @@ static inline bool mtsi_conn_received_all(
 	const struct mts_client *client, ssize_t count, size_t size)
 {
 	return count == -EAGAIN
-		|| (count > 0 && (size_t)count < size && !atomic_load(&client->thorough));
+		|| (count > 0 && (size_t)count < size && !atomic_load(&client->special));
 }
 
 /*

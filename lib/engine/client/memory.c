@@ -46,8 +46,8 @@
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
+#include "wire/buffer.h"
 #include "wire/frame.h"
-#include "wire/queue.h"
 
 enum { LONGEST_PAUSE = 60 /* milliseconds */ };
 
@@ -142,17 +142,17 @@ static void give(struct mtsi_memory *memory, size_t bytes)
 }
 
 static int append_locked(
-	struct mts_client *client, const void *data, size_t size, mtsi_queue_copier *copy)
+	struct mts_client *client, const void *data, size_t size, mtsi_buffer_copier *copy)
 {
 	struct mtsi_memory *memory = &mtsi_client_floor(client->server)->memory;
-	struct mtsi_queue *queue = &client->output;
+	struct mtsi_buffer *queue = &client->output;
 	mtsi_lock_assert_held(&client->lock);
 	const size_t before = queue->capacity;
-	const size_t block = mtsi_queue_block(queue, size);
+	const size_t block = mtsi_buffer_block(queue, size);
 	if (block > 0 && !take(memory, block)) {
 		return -ENOBUFS;
 	}
-	const int result = mtsi_queue_append_by(queue, data, size, copy);
+	const int result = mtsi_buffer_append_by(queue, data, size, copy);
 	if (block > 0) {
 		/* It has moved; or not; or what was to be copied cannot be, and the block is empty. */
 		const size_t after = queue->capacity;
@@ -174,10 +174,10 @@ int mtsi_memory_append_foreign_locked(struct mts_client *client, const void *dat
 
 void mtsi_memory_consume_locked(struct mts_client *client, size_t count)
 {
-	struct mtsi_queue *queue = &client->output;
+	struct mtsi_buffer *queue = &client->output;
 	mtsi_lock_assert_held(&client->lock);
 	const size_t before = queue->capacity;
-	mtsi_queue_consume(queue, count);
+	mtsi_buffer_consume(queue, count);
 	if (queue->capacity < before) {
 		give(&mtsi_client_floor(client->server)->memory, before - queue->capacity);
 	}

@@ -38,7 +38,7 @@ void mtsi_memory_settle(struct mts_server *server);
 void mtsi_memory_set_limit(struct mts_server *server, size_t bytes);
 
 /*
- * The output queue of a client, under its lock: as the functions of wire/queue.h, with its memory
+ * The output queue of a client, under its lock: as the functions of wire/buffer.h, with its memory
  * charged. Appending also fails with -ENOBUFS, when the limit leaves no room.
  */
 int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_t size);

@@ -2,7 +2,7 @@
  *
  * The crew: who serves whom, and whether another worker has to be sent for.
  *
- * A client that wants a thread is appended to the ready line. Whatever one poll has found is
+ * A client that wants a thread is appended to the ready list. Whatever one poll has found is
  * appended whole before any of it is served, so nothing is stranded behind a slow handler: whoever
  * takes over finds it here. What a worker does next is decided in one place, work() in work.c;
  * whether another one is sent for, in one place here, mtsi_crew_relieve_locked(), which is asked in
@@ -11,7 +11,7 @@
  *     somebody is needed, and fewer are counted on than may be
  *         =>   waking > 0, or the keeper is asked to make one, or none may be had
  *
- * Somebody is needed when the ready line is not empty, and on demand also when nobody polls. Beside
+ * Somebody is needed when the ready list is not empty, and on demand also when nobody polls. Beside
  * one that is counted on no thread is made while the program's hook for new threads hangs.
  * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
  * wait for something or to compute for long (watchdog.c finds that out, and how many may be counted
@@ -51,7 +51,7 @@
 #include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/member.h"
 #include "engine/crew/rest.h"
@@ -214,7 +214,7 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
 	}
 }
 
-void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now)
+void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_list *clients, uint64_t now)
 {
 	struct mts_client *client = clients->first;
 	mtsi_lock_assert_held(&crew->lock);
@@ -222,11 +222,11 @@ void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, 
 		client->ready_at = (uint32_t)(now / MTSI_MICROSECOND);
 		client = client->next;
 	}
-	mtsi_line_join(&crew->ready, clients);
+	mtsi_list_join(&crew->ready, clients);
 }
 
 /* Looks at what is needed, as things stand; for who is no worker. */
-static void relieve(struct mts_server *server, struct mtsi_line *clients)
+static void relieve(struct mts_server *server, struct mtsi_list *clients)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	const uint64_t now = mtsi_clock_now();
@@ -237,29 +237,29 @@ static void relieve(struct mts_server *server, struct mtsi_line *clients)
 	mtsi_crew_send(server, relief);
 }
 
-void mtsi_crew_begin(struct mts_server *server)
+void mtsi_crew_start(struct mts_server *server)
 {
-	struct mtsi_line none = {NULL, NULL, 0};
+	struct mtsi_list none = {NULL, NULL, 0};
 	relieve(server, &none);
 }
 
-void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients)
+void mtsi_crew_offer(struct mts_server *server, struct mtsi_list *clients)
 {
 	if (clients->count > 0) {
 		relieve(server, clients);
 	}
 }
 
-void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found)
+void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_list *found)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
-	struct mtsi_line opened = {NULL, NULL, 0};
+	struct mtsi_list opened = {NULL, NULL, 0};
 	struct mts_client *client;
 	mtsi_lock_take(&crew->lock);
-	while ((client = mtsi_line_take(&crew->ready)) != NULL) {
-		mtsi_line_add(client->stage == MTSI_CLIENT_WAITING ? found : &opened, client);
+	while ((client = mtsi_list_take(&crew->ready)) != NULL) {
+		mtsi_list_add(client->stage == MTSI_CLIENT_WAITING ? found : &opened, client);
 	}
-	mtsi_line_join(&crew->ready, &opened);
+	mtsi_list_join(&crew->ready, &opened);
 	crew->waiting = crew->ready.count;
 	mtsi_lock_release(&crew->lock);
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/seat.h"
 #include "os/lock.h"
 #include "wire/address.h"
@@ -30,9 +30,9 @@ enum mtsi_standing {
 struct mtsi_crew {
 	void *(*body)(void *seat); /* of a worker's thread; constant */
 	struct mtsi_lock lock; /* guards the rest */
-	struct mtsi_line
+	struct mtsi_list
 		ready; /* clients that want a thread, in order of arrival; owned by this line */
-	struct mtsi_line later; /* likewise, once epoll has been asked who else wants one */
+	struct mtsi_list later; /* likewise, once epoll has been asked who else wants one */
 	size_t waiting; /* of the ready, the first ones, for whom no worker could be had when asked */
 
 	size_t pollers; /* how many poll, or are about to */
@@ -59,7 +59,7 @@ struct mtsi_crew {
 	size_t enlisted; /* of these, those that have begun */
 	size_t threads_peak; /* the most that were enlisted at once */
 	size_t leaving_now; /* of these, those that have decided to end */
-	size_t waking; /* workers on their way to the ready line: woken, or being made */
+	size_t waking; /* workers on their way to the ready list: woken, or being made */
 	bool asked; /* the keeper has been asked to make workers, and is about to look */
 	size_t hooking; /* of these, those in the program's hook for new threads */
 	uint64_t hooking_since; /* when the first of them has begun it */
@@ -78,22 +78,22 @@ void mtsi_crew_init(struct mts_server *server, void *(*body)(void *seat));
 void mtsi_crew_free(struct mts_server *server);
 
 /* Takes up work: with threads on demand somebody has to poll. The keeper. */
-void mtsi_crew_begin(struct mts_server *server);
+void mtsi_crew_start(struct mts_server *server);
 
-/* Puts clients that the caller owns at the end of the ready line; theirs is empty then. */
-void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_line *clients, uint64_t now);
+/* Puts clients that the caller owns at the end of the ready list; theirs is empty then. */
+void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_list *clients, uint64_t now);
 
 /*
  * Gives it clients that the caller owns; the line is empty then. Threads of the library; a worker
  * does so outside of polls only.
  */
-void mtsi_crew_offer(struct mts_server *server, struct mtsi_line *clients);
+void mtsi_crew_offer(struct mts_server *server, struct mtsi_list *clients);
 
 /* Whether no worker polls, and none can be had for it. The stand-in (stand_in.c), who polls then. */
 bool mtsi_crew_lacks_poller_locked(struct mts_server *server);
 
-/* Takes out of the ready line those that were never opened, and puts them into `found`. */
-void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_line *found);
+/* Takes out of the ready list those that were never opened, and puts them into `found`. */
+void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_list *found);
 
 /*
  * Whether nothing but the want of a CPU can keep those from leaving that are left: none has a client,

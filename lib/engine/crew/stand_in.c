@@ -5,7 +5,7 @@
  *
  * With a thread per client that is always: every worker may wait for its client for ever. On demand
  * workers poll, and the stand-in sleeps; only while all of them that may be had are in callbacks does
- * it poll for them. What it finds waits in the ready line for the first worker that comes back. It
+ * it poll for them. What it finds waits in the ready list for the first worker that comes back. It
  * watches the epoll instance from outside (poll(2) of it, epoll(7)), and looks into it only when
  * there is something and still no worker has come to poll; so when one has, the two do not compete.
  *
@@ -28,7 +28,7 @@
 #include "engine/base/floor.h"
 #include "engine/base/inside.h"
 #include "engine/base/wake.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
 #include "os/alarm.h"
@@ -89,7 +89,7 @@ static bool wait_for_call_locked(struct mts_server *server, unsigned number)
 static void poll_for_workers(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
-	struct mtsi_line found = {NULL, NULL, 0};
+	struct mtsi_list found = {NULL, NULL, 0};
 	mtsi_lock_take(&crew->lock);
 	const bool alone = crew->pollers == 0;
 	mtsi_lock_release(&crew->lock);
@@ -130,7 +130,7 @@ static bool is_on(struct mts_server *server, unsigned number)
 static void poll_always(struct mts_server *server, unsigned number)
 {
 	while (is_on(server, number)) {
-		struct mtsi_line found = {NULL, NULL, 0};
+		struct mtsi_list found = {NULL, NULL, 0};
 		mtsi_crew_floor(server)->stand_in.poll(server, NULL, MTSI_NEVER, &found);
 		mtsi_crew_offer(server, &found);
 	}

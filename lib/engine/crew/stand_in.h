@@ -9,12 +9,12 @@
 #include "os/lock.h"
 
 struct mts_server;
-struct mtsi_line;
+struct mtsi_list;
 struct mtsi_member;
 
 /* The type of mtsi_poller_poll() (engine/run/poller.h), which is handed down. */
 typedef void mtsi_poll_once(struct mts_server *server, struct mtsi_member *worker,
-	uint64_t deadline, struct mtsi_line *found);
+	uint64_t deadline, struct mtsi_list *found);
 
 /*
  * The thread that polls where no worker does; and those that were, and have been replaced, since they

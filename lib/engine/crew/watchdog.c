@@ -77,7 +77,7 @@ static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watchdo
 		&& (crew->ready.count == 0 || crew->ready.first == watchdog->head);
 }
 
-/* How long the first of the ready line has waited. */
+/* How long the first of the ready list has waited. */
 static uint64_t age_locked(const struct mtsi_crew *crew, uint64_t now)
 {
 	const struct mts_client *first = crew->ready.first;

@@ -26,7 +26,7 @@ struct mtsi_watchdog {
 	uint64_t looked; /* when that was */
 	uint64_t stints;
 	uint64_t polls;
-	const void *head; /* the first of the ready line */
+	const void *head; /* the first of the ready list */
 	uint64_t stuck_since; /* since when nobody gets on; the look itself while somebody does */
 	uint64_t let_in; /* when one more was last let in to compute */
 	uint64_t last_many; /* when requests were last found not to be few */

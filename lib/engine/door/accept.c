@@ -43,7 +43,7 @@
 #include "engine/base/log.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/stand_in.h"
 #include "engine/crew/stint.h"
 #include "engine/door/address_book.h"
@@ -113,7 +113,7 @@ static void refuse_client(struct mts_client *client, int why, struct batch *batc
 }
 
 /* Lets it in, or does with it what the limits demand. */
-static void admit_client(struct mts_client *client, struct mtsi_line *found, struct batch *batch)
+static void admit_client(struct mts_client *client, struct mtsi_list *found, struct batch *batch)
 {
 	const int result = mtsi_address_book_enter(client);
 	if (result != 0) {
@@ -122,7 +122,7 @@ static void admit_client(struct mts_client *client, struct mtsi_line *found, str
 	}
 	switch (mtsi_door_enter(client->server, client)) {
 	case MTSI_LET_IN:
-		mtsi_line_add(found, client);
+		mtsi_list_add(found, client);
 		batch->let_in++;
 		break;
 	case MTSI_HELD_BACK:
@@ -135,7 +135,7 @@ static void admit_client(struct mts_client *client, struct mtsi_line *found, str
 
 /* A connection becomes a client: 0; -ENOMEM, and it is closed; or -ECANCELED, likewise. */
 static int take_in_locked(struct mts_server *server, int fd, const struct sockaddr *peer,
-	unsigned size, struct mtsi_line *found, struct batch *batch)
+	unsigned size, struct mtsi_list *found, struct batch *batch)
 {
 	mtsi_lock_assert_held(&mtsi_door_floor(server)->listeners.lock);
 	if (mtsi_door_floor(server)->listeners.closed) {
@@ -154,7 +154,7 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 }
 
 /* One connection: 0, or why there is none. */
-static int accept_one(struct mts_server *server, struct mtsi_line *found, struct batch *batch)
+static int accept_one(struct mts_server *server, struct mtsi_list *found, struct batch *batch)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
@@ -197,7 +197,7 @@ static void count_try(struct batch *batch, int result)
 
 /* Takes a batch, `room` at most besides those that are refused. */
 static void take_batch(
-	struct mts_server *server, size_t room, struct mtsi_line *found, struct batch *batch)
+	struct mts_server *server, size_t room, struct mtsi_list *found, struct batch *batch)
 {
 	while (batch->tries < BATCH && batch->let_in + batch->held < room && somebody_waits(batch)) {
 		const int result = accept_one(server, found, batch);
@@ -320,7 +320,7 @@ static void look_after(struct mts_server *server, struct mtsi_listener *listener
 
 /* Whose turn it is: takes a batch. */
 static void take_turn(
-	struct mts_server *server, uint64_t tag, int listener, struct mtsi_line *found)
+	struct mts_server *server, uint64_t tag, int listener, struct mtsi_list *found)
 {
 	struct batch batch = {
 		.listener = &mtsi_door_floor(server)->listeners.list[tag - 1], .fd = listener};
@@ -341,7 +341,7 @@ static void take_turn(
 }
 
 void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t tag,
-	bool shut_down, struct mtsi_line *found)
+	bool shut_down, struct mtsi_list *found)
 {
 	if (shut_down) {
 		mtsi_listeners_bury(server, tag);

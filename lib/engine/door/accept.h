@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct mts_server;
-struct mtsi_line;
+struct mtsi_list;
 struct mtsi_member;
 
 /*
@@ -16,6 +16,6 @@ struct mtsi_member;
  * sleep, whatever is done against it.
  */
 void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t tag,
-	bool shut_down, struct mtsi_line *found);
+	bool shut_down, struct mtsi_list *found);
 
 #endif

@@ -35,7 +35,7 @@
 #include "engine/base/ranks.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/door/floor.h"
 #include "os/lock.h"
 #include "os/must.h"
@@ -168,7 +168,7 @@ void mtsi_address_book_leave(struct mts_client *client)
 }
 
 /* Counts one that was there before there was a limit. */
-static void list_present(struct mts_client *client, struct mtsi_line *claimed)
+static void list_present(struct mts_client *client, struct mtsi_list *claimed)
 {
 	struct mtsi_address_book *book = &mtsi_door_floor(client->server)->addresses;
 	(void)claimed;
@@ -190,7 +190,7 @@ static void change_limit(struct mtsi_address_book *book, size_t clients)
 int mtsi_address_book_set_limit(struct mts_server *server, size_t clients)
 {
 	struct mtsi_address_book *book = &mtsi_door_floor(server)->addresses;
-	struct mtsi_line none = {NULL, NULL, 0};
+	struct mtsi_list none = {NULL, NULL, 0};
 	int result = 0;
 	mtsi_lock_take(&book->changing);
 	const bool anew = atomic_load(&book->limit) == 0 && clients != 0;

@@ -35,7 +35,7 @@
 #include "engine/base/ranks.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/door/address_book.h"
 #include "engine/door/floor.h"
@@ -53,7 +53,7 @@ void mtsi_door_init(struct mtsi_door *door)
 {
 	mtsi_lock_init(&door->lock, MTSI_RANK_DOOR);
 	door->clients = 0;
-	door->held = (struct mtsi_line){NULL, NULL, 0};
+	door->held = (struct mtsi_list){NULL, NULL, 0};
 	door->evicting = 0;
 	door->armed = false;
 	door->open = false;
@@ -107,11 +107,11 @@ static void arm_as_needed_locked(struct mts_server *server)
 }
 
 /* Lets in those who are held, as far as there is room: into `admitted`, for the crew. */
-static void admit_locked(struct mtsi_door *door, struct mtsi_line *admitted)
+static void admit_locked(struct mtsi_door *door, struct mtsi_list *admitted)
 {
 	mtsi_lock_assert_held(&door->lock);
 	while (door->held.count > 0 && door->clients < atomic_load(&door->max_clients)) {
-		mtsi_line_add(admitted, mtsi_line_take(&door->held));
+		mtsi_list_add(admitted, mtsi_list_take(&door->held));
 		door->clients++;
 	}
 }
@@ -181,14 +181,14 @@ void mtsi_door_open(struct mts_server *server)
 void mtsi_door_shut(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
-	struct mtsi_line held = {NULL, NULL, 0};
+	struct mtsi_list held = {NULL, NULL, 0};
 	struct mts_client *client;
 	mtsi_lock_take(&door->lock);
 	door->open = false;
-	mtsi_line_join(&held, &door->held);
+	mtsi_list_join(&held, &door->held);
 	arm_as_needed_locked(server);
 	mtsi_lock_release(&door->lock);
-	while ((client = mtsi_line_take(&held)) != NULL) {
+	while ((client = mtsi_list_take(&held)) != NULL) {
 		mtsi_door_turn_away(client);
 	}
 }
@@ -212,7 +212,7 @@ enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client
 	if (room_locked(door) > 0) {
 		door->clients++;
 	} else if (door->open && mtsi_base_floor(server)->options.overload != MTS_OVERLOAD_REFUSE) {
-		mtsi_line_add(&door->held, client);
+		mtsi_list_add(&door->held, client);
 		admission = MTSI_HELD_BACK;
 	} else {
 		admission = MTSI_FULL;
@@ -231,7 +231,7 @@ void mtsi_door_turn_away(struct mts_client *client)
 void mtsi_door_leave(struct mts_server *server, bool evicted)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
-	struct mtsi_line admitted = {NULL, NULL, 0};
+	struct mtsi_list admitted = {NULL, NULL, 0};
 	mtsi_lock_take(&door->lock);
 	door->clients--;
 	door->evicting -= evicted ? 1 : 0;
@@ -326,7 +326,7 @@ void mtsi_door_put_off(struct mts_server *server, struct mtsi_listener *listener
 uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
-	struct mtsi_line admitted = {NULL, NULL, 0};
+	struct mtsi_list admitted = {NULL, NULL, 0};
 	mtsi_lock_take(&door->lock);
 	admit_locked(door, &admitted);
 	const bool over = door->short_until != 0 && door->short_until <= now;

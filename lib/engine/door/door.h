@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "os/lock.h"
 
 struct mts_client;
@@ -27,7 +27,7 @@ enum {
 struct mtsi_door {
 	struct mtsi_lock lock; /* guards the rest */
 	size_t clients; /* from when they were let in until their last callback is over */
-	struct mtsi_line held; /* accepted, and not let in yet: there is no room; owned by this line */
+	struct mtsi_list held; /* accepted, and not let in yet: there is no room; owned by this line */
 	size_t evicting; /* how many have been evicted for these, and have not left yet */
 	bool armed; /* the listeners are watched */
 	bool open; /* the server runs and takes clients */

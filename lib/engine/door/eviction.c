@@ -44,14 +44,14 @@
 #include "engine/client/clients.h"
 #include "engine/client/conn.h"
 #include "engine/client/deadline.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "wire/address.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 enum { REST = 8 }; /* times as long as the look has taken */
 
@@ -129,7 +129,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 	mtsi_lock_assert_held(&client->lock);
 	return mtsi_client_may_still(client, MTSI_MAY_EVICT)
 		&& atomic_load(&client->cause) == MTSI_NO_CAUSE && idle != 0
-		&& (since == 0 || idle == since) && mtsi_queue_size(&client->output) == 0
+		&& (since == 0 || idle == since) && mtsi_buffer_size(&client->output) == 0
 		&& mtsi_conn_peek(client) != 1;
 }
 
@@ -137,7 +137,7 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
  * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then
  * looked at again, since it may have had a turn before; it gets one in any case.
  */
-static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_line *claimed)
+static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_list *claimed)
 {
 	if (mtsi_deadline_end_idle(client)) {
 		return true;
@@ -145,13 +145,13 @@ static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_
 	if (!mtsi_claim(client)) {
 		return false;
 	}
-	mtsi_line_add(claimed, client);
+	mtsi_list_add(claimed, client);
 	return idle_locked(client, since);
 }
 
 /* Evicts this one, if it is idle. */
 static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
-	struct mtsi_line *claimed, struct evicted *evicted)
+	struct mtsi_list *claimed, struct evicted *evicted)
 {
 	struct mts_client *client = mtsi_clients_lock(server, candidate.id);
 	if (client == NULL) {
@@ -174,7 +174,7 @@ static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
 
 /* Evicts the first of the candidates that is still idle; false when none is left. */
 static bool evict_candidate_locked(
-	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+	struct mts_server *server, struct mtsi_list *claimed, struct evicted *evicted)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
 	bool done = false;
@@ -210,7 +210,7 @@ static uint64_t pass_over_locked(struct mtsi_eviction *eviction)
 
 /* Evicts the one that has been idle for longest; or sets about being told of one. */
 static bool evict_oldest_locked(
-	struct mts_server *server, struct mtsi_line *claimed, struct evicted *evicted)
+	struct mts_server *server, struct mtsi_list *claimed, struct evicted *evicted)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
 	mtsi_lock_assert_held(&eviction->lock);
@@ -242,7 +242,7 @@ static void report_evicted(struct mts_server *server, const struct evicted *evic
 }
 
 /* One step of it: false when nobody has to go, or nobody can. */
-static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
+static bool run_once(struct mts_server *server, struct mtsi_list *claimed)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
 	struct evicted evicted = {.id = 0};
@@ -260,7 +260,7 @@ static bool run_once(struct mts_server *server, struct mtsi_line *claimed)
 	return evicted.id != 0;
 }
 
-void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed)
+void mtsi_eviction_run(struct mts_server *server, struct mtsi_list *claimed)
 {
 	while (run_once(server, claimed)) {
 	}
@@ -270,7 +270,7 @@ void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
 	const struct mtsi_candidate candidate = {id, 0};
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	struct evicted evicted = {.id = 0};
 	if (!mtsi_eviction_wanted(eviction)) {
 		return;
@@ -297,7 +297,7 @@ void mtsi_eviction_soon(struct mts_server *server)
 uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	/* Taken back before it is tried: whoever wants another try meanwhile is not forgotten. */
 	if (atomic_load(&eviction->retry_at) <= now) {
 		atomic_store(&eviction->retry_at, MTSI_NEVER);

@@ -10,7 +10,7 @@
 #include "os/lock.h"
 
 struct mts_server;
-struct mtsi_line;
+struct mtsi_list;
 
 /* One that was idle when all were looked at, since then. */
 struct mtsi_candidate {
@@ -40,7 +40,7 @@ void mtsi_eviction_free(struct mtsi_eviction *eviction);
  * which is to be offered to the crew. If there are too few, it goes on by itself. Threads of the
  * library, with no lock held.
  */
-void mtsi_eviction_run(struct mts_server *server, struct mtsi_line *claimed);
+void mtsi_eviction_run(struct mts_server *server, struct mtsi_list *claimed);
 
 /* Whether somebody waits for one that is idle. Any thread. */
 static inline bool mtsi_eviction_wanted(const struct mtsi_eviction *eviction)

@@ -170,8 +170,8 @@ static bool is_emptied(struct mts_client *client)
 		if (count < 0) {
 			return true;
 		}
-		client->drained += (uint32_t)count;
-		if (client->drained >= MOST_DRAINED) {
+		client->discarded += (uint32_t)count;
+		if (client->discarded >= MOST_DRAINED) {
 			return true;
 		}
 	}
@@ -220,7 +220,7 @@ static bool hand_over(struct mts_client *client)
 	const bool handed = append_lingerer(&mtsi_door_floor(server)->linger, client, sends, &first);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
-		client->drained = 0;
+		client->discarded = 0;
 		if (!sends) {
 			mtsi_conn_shut_sending(client);
 		}

@@ -46,9 +46,9 @@ static void dump_life(struct mts_server *server, int fd)
 {
 	static const char *const states[] = {"new", "running", "ended"};
 	mtsi_print(fd, "server %p: %s, %s, stopping: %s, waited for by %u; figures may be torn\n",
-		(void *)server, states[atomic_load(&server->life.state) % 3],
+		(void *)server, states[atomic_load(&server->lifecycle.state) % 3],
 		mtsi_on_demand(server) ? "on demand" : "per client", yes(mtsi_stopping(server)),
-		server->life.waiters);
+		server->lifecycle.waiters);
 }
 
 static void dump_door(struct mts_server *server, int fd)
@@ -97,8 +97,8 @@ static void dump_crew(struct mts_server *server, int fd)
 {
 	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	const struct mtsi_watchdog *watchdog = &mtsi_crew_floor(server)->watchdog;
-	mtsi_print(fd, "lines: ready %zu, later %zu, post %zu\n", crew->ready.count, crew->later.count,
-		mtsi_serve_floor(server)->post.claimed.count);
+	mtsi_print(fd, "lists: ready %zu, later %zu, mailbox %zu\n", crew->ready.count,
+		crew->later.count, mtsi_serve_floor(server)->mailbox.claimed.count);
 	mtsi_print(fd,
 		"threads: %zu, on the way %zu, in a hook %zu, leaving %zu, left %zu, asked for: %s\n",
 		crew->threads, crew->waking, crew->hooking, crew->leaving_now, crew->left_count,
@@ -139,7 +139,7 @@ static void dump_client(const struct mts_client *client, void *context)
 			"  client %" PRIu64 ": %s, %s%s, descriptor %d, %zu bytes to send, %u saved%s%s\n",
 			atomic_load(&client->id), stages[stage], (claim & MTSI_OWNED) != 0 ? "owned" : "parked",
 			(claim & MTSI_AGAIN) != 0 ? " (again)" : "", client->fd,
-			mtsi_queue_size(&client->output), client->saved_size,
+			mtsi_buffer_size(&client->output), client->saved_size,
 			atomic_load(&client->lost) ? ", lost" : "", atomic_load(&client->cut) ? ", cut" : "");
 	}
 }

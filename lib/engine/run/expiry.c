@@ -37,7 +37,7 @@
 #include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/floor.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/client/wait.h"
 #include "engine/crew/crew.h"
 #include "engine/door/linger.h"
@@ -59,7 +59,7 @@ struct verdict {
 };
 
 static void expire_output_locked(
-	struct mts_client *client, uint64_t now, struct mtsi_line *claimed, struct verdict *verdict)
+	struct mts_client *client, uint64_t now, struct mtsi_list *claimed, struct verdict *verdict)
 {
 	const uint64_t since = atomic_load(&client->stuck_since);
 	if (mtsi_deadline_of_output(client) > now) {
@@ -149,7 +149,7 @@ static void rearm_locked(struct mts_client *client, uint64_t now)
 
 /* Its time seems to be up; now look closely. */
 static void expire(
-	struct mts_server *server, struct mts_client *client, uint64_t now, struct mtsi_line *claimed)
+	struct mts_server *server, struct mts_client *client, uint64_t now, struct mtsi_list *claimed)
 {
 	struct verdict verdict = {.text = NULL};
 	if (mtsi_claim(client)) {
@@ -157,7 +157,7 @@ static void expire(
 			mtsi_linger_event(client);
 			return;
 		}
-		mtsi_line_add(claimed, client);
+		mtsi_list_add(claimed, client);
 	}
 	mtsi_lock_take(&client->lock);
 	if (client->fd >= 0 && mtsi_client_may(client, MTSI_MAY_EXPIRE)) {
@@ -174,7 +174,7 @@ static void expire(
 	}
 }
 
-static void reckon_client(struct mts_client *client, struct mtsi_line *claimed)
+static void reckon_client(struct mts_client *client, struct mtsi_list *claimed)
 {
 	(void)claimed;
 	mtsi_deadline_reckon(client);
@@ -183,7 +183,7 @@ static void reckon_client(struct mts_client *client, struct mtsi_line *claimed)
 uint64_t mtsi_expiry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_deadlines *deadlines = &mtsi_client_floor(server)->deadlines;
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	struct mts_client *client;
 	if (atomic_load(&deadlines->changed) && atomic_exchange(&deadlines->changed, false)) {
 		mtsi_clients_each(server, reckon_client, &claimed);

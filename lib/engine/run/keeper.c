@@ -25,7 +25,7 @@
 #include "engine/door/listener.h"
 #include "engine/run/expiry.h"
 #include "engine/run/shortage.h"
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/poll.h"
@@ -48,7 +48,7 @@ uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now)
 /* Does what is due; when the next thing is. */
 static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 {
-	mtsi_post_offer(server);
+	mtsi_mailbox_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_expiry(server, now));
 	due = earlier(due, mtsi_shortage_relieve(server, now));
@@ -76,7 +76,7 @@ void mtsi_keeper(struct mts_server *server)
 	if (!mtsi_stopping(server)) {
 		mtsi_watchdog_begin(&mtsi_crew_floor(server)->watchdog);
 		mtsi_door_open(server);
-		mtsi_crew_begin(server);
+		mtsi_crew_start(server);
 	}
 	mtsi_listeners_announce(server);
 	while (!mtsi_stopping(server)) {

@@ -6,7 +6,7 @@
 
 struct mts_server;
 
-/* The keeper's work until a stop is asked for; the stop itself is drain.c's. */
+/* The keeper's work until a stop is asked for; the stop itself is stop.c's. */
 void mtsi_keeper(struct mts_server *server);
 
 /* One go: waits for events until `deadline` at the latest, and does all that is to be done now. */

@@ -18,7 +18,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/door/accept.h"
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
@@ -44,7 +44,7 @@ static bool continue_output(struct mts_server *server, uint64_t id)
 }
 
 static void client_event(
-	struct mts_server *server, const struct mtsi_poll_event *event, struct mtsi_line *found)
+	struct mts_server *server, const struct mtsi_poll_event *event, struct mtsi_list *found)
 {
 	const uint32_t writable = MTSI_POLL_OUT | MTSI_POLL_HUP | MTSI_POLL_ERR;
 	const uint32_t special = MTSI_POLL_HUP | MTSI_POLL_ERR | MTSI_POLL_RDHUP | MTSI_POLL_PRI;
@@ -57,7 +57,7 @@ static void client_event(
 		return;
 	}
 	if ((event->events & special) != 0) {
-		atomic_store(&client->thorough, true);
+		atomic_store(&client->special, true);
 	}
 	__builtin_prefetch(&client->lock);
 	if (!mtsi_claim(client)) {
@@ -66,12 +66,12 @@ static void client_event(
 	if (client->stage == MTSI_CLIENT_LINGERING) {
 		mtsi_linger_event(client);
 	} else {
-		mtsi_line_add(found, client);
+		mtsi_list_add(found, client);
 	}
 }
 
 static void dispatch(struct mts_server *server, struct mtsi_member *worker,
-	const struct mtsi_poll_event *event, struct mtsi_line *found)
+	const struct mtsi_poll_event *event, struct mtsi_list *found)
 {
 	const uint64_t tag = event->tag;
 	if (tag == MTSI_BELL_TAG) {
@@ -85,7 +85,7 @@ static void dispatch(struct mts_server *server, struct mtsi_member *worker,
 }
 
 void mtsi_poller_poll(struct mts_server *server, struct mtsi_member *worker, uint64_t deadline,
-	struct mtsi_line *found)
+	struct mtsi_list *found)
 {
 	struct mtsi_poll_event events[EVENTS];
 	const int count = mtsi_poll_wait(mtsi_base_floor(server)->poll, events, EVENTS, deadline);

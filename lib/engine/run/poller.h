@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct mts_server;
-struct mtsi_line;
+struct mtsi_list;
 struct mtsi_member;
 
 /* The tag of the bell, which wakes who polls; those of listeners and clients are higher. */
@@ -18,6 +18,6 @@ enum { MTSI_BELL_TAG = 0 };
  * stand-in.
  */
 void mtsi_poller_poll(struct mts_server *server, struct mtsi_member *worker, uint64_t deadline,
-	struct mtsi_line *found);
+	struct mtsi_list *found);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <mtserver/server.h>
 
-#include "engine/run/life.h"
+#include "engine/run/lifecycle.h"
 #include "engine/serve/floor.h"
 #include "os/home.h"
 
@@ -13,7 +13,7 @@ enum { MTSI_ERROR = 640 };
 /* What stands behind the handle: the top floor's part, and with it all (engine/base/floor.h). */
 struct mts_server {
 	struct mtsi_serve_floor below;
-	struct mtsi_life life;
+	struct mtsi_lifecycle lifecycle;
 	struct mtsi_home home; /* the process that started it; see abandon.c; set by the start */
 	pid_t opened_by; /* the process that opened its descriptors; by the start */
 	char error[MTSI_ERROR]; /* the sentence of the last failure; written under life's lock */

@@ -20,7 +20,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/floor.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/client/memory.h"
 #include "engine/crew/crew.h"
 #include "os/clock.h"
@@ -37,7 +37,7 @@ struct largest {
 	size_t count;
 	struct {
 		uint64_t id;
-		size_t held;
+		size_t bytes;
 	} list[MOST_CUTS];
 };
 
@@ -72,7 +72,7 @@ static size_t least_need(struct mts_server *server)
 static void add_to_largest(struct largest *largest, uint64_t id, size_t bytes)
 {
 	size_t place = largest->count;
-	while (place > 0 && largest->list[place - 1].held < bytes) {
+	while (place > 0 && largest->list[place - 1].bytes < bytes) {
 		place--;
 	}
 	if (place == MOST_CUTS) {
@@ -85,7 +85,7 @@ static void add_to_largest(struct largest *largest, uint64_t id, size_t bytes)
 		largest->list[i] = largest->list[i - 1];
 	}
 	largest->list[place].id = id;
-	largest->list[place].held = bytes;
+	largest->list[place].bytes = bytes;
 }
 
 static void find_largest(struct mts_server *server, struct largest *largest)
@@ -117,7 +117,7 @@ struct round {
 	size_t most;
 	size_t room; /* for so much there is room still */
 	size_t slot;
-	struct mtsi_line *claimed;
+	struct mtsi_list *claimed;
 };
 
 /* Claims them, up to the slot `end`, as long as there is room. */
@@ -130,7 +130,7 @@ static void resume(struct mts_server *server, struct round *round, size_t end)
 		if (need > round->above && need <= round->most && need <= round->room) {
 			round->room -= need;
 			if (mtsi_claim(client)) {
-				mtsi_line_add(round->claimed, client);
+				mtsi_list_add(round->claimed, client);
 			}
 		}
 		mtsi_lock_release(&client->lock);
@@ -149,7 +149,7 @@ static void resume_all(struct mts_server *server)
 {
 	static const size_t sizes[] = {0, MTSI_TINY_NEED, MTSI_SMALL_NEED, SIZE_MAX};
 	struct mtsi_memory *memory = &mtsi_client_floor(server)->memory;
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	const size_t first = memory->next_slot;
 	size_t given = 0;
 	for (int i = 1; i < 4; i++) {
@@ -173,7 +173,7 @@ static void resume_all(struct mts_server *server)
 /* Cuts off a client that has been found to be among the largest: how much is freed by that sooner or later. */
 static size_t cut_holder(struct mts_server *server, uint64_t id)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	struct mtsi_peer peer;
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client == NULL) {

@@ -3,9 +3,9 @@
  * The life of a worker: what a thread of the crew does from its first to its last moment. What it
  * does next it decides under the crew's lock, always in this order:
  *
- * 1. Serve the first client of the ready line.
+ * 1. Serve the first client of the ready list.
  * 2. On demand, when nobody polls, or one that may be joined (watchdog.c): poll. What the poll finds
- *    is appended whole to the ready line, and behind it the clients that want a further turn; so a
+ *    is appended whole to the ready list, and behind it the clients that want a further turn; so a
  *    client that never stops sending waits until epoll has been asked who else wants something.
  * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
  *
@@ -25,7 +25,7 @@
 #include "engine/base/floor.h"
 #include "engine/base/inside.h"
 #include "engine/base/wake.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/hire.h"
@@ -61,7 +61,7 @@ static void run_end_hook(const struct mtsi_worker *worker)
 
 static struct mts_client *take_client_locked(struct mtsi_crew *crew)
 {
-	struct mts_client *client = mtsi_line_take(&crew->ready);
+	struct mts_client *client = mtsi_list_take(&crew->ready);
 	if (client != NULL && crew->waiting > 0) {
 		crew->waiting--;
 	}
@@ -86,7 +86,7 @@ static void serve_client(struct mtsi_worker *worker)
 	const bool later = mtsi_turn(worker, client);
 	mtsi_lock_take(&crew->lock);
 	if (later) {
-		mtsi_line_add(&crew->later, client);
+		mtsi_list_add(&crew->later, client);
 	}
 	mtsi_stint_end_locked(&worker->member);
 }
@@ -96,7 +96,7 @@ static void poll_locked(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->member.server;
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
-	struct mtsi_line found = {NULL, NULL, 0};
+	struct mtsi_list found = {NULL, NULL, 0};
 	const uint64_t deadline = crew->later.count > 0 ? 0 : MTSI_NEVER;
 	crew->pollers++;
 	crew->rung = false;

@@ -140,7 +140,7 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 		return false;
 	}
 	mtsi_deadline_met(client);
-	while (mtsi_output_hold(client)) {
+	while (mtsi_output_throttles(client)) {
 		client->worker = NULL;
 		mtsi_input_end(worker);
 		mtsi_registration_ignore_input(client);
@@ -163,7 +163,7 @@ static size_t corkable(const struct mtsi_worker *worker, int reason)
 	const bool at_once = reason == MTS_CLOSED_BY_HANDLER
 		&& mtsi_base_floor(worker->member.server)->options.on_close == NULL
 		&& !mtsi_stopping(worker->member.server);
-	return at_once && worker->stage.size <= FEW_BYTES ? worker->stage.size : 0;
+	return at_once && worker->replies.size <= FEW_BYTES ? worker->replies.size : 0;
 }
 
 void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason)
@@ -176,7 +176,7 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
 		return;
 	}
-	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_drain(worker) != 0;
+	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_finish(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
 		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
 		reason = ours ? MTS_CLOSED_ERROR : mtsi_reason(client, MTS_CLOSED_BY_PEER);

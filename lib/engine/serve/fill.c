@@ -72,7 +72,7 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 		return -ENOSPC;
 	}
 	mtsi_memory_content(client);
-	worker->input.drained = count == -EAGAIN;
+	worker->input.exhausted = count == -EAGAIN;
 	return count == -EPIPE ? mtsi_receive_failed(client) : (int)count;
 }
 

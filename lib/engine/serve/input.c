@@ -49,7 +49,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	memset(input, 0, sizeof(*input));
 	input->data = worker->small;
 	input->capacity = MTSI_SMALL_INPUT;
-	input->charged = client->saved != NULL || client->held || atomic_load(&client->wants) > 0;
+	input->charged = client->saved != NULL || client->throttled || atomic_load(&client->wants) > 0;
 	if (client->saved == NULL) {
 		return;
 	}

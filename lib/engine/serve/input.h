@@ -23,7 +23,7 @@ struct mtsi_input {
 	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
 	char under_nul; /* the byte that it hides, perhaps the next request's first */
 	bool full; /* the last receive filled the buffer: more may be waiting */
-	bool drained; /* nothing is left to receive, unless somebody says AGAIN */
+	bool exhausted; /* nothing is left to receive, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
 	bool charged; /* memory may be charged for it, or be waited for */
 };

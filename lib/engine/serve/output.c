@@ -36,7 +36,7 @@
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 size_t mtsi_output_limit(const struct mts_client *client)
 {
@@ -48,58 +48,58 @@ size_t mtsi_output_limit(const struct mts_client *client)
 static int push_with(
 	struct mtsi_worker *worker, const void *data, size_t size, size_t ready, size_t limit)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
-	struct mtsi_pieces pieces = {.ours = {stage->data, stage->size},
+	struct mtsi_replies *replies = &worker->replies;
+	struct mtsi_pieces pieces = {.ours = {replies->data, replies->size},
 		.theirs = {(void *)(uintptr_t)data, size},
 		.ready = ready,
 		.more = worker->corked > 0};
-	stage->size = 0;
-	stage->mark = 0;
+	replies->size = 0;
+	replies->mark = 0;
 	return mtsi_push(worker, &pieces, limit);
 }
 
-static int push_stage(struct mtsi_worker *worker, size_t limit)
+static int push_replies(struct mtsi_worker *worker, size_t limit)
 {
 	return push_with(worker, NULL, 0, 0, limit);
 }
 
 /* Replies gather behind the input in the small buffer, if that is where it is. */
-static void place_stage(struct mtsi_worker *worker)
+static void place_replies(struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
 	const size_t used = input->data == worker->small ? input->end + 1 : 0;
-	worker->stage.data = worker->small + used;
-	worker->stage.capacity = MTSI_SMALL - used;
+	worker->replies.data = worker->small + used;
+	worker->replies.capacity = MTSI_SMALL - used;
 }
 
 /* Moves on to the large buffer, so that `size` bytes more fit; false when that cannot be. */
-static bool enlarge_stage(struct mtsi_worker *worker, size_t size)
+static bool enlarge_replies(struct mtsi_worker *worker, size_t size)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
-	if (size > MTSI_LARGE_STAGE - stage->size || !mtsi_worker_large(worker)) {
+	struct mtsi_replies *replies = &worker->replies;
+	if (size > MTSI_LARGE_REPLIES - replies->size || !mtsi_worker_large(worker)) {
 		return false;
 	}
 	char *const larger = worker->large + MTSI_LARGE_INPUT + 1;
-	if (stage->data != larger) {
-		memcpy(larger, stage->data, stage->size);
+	if (replies->data != larger) {
+		memcpy(larger, replies->data, replies->size);
 	}
-	stage->data = larger;
-	stage->capacity = MTSI_LARGE_STAGE;
+	replies->data = larger;
+	replies->capacity = MTSI_LARGE_REPLIES;
 	return true;
 }
 
 /* Behind what has gathered, where there is room: 0, or -EPIPE. */
 static int append_reply(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
+	struct mtsi_replies *replies = &worker->replies;
 	if (size == 0) {
 		return 0;
 	}
-	if (stage->size == 0 && !mtsi_client_stage(worker->member.client)) {
+	if (replies->size == 0 && !mtsi_client_begin_replies(worker->member.client)) {
 		return -EPIPE;
 	}
-	memcpy(stage->data + stage->size, data, size);
-	stage->size += size;
+	memcpy(replies->data + replies->size, data, size);
+	replies->size += size;
 	return 0;
 }
 
@@ -115,14 +115,14 @@ static void seize(struct mtsi_worker *worker)
 /* The next bytes of a write into the buffers, by the kernel: how many, or -EPIPE or -EFAULT. */
 static ssize_t copy_reply(struct mtsi_worker *worker, const char *data, size_t size)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
-	const size_t room = stage->capacity - stage->size;
+	struct mtsi_replies *replies = &worker->replies;
+	const size_t room = replies->capacity - replies->size;
 	const size_t count = size < room ? size : room;
-	if (stage->size == 0 && !mtsi_client_stage(worker->member.client)) {
+	if (replies->size == 0 && !mtsi_client_begin_replies(worker->member.client)) {
 		return -EPIPE;
 	}
-	const int result = mtsi_foreign_copy(stage->data + stage->size, data, count);
-	stage->size += result == 0 ? count : 0;
+	const int result = mtsi_foreign_copy(replies->data + replies->size, data, count);
+	replies->size += result == 0 ? count : 0;
 	return result == 0 ? (ssize_t)count : result;
 }
 
@@ -134,10 +134,10 @@ static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
 	if (pushed) {
 		mtsi_push_torn_locked(client);
 		worker->failed = -EFAULT;
-		worker->stage.size = 0;
+		worker->replies.size = 0;
 	} else {
-		worker->stage.size = before;
-		atomic_store_explicit(&client->staged, before > 0, memory_order_relaxed);
+		worker->replies.size = before;
+		atomic_store_explicit(&client->has_replies, before > 0, memory_order_relaxed);
 	}
 	mtsi_lock_release(&client->lock);
 }
@@ -148,15 +148,15 @@ static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
  */
 static int write_copied(struct mtsi_worker *worker, const char *data, size_t size)
 {
-	size_t before = worker->stage.size;
+	size_t before = worker->replies.size;
 	bool pushed = false;
 	ssize_t count = 0;
 	int result = 0;
-	(void)enlarge_stage(worker, MTSI_LARGE_STAGE - before);
+	(void)enlarge_replies(worker, MTSI_LARGE_REPLIES - before);
 	seize(worker);
 	for (size_t done = 0; done < size && result == 0; done += (size_t)count) {
-		if (worker->stage.size == worker->stage.capacity) {
-			result = push_stage(worker, mtsi_output_limit(worker->member.client));
+		if (worker->replies.size == worker->replies.capacity) {
+			result = push_replies(worker, mtsi_output_limit(worker->member.client));
 			pushed = pushed || done > 0;
 			before = 0;
 		}
@@ -177,7 +177,7 @@ static int write_copied(struct mtsi_worker *worker, const char *data, size_t siz
 __attribute__((noinline)) static int write_more(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
-	if (enlarge_stage(worker, size)) {
+	if (enlarge_replies(worker, size)) {
 		return append_reply(worker, data, size);
 	}
 	const size_t first = size < MTSI_PUSH_FIRST ? size : MTSI_PUSH_FIRST;
@@ -194,48 +194,48 @@ __attribute__((noinline)) static int write_more(
 __attribute__((noinline)) static int write_first(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
-	place_stage(worker);
-	return size > worker->stage.capacity ? write_more(worker, data, size)
-										 : append_reply(worker, data, size);
+	place_replies(worker);
+	return size > worker->replies.capacity ? write_more(worker, data, size)
+										   : append_reply(worker, data, size);
 }
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
+	struct mtsi_replies *replies = &worker->replies;
 	if (atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed)) {
 		return -EPIPE;
 	}
-	if (stage->size == 0) {
+	if (replies->size == 0) {
 		return write_first(worker, data, size);
 	}
-	if (size > stage->capacity - stage->size) {
+	if (size > replies->capacity - replies->size) {
 		return write_more(worker, data, size);
 	}
 	if (size > 0) {
-		memcpy(stage->data + stage->size, data, size);
-		stage->size += size;
+		memcpy(replies->data + replies->size, data, size);
+		replies->size += size;
 	}
 	return 0;
 }
 
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 {
-	if (worker->stage.size == 0) {
+	if (worker->replies.size == 0) {
 		return atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed) ? -EPIPE
 																						: 0;
 	}
-	return push_stage(worker, wait ? mtsi_output_limit(worker->member.client) : SIZE_MAX);
+	return push_replies(worker, wait ? mtsi_output_limit(worker->member.client) : SIZE_MAX);
 }
 
-int mtsi_output_drain(struct mtsi_worker *worker)
+int mtsi_output_finish(struct mtsi_worker *worker)
 {
-	return push_stage(worker, 0);
+	return push_replies(worker, 0);
 }
 
 int mtsi_output_seize(struct mtsi_worker *worker)
 {
 	seize(worker);
-	return push_stage(worker, 0);
+	return push_replies(worker, 0);
 }
 
 int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
@@ -279,44 +279,44 @@ void mtsi_output_yield(struct mtsi_worker *worker)
 	worker->seizes = false;
 	mtsi_lock_take(&client->lock);
 	client->writing = false;
-	mtsi_deadline_output_locked(client, mtsi_queue_size(&client->output) > 0, false);
+	mtsi_deadline_output_locked(client, mtsi_buffer_size(&client->output) > 0, false);
 	mtsi_lock_release(&client->lock);
 }
 
 char *mtsi_output_space(struct mtsi_worker *worker, size_t *size)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
-	mtsi_must(stage->size == 0);
-	place_stage(worker);
-	if (*size > stage->capacity) {
-		(void)enlarge_stage(worker, MTSI_LARGE_STAGE);
+	struct mtsi_replies *replies = &worker->replies;
+	mtsi_must(replies->size == 0);
+	place_replies(worker);
+	if (*size > replies->capacity) {
+		(void)enlarge_replies(worker, MTSI_LARGE_REPLIES);
 	}
-	*size = *size < stage->capacity ? *size : stage->capacity;
-	return stage->data;
+	*size = *size < replies->capacity ? *size : replies->capacity;
+	return replies->data;
 }
 
 void mtsi_output_forget(struct mtsi_worker *worker)
 {
-	struct mtsi_stage_area *stage = &worker->stage;
+	struct mtsi_replies *replies = &worker->replies;
 	struct mts_client *client = worker->member.client;
-	if (stage->size == stage->mark) {
+	if (replies->size == replies->mark) {
 		return;
 	}
 	mtsi_lock_take(&client->lock);
 	mtsi_client_drop_locked(client);
-	stage->size = stage->mark;
-	atomic_store_explicit(&client->staged, stage->size > 0, memory_order_relaxed);
+	replies->size = replies->mark;
+	atomic_store_explicit(&client->has_replies, replies->size > 0, memory_order_relaxed);
 	mtsi_lock_release(&client->lock);
 }
 
-bool mtsi_output_hold(struct mts_client *client)
+bool mtsi_output_throttles(struct mts_client *client)
 {
 	mtsi_lock_take(&client->lock);
 	const size_t most = client->stage == MTSI_CLIENT_ENDING ? 0 : mtsi_output_limit(client);
-	const bool held = mtsi_queue_size(&client->output) > most && !atomic_load(&client->lost);
-	client->resume_at = held ? most : MTSI_NO_WISH;
+	const bool throttled = mtsi_buffer_size(&client->output) > most && !atomic_load(&client->lost);
+	client->resume_at = throttled ? most : MTSI_NO_WISH;
 	mtsi_lock_release(&client->lock);
-	return held;
+	return throttled;
 }
 
 bool mtsi_output_continue_locked(struct mts_client *client)
@@ -325,21 +325,21 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 	if (!mtsi_client_may_still(client, MTSI_MAY_SEND_ON)) {
 		return false;
 	}
-	if (mtsi_queue_size(&client->output) > 0) {
+	if (mtsi_buffer_size(&client->output) > 0) {
 		const bool lost = mtsi_push_queue_locked(client, &sent) != 0;
 		mtsi_count_shared(client->server, MTS_STAT_BYTES_OUT, sent);
 		if (lost) {
 			return true;
 		}
 		/* Whose worker waits for room has bytes of its own to send still. */
-		const bool waits = mtsi_queue_size(&client->output) > 0 || client->writing;
+		const bool waits = mtsi_buffer_size(&client->output) > 0 || client->writing;
 		mtsi_deadline_output_locked(client, waits, sent > 0);
 	}
-	if (mtsi_queue_size(&client->output) == 0) {
+	if (mtsi_buffer_size(&client->output) == 0) {
 		(void)mtsi_registration_watch_room_locked(client, false);
 	}
 	const bool wished = client->resume_at != MTSI_NO_WISH
-		&& mtsi_queue_size(&client->output) <= client->resume_at;
+		&& mtsi_buffer_size(&client->output) <= client->resume_at;
 	if (wished) {
 		client->resume_at = MTSI_NO_WISH;
 	}

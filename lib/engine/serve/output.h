@@ -9,7 +9,7 @@ struct mts_client;
 struct mtsi_worker;
 
 /* Replies that gather in the worker's buffers until they are sent together. */
-struct mtsi_stage_area {
+struct mtsi_replies {
 	char *data; /* set when the first byte comes */
 	size_t size;
 	size_t capacity;
@@ -36,13 +36,13 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
 
 /* Sends everything, and waits until the kernel has all of it. */
-int mtsi_output_drain(struct mtsi_worker *worker);
+int mtsi_output_finish(struct mtsi_worker *worker);
 
 /*
  * Makes the client wait, without a thread, until no more than its limit is queued, or nothing when
  * it ends: true. False when it need not. By the owner, before it lets go of it.
  */
-bool mtsi_output_hold(struct mts_client *client);
+bool mtsi_output_throttles(struct mts_client *client);
 
 /*
  * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and

@@ -32,7 +32,7 @@
 #include "engine/serve/worker.h"
 #include "os/foreign.h"
 #include "os/lock.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 enum { SECTION = 1024 * 1024 }; /* bytes that are faulted in for one after the first */
 
@@ -62,12 +62,12 @@ static void advance_theirs(struct mtsi_pieces *pieces, size_t count)
 
 /* What is to be sent, in order: how many parts. */
 static unsigned short gather(
-	const struct mtsi_queue *queue, const struct mtsi_pieces *pieces, struct iovec *parts)
+	const struct mtsi_buffer *queue, const struct mtsi_pieces *pieces, struct iovec *parts)
 {
 	unsigned short count = 0;
-	if (mtsi_queue_size(queue) > 0) {
-		parts[count].iov_base = (void *)(uintptr_t)mtsi_queue_bytes(queue);
-		parts[count++].iov_len = mtsi_queue_size(queue);
+	if (mtsi_buffer_size(queue) > 0) {
+		parts[count].iov_base = (void *)(uintptr_t)mtsi_buffer_bytes(queue);
+		parts[count++].iov_len = mtsi_buffer_size(queue);
 	}
 	if (pieces->ours.iov_len > 0) {
 		parts[count++] = pieces->ours;
@@ -82,7 +82,7 @@ static unsigned short gather(
 /* So many bytes of queue and pieces are sent. */
 static void consume(struct mts_client *client, struct mtsi_pieces *pieces, size_t sent)
 {
-	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t queued = mtsi_buffer_size(&client->output);
 	const size_t from_queue = sent < queued ? sent : queued;
 	if (from_queue > 0) {
 		mtsi_memory_consume_locked(client, from_queue);
@@ -123,7 +123,7 @@ static int send_locked(struct mts_client *client, struct mtsi_pieces *pieces, si
 		}
 		*sent += (size_t)result;
 		consume(client, pieces, (size_t)result);
-		if (ready_of(pieces) + mtsi_queue_size(&client->output) == 0) {
+		if (ready_of(pieces) + mtsi_buffer_size(&client->output) == 0) {
 			break;
 		}
 	}
@@ -171,12 +171,12 @@ static int push_locked(
 	if (pieces->faulty) {
 		return -EFAULT;
 	}
-	waited = waited || mtsi_queue_size(&client->output) > 0;
+	waited = waited || mtsi_buffer_size(&client->output) > 0;
 	int result = send_locked(client, pieces, sent);
 	if (result != 0) {
 		return result;
 	}
-	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t queued = mtsi_buffer_size(&client->output);
 	const size_t left = left_of(pieces);
 	if (!waited && queued + left == 0) {
 		return 0;
@@ -243,7 +243,7 @@ static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool
 	if (room) {
 		/* From now on it is not the peer that is waited for, unless for the queue. */
 		mtsi_lock_take(&client->lock);
-		const bool queued = mtsi_queue_size(&client->output) > 0;
+		const bool queued = mtsi_buffer_size(&client->output) > 0;
 		if (!atomic_load(&client->lost)) {
 			mtsi_deadline_output_locked(client, queued, false);
 		}
@@ -267,14 +267,14 @@ static int section(
 	if (result == -EFAULT) {
 		result = without_theirs_locked(client, pieces);
 	}
-	worker->queued = mtsi_queue_size(&client->output) > 0;
+	worker->queued = mtsi_buffer_size(&client->output) > 0;
 	const bool writes = goes_on(result) || worker->seizes;
 	if (writes != *wrote) {
 		*wrote = writes;
 		client->writing = writes;
 	}
 	/* They have left the buffers: what is still here counts by `writing`. */
-	atomic_store_explicit(&client->staged, false, memory_order_relaxed);
+	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
 	mtsi_lock_release(&client->lock);
 	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_OUT, sent);
 	return result;

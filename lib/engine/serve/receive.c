@@ -79,7 +79,7 @@ __attribute__((noinline)) static ssize_t receive_last(
 void mtsi_receive_late(struct mtsi_worker *worker)
 {
 	worker->late = true;
-	worker->input.drained = false;
+	worker->input.exhausted = false;
 }
 
 /* The deadline has the last word if it has shut the receiving side. */
@@ -121,7 +121,7 @@ static ssize_t receive_waiting(
 {
 	struct mts_client *client = worker->member.client;
 	mtsi_stint_step_aside(&worker->member);
-	worker->input.drained = false;
+	worker->input.exhausted = false;
 	if (!mtsi_deadline_block(client, kind, MTSI_BLOCK_RECEIVE)) {
 		mtsi_receive_late(worker);
 		return -EAGAIN;
@@ -144,7 +144,7 @@ static ssize_t receive_waiting(
 
 bool mtsi_receive_exhausted(const struct mtsi_worker *worker)
 {
-	return worker->input.drained && !mtsi_claim_again(worker->member.client)
+	return worker->input.exhausted && !mtsi_claim_again(worker->member.client)
 		&& !mtsi_stopping(worker->member.server);
 }
 
@@ -153,12 +153,12 @@ static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size
 {
 	struct mts_client *client = worker->member.client;
 	struct mtsi_input *input = &worker->input;
-	if (input->drained && !mtsi_claim_again(client)) {
+	if (input->exhausted && !mtsi_claim_again(client)) {
 		return -EAGAIN;
 	}
 	mtsi_claim_clear(client);
 	const ssize_t count = mtsi_conn_receive_now(client, buffer, size);
-	input->drained = mtsi_conn_received_all(client, count, size) && !mtsi_conn_holds_back(client);
+	input->exhausted = mtsi_conn_received_all(client, count, size) && !mtsi_conn_holds_back(client);
 	return count;
 }
 

@@ -30,7 +30,7 @@ int mtsi_request_next(struct mtsi_worker *worker, const void **request, size_t *
 			if (worker->input.ended) {
 				return 0;
 			}
-			if (!wait && worker->queued && mtsi_output_hold(worker->member.client)) {
+			if (!wait && worker->queued && mtsi_output_throttles(worker->member.client)) {
 				return -ENOBUFS;
 			}
 			if (!wait && mtsi_receive_exhausted(worker)) {

@@ -47,20 +47,20 @@
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
 
 /* First requests that are looked for in vain after one that was found, and how often without. */
-enum { LUCK_LASTS = 16, TRY_LUCK = 64 };
+enum { EAGER_LASTS = 16, EAGER_EVERY = 64 };
 
 /* What a go of service results in. */
 enum result {
 	ENDS, /* the client ends, for its `reason` */
 	IDLE, /* no whole request is here any more */
 	SATED, /* it has had its share, and there may be more */
-	HELD, /* too much of its output waits still */
+	THROTTLED, /* too much of its output waits still */
 	STARVED /* it waits for memory */
 };
 
 /*
  * What follows, unless it ends. It is parked: its input is saved, it is watched, and let go of; or it is
- * kept, input saved too, for a further turn: in the later line.
+ * kept, input saved too, for a further turn: in the later list.
  */
 static const struct {
 	bool
@@ -70,7 +70,7 @@ static const struct {
 } after[] = {
 	[IDLE] = {.asks = true},
 	[SATED] = {.asks = true, .later = true},
-	[HELD] = {.holds = true},
+	[THROTTLED] = {.holds = true},
 	[STARVED] = {.asks = true, .holds = true},
 };
 
@@ -90,7 +90,7 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	}
 	client->worker = worker;
 	mtsi_input_begin(worker);
-	memset(&worker->stage, 0, sizeof(worker->stage));
+	memset(&worker->replies, 0, sizeof(worker->replies));
 	worker->queued = false;
 	worker->seizes = false;
 	worker->corked = 0;
@@ -124,7 +124,7 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
 	struct mtsi_sample sample;
 	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
-	worker->stage.mark = worker->stage.size;
+	worker->replies.mark = worker->replies.size;
 	worker->member.stood_aside = false;
 	worker->handled++;
 	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
@@ -166,7 +166,7 @@ static bool had_enough(const struct mtsi_worker *worker)
 	if (worker->failed != 0 || (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES)) {
 		return false;
 	}
-	const bool more = input->start < input->end || !input->drained;
+	const bool more = input->start < input->end || !input->exhausted;
 	return more && mtsi_on_demand(worker->member.server) && !mtsi_stopping(worker->member.server)
 		&& !worker->late;
 }
@@ -250,16 +250,16 @@ static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
  */
 static bool eager(struct mtsi_worker *worker)
 {
-	return mtsi_base_floor(worker->member.server)->options.defer_accept > 0 || worker->luck > 0
-		|| worker->opens++ % TRY_LUCK == 0;
+	return mtsi_base_floor(worker->member.server)->options.defer_accept > 0 || worker->eager_for > 0
+		|| worker->opens++ % EAGER_EVERY == 0;
 }
 
 static void learn_eagerness(struct mtsi_worker *worker)
 {
 	if (worker->received > 0) {
-		worker->luck = LUCK_LASTS;
-	} else if (worker->luck > 0) {
-		worker->luck--;
+		worker->eager_for = EAGER_LASTS;
+	} else if (worker->eager_for > 0) {
+		worker->eager_for--;
 	}
 }
 
@@ -271,7 +271,7 @@ static enum result begin_service(struct mtsi_worker *worker)
 	}
 	if (!eager(worker)) {
 		/* As good as asked: when it is watched, epoll says whether there is anything. */
-		worker->input.drained = true;
+		worker->input.exhausted = true;
 		return serve_requests(worker);
 	}
 	const enum result result = serve_requests(worker);
@@ -280,7 +280,7 @@ static enum result begin_service(struct mtsi_worker *worker)
 }
 
 /*
- * One go: until it ends, can be parked, or has had enough. One that is held gets none: what it has
+ * One go: until it ends, can be parked, or has had enough. One that is throttled gets none: what it has
  * sent meanwhile stays in the socket, and is asked for when its output has gone.
  */
 static enum result go(struct mtsi_worker *worker, struct mts_client *client)
@@ -290,19 +290,19 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 		return ENDS;
 	}
 	mtsi_claim_clear(client);
-	if (client->held && mtsi_output_hold(client)) {
+	if (client->throttled && mtsi_output_throttles(client)) {
 		mtsi_memory_content(client); /* not yet, at any rate */
-		return HELD;
+		return THROTTLED;
 	}
-	client->held = false;
+	client->throttled = false;
 	return client->opened ? serve_requests(worker) : begin_service(worker);
 }
 
 /* What the client is waited for once the turn is over. */
-static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool held, bool later)
+static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool throttled, bool later)
 {
 	const bool partial = worker->input.start < worker->input.end;
-	if (held || (later && worker->handled > 0)) {
+	if (throttled || (later && worker->handled > 0)) {
 		return MTSI_WAIT_NOTHING;
 	}
 	return partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
@@ -338,10 +338,11 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 			return false;
 		}
 		(void)mtsi_output_flush(worker, false);
-		const bool held = !after[result].asks || (worker->queued && mtsi_output_hold(client));
-		const bool later = after[result].later && !held;
-		client->held = held || after[result].holds;
-		const enum mtsi_wait kind = wait_after(worker, held, later);
+		const bool throttled = !after[result].asks
+			|| (worker->queued && mtsi_output_throttles(client));
+		const bool later = after[result].later && !throttled;
+		client->throttled = throttled || after[result].holds;
+		const enum mtsi_wait kind = wait_after(worker, throttled, later);
 		worker->member.now = mtsi_clock_now();
 		if (!mtsi_deadline_wait(client, kind, worker->member.now)) {
 			result = too_late(worker, kind, result);

@@ -24,8 +24,8 @@ struct mts_server;
  */
 enum {
 	MTSI_SMALL = MTSI_SMALL_INPUT + 512, /* input at the front, replies gather right behind it */
-	MTSI_LARGE_STAGE = 16 * 1024,
-	MTSI_LARGE = MTSI_LARGE_INPUT + 1 + MTSI_LARGE_STAGE, /* input, its NUL, replies */
+	MTSI_LARGE_REPLIES = 16 * 1024,
+	MTSI_LARGE = MTSI_LARGE_INPUT + 1 + MTSI_LARGE_REPLIES, /* input, its NUL, replies */
 	MTSI_ADDRESS_SPACE = 64 /* enough for any address but a path */
 };
 
@@ -38,13 +38,13 @@ struct mtsi_worker {
 
 	/* About the client that is being served. */
 	struct mtsi_input input;
-	struct mtsi_stage_area stage;
+	struct mtsi_replies replies;
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
 	bool queued; /* not all that was sent has gone out at once */
 	bool seizes; /* it goes on sending after what it pushes: see mtsi_output_seize() */
 	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
-	unsigned luck; /* see eager() in turn.c */
+	unsigned eager_for; /* see eager() in turn.c */
 	unsigned opens;
 	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */

@@ -18,7 +18,7 @@
  * over, and its end known, before the one whose stop it was has written to the eventfd: they count
  * themselves in before they set the flag, and out when they are done.
  */
-#include "engine/run/life.h"
+#include "engine/run/lifecycle.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,14 +48,14 @@
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
-#include "engine/run/drain.h"
 #include "engine/run/dump.h"
 #include "engine/run/keeper.h"
 #include "engine/run/poller.h"
 #include "engine/run/server.h"
+#include "engine/run/stop.h"
 #include "engine/run/work.h"
 #include "engine/serve/floor.h"
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 #include "os/alarm.h"
 #include "os/clock.h"
 #include "os/home.h"
@@ -69,15 +69,15 @@ enum { KEEPER_STACK = 256 * 1024 };
 /* What a worker that has left, and then the log, may take to end when the server is freed. */
 static const uint64_t ending_time = MTSI_SECOND;
 
-static void init_life(struct mtsi_life *life)
+static void init_life(struct mtsi_lifecycle *lifecycle)
 {
-	mtsi_lock_init(&life->lock, MTSI_RANK_LIFE);
-	mtsi_signal_init(&life->changed);
-	atomic_init(&life->state, MTSI_LIFE_NEW);
-	atomic_init(&life->stoppers, 0);
+	mtsi_lock_init(&lifecycle->lock, MTSI_RANK_LIFECYCLE);
+	mtsi_signal_init(&lifecycle->changed);
+	atomic_init(&lifecycle->state, MTSI_LIFECYCLE_NEW);
+	atomic_init(&lifecycle->stoppers, 0);
 }
 
-struct mts_server *mtsi_life_new(mts_handler handler, void *user)
+struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user)
 {
 	struct mts_server *server = calloc(1, sizeof(*server));
 	if (server == NULL) {
@@ -95,9 +95,9 @@ struct mts_server *mtsi_life_new(mts_handler handler, void *user)
 	mtsi_deadlines_init(&mtsi_client_floor(server)->deadlines);
 	mtsi_memory_init(&mtsi_client_floor(server)->memory);
 	mtsi_linger_init(&mtsi_door_floor(server)->linger);
-	mtsi_post_init(&mtsi_serve_floor(server)->post);
+	mtsi_mailbox_init(&mtsi_serve_floor(server)->mailbox);
 	mtsi_log_init(&mtsi_base_floor(server)->log);
-	init_life(&server->life);
+	init_life(&server->lifecycle);
 	mtsi_home_init(&server->home);
 	mtsi_base_floor(server)->poll = -1;
 	mtsi_crew_floor(server)->alarm = -1;
@@ -142,10 +142,10 @@ static void free_server(struct mts_server *server)
 	mtsi_deadlines_free(&mtsi_client_floor(server)->deadlines);
 	mtsi_memory_free(&mtsi_client_floor(server)->memory);
 	mtsi_linger_free(&mtsi_door_floor(server)->linger);
-	mtsi_post_free(&mtsi_serve_floor(server)->post);
+	mtsi_mailbox_free(&mtsi_serve_floor(server)->mailbox);
 	mtsi_log_free(&mtsi_base_floor(server)->log);
-	mtsi_signal_destroy(&server->life.changed);
-	mtsi_lock_destroy(&server->life.lock);
+	mtsi_signal_destroy(&server->lifecycle.changed);
+	mtsi_lock_destroy(&server->lifecycle.lock);
 	mtsi_options_free(&mtsi_base_floor(server)->options);
 	mtsi_home_free(&server->home);
 	mtsi_dump_strike(server);
@@ -184,15 +184,15 @@ static void *keeper_body(void *argument)
 	mtsi_inside_enter(server);
 	mtsi_thread_name("mts-keeper");
 	/* Not before the start is over: callbacks must find a server that runs. */
-	mtsi_lock_take(&server->life.lock);
-	mtsi_lock_release(&server->life.lock);
+	mtsi_lock_take(&server->lifecycle.lock);
+	mtsi_lock_release(&server->lifecycle.lock);
 	mtsi_keeper(server);
-	const int result = mtsi_drain(server);
-	mtsi_lock_take(&server->life.lock);
-	server->life.result = result;
-	atomic_store(&server->life.state, MTSI_LIFE_ENDED);
-	mtsi_signal_all(&server->life.changed);
-	mtsi_lock_release(&server->life.lock);
+	const int result = mtsi_stop(server);
+	mtsi_lock_take(&server->lifecycle.lock);
+	server->lifecycle.result = result;
+	atomic_store(&server->lifecycle.state, MTSI_LIFECYCLE_ENDED);
+	mtsi_signal_all(&server->lifecycle.changed);
+	mtsi_lock_release(&server->lifecycle.lock);
 	return NULL;
 }
 
@@ -221,15 +221,15 @@ static int prepare_server(struct mts_server *server, const char **why)
 	return result;
 }
 
-static int join_locked(struct mtsi_life *life)
+static int join_locked(struct mtsi_lifecycle *lifecycle)
 {
-	life->waiters++;
-	while (atomic_load(&life->state) != MTSI_LIFE_ENDED) {
-		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	lifecycle->waiters++;
+	while (atomic_load(&lifecycle->state) != MTSI_LIFECYCLE_ENDED) {
+		(void)mtsi_signal_wait(&lifecycle->changed, &lifecycle->lock, MTSI_NEVER);
 	}
-	life->waiters--;
-	mtsi_signal_all(&life->changed);
-	return life->result;
+	lifecycle->waiters--;
+	mtsi_signal_all(&lifecycle->changed);
+	return lifecycle->result;
 }
 
 /* The stand-in and the keeper: they inherit from the calling thread, and workers from the keeper. */
@@ -239,7 +239,7 @@ static int start_serving(struct mts_server *server)
 	if (result != 0) {
 		return result;
 	}
-	result = mtsi_thread_start(&server->life.keeper, KEEPER_STACK, keeper_body, server);
+	result = mtsi_thread_start(&server->lifecycle.keeper, KEEPER_STACK, keeper_body, server);
 	if (result != 0) {
 		mtsi_stand_in_dismiss(server);
 		(void)mtsi_stand_in_join(server, MTSI_NEVER);
@@ -263,8 +263,8 @@ static int start_threads(struct mts_server *server)
 
 static int start_locked(struct mts_server *server, const char **why)
 {
-	struct mtsi_life *life = &server->life;
-	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
+	struct mtsi_lifecycle *lifecycle = &server->lifecycle;
+	if (atomic_load(&lifecycle->state) != MTSI_LIFECYCLE_NEW) {
 		return -EALREADY;
 	}
 	mtsi_home_settle(&server->home);
@@ -274,8 +274,8 @@ static int start_locked(struct mts_server *server, const char **why)
 		result = start_threads(server);
 	}
 	if (result == 0) {
-		life->keeper_runs = true;
-		atomic_store(&life->state, MTSI_LIFE_RUNNING);
+		lifecycle->keeper_runs = true;
+		atomic_store(&lifecycle->state, MTSI_LIFECYCLE_RUNNING);
 	} else {
 		mtsi_home_unsettle(&server->home);
 	}
@@ -286,55 +286,55 @@ static int start_locked(struct mts_server *server, const char **why)
  * Starting and beginning to wait are one critical section, so that whoever destroys the server
  * meanwhile either finds it not started or finds the waiter.
  */
-int mtsi_life_start(struct mts_server *server, bool wait, const char **why)
+int mtsi_lifecycle_start(struct mts_server *server, bool wait, const char **why)
 {
 	const int before = mtsi_thread_shield();
-	mtsi_lock_take(&server->life.lock);
+	mtsi_lock_take(&server->lifecycle.lock);
 	int result = start_locked(server, why);
 	if (result == 0 && wait) {
-		result = join_locked(&server->life);
+		result = join_locked(&server->lifecycle);
 		*why = NULL;
 	}
-	mtsi_lock_release(&server->life.lock);
+	mtsi_lock_release(&server->lifecycle.lock);
 	mtsi_thread_unshield(before);
 	return result;
 }
 
-int mtsi_life_join(struct mts_server *server)
+int mtsi_lifecycle_join(struct mts_server *server)
 {
 	const int before = mtsi_thread_shield();
-	mtsi_lock_take(&server->life.lock);
-	const int result = join_locked(&server->life);
-	mtsi_lock_release(&server->life.lock);
+	mtsi_lock_take(&server->lifecycle.lock);
+	const int result = join_locked(&server->lifecycle);
+	mtsi_lock_release(&server->lifecycle.lock);
 	mtsi_thread_unshield(before);
 	return result;
 }
 
-void mtsi_life_stop(struct mts_server *server)
+void mtsi_lifecycle_stop(struct mts_server *server)
 {
-	atomic_fetch_add(&server->life.stoppers, 1);
+	atomic_fetch_add(&server->lifecycle.stoppers, 1);
 	if (!atomic_exchange(&mtsi_base_floor(server)->stopping, true)) {
 		mtsi_wake_keeper(server);
 	}
-	atomic_fetch_sub(&server->life.stoppers, 1);
+	atomic_fetch_sub(&server->lifecycle.stoppers, 1);
 }
 
 /* Waits until the run is over and nobody waits for it any more. */
 static void settle(struct mts_server *server)
 {
-	struct mtsi_life *life = &server->life;
-	mtsi_lock_take(&life->lock);
-	if (atomic_load(&life->state) != MTSI_LIFE_NEW) {
-		(void)join_locked(life);
+	struct mtsi_lifecycle *lifecycle = &server->lifecycle;
+	mtsi_lock_take(&lifecycle->lock);
+	if (atomic_load(&lifecycle->state) != MTSI_LIFECYCLE_NEW) {
+		(void)join_locked(lifecycle);
 	}
-	while (life->waiters > 0) {
-		(void)mtsi_signal_wait(&life->changed, &life->lock, MTSI_NEVER);
+	while (lifecycle->waiters > 0) {
+		(void)mtsi_signal_wait(&lifecycle->changed, &lifecycle->lock, MTSI_NEVER);
 	}
-	const bool join = life->keeper_runs;
-	life->keeper_runs = false;
-	mtsi_lock_release(&life->lock);
+	const bool join = lifecycle->keeper_runs;
+	lifecycle->keeper_runs = false;
+	mtsi_lock_release(&lifecycle->lock);
 	if (join) {
-		mtsi_thread_join(life->keeper);
+		mtsi_thread_join(lifecycle->keeper);
 	}
 }
 
@@ -349,7 +349,7 @@ static bool finish_clients(struct mts_server *server)
 	if (mtsi_threads_dismiss(server, 0)) {
 		return true;
 	}
-	mtsi_drain_unopened(server);
+	mtsi_stop_unopened(server);
 	if (!mtsi_threads_take_up(server)) {
 		return mtsi_threads_dismiss(server, 0);
 	}
@@ -382,12 +382,12 @@ static bool wait_for_ends(struct mts_server *server)
 	return false;
 }
 
-int mtsi_life_destroy(struct mts_server *server)
+int mtsi_lifecycle_destroy(struct mts_server *server)
 {
 	const int before = mtsi_thread_shield();
-	mtsi_life_stop(server);
+	mtsi_lifecycle_stop(server);
 	settle(server);
-	while (atomic_load(&server->life.stoppers) > 0) {
+	while (atomic_load(&server->lifecycle.stoppers) > 0) {
 		mtsi_thread_yield();
 	}
 	const bool all_gone = finish_clients(server) && wait_for_ends(server);

@@ -2,7 +2,7 @@
  * The output queue, against the simplest model there is: byte number n of everything ever appended
  * has a value that follows from n, so what waits can be checked from two counters.
  */
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 #include <check.h>
 #include <errno.h>
@@ -34,7 +34,7 @@ const char *__tsan_default_options(void)
 }
 
 struct model {
-	struct mtsi_queue queue;
+	struct mtsi_buffer queue;
 	size_t appended;
 	size_t consumed;
 	size_t moved; /* bytes that the queue has copied from one place of its own to another */
@@ -47,11 +47,11 @@ static char byte_number(size_t n)
 
 static void check_model(const struct model *model)
 {
-	const struct mtsi_queue *queue = &model->queue;
+	const struct mtsi_buffer *queue = &model->queue;
 	size_t waiting = model->appended - model->consumed;
-	const char *bytes = mtsi_queue_bytes(queue);
+	const char *bytes = mtsi_buffer_bytes(queue);
 
-	REQUIRE(mtsi_queue_size(queue) == waiting);
+	REQUIRE(mtsi_buffer_size(queue) == waiting);
 	REQUIRE(queue->end <= queue->capacity);
 	if (waiting == 0) {
 		REQUIRE(bytes == NULL && queue->data == NULL && queue->capacity == 0);
@@ -64,7 +64,7 @@ static void check_model(const struct model *model)
 
 static void check_all_bytes(const struct model *model)
 {
-	const char *bytes = mtsi_queue_bytes(&model->queue);
+	const char *bytes = mtsi_buffer_bytes(&model->queue);
 
 	for (size_t i = 0; i < model->appended - model->consumed; i++) {
 		REQUIRE(bytes[i] == byte_number(model->consumed + i));
@@ -73,14 +73,14 @@ static void check_all_bytes(const struct model *model)
 
 static void append(struct model *model, size_t size)
 {
-	struct mtsi_queue before = model->queue;
+	struct mtsi_buffer before = model->queue;
 	char *bytes = malloc(size == 0 ? 1 : size);
 
 	REQUIRE(bytes != NULL);
 	for (size_t i = 0; i < size; i++) {
 		bytes[i] = byte_number(model->appended + i);
 	}
-	REQUIRE(mtsi_queue_append(&model->queue, bytes, size) == 0);
+	REQUIRE(mtsi_buffer_append(&model->queue, bytes, size) == 0);
 	free(bytes);
 	model->appended += size;
 	if (model->queue.capacity != before.capacity || model->queue.start != before.start) {
@@ -91,7 +91,7 @@ static void append(struct model *model, size_t size)
 
 static void consume(struct model *model, size_t count)
 {
-	mtsi_queue_consume(&model->queue, count);
+	mtsi_buffer_consume(&model->queue, count);
 	model->consumed += count;
 	check_model(model);
 }
@@ -103,29 +103,29 @@ START_TEST(empty_queue)
 	check_model(&model);
 	consume(&model, 0);
 	append(&model, 0);
-	ck_assert_int_eq(mtsi_queue_append(&model.queue, NULL, 0), 0);
+	ck_assert_int_eq(mtsi_buffer_append(&model.queue, NULL, 0), 0);
 	check_model(&model);
-	mtsi_queue_consume(&model.queue, 5);
+	mtsi_buffer_consume(&model.queue, 5);
 	check_model(&model);
-	mtsi_queue_clear(&model.queue);
+	mtsi_buffer_clear(&model.queue);
 	check_model(&model);
 }
 END_TEST
 
 START_TEST(first_in_first_out)
 {
-	struct mtsi_queue queue = {.data = NULL};
+	struct mtsi_buffer queue = {.data = NULL};
 
-	ck_assert_int_eq(mtsi_queue_append(&queue, "hello ", 6), 0);
-	ck_assert_int_eq(mtsi_queue_append(&queue, "world", 5), 0);
-	ck_assert_uint_eq(mtsi_queue_size(&queue), 11);
-	ck_assert_mem_eq(mtsi_queue_bytes(&queue), "hello world", 11);
-	mtsi_queue_consume(&queue, 4);
-	ck_assert_uint_eq(mtsi_queue_size(&queue), 7);
-	ck_assert_mem_eq(mtsi_queue_bytes(&queue), "o world", 7);
-	mtsi_queue_consume(&queue, 0);
-	ck_assert_uint_eq(mtsi_queue_size(&queue), 7);
-	mtsi_queue_clear(&queue);
+	ck_assert_int_eq(mtsi_buffer_append(&queue, "hello ", 6), 0);
+	ck_assert_int_eq(mtsi_buffer_append(&queue, "world", 5), 0);
+	ck_assert_uint_eq(mtsi_buffer_size(&queue), 11);
+	ck_assert_mem_eq(mtsi_buffer_bytes(&queue), "hello world", 11);
+	mtsi_buffer_consume(&queue, 4);
+	ck_assert_uint_eq(mtsi_buffer_size(&queue), 7);
+	ck_assert_mem_eq(mtsi_buffer_bytes(&queue), "o world", 7);
+	mtsi_buffer_consume(&queue, 0);
+	ck_assert_uint_eq(mtsi_buffer_size(&queue), 7);
+	mtsi_buffer_clear(&queue);
 }
 END_TEST
 
@@ -144,11 +144,11 @@ START_TEST(empty_owns_nothing)
 		append(&model, sizes[i]);
 		check_all_bytes(&model);
 		consume(&model, sizes[i] - 1);
-		mtsi_queue_consume(&model.queue, SIZE_MAX);
+		mtsi_buffer_consume(&model.queue, SIZE_MAX);
 		model.consumed++;
 		check_model(&model);
 		append(&model, sizes[i]);
-		mtsi_queue_clear(&model.queue);
+		mtsi_buffer_clear(&model.queue);
 		model.consumed = model.appended;
 		check_model(&model);
 	}
@@ -167,7 +167,7 @@ START_TEST(filled_to_the_brim)
 	append(&model, 1);
 	ck_assert_uint_gt(model.queue.capacity, SMALLEST);
 	check_all_bytes(&model);
-	mtsi_queue_clear(&model.queue);
+	mtsi_buffer_clear(&model.queue);
 }
 END_TEST
 
@@ -175,25 +175,25 @@ START_TEST(impossible_sizes)
 {
 	static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 2, SIZE_MAX / 2 + 1, SIZE_MAX / 2,
 		SIZE_MAX / 2 - 2, SIZE_MAX / 2 - 3, SIZE_MAX / 2 - 5000};
-	struct mtsi_queue empty = {.data = NULL};
+	struct mtsi_buffer empty = {.data = NULL};
 	struct model model = {.appended = 0};
 
 	append(&model, 10);
 	consume(&model, 7);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct mtsi_queue before = model.queue;
+		struct mtsi_buffer before = model.queue;
 
 		/* The bytes are not there: what cannot be kept must not be read. */
-		ck_assert_int_eq(mtsi_queue_append(&model.queue, "x", sizes[i]), -ENOMEM);
+		ck_assert_int_eq(mtsi_buffer_append(&model.queue, "x", sizes[i]), -ENOMEM);
 		ck_assert_mem_eq(&model.queue, &before, sizeof(before));
 		check_all_bytes(&model);
-		ck_assert_int_eq(mtsi_queue_append(&empty, "x", sizes[i]), -ENOMEM);
+		ck_assert_int_eq(mtsi_buffer_append(&empty, "x", sizes[i]), -ENOMEM);
 		ck_assert_ptr_null(empty.data);
 		ck_assert_uint_eq(empty.capacity, 0);
 	}
 	append(&model, 10);
 	check_all_bytes(&model);
-	mtsi_queue_clear(&model.queue);
+	mtsi_buffer_clear(&model.queue);
 }
 END_TEST
 
@@ -208,22 +208,22 @@ static int cannot_copy(void *to, const void *from, size_t size)
 START_TEST(copying_fails)
 {
 	static const size_t sizes[] = {1, 100, SMALLEST, 10 * SMALLEST};
-	struct mtsi_queue empty = {.data = NULL};
+	struct mtsi_buffer empty = {.data = NULL};
 	struct model model = {.appended = 0};
 
 	append(&model, 100);
 	consume(&model, 40);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		ck_assert_int_eq(mtsi_queue_append_by(&model.queue, "x", sizes[i], cannot_copy), -EFAULT);
+		ck_assert_int_eq(mtsi_buffer_append_by(&model.queue, "x", sizes[i], cannot_copy), -EFAULT);
 		check_model(&model);
 		check_all_bytes(&model);
-		ck_assert_int_eq(mtsi_queue_append_by(&empty, "x", sizes[i], cannot_copy), -EFAULT);
+		ck_assert_int_eq(mtsi_buffer_append_by(&empty, "x", sizes[i], cannot_copy), -EFAULT);
 		ck_assert_ptr_null(empty.data);
 		ck_assert_uint_eq(empty.capacity, 0);
 	}
 	append(&model, 10);
 	check_all_bytes(&model);
-	mtsi_queue_clear(&model.queue);
+	mtsi_buffer_clear(&model.queue);
 }
 END_TEST
 
@@ -254,8 +254,8 @@ START_TEST(constant_work_per_byte)
 		append(&model, patterns[i].first);
 		for (size_t round = 0; round < patterns[i].rounds; round++) {
 			append(&model, patterns[i].in);
-			if (mtsi_queue_size(&model.queue) > most) {
-				most = mtsi_queue_size(&model.queue);
+			if (mtsi_buffer_size(&model.queue) > most) {
+				most = mtsi_buffer_size(&model.queue);
 			}
 			consume(&model, patterns[i].out);
 			REQUIRE(model.queue.capacity <= 3 * most + SMALLEST);
@@ -263,7 +263,7 @@ START_TEST(constant_work_per_byte)
 		check_all_bytes(&model);
 		ck_assert_msg(model.moved <= 3 * model.appended + SMALLEST,
 			"pattern %zu: %zu bytes moved for %zu", i, model.moved, model.appended);
-		mtsi_queue_clear(&model.queue);
+		mtsi_buffer_clear(&model.queue);
 	}
 }
 END_TEST
@@ -282,7 +282,7 @@ START_TEST(random_use)
 
 	for (size_t round = 0; round < 20000; round++) {
 		size_t scale = draw(&state, 8) == 0 ? 6000 : 60;
-		size_t waiting = mtsi_queue_size(&model.queue);
+		size_t waiting = mtsi_buffer_size(&model.queue);
 
 		if (draw(&state, 2) == 0) {
 			append(&model, draw(&state, scale));
@@ -295,7 +295,7 @@ START_TEST(random_use)
 	}
 	ck_assert_msg(model.moved <= 3 * model.appended + SMALLEST, "seed %llu: %zu bytes moved",
 		(unsigned long long)seed, model.moved);
-	mtsi_queue_clear(&model.queue);
+	mtsi_buffer_clear(&model.queue);
 }
 END_TEST
 

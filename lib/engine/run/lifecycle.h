@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MTSI_ENGINE_RUN_LIFE_H
-#define MTSI_ENGINE_RUN_LIFE_H
+#ifndef MTSI_ENGINE_RUN_LIFECYCLE_H
+#define MTSI_ENGINE_RUN_LIFECYCLE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,35 +12,35 @@
 #include "os/lock.h"
 
 /* A server's life goes forward only: NEW -> RUNNING -> ENDED. */
-enum mtsi_life_state { MTSI_LIFE_NEW, MTSI_LIFE_RUNNING, MTSI_LIFE_ENDED };
+enum mtsi_lifecycle_state { MTSI_LIFECYCLE_NEW, MTSI_LIFECYCLE_RUNNING, MTSI_LIFECYCLE_ENDED };
 
-struct mtsi_life {
+struct mtsi_lifecycle {
 	struct mtsi_lock lock; /* guards the rest; state is also read without */
-	_Atomic int state; /* one of enum mtsi_life_state */
-	_Atomic unsigned stoppers; /* threads and signal handlers in mtsi_life_stop(); no lock */
+	_Atomic int state; /* one of enum mtsi_lifecycle_state */
+	_Atomic unsigned stoppers; /* threads and signal handlers in mtsi_lifecycle_stop(); no lock */
 	int result; /* what run and join return, once ENDED */
-	unsigned waiters; /* threads in mtsi_life_join() */
+	unsigned waiters; /* threads in mtsi_lifecycle_join() */
 	struct mtsi_signal changed; /* of state, or of waiters to 0 */
 	pthread_t keeper;
 	bool keeper_runs; /* the keeper's thread has not been joined */
 };
 
 /* A new server; NULL when memory is short. */
-struct mts_server *mtsi_life_new(mts_handler handler, void *user);
+struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user);
 
 /*
  * Makes the thread for the log, if there is a hook, and the keeper, who does the rest: 0, or a negative errno value and what did not work in
  * `*why`. With `wait` it then waits for the end too, and returns the result of the run.
  */
-int mtsi_life_start(struct mts_server *server, bool wait, const char **why);
+int mtsi_lifecycle_start(struct mts_server *server, bool wait, const char **why);
 
 /* Waits for the end; the result of the run. */
-int mtsi_life_join(struct mts_server *server);
+int mtsi_lifecycle_join(struct mts_server *server);
 
 /* Asks for the end. Async-signal-safe. */
-void mtsi_life_stop(struct mts_server *server);
+void mtsi_lifecycle_stop(struct mts_server *server);
 
 /* Stops, waits for the end, frees; -EBUSY when callbacks still run, and then nothing is freed. */
-int mtsi_life_destroy(struct mts_server *server);
+int mtsi_lifecycle_destroy(struct mts_server *server);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * First come, first served; and lines that are put together.
  */
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 
 #include <string.h>
 
@@ -11,8 +11,8 @@
 enum { MANY = 8 };
 
 static struct mts_client clients[MANY];
-static struct mtsi_line line;
-static struct mtsi_line more;
+static struct mtsi_list line;
+static struct mtsi_list more;
 
 static void setup(void)
 {
@@ -21,21 +21,21 @@ static void setup(void)
 	memset(&more, 0, sizeof(more));
 }
 
-static void expect(struct mtsi_line *from, int first, int end)
+static void expect(struct mtsi_list *from, int first, int end)
 {
 	ck_assert_uint_eq(from->count, (size_t)(end - first));
 	for (int i = first; i < end; i++) {
-		ck_assert_ptr_eq(mtsi_line_take(from), &clients[i]);
+		ck_assert_ptr_eq(mtsi_list_take(from), &clients[i]);
 	}
-	ck_assert_ptr_null(mtsi_line_take(from));
+	ck_assert_ptr_null(mtsi_list_take(from));
 	ck_assert_uint_eq(from->count, 0);
 	ck_assert_ptr_null(from->first);
 }
 
-static void add(struct mtsi_line *to, int first, int end)
+static void add(struct mtsi_list *to, int first, int end)
 {
 	for (int i = first; i < end; i++) {
-		mtsi_line_add(to, &clients[i]);
+		mtsi_list_add(to, &clients[i]);
 	}
 }
 
@@ -51,8 +51,8 @@ END_TEST
 START_TEST(in_turns)
 {
 	add(&line, 0, 3);
-	ck_assert_ptr_eq(mtsi_line_take(&line), &clients[0]);
-	ck_assert_ptr_eq(mtsi_line_take(&line), &clients[1]);
+	ck_assert_ptr_eq(mtsi_list_take(&line), &clients[0]);
+	ck_assert_ptr_eq(mtsi_list_take(&line), &clients[1]);
 	add(&line, 3, 4);
 	expect(&line, 2, 4);
 }
@@ -65,9 +65,9 @@ START_TEST(put_together)
 	const int others = _i / 3;
 	add(&line, 0, own);
 	add(&more, own, own + others);
-	mtsi_line_join(&line, &more);
+	mtsi_list_join(&line, &more);
 	ck_assert_uint_eq(more.count, 0);
-	ck_assert_ptr_null(mtsi_line_take(&more));
+	ck_assert_ptr_null(mtsi_list_take(&more));
 	add(&more, MANY - 1, MANY); /* it is of use again, and a line of its own */
 	add(&line, own + others, own + others + 1);
 	expect(&line, 0, own + others + 1);

@@ -13,7 +13,7 @@
  * An empty queue frees its block.  The smallest one is of a size that allocators keep in a cache
  * per thread, so that costs a short reply little, and idle clients own nothing.
  */
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -25,14 +25,14 @@ enum { SMALLEST = 1024 };
 /* What may wait at most; half as much again fits into the struct as well. */
 static const size_t most = (size_t)2 * 1024 * 1024 * 1024;
 
-const char *mtsi_queue_bytes(const struct mtsi_queue *queue)
+const char *mtsi_buffer_bytes(const struct mtsi_buffer *queue)
 {
 	return queue->data == NULL ? NULL : queue->data + queue->start;
 }
 
-static void slide(struct mtsi_queue *queue)
+static void slide(struct mtsi_buffer *queue)
 {
-	size_t waiting = mtsi_queue_size(queue);
+	size_t waiting = mtsi_buffer_size(queue);
 
 	memmove(queue->data, queue->data + queue->start, waiting);
 	queue->start = 0;
@@ -40,7 +40,7 @@ static void slide(struct mtsi_queue *queue)
 }
 
 /* The capacity of a block to move to, of at least needed bytes. */
-static size_t larger(const struct mtsi_queue *queue, size_t needed)
+static size_t larger(const struct mtsi_buffer *queue, size_t needed)
 {
 	size_t capacity = (size_t)queue->capacity + queue->capacity / 2;
 
@@ -53,9 +53,9 @@ static size_t larger(const struct mtsi_queue *queue, size_t needed)
 	return capacity < SMALLEST ? SMALLEST : capacity;
 }
 
-size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size)
+size_t mtsi_buffer_block(const struct mtsi_buffer *queue, size_t size)
 {
-	size_t waiting = mtsi_queue_size(queue);
+	size_t waiting = mtsi_buffer_size(queue);
 
 	/* After this no sum below can overflow. */
 	if (size > most - waiting || size <= queue->capacity - queue->end) {
@@ -71,9 +71,9 @@ size_t mtsi_queue_block(const struct mtsi_queue *queue, size_t size)
  * Moves what waits to a block of that capacity.  Not by realloc(), which would copy the consumed
  * bytes in front too.
  */
-static int grow(struct mtsi_queue *queue, size_t capacity)
+static int grow(struct mtsi_buffer *queue, size_t capacity)
 {
-	size_t waiting = mtsi_queue_size(queue);
+	size_t waiting = mtsi_buffer_size(queue);
 	char *data = malloc(capacity);
 
 	if (data == NULL) {
@@ -83,20 +83,20 @@ static int grow(struct mtsi_queue *queue, size_t capacity)
 		memcpy(data, queue->data + queue->start, waiting);
 	}
 	free(queue->data);
-	*queue = (struct mtsi_queue){
+	*queue = (struct mtsi_buffer){
 		.data = data, .end = (uint32_t)waiting, .capacity = (uint32_t)capacity};
 	return 0;
 }
 
 /* Makes room for size bytes after the end. */
-static int make_block(struct mtsi_queue *queue, size_t size)
+static int make_block(struct mtsi_buffer *queue, size_t size)
 {
-	size_t block = mtsi_queue_block(queue, size);
+	size_t block = mtsi_buffer_block(queue, size);
 
 	if (block > 0) {
 		return grow(queue, block);
 	}
-	if (size > most - mtsi_queue_size(queue)) {
+	if (size > most - mtsi_buffer_size(queue)) {
 		return -ENOMEM;
 	}
 	if (size > queue->capacity - queue->end) {
@@ -105,13 +105,13 @@ static int make_block(struct mtsi_queue *queue, size_t size)
 	return 0;
 }
 
-int mtsi_queue_append(struct mtsi_queue *queue, const void *data, size_t size)
+int mtsi_buffer_append(struct mtsi_buffer *queue, const void *data, size_t size)
 {
-	return mtsi_queue_append_by(queue, data, size, NULL);
+	return mtsi_buffer_append_by(queue, data, size, NULL);
 }
 
-int mtsi_queue_append_by(
-	struct mtsi_queue *queue, const void *data, size_t size, mtsi_queue_copier *copy)
+int mtsi_buffer_append_by(
+	struct mtsi_buffer *queue, const void *data, size_t size, mtsi_buffer_copier *copy)
 {
 	if (size == 0) {
 		return 0;
@@ -129,23 +129,23 @@ int mtsi_queue_append_by(
 	}
 	if (error == 0) {
 		queue->end += (uint32_t)size;
-	} else if (mtsi_queue_size(queue) == 0) {
-		mtsi_queue_clear(queue);
+	} else if (mtsi_buffer_size(queue) == 0) {
+		mtsi_buffer_clear(queue);
 	}
 	return error;
 }
 
-void mtsi_queue_consume(struct mtsi_queue *queue, size_t count)
+void mtsi_buffer_consume(struct mtsi_buffer *queue, size_t count)
 {
-	if (count >= mtsi_queue_size(queue)) {
-		mtsi_queue_clear(queue);
+	if (count >= mtsi_buffer_size(queue)) {
+		mtsi_buffer_clear(queue);
 	} else {
 		queue->start += (uint32_t)count;
 	}
 }
 
-void mtsi_queue_clear(struct mtsi_queue *queue)
+void mtsi_buffer_clear(struct mtsi_buffer *queue)
 {
 	free(queue->data);
-	*queue = (struct mtsi_queue){0};
+	*queue = (struct mtsi_buffer){0};
 }

@@ -3,7 +3,7 @@
  * Messages by id, step by step: who takes them, what is refused and when, that each is whole and in its
  * place, and whom the keeper is told about.
  */
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void teardown(void)
 static size_t queued(void)
 {
 	mtsi_lock_take(&desk.client->lock);
-	const size_t size = mtsi_queue_size(&desk.client->output);
+	const size_t size = mtsi_buffer_size(&desk.client->output);
 	mtsi_lock_release(&desk.client->lock);
 	return size;
 }
@@ -251,7 +251,7 @@ END_TEST
 /* Whether the client is with the keeper. */
 static bool handed_over(void)
 {
-	const struct mtsi_line *claimed = &mtsi_serve_floor(desk.server)->post.claimed;
+	const struct mtsi_list *claimed = &mtsi_serve_floor(desk.server)->mailbox.claimed;
 	return claimed->count == 1 && claimed->first == desk.client;
 }
 
@@ -260,7 +260,7 @@ static void take_back(void)
 {
 	ck_assert(handed_over());
 	ck_assert_int_eq(atomic_load(&desk.client->claim), MTSI_OWNED);
-	ck_assert_ptr_eq(mtsi_line_take(&mtsi_serve_floor(desk.server)->post.claimed), desk.client);
+	ck_assert_ptr_eq(mtsi_list_take(&mtsi_serve_floor(desk.server)->mailbox.claimed), desk.client);
 }
 
 START_TEST(a_kick_claims)
@@ -283,7 +283,7 @@ END_TEST
 START_TEST(a_kick_of_one_that_is_served)
 {
 	ck_assert_int_eq(mts_server_kick(desk.server, desk.client->id), 0);
-	ck_assert_uint_eq(mtsi_serve_floor(desk.server)->post.claimed.count, 0);
+	ck_assert_uint_eq(mtsi_serve_floor(desk.server)->mailbox.claimed.count, 0);
 	ck_assert(mtsi_claim_again(desk.client));
 }
 END_TEST
@@ -294,7 +294,7 @@ START_TEST(a_message_fulfils_the_wish)
 	const size_t much = LIMIT + 30000;
 	ck_assert_int_eq(post(much, 0), 0);
 	ck_assert_uint_gt(queued(), LIMIT);
-	ck_assert(mtsi_output_hold(desk.client));
+	ck_assert(mtsi_output_throttles(desk.client));
 	ck_assert(mtsi_claim_release(desk.client));
 	ck_assert_int_eq(post(1, much), -ENOBUFS);
 	ck_assert(!handed_over());

@@ -32,9 +32,9 @@
  * Claiming and handing over are one critical section of the client's lock. So when a stop has cut
  * all clients off, under that lock each, then whoever was claimed before is in the line, and nobody
  * comes any more: who is lost is not claimed again. The keeper looks into the line after that for
- * the last time, while the crew is still there (drain.c).
+ * the last time, while the crew is still there (stop.c).
  */
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -49,7 +49,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
 #include "engine/crew/crew.h"
@@ -59,7 +59,7 @@
 #include "os/lock.h"
 #include "os/must.h"
 #include "os/thread.h"
-#include "wire/queue.h"
+#include "wire/buffer.h"
 
 enum { SMALL = 4096 }; /* bytes of a message that are copied sooner than faulted in */
 
@@ -73,7 +73,7 @@ struct message {
 /* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
 static bool too_much_locked(const struct mts_client *client, size_t size)
 {
-	const size_t queued = mtsi_queue_size(&client->output);
+	const size_t queued = mtsi_buffer_size(&client->output);
 	const size_t limit = mtsi_output_limit(client);
 	return queued > 0 && (queued > limit || size > limit - queued);
 }
@@ -119,50 +119,50 @@ static int take_message_locked(struct mts_client *client, const struct message *
 			return -ENOBUFS;
 		}
 	}
-	const bool first = mtsi_queue_size(&client->output) == 0;
+	const bool first = mtsi_buffer_size(&client->output) == 0;
 	const int result = enqueue_locked(client, message);
 	if (result != 0) {
 		return result;
 	}
 	if (first) {
 		*turn = mtsi_output_continue_locked(client) || *turn;
-		if (mtsi_queue_size(&client->output) > 0) {
+		if (mtsi_buffer_size(&client->output) > 0) {
 			(void)mtsi_registration_watch_room_locked(client, true);
 		}
 	}
 	return atomic_load(&client->lost) ? -ENOENT : 0;
 }
 
-void mtsi_post_init(struct mtsi_post *post)
+void mtsi_mailbox_init(struct mtsi_mailbox *mailbox)
 {
-	mtsi_lock_init(&post->lock, MTSI_RANK_POST);
-	post->claimed = (struct mtsi_line){NULL, NULL, 0};
+	mtsi_lock_init(&mailbox->lock, MTSI_RANK_MAILBOX);
+	mailbox->claimed = (struct mtsi_list){NULL, NULL, 0};
 }
 
-void mtsi_post_free(struct mtsi_post *post)
+void mtsi_mailbox_free(struct mtsi_mailbox *mailbox)
 {
-	mtsi_must(post->claimed.count == 0);
-	mtsi_lock_destroy(&post->lock);
+	mtsi_must(mailbox->claimed.count == 0);
+	mtsi_lock_destroy(&mailbox->lock);
 }
 
 /* Leaves to the keeper who was claimed; whether it is to be woken. Under the lock of that client. */
-static bool hand_over_locked(struct mts_server *server, struct mtsi_line *claimed)
+static bool hand_over_locked(struct mts_server *server, struct mtsi_list *claimed)
 {
 	const bool any = claimed->count > 0;
 	if (any) {
-		mtsi_lock_take(&mtsi_serve_floor(server)->post.lock);
-		mtsi_line_join(&mtsi_serve_floor(server)->post.claimed, claimed);
-		mtsi_lock_release(&mtsi_serve_floor(server)->post.lock);
+		mtsi_lock_take(&mtsi_serve_floor(server)->mailbox.lock);
+		mtsi_list_join(&mtsi_serve_floor(server)->mailbox.claimed, claimed);
+		mtsi_lock_release(&mtsi_serve_floor(server)->mailbox.lock);
 	}
 	return any;
 }
 
-void mtsi_post_offer(struct mts_server *server)
+void mtsi_mailbox_offer(struct mts_server *server)
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
-	mtsi_lock_take(&mtsi_serve_floor(server)->post.lock);
-	mtsi_line_join(&claimed, &mtsi_serve_floor(server)->post.claimed);
-	mtsi_lock_release(&mtsi_serve_floor(server)->post.lock);
+	struct mtsi_list claimed = {NULL, NULL, 0};
+	mtsi_lock_take(&mtsi_serve_floor(server)->mailbox.lock);
+	mtsi_list_join(&claimed, &mtsi_serve_floor(server)->mailbox.claimed);
+	mtsi_lock_release(&mtsi_serve_floor(server)->mailbox.lock);
 	mtsi_crew_offer(server, &claimed);
 }
 
@@ -170,12 +170,12 @@ void mtsi_post_offer(struct mts_server *server)
 static int post_locked(struct mts_client *client, const struct message *message, bool *wake)
 {
 	struct mts_server *server = client->server;
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	bool turn;
 	const int result = take_message_locked(client, message, &turn);
 	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
 	if (turn && mtsi_claim(client)) {
-		mtsi_line_add(&claimed, client);
+		mtsi_list_add(&claimed, client);
 		*wake = hand_over_locked(server, &claimed);
 	}
 	if (result == -ENOBUFS || result == -ENOMEM) {
@@ -251,7 +251,7 @@ static int wrap_up(struct parcel *parcel, const void *data, size_t size)
 	return result;
 }
 
-int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, size_t size)
+int mtsi_mailbox_send(struct mts_server *server, uint64_t id, const void *data, size_t size)
 {
 	struct parcel parcel;
 	const int before = mtsi_thread_shield();
@@ -264,7 +264,7 @@ int mtsi_post_send(struct mts_server *server, uint64_t id, const void *data, siz
 	return result;
 }
 
-ssize_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t size)
+ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size_t size)
 {
 	struct parcel parcel;
 	const int before = mtsi_thread_shield();
@@ -277,10 +277,10 @@ ssize_t mtsi_post_broadcast(struct mts_server *server, const void *data, size_t 
 	return reached;
 }
 
-int mtsi_post_kick(struct mts_server *server, uint64_t id)
+int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 {
 	const int before = mtsi_thread_shield();
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	int result = -ENOENT;
 	bool wake = false;
 	struct mts_client *client = mtsi_clients_lock(server, id);

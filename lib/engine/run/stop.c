@@ -18,7 +18,7 @@
  *
  * Clients that still wait for a thread at the deadline are closed here; they were never opened.
  */
-#include "engine/run/drain.h"
+#include "engine/run/stop.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +32,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/conn.h"
-#include "engine/client/line.h"
+#include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
 #include "engine/crew/rest.h"
@@ -44,7 +44,7 @@
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/run/keeper.h"
-#include "engine/serve/post.h"
+#include "engine/serve/mailbox.h"
 #include "os/clock.h"
 #include "os/thread.h"
 
@@ -70,17 +70,17 @@ static const uint64_t patience = MTSI_SECOND;
 static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 
 /* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
-static void nudge(struct mts_client *client, struct mtsi_line *claimed)
+static void nudge(struct mts_client *client, struct mtsi_list *claimed)
 {
 	if (client->stage != MTSI_CLIENT_LINGERING) {
 		mtsi_conn_shut_receiving_locked(client);
 		if (mtsi_claim(client)) {
-			mtsi_line_add(claimed, client);
+			mtsi_list_add(claimed, client);
 		}
 	}
 }
 
-static void cut_client(struct mts_client *client, struct mtsi_line *claimed)
+static void cut_client(struct mts_client *client, struct mtsi_list *claimed)
 {
 	if (mtsi_client_cut_locked(client, MTS_CLOSED_STOP, claimed)) {
 		mtsi_count_shared(client->server, MTS_STAT_CUT_OFF, 1);
@@ -89,9 +89,9 @@ static void cut_client(struct mts_client *client, struct mtsi_line *claimed)
 
 /* Does this to all clients; those that are claimed get a turn. */
 static void visit_all(
-	struct mts_server *server, void (*visit)(struct mts_client *client, struct mtsi_line *claimed))
+	struct mts_server *server, void (*visit)(struct mts_client *client, struct mtsi_list *claimed))
 {
-	struct mtsi_line claimed = {NULL, NULL, 0};
+	struct mtsi_list claimed = {NULL, NULL, 0};
 	mtsi_clients_each(server, visit, &claimed);
 	mtsi_crew_offer(server, &claimed);
 }
@@ -114,12 +114,12 @@ static void wait_for_clients(struct mts_server *server, uint64_t deadline)
 	}
 }
 
-void mtsi_drain_unopened(struct mts_server *server)
+void mtsi_stop_unopened(struct mts_server *server)
 {
-	struct mtsi_line unopened = {NULL, NULL, 0};
+	struct mtsi_list unopened = {NULL, NULL, 0};
 	struct mts_client *client;
 	mtsi_crew_take_unopened(server, &unopened);
-	while ((client = mtsi_line_take(&unopened)) != NULL) {
+	while ((client = mtsi_list_take(&unopened)) != NULL) {
 		mtsi_door_turn_away(client);
 		mtsi_door_leave(server, false);
 	}
@@ -127,9 +127,9 @@ void mtsi_drain_unopened(struct mts_server *server)
 
 static void cut_off(struct mts_server *server)
 {
-	mtsi_drain_unopened(server);
+	mtsi_stop_unopened(server);
 	visit_all(server, cut_client);
-	mtsi_post_offer(server); /* those that had been claimed before; no more will come */
+	mtsi_mailbox_offer(server); /* those that had been claimed before; no more will come */
 	mtsi_count_shared(server, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 
@@ -187,7 +187,7 @@ static bool let_go(struct mts_server *server, uint64_t end)
 		}
 		handed_on = mtsi_stand_in_has_left(
 			server); /* first: what it hands on is looked for below */
-		mtsi_drain_unopened(server);
+		mtsi_stop_unopened(server);
 		(void)mtsi_threads_join(server, now);
 		(void)mtsi_hire(server, now);
 		all_gone = mtsi_threads_dismiss(server, mtsi_clock_after(now, watch_time));
@@ -253,7 +253,7 @@ static bool finish_log(struct mts_server *server, uint64_t until, bool well)
 				: mtsi_logger_wait(&mtsi_base_floor(server)->log, until);
 }
 
-int mtsi_drain(struct mts_server *server)
+int mtsi_stop(struct mts_server *server)
 {
 	const uint64_t deadline = stop_deadline(server);
 	mtsi_log(

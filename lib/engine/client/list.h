@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef MTSI_ENGINE_CLIENT_LINE_H
-#define MTSI_ENGINE_CLIENT_LINE_H
+#ifndef MTSI_ENGINE_CLIENT_LIST_H
+#define MTSI_ENGINE_CLIENT_LIST_H
 
 #include <stddef.h>
 
@@ -10,14 +10,14 @@
  * Clients in a line, first come, first served. They are linked by their member `next`. All zero is
  * an empty one. No lock inside: whoever has the struct says who may touch it.
  */
-struct mtsi_line {
+struct mtsi_list {
 	struct mts_client *first;
 	struct mts_client *last; /* undefined when there is none */
 	size_t count;
 };
 
 /* Puts a client at the end. */
-static inline void mtsi_line_add(struct mtsi_line *line, struct mts_client *client)
+static inline void mtsi_list_add(struct mtsi_list *line, struct mts_client *client)
 {
 	client->next = NULL;
 	if (line->first == NULL) {
@@ -30,7 +30,7 @@ static inline void mtsi_line_add(struct mtsi_line *line, struct mts_client *clie
 }
 
 /* Puts all of another line at the end, which is empty then. */
-static inline void mtsi_line_join(struct mtsi_line *line, struct mtsi_line *more)
+static inline void mtsi_list_join(struct mtsi_list *line, struct mtsi_list *more)
 {
 	if (more->first != NULL) {
 		if (line->first == NULL) {
@@ -46,7 +46,7 @@ static inline void mtsi_line_join(struct mtsi_line *line, struct mtsi_line *more
 }
 
 /* Takes the first one out; NULL when there is none. */
-static inline struct mts_client *mtsi_line_take(struct mtsi_line *line)
+static inline struct mts_client *mtsi_list_take(struct mtsi_list *line)
 {
 	struct mts_client *client = line->first;
 	if (client != NULL) {
