@@ -13,7 +13,7 @@ if [ -z "$jobs" ]; then
 	jobs=$(($(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1) * ${TESTS_PER_CPU:-2}))
 fi
 # A make that has a number of its own is not to ask the other one for jobs.
-flags=$(echo "$flags" | sed -E 's/(^| )(-j[0-9]*|--jobserver-(auth|fds)=[^ ]*)//g')
+flags=$(printf '%s\n' "$flags" | sed -E 's/(^| )(-j[0-9]*|--jobserver-(auth|fds)=[^ ]*)//g')
 MAKEFLAGS="$flags $variables"
 export MAKEFLAGS
 exec "$@" -j"$jobs"

@@ -203,8 +203,8 @@ MTS_API int mts_server_join(mts_server *server);
  * that have been received whole are served, partial ones dropped; requests in progress finish and
  * their replies go out; at the deadline the sockets are cut, and no further request is handled.
  * Callbacks that still run then are reported in the log, and the last message is waited for within
- * the same time (#mts_log_hook). Thousands of threads, and destructors of thread-specific data that
- * take their time, may need longer to end than that.
+ * the same time (#mts_log_hook). Thousands of threads, destructors of thread-specific data that take
+ * their time, and threads that get no CPU may need longer to end than that: the last have a second.
  *
  * @param server the server; NULL is fine
  * @par Threads

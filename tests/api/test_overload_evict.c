@@ -253,6 +253,34 @@ START_TEST(a_conversation_is_ended)
 }
 END_TEST
 
+static int ask_first(mts_client *client, void *user)
+{
+	const void *name;
+	size_t size;
+	(void)user;
+	gate_add(&full.opened);
+	return mts_client_next(client, &name, &size) == 1 ? 0 : -1;
+}
+
+/* One whose open hook asks it something, and which says nothing: that is idle as well. */
+START_TEST(who_does_not_get_past_the_open_hook)
+{
+	mts_server *server = full_server(MTS_OVERLOAD_EVICT, 1);
+	ck_assert_int_eq(mts_server_on_open(server, ask_first, NULL), 0);
+	server_start(server);
+	const int first = peer_connect(server, 0);
+	gate_wait(&full.opened, 1);
+	const int second = peer_connect(server, 0);
+	peer_puts(second, "my name\nhello\n");
+	peer_expect_text(second, "hello\n");
+	peer_expect_gone(first);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_EVICTED), 1);
+	close(first);
+	close(second);
+	server_end(server);
+}
+END_TEST
+
 /*
  * Who seems to have sent something, which the server does not get to see, is not idle; but however many
  * they are, they shield nobody who is. Three ask once and are idle, then three more come.
@@ -356,6 +384,7 @@ int main(void)
 	tcase_add_test(tcase, half_a_request_is_not_idle);
 	tcase_add_test(tcase, output_that_waits_is_not_idle);
 	tcase_add_test(tcase, a_conversation_is_ended);
+	tcase_add_test(tcase, who_does_not_get_past_the_open_hook);
 	tcase_add_loop_test(tcase, urgent_bytes_shield_nobody, 0, 2);
 	tcase_add_test(tcase, low_water_marks_shield_nobody);
 	suite_add_tcase(suite, tcase);

@@ -4,18 +4,17 @@
 # each other in a circle, so that what a file needs can be read in an order.
 . "$srcdir/tests/checks/common.sh"
 
-objects=$(cd "$builddir/lib" && find . -path '*/.libs/*' -name '*.o' | LC_ALL=C sort)
-if [ -z "$objects" ]; then # no shared library is built
-	objects=$(cd "$builddir/lib" && find . -name '*.o' | LC_ALL=C sort)
-fi
-[ -n "$objects" ] || fail "there are no objects to look at"
-
-# "FILE defines|uses NAME" lines.
-for object in $objects; do
-	file=$(echo "$object" | sed 's|^\./||; s|\.libs/||; s|\.o$|.c|')
-	[ -f "$srcdir/lib/$file" ] || continue # of an earlier build
-	$NM "$builddir/lib/$object" | sed -nE "s|.* U (mtsi?_[a-z0-9_]+)\$|$file uses \\1|p
-		s|.* [A-TV-Z] (mtsi?_[a-z0-9_]+)\$|$file defines \\1|p"
+# "FILE defines|uses NAME" lines, of the latest object of each source.
+for source in $(cd "$srcdir/lib" && find . -name '*.c' | sed 's|^\./||' | LC_ALL=C sort); do
+	folder=$builddir/lib/${source%/*}
+	name=$(basename "$source" .c)
+	object=$(ls -t "$folder/.libs/$name.o" "$folder/$name.o" 2>/dev/null | head -n 1)
+	if [ -z "$object" ]; then
+		fail "lib/$source has no object"
+		continue
+	fi
+	$NM "$object" | sed -nE "s|.* U (mtsi?_[a-z0-9_]+)\$|$source uses \\1|p
+		s|.* [A-TV-Z] (mtsi?_[a-z0-9_]+)\$|$source defines \\1|p"
 done >"$work/names"
 
 awk '

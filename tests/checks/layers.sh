@@ -28,6 +28,7 @@ refuse()
 # or a lower one.
 floor()
 {
+	[ -d "lib/$1" ] || fail "tests/checks/floors lists lib/$1, which is not there"
 	allowed=$(echo "$*" | tr ' ' '|')
 	included "lib/$1" | grep ' "' | grep -vE " \"($allowed)/[a-z0-9_]+\.h\"" >"$work/found"
 	if [ -s "$work/found" ]; then

@@ -121,9 +121,13 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 		verdict->text = "its handler has been running for";
 		return;
 	}
-	const bool idle = kind == MTSI_WAIT_IDLE;
-	verdict->kind = idle ? MTSI_LOG_IDLE : MTSI_LOG_TIMEOUT;
-	verdict->text = idle ? MTSI_TOO_IDLE : MTSI_NOT_WHOLE;
+	if (kind == MTSI_WAIT_REQUEST) {
+		verdict->kind = MTSI_LOG_TIMEOUT;
+		verdict->text = MTSI_NOT_WHOLE;
+	} else if (verdict->text == NULL) {
+		verdict->kind = MTSI_LOG_IDLE;
+		verdict->text = MTSI_TOO_IDLE;
+	}
 	int none = MTSI_NO_CAUSE;
 	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
 	mtsi_conn_shut_receiving_locked(client);

@@ -128,6 +128,7 @@ static int earliest_error(int first, int second, int third, int fourth)
 
 static void free_server(struct mts_server *server)
 {
+	mtsi_dump_strike(server);
 	mtsi_listeners_free(server);
 	close_if_open(mtsi_base_floor(server)->poll);
 	close_if_open(mtsi_crew_floor(server)->alarm);
@@ -148,7 +149,6 @@ static void free_server(struct mts_server *server)
 	mtsi_lock_destroy(&server->lifecycle.lock);
 	mtsi_options_free(&mtsi_base_floor(server)->options);
 	mtsi_home_free(&server->home);
-	mtsi_dump_strike(server);
 	free(server);
 }
 

@@ -84,9 +84,7 @@ static void enter_stage(struct mts_client *client, enum mtsi_stage stage)
 static void attach(struct mtsi_worker *worker, struct mts_client *client)
 {
 	if (client->stage == MTSI_CLIENT_WAITING) {
-		/* Where nobody has to agree it is served at once. */
-		const bool asks = mtsi_base_floor(worker->member.server)->options.on_open != NULL;
-		enter_stage(client, asks ? MTSI_CLIENT_OPENING : MTSI_CLIENT_SERVED);
+		enter_stage(client, MTSI_CLIENT_OPENING);
 	}
 	client->worker = worker;
 	mtsi_input_begin(worker);
@@ -105,13 +103,11 @@ static bool open_client(struct mtsi_worker *worker)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
 	struct mts_client *client = worker->member.client;
-	if (options->on_open != NULL) {
-		if (options->on_open(client, options->on_open_user) != 0) {
-			mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
-			return false;
-		}
-		enter_stage(client, MTSI_CLIENT_SERVED);
+	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
+		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
+		return false;
 	}
+	enter_stage(client, MTSI_CLIENT_SERVED);
 	client->opened = true;
 	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
 	return true;
