@@ -50,7 +50,7 @@ done
 test_of()
 {
 	program=${1%%.*}
-	for source in "$srcdir"/tests/*/"$program.c"; do
+	for source in "$srcdir"/tests/*/"$program.c" "$srcdir"/tests/unit/*/"$program.c"; do
 		if [ "$program" = "$1" ] && [ -f "$source" ]; then
 			return 0
 		elif grep -qsF "START_TEST(${1#*.})" "$source" &&
