@@ -23,6 +23,8 @@ struct mtsi_targets {
 
 /* Adds one that is not there yet: 0 or -ENOMEM. */
 int mtsi_targets_add(struct mtsi_targets *targets, const struct sockaddr *address, socklen_t size);
+
+/* Frees the list. */
 void mtsi_targets_free(struct mtsi_targets *targets);
 
 /*
@@ -52,8 +54,10 @@ int mtsi_listen_adopt(int fd);
 /* The address that a socket is bound to: 0 or a negative errno value. */
 int mtsi_bound_address(int fd, struct mtsi_target *target);
 
-/* Holds connections back until they have sent something; 0 or a negative errno value. */
+/* Whether this system can hold connections back until they have sent something. */
 bool mtsi_can_defer_accept(void);
+
+/* Has a listener do so; 0 or a negative errno value. */
 int mtsi_defer_accept(int fd, unsigned seconds);
 
 /* How many descriptors this process may have open. */

@@ -21,8 +21,10 @@ struct mtsi_home {
 void mtsi_home_init(struct mtsi_home *home);
 void mtsi_home_free(struct mtsi_home *home);
 
-/* From now on it belongs to the calling process; or to nobody again. By one thread at a time. */
+/* From now on it belongs to the calling process. By one thread at a time. */
 void mtsi_home_settle(struct mtsi_home *home);
+
+/* It belongs to nobody again. By one thread at a time. */
 void mtsi_home_unsettle(struct mtsi_home *home);
 
 /* The number of the calling process, by a system call. */

@@ -14,10 +14,11 @@
 bool mtsi_listening_counts(int fd);
 
 /*
- * How many wait, where it does; one, for all that is known, where a sandbox denies the question.
- * Elsewhere, with the second, whether any does.
+ * How many wait, where it says so; one, for all that is known, where a sandbox denies the question.
  */
 size_t mtsi_listening_count(int fd);
+
+/* Elsewhere: whether any waits. */
 bool mtsi_listening_ready(int fd);
 
 /* Has accept not wait at it: true when it would have, since somebody has made it so. */

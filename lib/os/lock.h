@@ -30,8 +30,10 @@ void mtsi_lock_init(struct mtsi_lock *lock, unsigned rank);
 void mtsi_lock_destroy(struct mtsi_lock *lock);
 
 #ifdef MTSI_DEBUG
-/* For the two below: the calling thread is about to take the lock, or to release it. */
+/* The calling thread is about to take the lock: ends the process if that is against the order. */
 void mtsi_lock_enlist(struct mtsi_lock *lock);
+
+/* It is about to release it. */
 void mtsi_lock_strike(struct mtsi_lock *lock);
 #else
 #define mtsi_lock_enlist(lock) ((void)0)

@@ -22,9 +22,13 @@ struct mtsi_poll_event {
 /* A new epoll instance, or a negative errno value. */
 int mtsi_poll_open(void);
 
-/* Add, change, take out. 0 or a negative errno value. */
+/* Adds a descriptor: 0 or a negative errno value. */
 int mtsi_poll_add(int poll, int fd, uint32_t events, uint64_t tag);
+
+/* Changes what one is watched for: 0 or a negative errno value. */
 int mtsi_poll_change(int poll, int fd, uint32_t events, uint64_t tag);
+
+/* Takes one out. */
 void mtsi_poll_remove(int poll, int fd);
 
 /*

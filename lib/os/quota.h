@@ -12,11 +12,10 @@
  */
 uint64_t mtsi_quota(void);
 
-/*
- * The same with these in place of /proc/self/cgroup and /sys/fs/cgroup; and what one file cpu.max
- * says.
- */
+/* The same with these in place of /proc/self/cgroup and /sys/fs/cgroup. */
 uint64_t mtsi_quota_of(const char *groups, const char *root);
+
+/* What the text of one file cpu.max says. */
 uint64_t mtsi_quota_in(const char *text);
 
 #endif

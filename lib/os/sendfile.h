@@ -29,10 +29,12 @@ struct mtsi_sendfile {
 };
 
 /*
- * The socket waits for nothing, and the thread gets no SIGPIPE, between these two. The first
- * answers false, and has done nothing, when the system denies that.
+ * From now on the socket waits for nothing, and the thread gets no SIGPIPE. False, and nothing has
+ * been done, when the system denies that.
  */
 bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
+
+/* Both are as they were before. */
 void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket);
 
 #endif

@@ -19,23 +19,24 @@
  */
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
 
-/*
- * Closes it, once, whatever close(2) says. The second is for sockets that somebody else may have had,
- * whose SO_LINGER would have close wait.
- */
+/* Closes it, once, whatever close(2) says. */
 void mtsi_socket_close(int fd);
+
+/* The same for sockets that somebody else may have had, whose SO_LINGER would have close wait. */
 void mtsi_socket_close_now(int fd);
 
 /* A Unix socket's urgent data stays in the stream; others have that from their listener. */
 void mtsi_socket_keep_urgent(int fd);
 
 /*
- * Receives up to `size` bytes; 0 is the end of the stream. The first waits for some, the second
- * answers -EAGAIN when there are none. Whatever else the kernel says, its own ETIMEDOUT say, means
- * that the connection is no good any more: -EPIPE, so that its numbers never look like a verdict of
- * the library's. The kernel says such a thing once; afterwards there is an end of the stream.
+ * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. Whatever else the
+ * kernel says, its own ETIMEDOUT say, means that the connection is no good any more: -EPIPE, so
+ * that its numbers never look like a verdict of the library's. The kernel says such a thing once;
+ * afterwards there is an end of the stream.
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
+
+/* The same without waiting: -EAGAIN when there are none. */
 ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
 
 /*
@@ -51,11 +52,10 @@ ssize_t mtsi_socket_peek(int fd);
  */
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
 
-/*
- * Waits until it takes more, or is dead: true. False: that cannot be told, so ask again. The second
- * for so many milliseconds at most.
- */
+/* Waits until it takes more, or is dead: true. False: that cannot be told, so ask again. */
 bool mtsi_socket_wait_writable(int fd);
+
+/* The same for so many milliseconds at most. */
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
 
 /*
@@ -64,8 +64,10 @@ void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
  */
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 
-/* Shuts down one side: shutdown(2). Whoever waits for the first wakes up. */
+/* Shuts down the receiving side: shutdown(2). Whoever waits to receive wakes up. */
 void mtsi_socket_shut_receiving(int fd);
+
+/* Shuts down the sending side: the peer gets the end of the stream. */
 void mtsi_socket_shut_sending(int fd);
 
 /*
@@ -78,12 +80,13 @@ int mtsi_socket_reset(int fd);
 /* Closes it, once, with a reset; without one where a child process holds it and the above fails. */
 void mtsi_socket_abort(int fd);
 
-/*
- * How many bytes wait to be received; how many the peer has not acknowledged; and how many of these
- * have not even been on the wire, its window being closed. 0 if unknown.
- */
+/* How many bytes wait to be received; 0 if unknown. */
 size_t mtsi_socket_unread(int fd);
+
+/* How many bytes the peer has not acknowledged; 0 if unknown. */
 size_t mtsi_socket_unacknowledged(int fd);
+
+/* How many of these have not even been on the wire, its window being closed; 0 if unknown. */
 size_t mtsi_socket_unsent(int fd);
 
 /*

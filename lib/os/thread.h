@@ -25,9 +25,11 @@ bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline);
 
 /*
  * Keeps the calling thread from being cancelled: the host's while it holds or waits for what is
- * ours, and one of ours for as long as it lives. And lets it be again, as `before` says.
+ * ours, and one of ours for as long as it lives. What is returned is for mtsi_thread_unshield().
  */
 int mtsi_thread_shield(void);
+
+/* Lets it be again, as it was. */
 void mtsi_thread_unshield(int before);
 
 /* Lets others run: for waits that are as good as over. */

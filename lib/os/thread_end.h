@@ -13,18 +13,19 @@ struct mtsi_thread_end {
 	bool detached; /* the program has detached it */
 };
 
-/*
- * Notes the calling thread, for which callbacks are over. The second one comes last: after it the
- * thread touches nothing that is ours.
- */
+/* Notes the calling thread, for which callbacks are over. */
 void mtsi_thread_end_note(struct mtsi_thread_end *end);
+
+/* Comes last: after it the calling thread touches nothing that is ours. */
 void mtsi_thread_end_reached(void);
 
 /*
- * Whether it has ended. Once one of these has said so nothing is left of it, and neither is to be
- * asked again. The second one waits until then, but no longer than until `deadline`.
+ * Whether it has ended. Once this or the next one has said so nothing is left of it, and neither is
+ * to be asked again.
  */
 bool mtsi_thread_ended(const struct mtsi_thread_end *end);
+
+/* The same, and waits for that, but no longer than until `deadline`. */
 bool mtsi_thread_ended_until(const struct mtsi_thread_end *end, uint64_t deadline);
 
 /*

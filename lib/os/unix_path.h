@@ -14,8 +14,10 @@ struct mtsi_path;
  */
 int mtsi_path_open(const struct sockaddr_un *address, struct mtsi_path **path);
 
-/* Closes what is open for it, and frees it; the file stays. The second one frees no memory. */
+/* Closes what is open for it, and frees it; the file stays. */
 void mtsi_path_close(struct mtsi_path *path);
+
+/* The same, but frees no memory: in a copy that another process has. */
 void mtsi_path_abandon(struct mtsi_path *path);
 
 /*
@@ -24,6 +26,8 @@ void mtsi_path_abandon(struct mtsi_path *path);
  * else sits on it; then one goes on without.
  */
 int mtsi_path_reserve(const struct mtsi_path *path);
+
+/* Releases it. */
 void mtsi_path_release(int reservation);
 
 /*
@@ -41,10 +45,11 @@ void mtsi_path_serve(struct mtsi_path *path);
 /*
  * This process is done with the file, whose socket is open still. Removes it if it is there, and
  * nobody else is to: 0, or a negative errno value when that cannot be done. Waits for the folder's
- * lock for `*patience` milliseconds at most, and takes off what it has waited; the second one is for
- * who holds it already.
+ * lock for `*patience` milliseconds at most, and takes off what it has waited.
  */
 int mtsi_path_remove(struct mtsi_path *path, unsigned *patience);
+
+/* The same for who holds that lock already. */
 int mtsi_path_undo(struct mtsi_path *path);
 
 #endif

@@ -65,11 +65,14 @@ struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
 struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot);
 
 /*
- * Marks a client, or takes that back. The owner; who has marked one takes it back before its end.
- * The second one is as above, but goes over those only that are marked, and costs next to nothing
- * for the others.
+ * Marks a client, or takes that back: who has marked one takes it back before its end. The owner.
  */
 void mtsi_clients_mark(struct mts_client *client, bool marked);
+
+/*
+ * As mtsi_clients_lock_next(), but goes over those only that are marked, and costs next to nothing
+ * for the others.
+ */
 struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *slot);
 
 /*

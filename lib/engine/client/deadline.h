@@ -40,13 +40,19 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 /* A wait is over, since a whole request is here. The owner. */
 void mtsi_deadline_met(struct mts_client *client);
 
+/* How it blocks; the values are flags of the word's (wait.h). */
+enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 };
+
 /*
- * An owner begins to block in the wait, in a receive or for memory; and does so no more. False, and
- * it must not, when a wait that goes on has lasted too long. The second is false when the deadline
- * has ended it, by shutting down the receiving side; the client's cause says which.
+ * An owner begins to block in the wait, in a receive or for memory. False, and it must not, when a wait
+ * that goes on has lasted too long.
  */
-enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 }; /* a flag of deadline.c's */
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
+
+/*
+ * It blocks no more. False when the deadline has ended the wait, by shutting down the receiving side;
+ * the client's cause says which.
+ */
 bool mtsi_deadline_unblock(struct mts_client *client);
 
 /* Whether its owner blocks in the wait: it says so, and then looks whether it is lost. Any thread. */
@@ -59,13 +65,16 @@ bool mtsi_deadline_blocks(const struct mts_client *client);
  */
 void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
-/*
- * The handler begins: since when, if there is a deadline for it, else 0. It goes on after a
- * blocking call of its own, since then; with 0 it has ended. Whether it has run for too long. The
- * owner.
- */
+/* The handler begins: since when, if there is a deadline for it, else 0. The owner. */
 uint64_t mtsi_deadline_handler(struct mts_client *client);
+
+/*
+ * The handler goes on after a blocking call of its own, in which it waited for its client: it has
+ * run since then. 0: it has ended. The owner.
+ */
 void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since);
+
+/* Whether the handler has run for too long. The owner. */
 bool mtsi_deadline_overrun(const struct mts_client *client);
 
 /*

@@ -43,23 +43,31 @@ void mtsi_memory_set_limit(struct mts_server *server, size_t bytes);
  */
 int mtsi_memory_append_locked(struct mts_client *client, const void *data, size_t size);
 
-/* The same from the program's memory, which is faulted in: also -EFAULT (os/foreign.h). */
+/* Appends from the program's memory, which is faulted in: also -EFAULT (os/foreign.h). */
 int mtsi_memory_append_foreign_locked(struct mts_client *client, const void *data, size_t size);
+
+/* Drops the first bytes, and gives back what that has freed. */
 void mtsi_memory_consume_locked(struct mts_client *client, size_t count);
+
+/* Drops all of them, and gives back the block. */
 void mtsi_memory_clear_locked(struct mts_client *client);
 
 /*
- * What is charged for a client's input is made so many bytes: true. False when there is no room for
- * more, and then nothing has changed. The second one finds room in any case. The owner.
+ * What is charged for a client's input is made so many bytes: true. False: there is no room for
+ * more, and nothing has changed. The owner.
  */
 bool mtsi_memory_input(struct mts_client *client, size_t bytes);
+
+/* The same, and it finds room in any case: for what has been received already. The owner. */
 void mtsi_memory_input_anyway(struct mts_client *client, size_t bytes);
 
 /*
- * The same, but it never falls, or never rises, by that. When the first one has found no room, the
- * client waits for it from then on.
+ * As mtsi_memory_input(), but what is charged never falls by it; and when there is no room the
+ * client waits for that from then on. The owner.
  */
 bool mtsi_memory_input_at_least(struct mts_client *client, size_t bytes);
+
+/* As mtsi_memory_input(), but what is charged never rises by it. The owner. */
 void mtsi_memory_input_at_most(struct mts_client *client, size_t bytes);
 
 /* Whether input must not be received before there is memory to keep it in. Any thread. */
@@ -78,8 +86,10 @@ size_t mtsi_memory_limit_for(const struct mtsi_memory *memory, size_t need);
 /* The client's input waits for memory no more. The owner. */
 void mtsi_memory_content(struct mts_client *client);
 
-/* A thread begins to block until there is memory: after how many milliseconds to ask again. Ends. */
+/* A thread begins to block until there is memory: after how many milliseconds to ask again. */
 unsigned mtsi_memory_block(struct mts_server *server);
+
+/* It blocks no more. */
 void mtsi_memory_unblock(struct mts_server *server);
 
 #endif

@@ -124,12 +124,19 @@ struct mtsi_relief {
 	bool at_limit; /* and that is so for the first time because of the limit of threads */
 };
 
-/* Sees to it that somebody is on the way if that is needed, as far as it can be. */
+/*
+ * Sees to it that somebody is on the way if that is needed, as far as it can be. What is returned
+ * is for mtsi_crew_send().
+ */
 struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server);
+
+/* Does what is still to be done for that. With no lock held. */
 void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief);
 
-/* How many more are to be on the way; how many workers could be made. */
+/* How many workers more are to be on the way. */
 size_t mtsi_crew_needed_locked(struct mts_server *server);
+
+/* How many workers could be made, by the limit and by what has failed lately. */
 size_t mtsi_crew_could_make_locked(struct mts_server *server);
 
 /* How many workers have not left. */

@@ -21,12 +21,13 @@ uint64_t mtsi_hire(struct mts_server *server, uint64_t now);
 /* A new worker is here. */
 void mtsi_hire_enlist_locked(struct mtsi_member *worker);
 
-/*
- * A new worker is still on its way, in the program's hook for new threads; it has come. Those that
- * stay in that hook for too long are given up by the watchdog: they are on their way no more.
- */
+/* A new worker is still on its way: it enters the program's hook for new threads. */
 void mtsi_hire_hook_locked(struct mtsi_member *worker, uint64_t now);
+
+/* It has come out of that hook. */
 void mtsi_hire_come_locked(struct mtsi_member *worker);
+
+/* Those that have been in that hook for too long are on their way no more. The watchdog. */
 void mtsi_hire_give_up_hooks_locked(struct mtsi_crew *crew);
 
 #endif

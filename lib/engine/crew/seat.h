@@ -22,8 +22,10 @@ void mtsi_seat_init(struct mtsi_seat *seat, struct mts_server *server);
 /* Frees those that no worker has, which by then are all. */
 void mtsi_seat_free_all(struct mtsi_crew *crew);
 
-/* One for a worker that is to be made; NULL: memory is short. It is given back, under the lock. */
+/* A seat for a worker that is to be made; NULL: memory is short. */
 struct mtsi_seat *mtsi_seat_take(struct mts_server *server);
+
+/* Gives it back, once its thread has ended, or could not be made. Under the crew's lock. */
 void mtsi_seat_give_locked(struct mtsi_crew *crew, struct mtsi_seat *seat);
 
 #endif

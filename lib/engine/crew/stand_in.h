@@ -46,27 +46,30 @@ int mtsi_stand_in_start(struct mts_server *server);
 void mtsi_stand_in_call(struct mtsi_stand_in *stand_in);
 
 /*
- * It is about to make a call that may sleep, against all likelihood: which one; and it has. If it does
+ * It is about to make a call that may sleep, against all likelihood: which one that is. If it does
  * not come back soon another one polls. The stand-in.
  */
 uint64_t mtsi_stand_in_leave_poll(struct mts_server *server);
+
+/* It has come back from that call. The stand-in. */
 void mtsi_stand_in_return_to_poll(struct mts_server *server, uint64_t stint);
 
 /* Has another one made if it sleeps; when to look again. The keeper. */
 uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now);
 
 /*
- * Lets it go; waits for its end until `deadline`: false when it has not ended by then. Who starts the
- * server, when that fails; the keeper; or, when that has ended, who frees the server.
+ * Lets it go. Who starts the server, when that fails; the keeper; or, when that has ended, who
+ * frees the server.
  */
 void mtsi_stand_in_dismiss(struct mts_server *server);
+
+/* Waits for its end until `deadline`: false when it has not ended by then. The same. */
 bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline);
 
-/*
- * Whether it has left, so that whatever it has found is handed on; or is about to, and needs nothing
- * but a CPU.
- */
+/* Whether it has left, so that whatever it has found is handed on. */
 bool mtsi_stand_in_has_left(struct mts_server *server);
+
+/* Whether it is about to leave, and needs nothing but a CPU. */
 bool mtsi_stand_in_is_leaving(struct mts_server *server);
 
 /* Whether it is in a call that does not return, although it was let go. Under the crew's lock. */

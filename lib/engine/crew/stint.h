@@ -9,19 +9,23 @@ struct mtsi_member;
 
 /* Stints (see enum mtsi_standing). "Locked" is: under the crew's lock. */
 
-/*
- * A worker begins a stint, with a client or none; ends it; or comes to be seen in another way while
- * in it.
- */
+/* A worker begins a stint, with a client or none. */
 void mtsi_stint_begin_locked(struct mtsi_member *worker, struct mts_client *client);
+
+/* It ends it. */
 void mtsi_stint_end_locked(struct mtsi_member *worker);
+
+/* It comes to be seen in another way while it is in it. */
 void mtsi_stint_stand_locked(struct mtsi_member *worker, enum mtsi_standing standing);
 
 /*
- * This worker, which polls, is about to make a call that may sleep, against all likelihood: it is in a
- * stint until it returns, so that it is watched, and others poll if it does not come back soon.
+ * This worker, which polls, is about to make a call that may sleep, against all likelihood: it is
+ * in a stint until it returns, so that it is watched, and others poll if it does not come back
+ * soon.
  */
 void mtsi_stint_leave_poll(struct mtsi_member *worker);
+
+/* It has returned from that call, and polls again. */
 void mtsi_stint_return_to_poll(struct mtsi_member *worker);
 
 /*

@@ -23,10 +23,13 @@ void mtsi_threads_leave(struct mtsi_member *worker);
 void mtsi_threads_give_up(struct mts_server *server);
 
 /*
- * After that: whether all have left by now, but not all clients, since a callback has ended its
- * thread, or an accept has come back late. Then workers may be made again. Who frees the server.
+ * After mtsi_threads_give_up(): whether all have left by now, but not all clients, since a callback
+ * has ended its thread, or an accept has come back late. Then workers may be made again. Who frees
+ * the server.
  */
 bool mtsi_threads_take_up(struct mts_server *server);
+
+/* After mtsi_threads_give_up(): how many threads hang still. Others have none. */
 size_t mtsi_threads_hung_locked(struct mts_server *server);
 
 /*

@@ -28,13 +28,17 @@ void mtsi_address_book_free(struct mtsi_address_book *book);
  * clients that are there are counted. 0, or -ENOMEM, and nothing has changed. Any thread.
  */
 int mtsi_address_book_set_limit(struct mts_server *server, size_t clients);
+
+/* The limit; 0: none. Any thread. */
 size_t mtsi_address_book_limit(struct mts_server *server);
 
 /*
  * Counts a client that has come: 0; -EUSERS when its address has as many as it may have; -ENOMEM.
- * By its owner, who calls the second in any case, once it is a client no longer.
+ * By its owner, who calls mtsi_address_book_leave() in any case.
  */
 int mtsi_address_book_enter(struct mts_client *client);
+
+/* It is a client no longer. By its owner. */
 void mtsi_address_book_leave(struct mts_client *client);
 
 #endif

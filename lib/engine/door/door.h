@@ -42,8 +42,13 @@ struct mtsi_door {
 void mtsi_door_init(struct mtsi_door *door);
 void mtsi_door_free(struct mtsi_door *door);
 
-/* Live: changes the limit. True: somebody waits who may come now (mtsi_eviction_soon()). Any thread. */
+/*
+ * Live: changes the limit. True: somebody waits who may come now (mtsi_eviction_soon()). Any
+ * thread.
+ */
 bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients);
+
+/* The limit. Any thread. */
 size_t mtsi_door_max_clients(struct mts_server *server);
 
 /*
@@ -85,10 +90,12 @@ void mtsi_door_turn_away(struct mts_client *client);
 void mtsi_door_leave(struct mts_server *server, bool evicted);
 
 /*
- * Whether one more client has to be evicted, for those who are held: it counts as evicted then. Or
- * none was found. Any thread.
+ * Whether one more client has to be evicted, for those who are held: it counts as evicted then. Any
+ * thread.
  */
 bool mtsi_door_begin_eviction(struct mts_server *server);
+
+/* None was found: it does not. Any thread. */
 void mtsi_door_cancel_eviction(struct mts_server *server);
 
 /* Closes a client (mtsi_client_close()), and knows that a descriptor has become free by that. */

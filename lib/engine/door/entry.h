@@ -10,11 +10,14 @@ struct mtsi_listener;
 struct mtsi_listeners;
 
 /*
- * The turn to accept at the listener with that tag: its descriptor, which stays open and is nobody
- * else's to accept from until the turn is given back; or -1: it is closed, or somebody else accepts,
- * and then what waits is reported again. By who polls, with no lock held; it may sleep in its turn.
+ * Takes the turn to accept at the listener with that tag: its descriptor, which stays open and is
+ * nobody else's to accept from until the turn is given back; or -1: it is closed, or somebody else
+ * accepts, and then what waits is reported again. By who polls, with no lock held; it may sleep in
+ * its turn.
  */
 int mtsi_entry_take(struct mts_server *server, uint64_t tag);
+
+/* Gives the turn back. By who has taken it, with no lock held. */
 void mtsi_entry_give_back(struct mts_server *server, uint64_t tag);
 
 /* Whether somebody accepts at it, or may be about to. Under the listeners' lock. */
@@ -27,11 +30,10 @@ bool mtsi_entry_taken_locked(
  */
 const char *mtsi_entry_taken(struct mts_server *server);
 
-/*
- * Gives away the spare descriptor, and takes another one: the first answers -1 when there is none.
- * Who accepts.
- */
+/* Gives away the spare descriptor; -1: there is none. Who accepts. */
 int mtsi_entry_take_spare(struct mts_server *server);
+
+/* Keeps this one as the spare descriptor; -1: it could not be had. Who accepts. */
 void mtsi_entry_keep_spare(struct mts_server *server, int spare);
 
 /* Opens the spare descriptor if there is none. Who accepts. */

@@ -45,16 +45,25 @@ int mtsi_output_finish(struct mtsi_worker *worker);
 bool mtsi_output_throttles(struct mts_client *client);
 
 /*
- * For bytes that do not come from memory (file.c): what was written before is sent, all of it, and
- * from then on nobody else may send until mtsi_output_yield(), which is due also after an error. In
- * between the caller sends by itself, with no lock held, and says mtsi_output_wait() when the
- * socket is full, with whether it has taken anything since the last time; or it has bytes sent that
- * it has read, all of them. When a send fails: mtsi_output_lost(), which gives the error to answer.
+ * For bytes that do not come from memory (file.c): what was written before is sent, all of it: 0 or
+ * an error. From then on nobody else may send until mtsi_output_yield(), which is due also after an
+ * error; in between the caller sends by itself, with no lock held.
  */
 int mtsi_output_seize(struct mtsi_worker *worker);
+
+/*
+ * In between: the socket is full. Waits for room: 0 or an error. `progress`: it has taken something
+ * since the last time.
+ */
 int mtsi_output_wait(struct mtsi_worker *worker, bool progress);
+
+/* In between: sends bytes that were read instead, all of them: 0 or an error. */
 int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size);
+
+/* In between: a send has failed. The client is lost; the error to answer. */
 int mtsi_output_lost(struct mtsi_worker *worker);
+
+/* The end of that: others may send again. */
 void mtsi_output_yield(struct mtsi_worker *worker);
 
 /* A place of our own for so many bytes, or for fewer, with nothing else in it. */
