@@ -266,6 +266,13 @@ static int converse(mts_client *client, const void *request, size_t size, void *
 	return MTS_KEEP;
 }
 
+/* Where the thread sanitizer looks, a reset does not go through connect(): see lib/os/socket.c. */
+#ifdef __SANITIZE_THREAD__
+enum { CALLS_CONNECT = 0 };
+#else
+enum { CALLS_CONNECT = 1 };
+#endif
+
 /*
  * A kernel refuses the reset while the handler sleeps in a receive: it is woken, and does it itself,
  * before it goes on. Or nothing but closing the socket does it.
@@ -344,7 +351,9 @@ int main(void)
 	tcase_add_loop_test(cases, it_cannot_be_read, 0, 2);
 	tcase_add_test(cases, it_cannot_be_copied);
 	tcase_add_loop_test(cases, it_is_truncated_in_the_middle, 0, 2);
-	tcase_add_loop_test(cases, a_reset_is_refused, 0, 2);
+	if (CALLS_CONNECT) {
+		tcase_add_loop_test(cases, a_reset_is_refused, 0, 2);
+	}
 	tcase_add_loop_test(cases, what_could_not_be_sent, 0, SEND_ERRORS + 1);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
