@@ -3,11 +3,12 @@
  * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or
  * given up, the close hook runs, the client is counted as closed, and only then does the socket
  * linger or close. On demand a client whose peer does not read its last replies is parked, with
- * nothing watched but its output, and comes back for the rest of the order when that is gone.
+ * nothing watched but its output. When that output is gone, the client gets a turn for the rest of
+ * the order.
  *
- * A last reply that is short waits in the kernel for the end of the stream, to be one packet with
- * it. That is one packet's way to the peer less, and one wake-up there, of the three that a
- * connection for a single request takes. It must follow at once, so this is not done where a hook
+ * A short last reply waits in the kernel for the end of the stream, so that both go in one packet.
+ * This saves one packet to the peer, and one wake-up there, of the three that a connection for a
+ * single request takes. The end of the stream must follow at once, so this is not done where a hook
  * runs in between.
  */
 #include "engine/serve/ending.h"
@@ -37,7 +38,7 @@ enum { FEW_BYTES = 536 };
 
 enum { MOST_DISCARDED = 1024 * 1024 };
 
-/* Whether it ends during a stop, and not by its deadline. */
+/* Whether the client ends during a stop, but not because the stop's deadline has cut it off. */
 static bool is_drained(const struct mtsi_worker *worker)
 {
 	return mtsi_stopping(worker->member.server)
@@ -53,8 +54,9 @@ static void run_close_hook(struct mtsi_worker *worker, int reason)
 }
 
 /*
- * Closing a socket with input unread is a reset, which would drop what the kernel has of the output
- * (RFC 1122, 4.2.2.13). There is no time to linger, so what is there is thrown away.
+ * To close a socket with unread input is to reset it, which would drop what the kernel still has of
+ * the output (RFC 1122, 4.2.2.13). There is no time to linger, so that input is read and thrown
+ * away.
  */
 static void discard_input(struct mts_client *client)
 {
@@ -66,49 +68,63 @@ static void discard_input(struct mts_client *client)
 	}
 }
 
-/* The client leaves. The order matters: see each step. */
+/* The client leaves. The order of the steps matters: each says why. */
 void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client)
 {
 	struct mts_server *server = worker->member.server;
-	/* Who is lost or sealed is evicted no more, so this stays as it is. Memory evicts too, for nobody. */
+	/*
+	 * Final: a lost or sealed client is not evicted any more. (Evictions for memory do not set
+	 * this.)
+	 */
 	const bool evicted = client->evicted;
 
-	/* 1. It is counted as closed, before its peer can know that it is. */
+	/*
+	 * 1. The client is counted as closed before its peer can know that it is.
+	 */
 	if (client->opened) {
 		mtsi_count(&worker->member.counters, MTS_STAT_DRAINED, worker->drained ? 1 : 0);
 		mtsi_count(&worker->member.counters, MTS_STAT_CLOSED, 1);
 	}
-	/* 2. The worker lets go of it: no call may use it any more, and its buffers are for the next one. */
+	/*
+	 * 2. The worker lets go of it: no call may use it any more, and the next client gets the
+	 *    buffers.
+	 */
 	worker->closing = false;
 	client->worker = NULL;
 	mtsi_input_end(worker);
-	/* 3. Its peer is told the end of the stream, before the socket is closed, which may be a reset. */
+	/*
+	 * 3. The peer is told the end of the stream first, since closing the socket may reset it.
+	 */
 	if (worker->ends_in_order) {
 		mtsi_conn_shut_sending(client);
 	}
 	if (worker->discards) {
 		discard_input(client);
 	}
-	/* 4. Its address counts it no more: it has been a client until here, and need not linger for that. */
+	/*
+	 * 4. Its address counts it no more: it was a client until here, and lingering does not count.
+	 */
 	mtsi_address_book_leave(client);
 	/* 5. Its socket lingers, or is closed. The client is not to be touched from here on. */
 	mtsi_linger_or_close(client, worker->closes_at_once, worker->corked);
-	/* 6. The door counts it out, and lets in the next one, for which its descriptor may be free now. */
+	/*
+	 * 6. The door counts it out, and lets in the next client, which may now get its descriptor.
+	 */
 	mtsi_door_leave(server, evicted);
 }
 
 /*
- * Whether a client that is lost, with nothing dropped, is closed at once: the connection is dead,
- * there is no time, or its peer has all of it. Else the kernel has all that was written, and must not
- * be kept from sending it by what the peer has sent.
+ * Whether a client that is lost, with nothing dropped, is closed at once: because the connection is
+ * dead, or there is no time, or the peer has got everything. If not, the kernel has all that was
+ * written, and must go on sending it, even though the peer has sent something that is not read.
  */
 static bool closes_at_once(const struct mts_client *client, int reason)
 {
 	const int cause = atomic_load(&client->cause);
 	const bool dead = cause == MTSI_NO_CAUSE && reason != MTS_CLOSED_ERROR;
 	/*
-	 * The end of the stream counts as one byte. A Unix socket that is closed with input unread fails
-	 * for its peer, whatever that has.
+	 * The end of the stream counts as one byte. A Unix socket that is closed with unread input
+	 * fails for its peer, whatever the peer has got already.
 	 */
 	const bool arrived = client->peer.family != AF_UNIX && mtsi_conn_unacknowledged(client) <= 1
 		&& mtsi_conn_unsent(client) == 0;
@@ -119,7 +135,7 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 static void finish_client(
 	struct mtsi_worker *worker, struct mts_client *client, int reason, bool given_up)
 {
-	/* The program can write and read nothing more. */
+	/* From here on the program can write and read nothing. */
 	bool dropped;
 	const bool sealed = mtsi_client_seal(client, given_up, &dropped);
 	worker->failed = -EPIPE;
@@ -128,12 +144,15 @@ static void finish_client(
 	worker->ends_in_order = worker->closes_at_once && !dropped;
 	worker->discards = worker->ends_in_order && atomic_load(&client->cause) == MTS_CLOSED_STOP;
 	worker->drained = is_drained(worker);
-	/* From here on nobody can cut it off; whoever has until now has said why. */
+	/* From here on nobody can cut the client off; whoever did so before has said why. */
 	run_close_hook(worker, mtsi_reason(client, reason));
 	mtsi_ending_finish(worker, client);
 }
 
-/* The client ends: waits for its output, with no thread if it can; true when it is parked. */
+/*
+ * A client that ends waits for its output, without a thread if possible: then it is parked, and
+ * this returns true.
+ */
 static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *client)
 {
 	if (!mtsi_on_demand(worker->member.server) || mtsi_output_flush(worker, false) != 0) {
@@ -155,8 +174,8 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 }
 
 /*
- * How many bytes of replies may go out in one packet with the end of the stream, which must follow
- * at once: no hook is to be waited for, and they are so few that any window takes them.
+ * How many bytes of replies may go out in one packet with the end of the stream. That must follow
+ * at once, so no hook may come in between; and they are so few that any window takes them.
  */
 static size_t corkable(const struct mtsi_worker *worker, int reason)
 {

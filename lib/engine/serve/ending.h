@@ -6,15 +6,18 @@ struct mts_client;
 struct mtsi_worker;
 
 /*
- * Ends the client that this worker serves, for this reason: it is gone when this returns, or parked
- * until its output is. From here on nobody else sends it anything. No lock is held.
+ * Ends the client that this worker serves, for this reason. When this returns the client is gone,
+ * or parked until its output is gone. From here on nobody else sends it anything. No lock is held.
  */
 void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reason);
 
-/* What comes after the close hook, which has not returned: the program has ended the thread in it. */
+/*
+ * The steps after the close hook; for a hook that has not returned, since the program ended the
+ * thread in it.
+ */
 void mtsi_ending_finish(struct mtsi_worker *worker, struct mts_client *client);
 
-/* The same at once, since it could not be kept: what waits for it is dropped. */
+/* Ends the client at once, since there is no memory to keep it: what waits for it is dropped. */
 void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client);
 
 #endif

@@ -3,17 +3,18 @@
  * Files on their way to a client: the kernel moves them into the socket by itself, or, where it
  * declines, they are read into the worker's buffer and pushed.
  *
- * The kernel may have to wait for the disk, so this is done without the client's lock. The way out
- * is seized for the time being (output.h): what was written before is gone, the queue is empty and
- * stays so, nobody else sends. The descriptor stays open, since only the owner closes it, and that
- * is who is here. Whoever cuts the client off meanwhile shuts the socket down, which ends the call
- * or the wait for room, and the next one.
+ * The kernel may have to wait for the disk, so files are sent without the client's lock. Meanwhile
+ * the way out is seized (output.h): what was written before is sent, the queue is empty and stays
+ * so, and nobody else sends. The descriptor stays open, since only the owner closes it, and the
+ * owner is the thread that does this. Whoever cuts the client off meanwhile shuts the socket down,
+ * which ends the present call or wait for room, and any that would follow.
  *
- * Both the file and the socket can fail, and the kernel does not say which has. Whatever it says
- * while the connection is dead is the client's. While it is not, what a socket may say as well is
- * asked again by reading and pushing, each of which concerns one of them; the rest is the file's, and
- * then the stream is intact and the client lives on. A file that fails with a number by which the
- * library says that a client is lost, or is late, has just failed: -EIO.
+ * Both the file and the socket can fail, and the kernel does not say which one did. While the
+ * connection is dead, any error is taken to be the client's. While it is alive, an error that a
+ * socket can also have is found out about by reading the file and pushing the bytes, since each of
+ * these concerns only one of the two. All other errors are the file's: then the stream is intact,
+ * and the client lives on. If the file's error is a number by which the library says that a client
+ * is lost or late, -EIO is returned instead.
  */
 #include "engine/serve/file.h"
 
@@ -34,10 +35,10 @@ struct part {
 	size_t left; /* how many are still to be sent */
 	bool copies; /* the kernel declines to do it alone */
 	bool progress; /* something was sent since the last wait */
-	bool lost; /* the client is */
+	bool lost; /* the client is lost */
 };
 
-/* An error of the file's, so that nobody takes it for the client's. */
+/* An error of the file, as a number that nobody takes for an error of the client. */
 static ssize_t of_the_file(ssize_t error)
 {
 	const bool mistakable = error == -EPIPE || error == -ETIMEDOUT || error == -ECANCELED;
@@ -49,18 +50,20 @@ static bool a_socket_says_that(ssize_t error)
 	return error == -EPIPE || error == -ECONNRESET;
 }
 
-/* Has the kernel send: how many bytes, 0 at the end of the file, or an error; -EAGAIN: not yet. */
+/*
+ * Has the kernel send: how many bytes, 0 at the end of the file, or an error. -EAGAIN: call again.
+ */
 static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 {
 	if (atomic_load(&worker->member.client->lost)) {
-		/* Where it could not be reset the socket may still take something. */
+		/* If it could not be reset, the socket may still take something. */
 		part->lost = true;
 		return mtsi_output_lost(worker);
 	}
 	const ssize_t sent = mtsi_conn_sendfile_now(
 		worker->member.client, part->fd, part->offset, part->left);
 	if (sent == -EAGAIN && !part->progress) {
-		/* There was room, so it is the file that is not ready. Reading it tells. */
+		/* There was room, so the file is what is not ready. Reading it will tell. */
 		part->copies = true;
 		return -EAGAIN;
 	}
@@ -92,7 +95,7 @@ static ssize_t send_some(struct mtsi_worker *worker, struct part *part)
 	return sent;
 }
 
-/* Reads and pushes: likewise. */
+/* Reads a piece, and pushes it: how many bytes, 0 at the end of the file, or an error. */
 static ssize_t copy_piece(struct mtsi_worker *worker, struct part *part)
 {
 	size_t room = part->left;
@@ -106,7 +109,7 @@ static ssize_t copy_piece(struct mtsi_worker *worker, struct part *part)
 	return result != 0 ? result : count;
 }
 
-/* All of it: as mtsi_file_send(). */
+/* Sends all of it; returns what mtsi_file_send() does. */
 static ssize_t send_part(struct mtsi_worker *worker, struct part *part)
 {
 	const size_t all = part->left;

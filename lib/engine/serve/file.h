@@ -9,10 +9,10 @@
 struct mtsi_worker;
 
 /*
- * Sends `count` bytes of a file from `offset`, after what was written: how many, fewer when it ends
- * before that or cannot be read further; -EPIPE or -ETIMEDOUT when the client is lost; or, when
- * nothing of it is sent, what is wrong with the file. Called by the worker that serves the client,
- * with no lock held.
+ * Sends `count` bytes of a file from `offset`, after what was written before. Returns how many were
+ * sent, fewer if the file ends before that or cannot be read further; -EPIPE or -ETIMEDOUT when the
+ * client is lost; or, when nothing of it is sent, what is wrong with the file. Called by the worker
+ * that serves the client, with no lock held.
  */
 ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_t count);
 

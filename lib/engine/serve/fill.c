@@ -21,7 +21,7 @@
 #include "engine/serve/worker.h"
 #include "os/thread.h"
 
-/* Waits for so many milliseconds, or until nothing more can come of the client: true. */
+/* Waits for so many milliseconds; true as soon as nothing more can come from the client. */
 static bool is_over_within(const struct mts_client *client, unsigned milliseconds)
 {
 	bool failed;
@@ -30,12 +30,15 @@ static bool is_over_within(const struct mts_client *client, unsigned millisecond
 		return true;
 	}
 	if (closed && milliseconds > 0) {
-		mtsi_thread_pause(milliseconds); /* the socket waits for that no more */
+		mtsi_thread_pause(milliseconds); /* the socket no longer makes it wait */
 	}
 	return false;
 }
 
-/* Waits a little for memory, in a callback or for a thread of its own: 0, and try again, or an error. */
+/*
+ * Waits a little for memory, in a callback or for a thread of its own: 0, then try again; or an
+ * error.
+ */
 static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 {
 	struct mts_client *client = worker->member.client;
@@ -59,9 +62,10 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 }
 
 /*
- * There is no memory to keep input in, but nothing of a request is here either: -ENOSPC when there
- * will be, and 0 when there is nothing to keep, since the stream has ended, or who waits for it
- * keeps its thread; -EAGAIN when nothing has come, or -EPIPE.
+ * There is no memory to keep input in, but nothing of a request is here either. -ENOSPC: there is
+ * something to receive, so there is need of memory. 0: nothing needs to be kept, since the stream
+ * has ended, or since the client keeps its thread while it waits. -EAGAIN: nothing has come. Or
+ * -EPIPE.
  */
 static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 {
@@ -76,7 +80,10 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 	return count == -EPIPE ? mtsi_receive_failed(client) : (int)count;
 }
 
-/* As mtsi_input_make_room(), which is spared where nothing is left of the requests before, as mostly. */
+/*
+ * As mtsi_input_make_room(), but spares the call when nothing is left of earlier requests, as
+ * mostly.
+ */
 static int rewind_or_make_room(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -88,7 +95,7 @@ static int rewind_or_make_room(struct mtsi_worker *worker)
 	return 0;
 }
 
-/* Makes room for more, and sees to it that what is received can be kept: as mtsi_fill(). */
+/* Makes room for more, and memory to keep what will be received; returns what mtsi_fill() does. */
 static int prepare_memory(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
 	const struct mtsi_input *input = &worker->input;
@@ -96,7 +103,7 @@ static int prepare_memory(struct mtsi_worker *worker, bool wait, enum mtsi_wait 
 	int result;
 	do {
 		result = rewind_or_make_room(worker);
-		/* Only who parks has to keep what lies in a worker's buffer; at a stop what is partial is dropped. */
+		/* Only a client that parks needs memory for it; at a stop, what is partial is dropped. */
 		if (result == 0 && on_demand && !mtsi_stopping(worker->member.server)
 			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
 			result = mtsi_input_charge(worker, input->capacity + 1);
@@ -141,9 +148,10 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait)
 }
 
 /*
- * The next bytes, into the program's memory. A page of that may take seconds, and the kernel holds
- * the socket's lock while it copies there, for which who shuts it down would wait. So they are
- * received where replies gather, of which there are none now, and copied from there.
+ * Reads the next bytes into the program's memory. A page of that memory may take seconds to come,
+ * and while the kernel copies there it holds the socket's lock, for which a thread that shuts the
+ * socket down would wait. So the bytes are received where replies gather, where none are now, and
+ * copied.
  */
 static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
 {
@@ -164,7 +172,9 @@ ssize_t mtsi_fill_read(struct mtsi_worker *worker, void *buffer, size_t size)
 	if (here == 0) {
 		return input->ended ? 0 : read_more(worker, buffer, size);
 	}
-	/* The current request stays valid, so its NUL goes back unless its place has been read. */
+	/*
+	 * The current request stays valid, so its NUL is put back, unless the byte there has been read.
+	 */
 	char *const nul = input->nul;
 	mtsi_input_take_nul(input);
 	const size_t count = size < here ? size : here;

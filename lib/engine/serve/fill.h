@@ -9,17 +9,17 @@
 struct mtsi_worker;
 
 /*
- * Receives more, and waits for it where need be: 1; 0 at the end of the stream; -ECANCELED when the
- * server stops, or -ETIMEDOUT when a wait has lasted too long, and all that had come by then is read;
- * -EPIPE when the client is lost; -ENOMEM. Without `wait` -EAGAIN when there is nothing, and
- * -ENOSPC when all clients' memory is used up, so that there would be nowhere to put it: the client
- * can be parked. A thread of its own waits in any case.
+ * Receives more, and waits for it if necessary: 1; 0 at the end of the stream; -ECANCELED when the
+ * server stops, or -ETIMEDOUT when a wait has lasted too long, once all that had come by then is
+ * read; -EPIPE when the client is lost; -ENOMEM. Without `wait`: -EAGAIN when there is nothing, and
+ * -ENOSPC when all clients' memory is used up, so that there is nowhere to put input; the client
+ * can be parked then. A worker that stays with its client (thread per client) waits in any case.
  */
 int mtsi_fill(struct mtsi_worker *worker, bool wait);
 
 /*
- * Up to `size` bytes that follow the current request, as mtsi_fill() with `wait`, or from
- * what is here.
+ * Reads up to `size` bytes that follow the current request: those that are here, or else as
+ * mtsi_fill() with `wait`. Returns how many, or what mtsi_fill() does.
  */
 ssize_t mtsi_fill_read(struct mtsi_worker *worker, void *buffer, size_t size);
 

@@ -9,14 +9,14 @@
  * All that is kept beyond a worker's buffer is charged (memory.c). When there is no memory to be
  * had, nothing is received: what cannot be kept is left to the kernel.
  *
- * A request is followed by a NUL for handlers that treat it as text. That byte may be the first of
- * the next request, so what it hides is kept, and put back before anything looks at the buffer
+ * A request is followed by a NUL for handlers that treat it as text. The NUL may lie on the first
+ * byte of the next request, so that byte is kept, and put back before anything looks at the buffer
  * again.
  *
- * Between two turns a client has no worker's buffer. What it has left of its input then, the
- * beginning of a request mostly, is saved in memory of its own: short ones are copied back into the
- * next worker's buffer, long ones are gone on with where they lie, so that a request that comes
- * byte by byte is not copied each time.
+ * Between two turns a client has no worker's buffer. What is left of its input then, mostly the
+ * beginning of a request, is saved in memory of its own. In the next turn a short one is copied
+ * back into the worker's buffer; a long one stays where it lies and grows there, so that a request
+ * that comes byte by byte is not copied each time.
  */
 #include "engine/serve/input.h"
 
@@ -35,7 +35,7 @@
 #include "os/thread.h"
 #include "wire/frame.h"
 
-enum { COPIED = 512 }; /* bytes that are copied sooner than kept apart */
+enum { COPIED = 512 }; /* so few bytes are rather copied than kept where they are */
 
 static bool owns_memory(const struct mtsi_worker *worker)
 {
@@ -65,7 +65,7 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	client->saved = NULL;
 }
 
-/* How much memory to save so many bytes in, so that what is to come finds room too. */
+/* How much memory to save so many bytes in, so that what is still to come fits too. */
 static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 {
 	const size_t room = mtsi_frame_room(&mtsi_base_floor(worker->member.server)->options.framing);
@@ -75,7 +75,7 @@ static size_t room_to_grow(const struct mtsi_worker *worker, size_t here)
 	return exact ? here : twice;
 }
 
-/* How much to save in: it is charged from then on. */
+/* How much memory to save the input in; it is charged from then on. */
 static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 {
 	const size_t capacity = room_to_grow(worker, here);
@@ -87,7 +87,7 @@ static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 	return here;
 }
 
-/* All that is kept of its input is freed, and charged no more. */
+/* Frees all that is kept of the client's input; nothing is charged for it any more. */
 static void give_back(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -107,7 +107,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 	const size_t here = input->end - input->start;
 	mtsi_input_take_nul(input);
 	if (here == 0) {
-		give_back(worker); /* but what it waits for it goes on waiting for */
+		give_back(worker); /* if it waits for memory, it goes on waiting */
 		return true;
 	}
 	if (owns_memory(worker)) {
@@ -123,7 +123,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 		memcpy(memory, input->data + input->start, here);
 		input->data = memory;
 	}
-	/* Requests are at most 1 GiB, so these fit. */
+	/* Requests are at most 1 GiB, so these numbers fit. */
 	client->saved = input->data;
 	client->saved_size = (uint32_t)here;
 	client->saved_capacity = (uint32_t)input->capacity;
@@ -164,7 +164,7 @@ int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t 
 	return result;
 }
 
-/* Moves what is here into the large buffer: 0 or -ENOMEM. */
+/* Moves the input into the large buffer: 0 or -ENOMEM. */
 static int use_large(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -193,7 +193,7 @@ int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes)
 	return mtsi_memory_input_at_least(worker->member.client, bytes) ? 0 : -ENOSPC;
 }
 
-/* Doubles memory of its own, up to what the largest request needs: 0, -ENOSPC or -ENOMEM. */
+/* Doubles the input's own memory, up to what the largest request needs: 0, -ENOSPC or -ENOMEM. */
 static int use_own(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
@@ -201,7 +201,7 @@ static int use_own(struct mtsi_worker *worker)
 	mtsi_must(input->capacity < room);
 	const bool owned = owns_memory(worker);
 	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
-	/* While it is moved there may be two. */
+	/* While the input is moved there may be two blocks. */
 	const int result = mtsi_input_charge(worker, capacity + 1 + (owned ? input->capacity + 1 : 0));
 	if (result != 0) {
 		return result;

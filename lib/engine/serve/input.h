@@ -10,10 +10,7 @@
 
 struct mtsi_worker;
 
-/*
- * What has been received of the client that is being served, and not been consumed: data[start,
- * end).
- */
+/* Received from the client that is being served, and not consumed yet: data[start, end). */
 struct mtsi_input {
 	char *data; /* the worker's small or large buffer, or memory of its own for a huge request */
 	size_t start;
@@ -25,32 +22,35 @@ struct mtsi_input {
 	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool exhausted; /* nothing is left to receive, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
-	bool charged; /* memory may be charged for it, or be waited for */
+	bool charged; /* something may be charged for it, or waited for */
 };
 
-/* Begins with what the client has saved; ends with what it has left, or without: all is freed. */
+/*
+ * A turn's input begins with what the client has saved. It ends with saving what is left, or else
+ * all of it is freed.
+ */
 void mtsi_input_begin(struct mtsi_worker *worker);
 bool mtsi_input_save(struct mtsi_worker *worker); /* false when memory is short */
 void mtsi_input_end(struct mtsi_worker *worker);
 
 /*
- * The next whole request among what is here: 1, 0 when more must be received, -EMSGSIZE or -EPROTO.
- * At the end of the stream the last line or what is cut off: 1, 0 or an error. The bytes of the
- * request before are gone; a NUL follows the new one.
+ * The next whole request among what is here: 1; 0 when more must be received; -EMSGSIZE or -EPROTO.
+ * At the end of the stream, the last line or what is cut off: 1, 0 or an error. The bytes of the
+ * request before are gone then; a NUL follows the new one.
  */
 int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size);
 
 /*
  * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM.
- * Memory of its own is left as soon as what is here fits into the large buffer; the small one for
- * good, for this client, once it was filled.
+ * Memory of its own is given up as soon as what is here fits into the large buffer. The small
+ * buffer, once it was filled, is not used again for this client.
  */
 int mtsi_input_make_room(struct mtsi_worker *worker);
 
-/* Charges for so much input: 0, or -ENOSPC: not yet. */
+/* Charges so many bytes for input: 0; -ENOSPC: there is no room for them yet. */
 int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes);
 
-/* A NUL stands at this place from now on; or nowhere, and what it has hidden is there again. */
+/* Puts a NUL at this place. Its counterpart below restores the byte that the NUL has hidden. */
 static inline void mtsi_input_put_nul(struct mtsi_input *input, size_t at)
 {
 	mtsi_must(at <= input->capacity);

@@ -2,36 +2,38 @@
  *
  * Reaching clients by their ids, from threads that own none of them: send, broadcast, kick.
  *
- * An id leads to a slot, never to freed memory, and under the slot's lock it is either this very
- * client, with its socket, or gone (clients.h). All that is done to the client is done under that
- * one lock, none of it waits, and no two clients are locked at once: a broadcast goes from slot to
- * slot, and whoever comes or goes meanwhile gets it or not. Messages of one thread to one client
- * are in order because that thread sends them one after the other, and the client's queue is one.
+ * An id leads to a slot, never to freed memory. Under the slot's lock the client is either this
+ * very one, with its socket, or gone (clients.h). All that is done to the client is done under that
+ * one lock, none of it waits, and no two clients are locked at once. A broadcast goes from slot to
+ * slot; a client that comes or goes meanwhile may get it or not. Messages of one thread to one
+ * client are in order because that thread sends them one after the other, and the client has only
+ * one queue.
  *
- * Threads that send must not wait. A message
- * enters the queue whole before its first byte is sent, so it can be refused for want of memory or
- * room only as a whole, and from then on it is like any queued output: nothing gets into the middle
- * of it. Nor does it get into the middle of what a handler writes. What has gathered, and what one
- * call writes, are sent and queued in one critical section; only a writer that waits for room gives
- * the lock away with a part of its bytes sent and the others still in its own memory. While it
- * waits it says so (`writing`), and messages are refused: more than the limit waits, after all.
- * That also keeps senders from filling up again and again the room that it waits for. The same goes
- * for one that sends a file, which is done without the lock, because the disk may be slow.
+ * Threads that send must not wait. A message enters the queue whole before its first byte is sent,
+ * so it can be refused for want of memory or room only as a whole, and from then on it is like any
+ * queued output: nothing gets into the middle of it. Nor does it get into the middle of what a
+ * handler writes. What has gathered, and what one call writes, are sent and queued in one critical
+ * section. Only a writer that waits for room releases the lock with some of its bytes sent and the
+ * others still in its own memory. While it waits it says so (`writing`), and messages are refused:
+ * after all, more than the limit waits. That also keeps senders from filling up, again and again,
+ * the room that the writer waits for. The same is true while a worker sends a file, which is done
+ * without the lock, because the disk may be slow.
  *
- * A client that ends takes no messages: it would have to wait for them, and senders
- * could keep it for ever. They are refused from before its last output is sent to the end.
+ * A client that ends takes no messages: it would have to wait for them, and senders could keep it
+ * for ever. Messages are refused from the moment before its last output is sent.
  *
- * Sometimes the client must have a turn because of it: it is parked, and was kicked, or found lost,
- * or waited for less output than it now has. Then it is claimed, and left to the keeper, who offers
- * it to the crew. The caller does not do that itself. It may be any thread, with locks of the
- * program held: a worker that it made would inherit its CPUs and its priority.
+ * Sometimes a parked client must have a turn because of this: it was kicked, or found lost, or less
+ * of its output waits now, as it has waited for. Then it is claimed, and left to the keeper, which
+ * offers it to the crew. The caller does not offer it itself: it may be any thread, it may hold
+ * locks of the program, and a worker that it made would inherit its CPUs and its priority.
  *
- * A message is the caller's memory, and a page of it may take seconds (push.c). It is touched before
- * the first lock is taken; what is large after that only by the kernel, as it copies to the queue.
+ * A message lies in the caller's memory, and a page of that may take seconds to come (push.c). So
+ * all of it is touched before the first lock is taken. After that only a large message is touched
+ * again, and only by the kernel, when it copies the message into the queue.
  *
- * Claiming and handing over are one critical section of the client's lock. So when a stop has cut
- * all clients off, under that lock each, then whoever was claimed before is in the line, and nobody
- * comes any more: who is lost is not claimed again. The keeper looks into the line after that for
+ * Claiming and handing over are one critical section of the client's lock. A stop cuts off all
+ * clients, each under its lock. After that, every client that was claimed before is in the line,
+ * and no other comes: a lost client is not claimed again. Then the keeper looks into the line for
  * the last time, while the crew is still there (stop.c).
  */
 #include "engine/serve/mailbox.h"
@@ -61,16 +63,18 @@
 #include "os/thread.h"
 #include "wire/buffer.h"
 
-enum { SMALL = 4096 }; /* bytes of a message that are copied sooner than faulted in */
+enum { SMALL = 4096 }; /* so many bytes of a message are rather copied than faulted in */
 
-/* What is to be sent from elsewhere. `foreign`: it is the program's memory, and faulted in. */
+/* A message from elsewhere. `foreign`: it lies in the program's memory, and is faulted in. */
 struct message {
 	const void *data;
 	size_t size;
 	bool foreign;
 };
 
-/* Whether so much more would be too much. Where nothing waits, any one message is welcome. */
+/*
+ * Whether so many bytes more would be too much. Where nothing waits, any one message is accepted.
+ */
 static bool too_much_locked(const struct mts_client *client, size_t size)
 {
 	const size_t queued = mtsi_buffer_size(&client->output);
@@ -79,8 +83,9 @@ static bool too_much_locked(const struct mts_client *client, size_t size)
 }
 
 /*
- * Into the queue: 0, -ENOMEM or -EFAULT. First it is in epoll: changing what that watches for
- * needs no memory, so once a part is sent the rest can be left to it.
+ * Puts a message into the queue: 0, -ENOMEM or -EFAULT. The client is put into epoll before that:
+ * later on, to change what epoll watches for needs no memory, so once a part is sent, epoll can be
+ * relied on for the rest.
  */
 static int enqueue_locked(struct mts_client *client, const struct message *message)
 {
@@ -90,14 +95,15 @@ static int enqueue_locked(struct mts_client *client, const struct message *messa
 	const int result = message->foreign
 		? mtsi_memory_append_foreign_locked(client, message->data, message->size)
 		: mtsi_memory_append_locked(client, message->data, message->size);
-	/* It is not for this client that too much waits. */
+	/* -ENOBUFS would say that too much waits for this client, which is not the case. */
 	return result == -ENOBUFS ? -ENOMEM : result;
 }
 
 /*
- * A message from elsewhere, under the client's lock, by any thread; never waits. All of it is sent
- * or queued: 0. None of it: -ENOENT when the client is not open for messages, -ENOBUFS when too
- * much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so claim it.
+ * Takes a message from elsewhere. Under the client's lock, by any thread; never waits. 0: all of it
+ * is sent or queued. Else none of it is: -ENOENT when the client is not open for messages, -ENOBUFS
+ * when too much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so
+ * claim it.
  */
 static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
 {
@@ -110,7 +116,7 @@ static int take_message_locked(struct mts_client *client, const struct message *
 		return -ENOBUFS;
 	}
 	if (too_much_locked(client, size)) {
-		/* Who polls may be late, and the socket take more by now. */
+		/* The thread that polls may be late, and the socket may take more by now. */
 		*turn = mtsi_output_continue_locked(client);
 		if (atomic_load(&client->lost)) {
 			return -ENOENT;
@@ -145,7 +151,10 @@ void mtsi_mailbox_free(struct mtsi_mailbox *mailbox)
 	mtsi_lock_destroy(&mailbox->lock);
 }
 
-/* Leaves to the keeper who was claimed; whether it is to be woken. Under the lock of that client. */
+/*
+ * Leaves the claimed clients to the keeper; whether the keeper is to be woken. Under those clients'
+ * lock.
+ */
 static bool hand_over_locked(struct mts_server *server, struct mtsi_list *claimed)
 {
 	const bool any = claimed->count > 0;
@@ -173,7 +182,9 @@ static int post_locked(struct mts_client *client, const struct message *message,
 	struct mtsi_list claimed = {NULL, NULL, 0};
 	bool turn;
 	const int result = take_message_locked(client, message, &turn);
-	/* It is not lingering, or it would want no turn; and it cannot begin to under its lock. */
+	/*
+	 * It does not linger, or it would want no turn; and it cannot begin to, since its lock is held.
+	 */
 	if (turn && mtsi_claim(client)) {
 		mtsi_list_add(&claimed, client);
 		*wake = hand_over_locked(server, &claimed);
@@ -199,7 +210,7 @@ static int send_to(struct mts_server *server, uint64_t id, const struct message 
 	return result;
 }
 
-/* How many were reached; or -EFAULT, and nobody was. */
+/* How many clients the message has reached; or -EFAULT, and it has reached none. */
 static ssize_t send_to_all(struct mts_server *server, const struct message *message)
 {
 	ssize_t reached = 0;
@@ -219,7 +230,7 @@ static ssize_t send_to_all(struct mts_server *server, const struct message *mess
 	return reached == 0 && !readable ? -EFAULT : reached;
 }
 
-/* What a message needs that is on its way to clients. */
+/* What has to be kept of a message while it is on its way to clients. */
 struct parcel {
 	struct message message;
 	char *copy; /* NULL: none */
@@ -228,7 +239,7 @@ struct parcel {
 
 /*
  * Sees to it that no page of the program's memory has to be waited for under the locks that follow:
- * 0, -EFAULT or -ENOMEM. A small message is copied, a large one faulted in, or copied where that
+ * 0, -EFAULT or -ENOMEM. A small message is copied. A large one is faulted in, or copied where that
  * cannot be done.
  */
 static int wrap_up(struct parcel *parcel, const void *data, size_t size)
@@ -285,7 +296,7 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 	bool wake = false;
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
-		/* Not one that is lost already: it ends by itself, and for another reason. */
+		/* Not if it is lost already: then it ends by itself, and for another reason. */
 		if (mtsi_client_may_still(client, MTSI_MAY_DROP)) {
 			(void)mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, &claimed);
 			wake = hand_over_locked(server, &claimed);

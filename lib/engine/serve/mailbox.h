@@ -28,13 +28,16 @@ void mtsi_mailbox_free(struct mtsi_mailbox *mailbox);
 /* Sends to the client with this id: 0, -ENOENT, -ENOBUFS, -ENOMEM or -EFAULT. */
 int mtsi_mailbox_send(struct mts_server *server, uint64_t id, const void *data, size_t size);
 
-/* Sends to all clients: to how many; or -EFAULT or -ENOMEM, when the message cannot be read. */
+/*
+ * Sends to all clients: how many it has reached; or -EFAULT or -ENOMEM, when the message cannot be
+ * read.
+ */
 ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size_t size);
 
 /* Cuts the client with this id off: 0 or -ENOENT. */
 int mtsi_mailbox_kick(struct mts_server *server, uint64_t id);
 
-/* Offers to the crew whom the above have claimed. The keeper. */
+/* Offers the clients that the functions above have claimed to the crew. The keeper. */
 void mtsi_mailbox_offer(struct mts_server *server);
 
 #endif

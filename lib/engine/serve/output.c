@@ -4,17 +4,17 @@
  *
  * Three places hold output on its way. Small writes gather in the worker's buffers, untouched by
  * any lock, and go out in one send when the handler's batch of requests is done. What the socket
- * does not take moves into the client's queue, up to the output limit; epoll says when it takes
- * more, and whoever polls sends on, under the client's lock. What exceeds the limit stays where it
- * is, in the writer's own memory, while the writer waits: that is the backpressure. It waits as
- * well when the memory of all clients together is used up (memory.c). The lock is never held while
- * anybody waits, for the peer or for a page of the writer's memory (push.c): small writes are copied
- * before it is taken, and large ones faulted in.
+ * does not take moves into the client's queue, up to the output limit; epoll says when the socket
+ * takes more, and the thread that polls sends on, under the client's lock. What exceeds the limit
+ * stays where it is, in the writer's own memory, while the writer waits: that is the backpressure.
+ * The writer also waits when the memory of all clients together is used up (memory.c). The lock is
+ * never held while anybody waits, be it for the peer or for a page of the writer's memory (push.c):
+ * small writes are copied before it is taken, and large ones faulted in.
  *
- * When a client is about to be parked its replies, at most one buffer of them, are queued whatever
- * the limit, and if they are above it, the client gets no further turn until they are not: so a
- * peer that does not read holds no thread. A client that ends waits in the same way until nothing
- * is left.
+ * When a client is about to be parked, its replies, at most one buffer of them, are queued whatever
+ * the limit is. If the queue is above the limit then, the client gets no further turn until it is
+ * not: so a peer that does not read holds no thread. A client that ends waits in the same way,
+ * until nothing is left.
  *
  * The order is kept because the queue goes first: nothing is sent past a queue that is not empty,
  * and both are done under the lock.
@@ -44,7 +44,10 @@ size_t mtsi_output_limit(const struct mts_client *client)
 	return atomic_load_explicit(&options->max_output, memory_order_relaxed);
 }
 
-/* Pushes what has gathered, and behind it what is the program's, of which so much is faulted in. */
+/*
+ * Pushes the replies that have gathered, and after them the program's bytes, of which `ready` are
+ * faulted in.
+ */
 static int push_with(
 	struct mtsi_worker *worker, const void *data, size_t size, size_t ready, size_t limit)
 {
@@ -72,7 +75,7 @@ static void place_replies(struct mtsi_worker *worker)
 	worker->replies.capacity = MTSI_SMALL - used;
 }
 
-/* Moves on to the large buffer, so that `size` bytes more fit; false when that cannot be. */
+/* Moves on to the large buffer, so that `size` bytes more fit; false when that is not possible. */
 static bool enlarge_replies(struct mtsi_worker *worker, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
@@ -88,7 +91,7 @@ static bool enlarge_replies(struct mtsi_worker *worker, size_t size)
 	return true;
 }
 
-/* Behind what has gathered, where there is room: 0, or -EPIPE. */
+/* Adds to the replies that have gathered, where there is room: 0, or -EPIPE. */
 static int append_reply(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
@@ -112,7 +115,9 @@ static void seize(struct mtsi_worker *worker)
 	worker->seizes = true;
 }
 
-/* The next bytes of a write into the buffers, by the kernel: how many, or -EPIPE or -EFAULT. */
+/*
+ * Has the kernel copy the next bytes of a write into the buffers: how many, or -EPIPE or -EFAULT.
+ */
 static ssize_t copy_reply(struct mtsi_worker *worker, const char *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
@@ -126,7 +131,10 @@ static ssize_t copy_reply(struct mtsi_worker *worker, const char *data, size_t s
 	return result == 0 ? (ssize_t)count : result;
 }
 
-/* A part of the write is in the buffers, or gone: takes it back, or loses the client. */
+/*
+ * A part of a write is in the buffers, and is taken back; or it has gone out, and the client is
+ * lost.
+ */
 static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
 {
 	struct mts_client *client = worker->member.client;
@@ -143,8 +151,8 @@ static void take_back(struct mtsi_worker *worker, size_t before, bool pushed)
 }
 
 /*
- * A write that does not fit, of memory that cannot be faulted in: piece by piece through our own
- * buffers, while nobody else may send.
+ * A write that does not fit, from memory that cannot be faulted in: it goes piece by piece through
+ * our own buffers, while nobody else may send.
  */
 static int write_copied(struct mtsi_worker *worker, const char *data, size_t size)
 {
@@ -173,7 +181,7 @@ static int write_copied(struct mtsi_worker *worker, const char *data, size_t siz
 	return result;
 }
 
-/* It does not fit. Apart from the usual case, so that this one is short. */
+/* A write that does not fit. Not inlined, to keep the usual case short. */
 __attribute__((noinline)) static int write_more(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
@@ -190,7 +198,7 @@ __attribute__((noinline)) static int write_more(
 		: result;
 }
 
-/* The first bytes into the buffers. */
+/* The first bytes that come into the buffers. */
 __attribute__((noinline)) static int write_first(
 	struct mtsi_worker *worker, const void *data, size_t size)
 {
@@ -251,7 +259,7 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress)
 		return mtsi_push_why_lost(client);
 	}
 	(void)mtsi_push_wait(worker, false);
-	/* There is room: from now on it is the file that is waited for. */
+	/* There is room: from now on the file is what is waited for. */
 	mtsi_lock_take(&client->lock);
 	if (!atomic_load(&client->lost)) {
 		mtsi_deadline_output_locked(client, false, false);
@@ -269,7 +277,7 @@ int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size)
 int mtsi_output_lost(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->member.client;
-	mtsi_client_lose(client); /* in the middle of it: `writing` */
+	mtsi_client_lose(client); /* in the middle of a write: `writing` */
 	return mtsi_push_why_lost(client);
 }
 
@@ -331,7 +339,7 @@ bool mtsi_output_continue_locked(struct mts_client *client)
 		if (lost) {
 			return true;
 		}
-		/* Whose worker waits for room has bytes of its own to send still. */
+		/* A client whose worker waits for room has bytes of its own still to be sent. */
 		const bool waits = mtsi_buffer_size(&client->output) > 0 || client->writing;
 		mtsi_deadline_output_locked(client, waits, sent > 0);
 	}

@@ -17,21 +17,21 @@ struct mtsi_replies {
 };
 
 /*
- * All of these: 0, -EPIPE when the client is lost, -ETIMEDOUT when that came of its taking nothing
- * while this waited, or -ENOMEM, which loses it. Called by the worker
- * that serves the client, with no lock held.
+ * All of these return 0; -EPIPE when the client is lost; -ETIMEDOUT when it was lost because it
+ * took nothing while this waited; or -ENOMEM, which loses the client. Called by the worker that
+ * serves the client, with no lock held.
  */
 
 /*
- * Writes: gathers, or sends and queues up to the output limit, or waits until the peer reads. Also
- * -EFAULT: the memory cannot be read, and nothing of it is sent; or a part was, and the client is
- * lost by that.
+ * Writes: gathers; or sends and queues, up to the output limit; or waits until the peer reads. Also
+ * -EFAULT: the memory cannot be read. Then nothing of it is sent; or a part was, and because of
+ * that the client is lost.
  */
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
 
 /*
- * Sends what has gathered; what the socket does not take is queued, and follows by itself. With
- * `wait` it waits while that is more than the limit; without, all of it is queued.
+ * Sends what has gathered; what the socket does not take is queued, and is sent later. With `wait`
+ * it waits as long as more than the limit is queued; without, all of it is queued.
  */
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
 
@@ -39,15 +39,15 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
 int mtsi_output_finish(struct mtsi_worker *worker);
 
 /*
- * Makes the client wait, without a thread, until no more than its limit is queued, or nothing when
- * it ends: true. False when it need not. By the owner, before it lets go of it.
+ * Makes the client wait, without a thread, until no more than its limit is queued, or, if it ends,
+ * nothing: true. False when it need not wait. By the owner, before it lets go of the client.
  */
 bool mtsi_output_throttles(struct mts_client *client);
 
 /*
- * For bytes that do not come from memory (file.c): what was written before is sent, all of it: 0 or
- * an error. From then on nobody else may send until mtsi_output_yield(), which is due also after an
- * error; in between the caller sends by itself, with no lock held.
+ * For bytes that do not come from memory (file.c): all that was written before is sent: 0 or an
+ * error. From then on nobody else may send until mtsi_output_yield(), which has to be called also
+ * after an error. In between the caller sends by itself, with no lock held.
  */
 int mtsi_output_seize(struct mtsi_worker *worker);
 
@@ -60,25 +60,25 @@ int mtsi_output_wait(struct mtsi_worker *worker, bool progress);
 /* In between: sends bytes that were read instead, all of them: 0 or an error. */
 int mtsi_output_push(struct mtsi_worker *worker, const void *data, size_t size);
 
-/* In between: a send has failed. The client is lost; the error to answer. */
+/* In between: a send has failed. The client is lost; returns the error to answer with. */
 int mtsi_output_lost(struct mtsi_worker *worker);
 
 /* The end of that: others may send again. */
 void mtsi_output_yield(struct mtsi_worker *worker);
 
-/* A place of our own for so many bytes, or for fewer, with nothing else in it. */
+/* A place of the library's own for so many bytes, or for fewer, with nothing else in it. */
 char *mtsi_output_space(struct mtsi_worker *worker, size_t *size);
 
-/* Drops what the present handler has written, as far as it is not sent. */
+/* Drops what the present handler has written and what is not sent yet. */
 void mtsi_output_forget(struct mtsi_worker *worker);
 
 /*
- * The socket takes more: sends from the queue. Under the client's lock, by whoever saw the event.
- * True when the client is to have a turn because of that: it is to be claimed afterwards.
+ * The socket takes more: sends from the queue. Under the client's lock, by the thread that saw the
+ * event. True when the client is to have a turn because of that: claim it afterwards.
  */
 bool mtsi_output_continue_locked(struct mts_client *client);
 
-/* How much of its output may wait before writers do. */
+/* How much of a client's output may wait before its writers have to wait. */
 size_t mtsi_output_limit(const struct mts_client *client);
 
 #endif

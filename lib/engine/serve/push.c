@@ -3,17 +3,19 @@
  * From the writer's memory into the socket and the queue, in critical sections of the client's lock
  * between which the writer waits.
  *
- * Others wait for that lock who must not wait: who broadcasts, kicks, stops, or looks at deadlines.
- * So the program's own memory is touched under it only when it is there. A page of it may be one of
- * a mapped file, and take seconds. Before each section, with no lock held, what may be touched in it
- * is faulted in (`ready`): at first all of the write, up to 16 MiB, so that one that cannot be read
- * is refused before anything of it is sent; after a wait, in which pages may have gone again, only
- * as much as one section may well take. When that is used up there is another section. In between
- * the writer waits, for its memory, not for the peer: so the peer's time does not run then.
+ * Threads that must not be held up take that lock too: those that broadcast, kick, stop, or look at
+ * deadlines. So the program's own memory is touched under it only when its pages are there. A page
+ * may belong to a mapped file, and take seconds to come. So before each section, with no lock held,
+ * what the section may touch is faulted in (`ready`). At first that is all of the write, up to 16
+ * MiB, so that a write that cannot be read is refused before anything of it is sent. After a wait,
+ * in which pages may have gone again, it is only as much as one section is likely to take; when
+ * that is used up, there is another section. In between the writer waits for its memory, not for
+ * the peer, so the peer's time does not run then.
  *
- * If it cannot be read all the same, because somebody has truncated the file meanwhile, the kernel
- * says so, in the send or as it copies to the queue, and nobody gets a signal. Then the write is
- * refused as a whole if nothing of it has gone yet; else the stream is torn, and the client lost.
+ * The memory may turn out to be unreadable all the same, because somebody has truncated the file
+ * meanwhile. Then the kernel says so, in the send or when it copies to the queue, and nobody gets a
+ * signal. If nothing of the write has gone yet, it is refused as a whole; else the stream is torn,
+ * and the client is lost.
  */
 #include "engine/serve/push.h"
 
@@ -34,14 +36,14 @@
 #include "os/lock.h"
 #include "wire/buffer.h"
 
-enum { SECTION = 1024 * 1024 }; /* bytes that are faulted in for one after the first */
+enum { SECTION = 1024 * 1024 }; /* so many bytes are faulted in for each section after the first */
 
 static size_t left_of(const struct mtsi_pieces *pieces)
 {
 	return pieces->ours.iov_len + pieces->theirs.iov_len;
 }
 
-/* What may be touched of it. */
+/* How many bytes of the pieces may be touched. */
 static size_t ready_of(const struct mtsi_pieces *pieces)
 {
 	return pieces->ours.iov_len + pieces->ready;
@@ -60,7 +62,7 @@ static void advance_theirs(struct mtsi_pieces *pieces, size_t count)
 	pieces->begun = pieces->begun || count > 0;
 }
 
-/* What is to be sent, in order: how many parts. */
+/* Lists what is to be sent, in order; how many parts. */
 static unsigned short gather(
 	const struct mtsi_buffer *queue, const struct mtsi_pieces *pieces, struct iovec *parts)
 {
@@ -103,7 +105,7 @@ void mtsi_push_torn_locked(struct mts_client *client)
 
 /*
  * Sends the queue and what is ready until all is gone or the socket is full: 0, -EPIPE, or -EFAULT.
- * Counts in *sent.
+ * Adds to *sent how many bytes.
  */
 static int send_locked(struct mts_client *client, struct mtsi_pieces *pieces, size_t *sent)
 {
@@ -157,10 +159,11 @@ static int queue_locked(struct mts_client *client, struct mtsi_pieces *pieces)
 }
 
 /*
- * Sends what can be sent; queues the rest when that keeps the queue within `limit`: 0. -EAGAIN: it
- * does not, so wait and come again; -ENOBUFS: there is no memory for that, likewise; -EINPROGRESS:
- * what was ready is gone, so come again with more. Without epoll's help, as when its memory is
- * short, nothing may be left behind either. `waited`: it comes again.
+ * Sends what can be sent. 0: the rest is queued, which keeps the queue within `limit`. -EAGAIN: it
+ * would not, so wait and call again. -ENOBUFS: there is no memory for the queue, so do the same.
+ * -EINPROGRESS: all that was ready is gone, so call again with more. Where epoll cannot help, since
+ * its memory is short, nothing may be left in the queue either. `waited`: this is not the first
+ * call.
  */
 static int push_locked(
 	struct mts_client *client, struct mtsi_pieces *pieces, size_t limit, bool waited, size_t *sent)
@@ -196,7 +199,10 @@ static int push_locked(
 	return result == 0 && left_of(pieces) > 0 ? -EINPROGRESS : result;
 }
 
-/* The program's part cannot be read: the others go on alone if that can be, -EINPROGRESS. */
+/*
+ * The program's part cannot be read. -EINPROGRESS: the others can go on alone. -EFAULT: they
+ * cannot.
+ */
 static int without_theirs_locked(struct mts_client *client, struct mtsi_pieces *pieces)
 {
 	pieces->theirs.iov_len = 0;
@@ -227,7 +233,7 @@ bool mtsi_push_wait(struct mtsi_worker *worker, bool memory)
 	return false;
 }
 
-/* Whether another section follows, of which that is the result. */
+/* Whether another section follows one that had this result. */
 static bool goes_on(int result)
 {
 	return result == -EAGAIN || result == -ENOBUFS || result == -EINPROGRESS;
@@ -241,7 +247,7 @@ static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool
 		return;
 	}
 	if (room) {
-		/* From now on it is not the peer that is waited for, unless for the queue. */
+		/* From now on the writer waits for the peer only if something is queued. */
 		mtsi_lock_take(&client->lock);
 		const bool queued = mtsi_buffer_size(&client->output) > 0;
 		if (!atomic_load(&client->lost)) {
@@ -254,8 +260,8 @@ static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool
 }
 
 /*
- * One critical section: as push_locked(). `*wrote`: whether the client is known to have a writer that
- * gives the lock away in the middle.
+ * One critical section; returns what push_locked() does. `*wrote`: whether the client is known to
+ * have a writer that releases the lock in the middle of its write.
  */
 static int section(
 	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, bool waited, bool *wrote)
@@ -273,14 +279,14 @@ static int section(
 		*wrote = writes;
 		client->writing = writes;
 	}
-	/* They have left the buffers: what is still here counts by `writing`. */
+	/* The replies have left the buffers: what is not sent yet is covered by `writing`. */
 	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
 	mtsi_lock_release(&client->lock);
 	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_OUT, sent);
 	return result;
 }
 
-/* The sections after the first, which has had that result. */
+/* The sections after the first, which had the result `result`. */
 __attribute__((noinline)) static int push_on(
 	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, int result, bool wrote)
 {

@@ -21,26 +21,31 @@ struct mtsi_pieces {
 	bool more; /* the end of the stream follows at once */
 };
 
-/* How much of a write may be faulted in at first, and so is known to be readable before any is sent. */
+/*
+ * How much of a write may be faulted in first, and so is known to be readable before any of it is
+ * sent.
+ */
 enum { MTSI_PUSH_FIRST = 16 * 1024 * 1024 };
 
 /*
  * Sends, and queues what the socket does not take, until no more than `limit` bytes wait: 0, or an
- * error as those in output.h; -EFAULT: what is the program's cannot be read, and none of it is sent,
- * or the client is lost by that. The worker, with no lock held.
+ * error as in output.h. -EFAULT: the program's part cannot be read, and none of it is sent, or the
+ * client is lost because a part was. The worker, with no lock held.
  */
 int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit);
 
-/* Sends from the queue until it is empty or the socket full: 0, or -EPIPE. Counts in *sent. */
+/* Sends from the queue until it is empty or the socket is full: 0, or -EPIPE. Adds to *sent. */
 int mtsi_push_queue_locked(struct mts_client *client, size_t *sent);
 
-/* Waits until the socket takes more: true; or for a while, if it is memory that is short. */
+/*
+ * Waits until the socket takes more: true. If it is memory that is short, waits for a while: false.
+ */
 bool mtsi_push_wait(struct mtsi_worker *worker, bool memory);
 
 /* What has ended such a wait: -EPIPE or -ETIMEDOUT. */
 int mtsi_push_why_lost(const struct mts_client *client);
 
-/* A part of what one call has written is on its way, and the rest cannot follow: it is lost. */
+/* A part of what one call has written is sent, and the rest cannot follow: the client is lost. */
 void mtsi_push_torn_locked(struct mts_client *client);
 
 #endif

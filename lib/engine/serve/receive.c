@@ -2,21 +2,23 @@
  *
  * Receiving, by the thread that serves the client.
  *
- * mtsi_receive() is the seam at which thread models differ. With a thread per client it is one blocking
- * call. On demand it does not wait: the client is parked instead (turn.c), and only a callback that
- * asks for more waits in it, after it has let the crew know. A read that is shorter than the buffer
- * has taken all there was, which saves asking again (client/conn.h); not so once urgent data or an
- * end of the stream was announced (recv(2) stops at either), nor on sockets that keep the pieces
- * apart, as Unix ones may. What comes afterwards raises an event, which leaves AGAIN (claim.h).
+ * mtsi_receive() is the seam at which thread models differ. With a thread per client it is one
+ * blocking call. On demand it does not wait: the client is parked instead (turn.c). Only a callback
+ * that asks for more waits in it, after it has let the crew know. A read that is shorter than the
+ * buffer has taken all there was, which saves asking again (client/conn.h). This is not true once
+ * urgent data or an end of the stream was announced, since recv(2) stops at either, nor on sockets
+ * that keep the pieces apart, as Unix ones may. What comes afterwards raises an event, which leaves
+ * AGAIN (claim.h).
  *
- * A stop wakes who waits by shutting down the receiving side, after the flag is set; so a worker
- * that saw no flag before it began to wait is woken by the shutdown, which outlasts the call
- * (shutdown(2)). From then on only what had already arrived is read, to the byte, so that requests
- * received whole are served and a peer that never stops sending cannot hold up the stop.
+ * A stop sets its flag, and then wakes the threads that wait, by shutting down the receiving side.
+ * A worker that saw no flag before it began to wait is woken by the shutdown, which stays in effect
+ * however late the wait begins (shutdown(2)). From then on only what had already arrived is read,
+ * to the byte, so that requests received whole are served and a peer that never stops sending
+ * cannot hold up the stop.
  *
- * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there may
- * have come in time: the process was stopped for a while, say. If it makes the request whole, and the
- * deadline has not shut the socket down, the client was in time, and stays.
+ * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there
+ * may have come in time, for instance while the process was stopped. If this makes the request
+ * whole, and the deadline has not shut the socket down, the client was in time, and stays.
  */
 #include "engine/serve/receive.h"
 
@@ -40,7 +42,10 @@ int mtsi_receive_failed(struct mts_client *client)
 	return -EPIPE;
 }
 
-/* All that had come in time has been taken: 0 when the peer has finished as well, or why it ends. */
+/*
+ * All that had come in time has been taken: returns 0 when the peer has finished too, else why the
+ * client ends.
+ */
 static int end_of_last(struct mtsi_worker *worker, enum mtsi_wait kind)
 {
 	const struct mts_client *client = worker->member.client;
@@ -82,7 +87,7 @@ void mtsi_receive_late(struct mtsi_worker *worker)
 	worker->input.exhausted = false;
 }
 
-/* The deadline has the last word if it has shut the receiving side. */
+/* The client is late no more, unless the deadline has shut its receiving side. */
 static void forgive(struct mtsi_worker *worker)
 {
 	if (atomic_load(&worker->member.client->cause) == MTSI_NO_CAUSE) {
@@ -91,7 +96,7 @@ static void forgive(struct mtsi_worker *worker)
 	}
 }
 
-/* A first byte has come, late or not: a request has begun, which has a deadline of its own. */
+/* A first byte has come, late or not: this begins a request, which has a deadline of its own. */
 __attribute__((noinline)) static void forgive_late(struct mtsi_worker *worker, enum mtsi_wait kind)
 {
 	if (worker->late && kind == MTSI_WAIT_IDLE) {
@@ -107,7 +112,7 @@ void mtsi_receive_met(struct mtsi_worker *worker)
 	}
 }
 
-/* Somebody has ended the wait, and holds the lock until all that belongs to that is done. */
+/* Somebody has ended the wait, under the client's lock: waits until that is done completely. */
 __attribute__((noinline)) static void wait_ended(struct mtsi_worker *worker)
 {
 	mtsi_lock_take(&worker->member.client->lock);
@@ -127,7 +132,10 @@ static ssize_t receive_waiting(
 		return -EAGAIN;
 	}
 	mtsi_eviction_offer(worker->member.server, client->id);
-	/* After it has said that it waits: who cuts it off now wakes it, who has need not (client.c). */
+	/*
+	 * Looked at after it has said that it waits: a later cut wakes it, an earlier one is seen here
+	 * (client.c).
+	 */
 	if (atomic_load(&client->lost)) {
 		(void)mtsi_deadline_unblock(client);
 		return -EPIPE;
@@ -162,7 +170,7 @@ static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size
 	return count;
 }
 
-/* Some have come. */
+/* Some bytes have come. */
 static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count, bool on_demand)
 {
 	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_IN, (uint64_t)count);
@@ -179,14 +187,14 @@ void mtsi_receive_reset_if_lost(struct mts_client *client)
 	}
 }
 
-/* None have: what that means. Apart from the usual case, so that this one is short. */
+/* No bytes have come: what that means. Not inlined, to keep the usual case short. */
 __attribute__((noinline)) static ssize_t received_nothing(
 	struct mtsi_worker *worker, void *buffer, size_t size, ssize_t count, enum mtsi_wait kind)
 {
 	struct mts_client *client = worker->member.client;
 	if (atomic_load(&client->lost)) {
 		mtsi_receive_reset_if_lost(client);
-		return -EPIPE; /* not the peer has ended the stream, but whoever has cut it off */
+		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
 	}
 	if ((count == 0 || count == -EAGAIN)
 		&& (worker->late || mtsi_stopping(worker->member.server))) {

@@ -46,9 +46,9 @@ int mtsi_request_next(struct mtsi_worker *worker, const void **request, size_t *
 	if (result == -ENOMEM) {
 		mtsi_client_lose(worker->member.client);
 	}
-	/* A receive gives what has come even when the socket was shut down meanwhile. */
+	/* A receive returns what has come even if the socket was shut down meanwhile. */
 	if (result == 1 && mtsi_client_is_cut(worker->member.client)) {
-		mtsi_client_lose(worker->member.client); /* nor may it have been reset then */
+		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
 		result = -EPIPE;
 	}
 	if (result < 0) {

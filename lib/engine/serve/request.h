@@ -9,9 +9,9 @@
 struct mtsi_worker;
 
 /*
- * The client's next request, inside a callback, after what was written has been sent: 1; 0 at the
- * end of the stream; -ECANCELED, -ETIMEDOUT, -EMSGSIZE, -EPROTO, -EPIPE or -ENOMEM, and then it
- * gets none any more.
+ * The client's next request, inside a callback, once what was written has been sent: 1; 0 at the
+ * end of the stream; -ECANCELED, -ETIMEDOUT, -EMSGSIZE, -EPROTO, -EPIPE or -ENOMEM, and after one
+ * of these the client gets no request any more.
  */
 int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t *size);
 
@@ -19,8 +19,8 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size);
 
 /*
- * As mtsi_request_await(); without `wait` -EAGAIN when no whole request is here, -ENOBUFS when too much
- * output waits for the client to get one, and -ENOSPC when there is no memory for the rest of it.
+ * As mtsi_request_await(). Without `wait`: -EAGAIN when no whole request is here, -ENOBUFS when too
+ * much output waits for the client to get one, -ENOSPC when there is no memory for the rest of it.
  */
 int mtsi_request_next(struct mtsi_worker *worker, const void **request, size_t *size, bool wait);
 

@@ -2,16 +2,17 @@
  *
  * One go of service, the same for every thread model: open, then read, frame and handle until
  * something ends it (ending.c). What differs between models is how the wait for input is done
- * (input.c), and what follows when there is none: on demand the client is parked.
+ * (receive.c), and what follows when there is none: on demand the client is parked.
  *
  * Requests that came together are handled one after the other, and their replies gather; only when
  * no whole request is left does the batch go out, right before the wait for more. On demand a turn
  * is bounded, so that a client that never stops sending cannot hold up the others: when it has had
  * its share, and there is more, it gets another turn after them.
  *
- * Parking: what the client has left in the worker's buffers is saved, epoll is asked to watch it if
- * it does not yet, and then the worker lets go of it. If anything has happened meanwhile, it cannot
- * let go, and looks once more. From the moment it has let go the client may be anybody's.
+ * Parking: what is left of the client's input in the worker's buffers is saved, epoll is told to
+ * watch the client if it does not yet, and then the worker lets go of the client. If anything has
+ * happened meanwhile, the worker cannot let go, and looks once more. Once it has let go, the client
+ * may belong to anybody.
  */
 #include "engine/serve/turn.h"
 
@@ -46,7 +47,10 @@
 /* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
 
-/* First requests that are looked for in vain after one that was found, and how often without. */
+/*
+ * After a first request was found, so many are looked for in vain; else one client in so many is
+ * tried.
+ */
 enum { EAGER_LASTS = 16, EAGER_EVERY = 64 };
 
 /* What a go of service results in. */
@@ -59,14 +63,15 @@ enum result {
 };
 
 /*
- * What follows, unless it ends. It is parked: its input is saved, it is watched, and let go of; or it is
- * kept, input saved too, for a further turn: in the later list.
+ * What follows each result but ENDS. The client is either parked: its input is saved, epoll watches
+ * it, and its owner lets go of it. Or it is kept for a further turn: its input is saved too, and it
+ * goes into the later list.
  */
 static const struct {
 	bool
-		asks; /* its replies may make it wait: then it is parked, and gets no turn before they are out */
-	bool later; /* else it is kept for a further turn */
-	bool holds; /* it gets no turn before what it waits for is there */
+		asks; /* its replies may make it wait: it is parked then, and gets no turn before they are out */
+	bool later; /* if they do not, it is kept for a further turn */
+	bool holds; /* it gets no turn before it has what it waits for */
 } after[] = {
 	[IDLE] = {.asks = true},
 	[SATED] = {.asks = true, .later = true},
@@ -113,7 +118,7 @@ static bool open_client(struct mtsi_worker *worker)
 	return true;
 }
 
-/* Calls the handler; the watchdog may want to know whether it waits for something. */
+/* Calls the handler. The watchdog may want to know whether the handler waits for something. */
 static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 {
 	struct mts_server *server = worker->member.server;
@@ -132,7 +137,9 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 		mtsi_deadline_met(worker->member.client);
 	}
 	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
-	/* What has waited in a call of the library has been relieved at once, and needs no care. */
+	/*
+	 * A handler that has waited in a call of the library was relieved at once: nothing to report.
+	 */
 	if (sample.waking != 0 && !worker->member.stood_aside) {
 		mtsi_watchdog_end_sample(server, &sample);
 	}
@@ -148,14 +155,17 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 	mtsi_output_forget(worker);
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
 	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
-		return mtsi_reason(client, MTS_CLOSED_ERROR); /* it was told so by a call */
+		return mtsi_reason(client, MTS_CLOSED_ERROR); /* a call has told the handler so */
 	}
 	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
 		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
 	return MTS_CLOSED_ERROR;
 }
 
-/* Whether it has had its share; not at a stop, when only what had arrived by then is read. */
+/*
+ * Whether the client has had its share; never at a stop, where only what had arrived by then is
+ * read.
+ */
 static bool had_enough(const struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
@@ -207,8 +217,8 @@ static enum result serve_requests(struct mtsi_worker *worker)
 }
 
 /*
- * Tries to let go of the client: 0, and it is not to be touched any more; -EAGAIN when it has to be
- * looked at again; -ENOMEM when it cannot be kept.
+ * Tries to let go of the client. 0: done, and the client is not to be touched any more. -EAGAIN:
+ * look at it again. -ENOMEM: it cannot be kept.
  */
 static int park(struct mtsi_worker *worker, struct mts_client *client)
 {
@@ -223,7 +233,7 @@ static int park(struct mtsi_worker *worker, struct mts_client *client)
 	return mtsi_claim_release(client) ? 0 : -EAGAIN;
 }
 
-/* Keeps it for another turn: 0 or -ENOMEM. */
+/* Keeps the client for another turn: 0 or -ENOMEM. */
 static int keep(struct mtsi_worker *worker, struct mts_client *client)
 {
 	const bool saved = mtsi_input_save(worker);
@@ -241,8 +251,9 @@ static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
 }
 
 /*
- * Whether to ask for the first request right after accept. It is there when accept was deferred;
- * else nearly never, so that is tried only while it has lately paid, and once in a while.
+ * Whether to ask for the first request right after accept. If accept was deferred, the request is
+ * there. Otherwise it nearly never is, so this is tried only while it has paid lately, and now and
+ * then.
  */
 static bool eager(struct mtsi_worker *worker)
 {
@@ -266,7 +277,10 @@ static enum result begin_service(struct mtsi_worker *worker)
 		return ends(worker, MTS_CLOSED_BY_HANDLER);
 	}
 	if (!eager(worker)) {
-		/* As good as asked: when it is watched, epoll says whether there is anything. */
+		/*
+		 * This is as good as asking: once the client is watched, epoll says whether there is
+		 * anything.
+		 */
 		worker->input.exhausted = true;
 		return serve_requests(worker);
 	}
@@ -276,8 +290,8 @@ static enum result begin_service(struct mtsi_worker *worker)
 }
 
 /*
- * One go: until it ends, can be parked, or has had enough. One that is throttled gets none: what it has
- * sent meanwhile stays in the socket, and is asked for when its output has gone.
+ * One go: until the client ends, can be parked, or has had enough. A client that is throttled gets
+ * none: what it has sent meanwhile stays in the socket, and is asked for when its output has gone.
  */
 static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 {
@@ -287,7 +301,7 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 	}
 	mtsi_claim_clear(client);
 	if (client->throttled && mtsi_output_throttles(client)) {
-		mtsi_memory_content(client); /* not yet, at any rate */
+		mtsi_memory_content(client); /* it does not want memory now */
 		return THROTTLED;
 	}
 	client->throttled = false;
@@ -305,8 +319,9 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool throttle
 }
 
 /*
- * The client has been waited for for too long: as serve_requests(). What is in its socket at this moment may
- * have come in time, so that is served before it ends; one that waits for memory cannot take it.
+ * The client has been waited for too long. What is in its socket at this moment may have come in
+ * time, so that is served before the client ends; a client that waits for memory cannot take it.
+ * Returns what serve_requests() does.
  */
 static enum result too_late(struct mtsi_worker *worker, enum mtsi_wait kind, enum result result)
 {
@@ -375,7 +390,7 @@ void mtsi_turn_abandon(struct mtsi_worker *worker)
 		return;
 	}
 	if (client->worker != worker) {
-		attach(worker, client); /* it was in the hook for new threads */
+		attach(worker, client); /* its thread was in the hook for new threads */
 	}
 	(void)mtsi_output_flush(worker, !mtsi_on_demand(server));
 	mtsi_log_client(server, MTSI_LOG_HANDLER, client->id, &client->peer,

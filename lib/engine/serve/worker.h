@@ -19,8 +19,8 @@ struct mts_server;
 /*
  * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short
  * requests and replies share the small one, which lies in a page that the thread's stack has
- * touched anyway; a thread takes the large one when it first needs it, and keeps it. What input fits
- * in says engine/client/memory.h.
+ * touched anyway; a thread takes the large one when it first needs it, and keeps it. How much input
+ * fits is said in engine/client/memory.h.
  */
 enum {
 	MTSI_SMALL = MTSI_SMALL_INPUT + 512, /* input at the front, replies gather right behind it */
@@ -30,8 +30,8 @@ enum {
 };
 
 /*
- * A thread that serves clients. It lies on that thread's own stack, from where it enters the crew's
- * list to where it leaves it. Members without a remark are the thread's own.
+ * A thread that serves clients. This lies on that thread's own stack, and is there from when it
+ * enters the crew's list to when it leaves it. Members without a remark are the thread's own.
  */
 struct mtsi_worker {
 	struct mtsi_member member; /* first: what the crew sees of it */
@@ -41,24 +41,24 @@ struct mtsi_worker {
 	struct mtsi_replies replies;
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
-	bool queued; /* not all that was sent has gone out at once */
-	bool seizes; /* it goes on sending after what it pushes: see mtsi_output_seize() */
-	size_t corked; /* the last replies: what the kernel may hold until the socket closes */
+	bool queued; /* some of what was sent still waits in the queue */
+	bool seizes; /* it goes on sending after each push: see mtsi_output_seize() */
+	size_t corked; /* bytes of last replies: the kernel may hold them until the socket closes */
 	unsigned eager_for; /* see eager() in turn.c */
 	unsigned opens;
-	uint64_t handler_since; /* the handler runs, with a deadline, since then; else 0 */
+	uint64_t handler_since; /* the handler has run, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
-	bool closing; /* the close hook has begun; how its client ends has been settled by then: */
+	bool closing; /* the close hook has begun. By then it is settled how the client ends: */
 	bool closes_at_once; /* it does not linger, */
 	bool ends_in_order; /* but its peer is told the end of the stream, */
-	bool discards; /* and what it has sent is thrown away before it is closed; */
+	bool discards; /* and what the peer has sent is thrown away before the close; */
 	bool drained; /* it ends because of a stop */
 	bool leaving; /* it has decided to end */
 	bool left; /* it is no worker any more */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
-	bool late; /* a wait for input has lasted too long, like a stop: */
+	bool late; /* a wait for input has lasted too long. As in a stop: */
 	bool last_turn; /* only what had arrived by then is read */
-	size_t last_left; /* how much of that is left in the socket */
+	size_t last_left; /* how many of those bytes are left in the socket */
 	char peer[MTSI_ADDRESS_SPACE];
 	char local[MTSI_ADDRESS_SPACE];
 	char *large; /* NULL until it is needed */
