@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the watchdog makes of threads whose state the kernel does not tell: no /proc, no descriptor
- * left, a sandbox. A thread that uses no CPU may wait for something, or would like to run and gets
- * no CPU. It waits if there was CPU time to be had that it did not take; else it is said to
- * compute, so that handlers that compute, more than there are CPUs, do not have one thread more
- * made for each.
+ * How the watchdog judges threads whose state the kernel does not tell: because there is no /proc,
+ * or no descriptor is left, or in a sandbox. A thread that uses no CPU may wait for something; or
+ * it would like to run, and gets no CPU. It is taken to wait if there was CPU time that it could
+ * have had and did not take. Else it is taken to compute, so that handlers that compute, when they
+ * are more than the CPUs, do not each cause one more thread.
  *
- * There was CPU time to be had when
+ * There was CPU time to be had when all of these are true:
  *
  * - the process has used clearly less than it is allowed: the CPUs it may run on, or what its
  *   control group grants (os/quota.c);
- * - those who serve have not, in the time since the last look alone. Their own clocks are exact,
- *   and tell at once when computing begins. That of the process lags by a tick for each thread that
- *   runs, so it is looked at over some 5 to 100 ms;
+ * - the workers that serve have also used clearly less, in the time since the last look alone.
+ *   Their own clocks are exact, and tell at once when computing begins. The clock of the process
+ *   lags by a tick for each thread that runs, so it is looked at over some 5 to 100 ms;
  * - the keeper itself has been woken in time (watchdog.c looks at that): after a pause of the whole
- *   process nobody has had anything.
+ *   process, no thread has had any CPU time.
  *
- * That is a guess still, since nothing tells how much other processes leave. So guesses are held to
- * account. One is wrong when its thread, in the same stint, goes on to use a millisecond of CPU
- * time, and right when the stint ends or lasts for long without that. Only a few may stand
- * unproved, more the more have been right; after a wrong one there are none for a second. So where
- * others take the CPUs a few threads too many are made, and where handlers wait it is soon as many
- * as are needed. Guesses are not learned from beyond that.
+ * This is still a guess, since nothing tells how much other processes leave. So guesses are held to
+ * account. A guess is wrong when its thread, in the same stint, goes on to use a millisecond of CPU
+ * time. It is right when the stint ends, or lasts for long, without that. Only a few guesses may
+ * stand unproved, and more of them, the more have been right; after a wrong one no guess is made
+ * for a second. So where other processes take the CPUs, a few threads too many are made; and where
+ * handlers wait, soon as many are made as are needed. Nothing else is learned from guesses.
  *
  * All of it errs to the side of computing, which costs little: handlers that wait show themselves
- * in the samples of calls, which need no /proc, and one more is let in now and then whenever nobody
- * gets on.
+ * in the samples of calls, which need no /proc, and one more worker is let in now and then whenever
+ * nobody gets on.
  */
 #include "engine/crew/blind.h"
 
@@ -44,7 +44,7 @@ static const uint64_t shortest = 5 * MTSI_MILLISECOND;
 static const uint64_t renewed = 50 * MTSI_MILLISECOND;
 static const uint64_t too_old = 100 * MTSI_MILLISECOND;
 static const uint64_t wrong_from = MTSI_MILLISECOND; /* of CPU time */
-static const uint64_t right_from = 30 * MTSI_MILLISECOND; /* without */
+static const uint64_t right_from = 30 * MTSI_MILLISECOND; /* without using that much */
 static const uint64_t distrust = MTSI_SECOND;
 static const uint64_t check_period = 5 * MTSI_MILLISECOND;
 
@@ -95,7 +95,9 @@ bool mtsi_blind_guess_locked(struct mtsi_blind *blind, struct mtsi_member *worke
 	return true;
 }
 
-/* How this guess has turned out, if that can be said yet; once the stint is over it can. */
+/*
+ * Judges a guess, if that can be done yet: right or wrong. Once the stint is over (`over`) it can.
+ */
 static void judge_locked(
 	struct mtsi_blind *blind, struct mtsi_member *worker, uint64_t now, bool over)
 {
@@ -111,7 +113,7 @@ static void judge_locked(
 		blind->credit = 0;
 		blind->distrusted_until = now + distrust;
 		if (!over) {
-			mtsi_stint_stand_locked(worker, MTSI_LONG); /* one of those that compute, after all */
+			mtsi_stint_stand_locked(worker, MTSI_LONG); /* it computes, after all */
 		}
 	} else if (blind->credit > 0 && blind->credit < MOST_CREDIT) {
 		blind->credit++;

@@ -3,44 +3,47 @@
  * The crew: who serves whom, and whether another worker has to be sent for.
  *
  * A client that wants a thread is appended to the ready list. Whatever one poll has found is
- * appended whole before any of it is served, so nothing is stranded behind a slow handler: whoever
- * takes over finds it here. What a worker does next is decided in one place, work() in work.c;
- * whether another one is sent for, in one place here, mtsi_crew_relieve_locked(), which is asked in
- * the same critical section as every change that could make it necessary. It keeps, under the lock:
+ * appended whole before any of it is served, so nothing is stranded behind a slow handler: the
+ * worker that takes over finds it here. What a worker does next is decided in one place, work() in
+ * work.c. Whether another worker is sent for is decided in one place here,
+ * mtsi_crew_relieve_locked(). It is called in the same critical section as every change that could
+ * make this necessary. It keeps this true, under the lock:
  *
  *     somebody is needed, and fewer are counted on than may be
  *         =>   waking > 0, or the keeper is asked to make one, or none may be had
  *
- * Somebody is needed when the ready list is not empty, and on demand also when nobody polls. Beside
- * one that is counted on no thread is made while the program's hook for new threads hangs.
- * Counted on are: those who poll, and those who are active, that is, in a stint and not known to
- * wait for something or to compute for long (watchdog.c finds that out, and how many may be counted
- * on: the width, one or two). With a thread per client nobody is counted on, since everybody may
- * wait for ever, and the stand-in polls (stand_in.c).
+ * Somebody is needed when the ready list is not empty, and on demand also when nobody polls. There
+ * is one exception: while the program's hook for new threads hangs, and one worker is counted on,
+ * no thread is made beside it. The workers that are counted on are those that poll, and those that
+ * are active: in a stint, and not known to wait for something or to compute for long. (watchdog.c
+ * finds out which do. It also says how many may be counted on: the width, one or two.) With a
+ * thread per client no worker is counted on, since each may wait for ever; there the stand-in polls
+ * (stand_in.c).
  *
- * So where handlers are fast the one that has polled serves all it has found, with no wake-up at
- * all, and polls again. Where one waits, or computes, another one takes over. And where it is known
- * beforehand that most wait, the next is sent for before the handler is called.
+ * So where handlers are fast, the worker that has polled serves all it has found, with no wake-up
+ * at all, and polls again. Where a handler waits, or computes, another worker takes over. And where
+ * it is known beforehand that most handlers wait, the next worker is sent for before the handler is
+ * called.
  *
- * Only one at a time needs to be on the way, or, where most handlers wait, one for each client in
- * the line. The one that arrives takes a client, and in the same critical section sends for the
- * next if that is needed still; then it may block as long as it likes. A worker that has finished
- * with a client looks at the line before it polls or rests.
+ * Only one worker at a time needs to be on the way, or, where most handlers wait, one for each
+ * client in the line. The worker that arrives takes a client, and in the same critical section
+ * sends for the next worker if one is still needed; then it may block as long as it likes. A worker
+ * that has finished with a client looks at the line before it polls or rests.
  *
- * One that rests is woken by whoever finds that it is needed. A new one is made by the keeper and
- * by nobody else. A thread inherits its maker's user, CPUs, priority, signal mask, filters and
- * namespaces (clone(2), credentials(7)); in a worker the program may have changed each of them for a
- * while, and the new thread would keep them for all that it serves. The keeper runs no code of the
- * program, and what it has is what the program's thread had that called start. Whoever needs a
- * worker made notes that, and wakes it (`asked`); it then makes as many as are needed by that time,
- * in one go.
+ * A worker that rests is woken by the thread that finds that one is needed. A new worker is made by
+ * the keeper and by no other thread. For a thread inherits its maker's user, CPUs, priority, signal
+ * mask, filters and namespaces (clone(2), credentials(7)). In a worker the program may have changed
+ * each of these for a while, and the new thread would keep the change for all that it serves. The
+ * keeper runs no code of the program, so it has what the program's thread had when it called start.
+ * A thread that needs a worker made notes that (`asked`), and wakes the keeper, which then makes as
+ * many as are needed by that time, in one go.
  *
  * Where no worker may be had, at the limit or because a thread cannot be made, the clients stay in
  * the line: every worker that finishes looks there, and the keeper tries to make one again after
  * 100 ms. On demand the stand-in polls meanwhile.
  *
- * Clients that come from outside while a worker sleeps in epoll (a stop brings them) ring the bell,
- * once for each poll.
+ * Clients may come from elsewhere while a worker sleeps in epoll (a stop brings them). For these
+ * the bell is rung, once for each poll.
  */
 #include "engine/crew/crew.h"
 
@@ -109,24 +112,33 @@ size_t mtsi_crew_needed_locked(struct mts_server *server)
 	if (counted_on >= crew->width) {
 		return 0;
 	}
-	/* One more beside another is not worth a thread that would be stuck in the hook for new ones. */
+	/*
+	 * While the hook for new threads hangs, one beside another is not worth a thread stuck in it.
+	 */
 	if (counted_on > 0 && crew->idle == NULL && crew->given_up > 0) {
 		return 0;
 	}
-	/* One in the hook for new threads is not waited for when another one could come at once. */
+	/*
+	 * A worker in the hook for new threads is not counted when one that rests could come at once.
+	 */
 	const size_t coming = crew->waking - (crew->idle != NULL ? crew->hooking : 0);
 	if (ready == 0) {
 		const bool lacks_poller = mtsi_on_demand(server) && crew->pollers == 0 && !crew->dismissed;
-		/* Nor is one made to poll if it would be stuck in that hook as well: the keeper polls. */
+		/*
+		 * Nor is a worker made to poll if it too would be stuck in that hook: the stand-in polls.
+		 */
 		const bool could_come = crew->idle != NULL || crew->given_up == 0;
 		return lacks_poller && could_come && coming == 0 ? 1 : 0;
 	}
-	/* Where nearly each client needs a thread of its own, none has to wait for the one before it. */
+	/*
+	 * Where nearly each client needs a thread of its own, no client has to wait for the one before
+	 * it.
+	 */
 	const size_t wanted = on_their_own_locked(server) ? ready : 1;
 	return wanted > coming ? wanted - coming : 0;
 }
 
-/* Clients wait for which no worker may be had: those of them that did not before are to be told of. */
+/* Clients wait, and no worker may be had for them: notes how many are new, to be reported. */
 static void note_waiting_locked(struct mts_server *server, struct mtsi_relief *relief)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -137,7 +149,7 @@ static void note_waiting_locked(struct mts_server *server, struct mtsi_relief *r
 	crew->told_limit = crew->told_limit || relief->at_limit;
 }
 
-/* Calls one that rests, or has the keeper make one. */
+/* Calls a worker that rests, or has the keeper make one. */
 static void send_for_locked(struct mts_server *server, struct mtsi_relief *relief)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -154,8 +166,9 @@ static void send_for_locked(struct mts_server *server, struct mtsi_relief *relie
 }
 
 /*
- * Whether no worker polls, and none comes that could, unless the hook for new threads lets it.
- * While requests are few one that serves is enough to count on: the alarm is set for it.
+ * Whether no worker polls, and none that could poll is on its way, unless it is still in the hook
+ * for new threads. While requests are few, one worker that serves is enough to count on: the alarm
+ * is set for it.
  */
 bool mtsi_crew_lacks_poller_locked(struct mts_server *server)
 {
@@ -225,7 +238,10 @@ void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_list *clients, 
 	mtsi_list_join(&crew->ready, clients);
 }
 
-/* Looks at what is needed, as things stand; for who is no worker. */
+/*
+ * Appends clients, and sends for workers if that makes them necessary. For threads that are no
+ * workers.
+ */
 static void relieve(struct mts_server *server, struct mtsi_list *clients)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -284,7 +300,7 @@ size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, siz
 	mtsi_lock_take(&crew->lock);
 	for (const struct mtsi_member *w = crew->workers; w != NULL; w = w->next) {
 		if (w->client != NULL && count++ < room) {
-			/* Its slot is not given to another: this is asked after the last accept. */
+			/* Its slot is not given to another client: this is called after the last accept. */
 			struct mtsi_served *served = &list[count - 1];
 			served->id = w->client->id;
 			served->peer = w->client->peer;

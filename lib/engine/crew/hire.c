@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * New workers. How many are made, and when, says crew.c; its lock guards all of this too.
+ * New workers. crew.c says how many are made, and when; its lock guards all of this too.
  *
- * A thread counts from the moment it is decided on, under the lock, until it has been joined, so that
- * the limit is never passed. When it cannot be made the keeper tries again, and the stand-in polls
- * meanwhile.
+ * A thread counts from the moment when it is decided on, under the lock, until it has been joined,
+ * so the limit is never passed. When a thread cannot be made the keeper tries again, and the
+ * stand-in polls meanwhile.
  *
- * A new one is on its way until it has come for work. On demand that is when the program's hook for
- * new threads is through with it. After 100 ms there it is given up (watchdog.c): then the stand-in
- * polls, and another one is made only for clients that wait, one after the other; so a hook that
- * hangs makes no crowd of threads that hang in it.
+ * A new worker is on its way until it has come for work: on demand, until it has returned from the
+ * program's hook for new threads. After 100 ms in that hook it is given up (watchdog.c): it is no
+ * longer counted as on its way. From then on the stand-in polls, and another worker is made only
+ * for clients that wait, one after the other. So a hook that hangs does not collect a crowd of
+ * threads.
  */
 #include "engine/crew/hire.h"
 
@@ -31,7 +32,10 @@ enum { OWN_STACK = 16 * 1024 }; /* beside what the program has asked for */
 
 static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
 
-/* The next one could not be made, so all `count` that were decided on are given up for now. */
+/*
+ * A worker could not be made, so all `count` that were decided on and not made are given up for
+ * now.
+ */
 static void could_not_make(struct mts_server *server, size_t count, int result)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -39,7 +43,9 @@ static void could_not_make(struct mts_server *server, size_t count, int result)
 	crew->threads -= count;
 	crew->waking -= count;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
-	/* Somebody may have gone to rest meanwhile; none can be made now, so this makes none. */
+	/*
+	 * A worker may have gone to rest meanwhile, and is called. None is made, since none can be now.
+	 */
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_crew_tell_if_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);
@@ -49,7 +55,7 @@ static void could_not_make(struct mts_server *server, size_t count, int result)
 	mtsi_wake_keeper(server);
 }
 
-/* Makes one: 0 or a negative errno value. */
+/* Makes a worker: 0 or a negative errno value. */
 static int make_one(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -80,7 +86,10 @@ static void make_workers(struct mts_server *server, size_t count)
 	}
 }
 
-/* Decides how many are made, which count from then on; one that has gone to rest meanwhile is called. */
+/*
+ * Decides how many workers are made; these count from then on. Calls one that has gone to rest
+ * meanwhile.
+ */
 static size_t hire_locked(struct mts_server *server, struct mtsi_relief *relief)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Workers at rest. The latest to rest is the first to be called, so its stack is warm and the others
- * can go: who has rested for a second leaves, but one always stays. During a stop they go at once
- * instead, so that its deadline does not find thousands of them that have still to end.
+ * Workers at rest. The latest to rest is the first to be called, so its stack is warm, and the
+ * others can go: a worker that has rested for a second leaves, but one always stays. During a stop
+ * they leave at once instead, so that when the stop's deadline comes there are not thousands that
+ * still have to end.
  */
 #include "engine/crew/rest.h"
 
@@ -40,7 +41,7 @@ struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew)
 	return worker->seat;
 }
 
-/* Whether one may leave before all are let go: one always stays. */
+/* Whether a worker may leave before all are let go: one always stays. */
 static bool may_go_locked(const struct mtsi_crew *crew)
 {
 	return mtsi_crew_present_locked(crew) - crew->leaving_now > 1;

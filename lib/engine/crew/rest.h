@@ -11,21 +11,24 @@ struct mtsi_crew;
 struct mtsi_member;
 struct mtsi_seat;
 
-/* Rest: what a worker does when there is nothing to do. "Locked" is: under the crew's lock. */
+/* Rest: what a worker does when there is nothing to do. "Locked" means: under the crew's lock. */
 
-/* Rests until called: true. False: it has rested long enough, or all are let go, and it may leave. */
+/*
+ * Rests. True: it was called. False: it has rested long enough, or all are let go, and it may
+ * leave.
+ */
 bool mtsi_rest_locked(struct mtsi_member *worker);
 
 /*
- * Calls the one that has rested shortest: the seat to be signalled once the lock is released; NULL
- * when none rests.
+ * Calls the worker that went to rest last: returns its seat, to be signalled once the lock is
+ * released; NULL when none rests.
  */
 struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew);
 
-/* Has all of them look whether they may leave. */
+/* Has all workers at rest look whether they may leave. */
 void mtsi_rest_disturb_locked(struct mtsi_crew *crew);
 
-/* A stop has begun: those that rest leave, but one. */
+/* A stop has begun: the workers at rest leave, except one. */
 void mtsi_rest_thin_out(struct mts_server *server);
 
 #endif

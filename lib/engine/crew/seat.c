@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seats. Waking a worker is done with the lock released, since it is a system call. By then it may have
- * woken by itself, served, left, and be no more; so what is signalled is its seat, which is kept for
- * the next worker and freed with the crew. A signal that comes late is one wake-up in vain.
+ * Seats. A worker is woken with the lock released, since that is a system call. By then it may have
+ * woken by itself, served, left, and be gone. So not the worker is signalled, but its seat, which
+ * is kept for the next worker, and freed with the crew. A signal that comes too late is one wake-up
+ * in vain.
  */
 #include "engine/crew/seat.h"
 

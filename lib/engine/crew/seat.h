@@ -12,20 +12,23 @@ struct mtsi_crew;
 struct mtsi_seat {
 	struct mts_server *server; /* constant */
 	struct mtsi_signal signal;
-	struct mtsi_thread_end end; /* set by a worker that leaves, for who waits for its thread */
-	struct mtsi_seat *next; /* among the free ones, or those that are left; the crew's lock */
+	struct mtsi_thread_end end; /* set by a worker that leaves, for the thread that joins it */
+	struct mtsi_seat *next; /* in the list of free seats, or of `left` ones; the crew's lock */
 };
 
-/* The first one is a part of the crew, so that one worker can be had when memory is short. */
+/*
+ * Prepares a seat. The first one is a part of the crew, so that one worker can be had when memory
+ * is short.
+ */
 void mtsi_seat_init(struct mtsi_seat *seat, struct mts_server *server);
 
-/* Frees those that no worker has, which by then are all. */
+/* Frees the seats that no worker has; at that time all of them. */
 void mtsi_seat_free_all(struct mtsi_crew *crew);
 
 /* A seat for a worker that is to be made; NULL: memory is short. */
 struct mtsi_seat *mtsi_seat_take(struct mts_server *server);
 
-/* Gives it back, once its thread has ended, or could not be made. Under the crew's lock. */
+/* Gives a seat back, once its thread has ended, or could not be made. Under the crew's lock. */
 void mtsi_seat_give_locked(struct mtsi_crew *crew, struct mtsi_seat *seat);
 
 #endif

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
  * The stand-in: a thread of the library that polls where no worker does, so that connections are
- * taken and queued output goes on.
+ * accepted, and queued output is sent on.
  *
- * With a thread per client that is always: every worker may wait for its client for ever. On demand
- * workers poll, and the stand-in sleeps; only while all of them that may be had are in callbacks does
- * it poll for them. What it finds waits in the ready list for the first worker that comes back. It
- * watches the epoll instance from outside (poll(2) of it, epoll(7)), and looks into it only when
- * there is something and still no worker has come to poll; so when one has, the two do not compete.
+ * With a thread per client it always polls, since every worker may wait for its client for ever. On
+ * demand workers poll, and the stand-in sleeps. It polls for them only while all workers that may
+ * be had are in callbacks. What it finds then waits in the ready list for the first worker that
+ * comes back. It watches the epoll instance from outside (poll(2) of it, epoll(7)), and looks into
+ * it only when there is something and still no worker has come to poll. So once a worker has come,
+ * the two do not compete.
  *
- * It is a thread of its own, and not the keeper, because whoever polls accepts, and an accept can
- * sleep after all where others share the listener (accept.c). The keeper must not: deadlines, the
- * stop and every new thread depend on it.
+ * It is a thread of its own, and not the keeper, because the thread that polls accepts, and an
+ * accept can sleep after all where others share the listener (accept.c). The keeper must not sleep
+ * there: deadlines, the stop and every new thread depend on it.
  *
- * While it accepts there it is away. The first time it wakes the keeper, which then looks every 50 ms,
- * as long as there have been such accepts since the look before: so a server that takes many
- * connections pays for 20 looks a second, and one that takes none for none. If it is away since the
- * look before it sleeps, and the keeper makes another one. It leaves when it comes back, after it has
- * handed on what it has found; and a listener takes one thread only, since it sleeps in its turn to
- * accept there (entry.c).
+ * While the stand-in makes an accept that may sleep, it is away. The first time it is away it wakes
+ * the keeper, which then looks every 50 ms, as long as there was such an accept since the look
+ * before. So a server that takes many connections pays for 20 looks a second, and one that takes
+ * none pays for none. If the stand-in has been in the same accept since the look before, it sleeps
+ * there, and the keeper makes another one. The one that was replaced leaves when it comes back,
+ * after it has handed on what it has found. A listener can hold up only one thread in this way,
+ * since a thread must have the entry of the listener to accept there (entry.c).
  */
 #include "engine/crew/stand_in.h"
 
@@ -63,7 +65,7 @@ void mtsi_stand_in_free(struct mtsi_stand_in *stand_in)
 	free(stand_in->threads);
 }
 
-/* Whether this one is to go on. */
+/* Whether the stand-in with this number is to go on. */
 static bool is_on_locked(const struct mtsi_stand_in *stand_in, unsigned number)
 {
 	return !stand_in->over && stand_in->current == number;
@@ -96,7 +98,9 @@ static void poll_for_workers(struct mts_server *server)
 	if (!alone) {
 		return;
 	}
-	/* It does not count as one that polls: a worker that is needed for that is still needed. */
+	/*
+	 * The stand-in does not count as a poller: if a worker is needed to poll, one is still needed.
+	 */
 	mtsi_crew_floor(server)->stand_in.poll(server, NULL, 0, &found);
 	const uint64_t now = mtsi_clock_now();
 	mtsi_lock_take(&crew->lock);
@@ -156,7 +160,7 @@ static void *body(void *argument)
 	return NULL;
 }
 
-/* Those that had been replaced, and have come back. */
+/* Joins stand-ins that had been replaced, and have ended. */
 static void join_ended(struct mtsi_stand_in *stand_in)
 {
 	for (size_t i = stand_in->count; i-- > 0;) {
@@ -224,13 +228,13 @@ void mtsi_stand_in_return_to_poll(struct mts_server *server, uint64_t stint)
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 }
 
-/* Looks: whether one has to be made. */
+/* Looks whether the stand-in sleeps; whether another one has to be made. */
 static bool look_after_locked(struct mtsi_stand_in *stand_in, uint64_t now)
 {
 	const bool same = stand_in->seen == stand_in->stints;
 	if (same && stand_in->away) {
 		stand_in->current++;
-		stand_in->stints++; /* whoever is away is not the one any more */
+		stand_in->stints++; /* the one that is away has been replaced */
 		stand_in->away = false;
 		stand_in->lacking = true;
 	}
@@ -249,7 +253,7 @@ uint64_t mtsi_stand_in_look(struct mts_server *server, uint64_t now)
 	const uint64_t due = looks && stand_in->watched ? stand_in->look_at : MTSI_NEVER;
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	if (lacking) {
-		(void)make_stand_in(server); /* if it cannot be made now, then at the next look */
+		(void)make_stand_in(server); /* if that fails, the next look tries again */
 	}
 	return due;
 }
@@ -272,7 +276,10 @@ bool mtsi_stand_in_join(struct mts_server *server, uint64_t deadline)
 {
 	struct mtsi_stand_in *stand_in = &mtsi_crew_floor(server)->stand_in;
 	while (stand_in->count > 0) {
-		/* Somebody else may have heard the bell that was meant for it: a worker, or another of them. */
+		/*
+		 * Another thread, a worker or another stand-in, may have taken the bell that was meant for
+		 * this one.
+		 */
 		mtsi_wake_poller(server);
 		if (!mtsi_thread_join_until(stand_in->threads[stand_in->count - 1], deadline)) {
 			return false;
@@ -294,7 +301,7 @@ bool mtsi_stand_in_is_leaving(struct mts_server *server)
 {
 	const struct mtsi_stand_in *stand_in = &mtsi_crew_floor(server)->stand_in;
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
-	/* Those that have been replaced sleep. */
+	/* The ones that have been replaced sleep in an accept, and do not leave by themselves. */
 	const bool leaving = stand_in->over && stand_in->present == 1 && !stand_in->away;
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	return leaving;

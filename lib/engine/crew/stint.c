@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stints: a worker that serves, or does something else that may take its time, is in one, and counted
- * on to come back soon until it is known to wait or to compute for long.
+ * Stints: a worker that serves, or does something else that may take long, is in a stint. It is
+ * counted on to come back soon, until it is known to wait or to compute for long.
  */
 #include "engine/crew/stint.h"
 

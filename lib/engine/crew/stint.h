@@ -7,31 +7,32 @@
 struct mts_client;
 struct mtsi_member;
 
-/* Stints (see enum mtsi_standing). "Locked" is: under the crew's lock. */
+/* Stints (see enum mtsi_standing). "Locked" means: under the crew's lock. */
 
 /* A worker begins a stint, with a client or none. */
 void mtsi_stint_begin_locked(struct mtsi_member *worker, struct mts_client *client);
 
-/* It ends it. */
+/* A worker ends its stint. */
 void mtsi_stint_end_locked(struct mtsi_member *worker);
 
-/* It comes to be seen in another way while it is in it. */
+/* The standing of a worker changes during its stint. */
 void mtsi_stint_stand_locked(struct mtsi_member *worker, enum mtsi_standing standing);
 
 /*
- * This worker, which polls, is about to make a call that may sleep, against all likelihood: it is
- * in a stint until it returns, so that it is watched, and others poll if it does not come back
- * soon.
+ * This worker, which polls, is about to make a call that may sleep, though that is very unlikely.
+ * It is in a stint until the call returns, so it is watched, and another worker polls if it does
+ * not come back soon.
  */
 void mtsi_stint_leave_poll(struct mtsi_member *worker);
 
-/* It has returned from that call, and polls again. */
+/* The worker has returned from that call, and polls again. */
 void mtsi_stint_return_to_poll(struct mtsi_member *worker);
 
 /*
- * This worker is about to wait in a call of the library, inside a callback: somebody else takes
- * over at once. It is not counted on again before its next stint: a callback that converses waits
- * again and again, and many of them, counted on in between, would keep others from being sent for.
+ * This worker is about to wait in a call of the library, inside a callback: another one takes over
+ * at once. It is not counted on again before its next stint. For a callback that converses waits
+ * again and again; if many of these were counted on in between, they would keep others from being
+ * sent for.
  */
 void mtsi_stint_step_aside(struct mtsi_member *worker);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Suspects: workers that have been in their stint for a while, and may be waiting for something.
- * They are found under the crew's lock, and looked at without it, since that costs microseconds
- * each. So by then they may have gone on, or be no more; what was found out holds for one stint,
- * and is of use only where the worker is found again in it.
+ * They are found under the crew's lock, and looked at without it, since that costs microseconds for
+ * each. By then they may have gone on, or be gone. So what was found out holds for one stint, and
+ * is used only if the worker is found again in that stint.
  */
 #include "engine/crew/suspect.h"
 
@@ -37,8 +37,8 @@ size_t mtsi_suspects_find_locked(
 }
 
 /*
- * Whether the suspects whose state is unknown wait: those that have used no CPU to speak of since
- * the look before, if there was some to be had.
+ * Guesses which suspects of unknown state wait: those that have used hardly any CPU time since the
+ * look before, if there was CPU time to be had.
  */
 static void guess(
 	struct mtsi_watchdog *watchdog, struct mtsi_suspect *suspects, size_t count, uint64_t elapsed)
@@ -59,8 +59,8 @@ static void guess(
 }
 
 /*
- * Whether they wait, with the lock released, since that costs microseconds. One that has computed
- * for a quarter of the time since the look before is not asked after any further.
+ * Finds out which suspects wait; with the lock released, since that costs microseconds for each. A
+ * suspect that has computed for a quarter of the time since the look before is not asked about.
  */
 bool mtsi_suspects_observe(
 	struct mtsi_watchdog *watchdog, struct mtsi_suspect *suspects, size_t count, uint64_t now)
@@ -88,7 +88,7 @@ bool mtsi_suspects_observe(
 	return asked;
 }
 
-/* The suspect that is this worker, in the same stint still; NULL: none is. */
+/* The suspect that is this worker, still in the same stint; NULL: there is none. */
 static const struct mtsi_suspect *find(
 	const struct mtsi_suspect *suspects, size_t count, const struct mtsi_member *worker)
 {
@@ -101,8 +101,9 @@ static const struct mtsi_suspect *find(
 }
 
 /*
- * The suspects that wait and are still where they were are counted on no more; how many. When there
- * may be more than could be asked after, those that were go to the end of the list.
+ * Suspects that wait, and are still in the same stint, are counted on no more; how many. If there
+ * may be more suspects than one look asks about, those that were asked about go to the end of the
+ * list.
  */
 struct mtsi_stalls mtsi_suspects_convict_locked(
 	struct mts_server *server, const struct mtsi_suspect *suspects, size_t count, uint64_t now)

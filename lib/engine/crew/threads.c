@@ -2,14 +2,14 @@
  *
  * The end of the crew's threads: a worker leaves, its thread is joined, and all of them are let go.
  *
- * A worker that decides to leave does so under the lock with the line empty, and is counted on no
- * more; so whoever comes while its end hook runs finds somebody else, or sends for one. Its structure
- * lies on its own stack, so it unlinks itself, and leaves its seat with the number of its thread
- * behind. What still runs in that thread are destructors of the program's thread-specific data, which
- * may take their time or hang. So the keeper tries to join those that have left (os/thread_end.h),
- * without waiting for any of them, and comes again, later each time, as long as one has not ended.
- * Until then it counts as a thread; it holds up no other; and the server is there as long as any of
- * them.
+ * A worker decides to leave under the lock, with the line empty, and is counted on no more. So a
+ * client that comes while the worker's end hook runs finds another worker, or one is sent for. A
+ * worker's structure lies on its own stack, so the worker unlinks itself, and leaves behind its
+ * seat, with the number of its thread. What still runs in that thread are destructors of the
+ * program's thread-specific data, which may take long or hang. So the keeper tries to join the
+ * threads that have left (os/thread_end.h), without waiting for any of them. As long as one has not
+ * ended the keeper comes again, later each time. Until it is joined it counts as a thread, and it
+ * holds up no other. The server is kept as long as there is any of them.
  */
 #include "engine/crew/threads.h"
 
@@ -58,7 +58,7 @@ void mtsi_threads_leave(struct mtsi_member *worker)
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_seat *seat = worker->seat;
 	mtsi_thread_end_note(&seat->end);
-	/* Before it counts as gone: afterwards the last word may be said already. */
+	/* Before the worker counts as gone: after that, the log's last message may be out already. */
 	mtsi_log(server, MTSI_LOG_ENDED, "a thread that served ends");
 	mtsi_lock_take(&crew->lock);
 	unlink_member_locked(crew, worker);
@@ -75,7 +75,7 @@ void mtsi_threads_leave(struct mtsi_member *worker)
 	}
 }
 
-/* Joins those of a list that have ended: into `ended`; returns those that have not. */
+/* Joins the threads of a list that have ended, and moves them into `ended`; returns the others. */
 static struct mtsi_seat *join_some(struct mtsi_seat *list, struct mtsi_seat **ended)
 {
 	struct mtsi_seat *others = NULL;
@@ -89,7 +89,7 @@ static struct mtsi_seat *join_some(struct mtsi_seat *list, struct mtsi_seat **en
 	return others;
 }
 
-/* They count no more. */
+/* Threads that have ended count no more. */
 static void strike_locked(struct mtsi_crew *crew, struct mtsi_seat *ended)
 {
 	while (ended != NULL) {
@@ -102,7 +102,7 @@ static void strike_locked(struct mtsi_crew *crew, struct mtsi_seat *ended)
 	}
 }
 
-/* They still run: with those that have left meanwhile. */
+/* Puts threads that still run back into the list, where others may have come meanwhile. */
 static void put_back_locked(struct mtsi_crew *crew, struct mtsi_seat *others)
 {
 	while (others != NULL) {
@@ -147,7 +147,7 @@ uint64_t mtsi_threads_join(struct mts_server *server, uint64_t now)
 	strike_locked(crew, ended);
 	put_back_locked(crew, others);
 	const uint64_t due = join_later_locked(crew, now);
-	/* At the limit of threads another one may be made now. */
+	/* Where the limit of threads was reached, another one may be made now. */
 	struct mtsi_relief relief = {.wake = NULL};
 	if (any) {
 		relief = mtsi_crew_relieve_locked(server);
@@ -200,7 +200,7 @@ void mtsi_threads_give_up(struct mts_server *server)
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 }
 
-/* The keeper is no more then, so whoever asks joins those that have ended meanwhile. */
+/* The keeper has ended by then, so the caller joins the threads that have ended meanwhile. */
 size_t mtsi_threads_hung_locked(struct mts_server *server)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watchdog over workers that serve: who is not coming back soon, and has to be relieved?
+ * The watchdog over workers that serve: which of them does not come back soon, and has to be
+ * relieved?
  *
- * Whoever has polled serves what it has found, by itself. If its handler waits for something, the
- * others would wait with it. So while anybody serves, the keeper looks at the workers every 200 us
- * (down to every 2 ms while all is well). One that has been in its stint for a while and waits for
- * something is counted on no more, and another one takes over. One that computes is left alone,
- * until somebody has waited a whole period for it and there is a CPU to spare; after some
- * milliseconds one or two more are let in, so that short requests get their turn beside long ones.
- * So handlers that wait never count, and handlers that compute do not breed threads; only when
- * nobody gets on at all, since handlers compute for seconds or for ever, one more is let in every
- * 100 ms.
+ * A worker that has polled serves what it has found, by itself. If its handler waits for something,
+ * the other clients would wait too. So while any worker serves, the keeper looks at the workers
+ * every 200 us (down to every 2 ms while all is well). A worker that has been in its stint for a
+ * while, and waits for something, is counted on no more, and another one takes over. A worker that
+ * computes is left alone, until a client has waited a whole period for it and there is a CPU to
+ * spare. After some milliseconds one or two more are let in, so that short requests get their turn
+ * beside long ones. So handlers that wait do not count, and handlers that compute do not lead to
+ * ever more threads. Only when nobody gets on at all, since handlers compute for seconds or for
+ * ever, one more is let in every 100 ms.
  *
- * That costs a client up to a period each time. So a recent stall has two workers serve or poll
+ * That costs a client up to a period each time. So after a recent stall two workers serve or poll
  * side by side: when one of them waits, the other goes on. And when more than a quarter of the
- * handlers wait, the next worker is sent for before a handler is called (crew.c). How many do is
- * found by asking the kernel, around one call in each period, whether the thread has given up its
- * CPU (getrusage(2)), which tells exactly, however short the wait was; and by the stalls, as long
- * as there are few other calls to sample. Both belong to one time awake: what is learned is
- * forgotten when the watchdog falls asleep, and what is told afterwards of calls that began before
- * does not count.
+ * handlers wait, the next worker is sent for before a handler is called (crew.c). How many handlers
+ * wait is found out in two ways. Around one call in each period the kernel is asked whether the
+ * thread has given up its CPU (getrusage(2)), which tells exactly, however short the wait was. And
+ * stalls are counted, as long as there are few other calls to sample. Both belong to one time
+ * awake: what was learned is forgotten when the watchdog falls asleep; and a call that began before
+ * that, and is reported later, does not count.
  *
- * suspect.c finds out who waits; blind.c guesses where the kernel does not tell. When it sleeps, and what wakes it, says
- * watchdog_sleep.c.
+ * suspect.c finds out which workers wait; blind.c guesses where the kernel does not tell;
+ * watchdog_sleep.c says when the watchdog sleeps, and what wakes it.
  */
 #include "engine/crew/watchdog.h"
 
@@ -56,12 +57,12 @@ enum {
 };
 
 static const uint64_t longest_period = 2 * MTSI_MILLISECOND;
-static const uint64_t patience = 4 * MTSI_MILLISECOND; /* with handlers that compute */
+static const uint64_t patience = 4 * MTSI_MILLISECOND; /* for handlers that compute */
 static const uint64_t last_patience = 100 * MTSI_MILLISECOND; /* when nobody gets on at all */
 static const uint64_t hook_patience = 100 * MTSI_MILLISECOND;
 static const uint64_t recent = 50 * MTSI_MILLISECOND; /* stalls, and times of many requests */
 
-/* Somebody waits, or may: the same client is still the first, or nobody has polled. */
+/* Somebody waits, or may wait: the same client is still the first, or nobody has polled. */
 static bool late_locked(const struct mtsi_crew *crew, const struct mtsi_watchdog *watchdog)
 {
 	if (crew->ready.count > 0 && crew->ready.first == watchdog->head) {
@@ -70,7 +71,7 @@ static bool late_locked(const struct mtsi_crew *crew, const struct mtsi_watchdog
 	return crew->pollers == 0 && crew->polls == watchdog->polls;
 }
 
-/* Nobody gets on at all: neither those in the line nor those in epoll. */
+/* Nobody gets on at all, neither the clients in the line nor those in epoll. */
 static bool stuck_locked(const struct mtsi_crew *crew, const struct mtsi_watchdog *watchdog)
 {
 	return late_locked(crew, watchdog)
@@ -86,9 +87,9 @@ static uint64_t age_locked(const struct mtsi_crew *crew, uint64_t now)
 }
 
 /*
- * Whether one more is to compute, beside those that do: when somebody waits and there is a CPU to
- * spare; when somebody has waited for long, but only a few beyond the CPUs; and in the end, one by
- * one, whenever nobody gets on, since handlers may compute for ever.
+ * Whether one more worker is to be let in, beside those that compute: when somebody waits and there
+ * is a CPU to spare; when somebody has waited for long, but only a few beyond the CPUs; and in the
+ * end, one by one, whenever nobody gets on, since handlers may compute for ever.
  */
 static bool one_more_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watchdog *watchdog, uint64_t now)
@@ -108,7 +109,7 @@ static bool one_more_locked(
 	return stuck_for >= last_patience && now - watchdog->let_in >= last_patience;
 }
 
-/* Lets one more in, by counting no more on the one that has computed longest. */
+/* Lets one more worker in, by no longer counting on the one that has computed longest. */
 static void let_in_locked(struct mtsi_crew *crew, struct mtsi_watchdog *watchdog, uint64_t now)
 {
 	struct mtsi_member *oldest = NULL;
@@ -165,9 +166,10 @@ void mtsi_watchdog_report(struct mts_server *server, unsigned waking, bool waite
 }
 
 /*
- * What follows from the stalls and samples for the workers that are to be counted on. A guess
- * relieves those who may wait, but is not learned from: a few that are wrong, because others take
- * the CPUs, would have handlers that compute be taken for waiting from then on.
+ * Decides from the stalls and samples how many workers are to be counted on. A guess relieves a
+ * worker that may wait, but nothing is learned from it. Else a few wrong guesses, made because
+ * other processes take the CPUs, would have handlers that compute be taken for waiting from then
+ * on.
  */
 static void adapt_locked(struct mts_server *server, uint64_t now, struct mtsi_stalls stalls)
 {
@@ -197,7 +199,7 @@ static void adapt_locked(struct mts_server *server, uint64_t now, struct mtsi_st
 	}
 }
 
-/* Since the last look there were more requests than few. */
+/* Notes the time if since the last look there were more than a few requests. */
 static void note_many_locked(
 	const struct mtsi_crew *crew, struct mtsi_watchdog *watchdog, uint64_t now)
 {
@@ -207,9 +209,9 @@ static void note_many_locked(
 }
 
 /*
- * Whether there is nothing to look at, and requests are few. Clients that wait where no worker may
- * be had are not helped by looking. Where handlers wait, requests come in bursts: there they have
- * to be few for a while, so that what has been learned is not forgotten in between.
+ * Whether there is nothing to look at, and requests are few. Looking does not help clients that
+ * wait where no worker may be had. Where handlers wait, requests come in bursts: there they have to
+ * be few for a while, so that what has been learned is not forgotten between two bursts.
  */
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watchdog *watchdog, uint64_t now)
@@ -226,7 +228,7 @@ static bool may_sleep_locked(
 	return learned ? quiet_for >= recent : quiet_for > 0;
 }
 
-/* Whether it is time for a look: since the alarm has rung, or the period is over. */
+/* Whether it is time for a look: because the alarm has rung, or because the period is over. */
 static bool time_to_look_locked(struct mtsi_watchdog *watchdog, uint64_t now, bool rang)
 {
 	if (watchdog->asleep && rang) {
@@ -291,7 +293,7 @@ uint64_t mtsi_watchdog_look(struct mts_server *server, uint64_t now, bool *retur
 	remember_locked(watchdog, crew, now);
 	uint64_t due = watchdog->next;
 	if (watchdog->asleep) {
-		/* Where clients wait, since no worker may be had, it must not become one more that is needed. */
+		/* Where clients wait since no worker may be had, a second poller must not become needed. */
 		due = crew->ready.count == 0 ? mtsi_watchdog_doze_locked(server, now) : MTSI_NEVER;
 	}
 	mtsi_lock_release(&crew->lock);

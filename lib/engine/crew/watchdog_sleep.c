@@ -2,19 +2,20 @@
  *
  * When the watchdog sleeps (watchdog.c).
  *
- * An idle server must not be looked at, and a request now and then should not cost a second thread
- * that wakes up. So when requests are few the watchdog sleeps, and two workers poll: epoll wakes one
- * of them for each event, and while that one serves the other goes on polling, whatever the handler
- * does. After a second without requests one is enough, and the other may leave. Only when nobody is
- * left to poll, since both serve or there is but one, an alarm is set; when the stint is over
- * before it rings, it is taken back. All is done under the crew's lock, and so is falling asleep,
- * which looks again whether anybody serves:
+ * An idle server must not be looked at, and a request now and then should not cost the wake-up of a
+ * second thread. So when requests are few the watchdog sleeps, and two workers poll: epoll wakes
+ * one of them for each event, and while that one serves, the other goes on polling, whatever the
+ * handler does. After a second without requests one poller is enough, and the other may leave. An
+ * alarm is set only when nobody is left to poll, because both workers serve, or there is but one.
+ * If the stint is over before the alarm rings, it is taken back. All of this is done under the
+ * crew's lock, and so is falling asleep, which looks again whether anybody serves:
  *
  *     asleep, somebody in a stint that is counted on, and nobody polls   =>   the alarm is set
  *
- * When requests come close upon each other setting the alarm each time would cost more than looking
- * now and then, so it is left to ring, and the watchdog stays awake. A second one that polls would
- * then be woken whenever the first one is busy, for what that one could do sooner; so one polls.
+ * When requests come close upon each other, setting the alarm each time would cost more than
+ * looking now and then. So then the alarm is left to ring, and the watchdog stays awake. In that
+ * case only one worker polls: a second one would be woken whenever the first one is busy, for what
+ * the first one could do sooner.
  */
 #include "engine/crew/watchdog_sleep.h"
 
@@ -24,7 +25,7 @@
 #include "os/alarm.h"
 #include "os/clock.h"
 
-static const uint64_t lull = MTSI_SECOND; /* without requests, after which one is enough to poll */
+static const uint64_t lull = MTSI_SECOND; /* after so long without requests one poller is enough */
 
 void mtsi_watchdog_awake_locked(struct mtsi_watchdog *watchdog, uint64_t now)
 {
@@ -96,6 +97,6 @@ void mtsi_watchdog_quiet_locked(struct mts_server *server)
 	if (watchdog->armed && !watchdog->dense
 		&& !mtsi_crew_counts_on_anybody_locked(&mtsi_crew_floor(server)->crew)) {
 		watchdog->armed = !mtsi_alarm_set(
-			mtsi_crew_floor(server)->alarm, 0); /* else it rings, once and in vain */
+			mtsi_crew_floor(server)->alarm, 0); /* if not, it rings, once and in vain */
 	}
 }

@@ -69,7 +69,7 @@ enum result {
  */
 static const struct {
 	bool
-		asks; /* its replies may make it wait: it is parked then, and gets no turn before they are out */
+		asks; /* its replies may make it wait: it is parked, and gets no turn before they are out */
 	bool later; /* if they do not, it is kept for a further turn */
 	bool holds; /* it gets no turn before it has what it waits for */
 } after[] = {
