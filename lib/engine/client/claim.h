@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whose a client is: one word in each client, for whoever comes without a lock.
+ * Who owns a client: one word in each client, to be asked and changed without a lock.
  *
- * An event, a stop or a deadline claims the client. Whoever finds it unowned owns it from then on
- * and gives it its turn; whoever finds it owned leaves AGAIN behind, and the owner looks once more
- * before it lets go. So no two threads serve one client, and nothing that happens is missed:
+ * An event, a stop or a deadline claims the client. A claimer that finds it unowned owns it from
+ * then on, and sees to it that it gets a turn. A claimer that finds it owned leaves AGAIN behind,
+ * and the owner looks once more before it lets go. So no two threads serve one client, and nothing
+ * that happens is missed:
  *
  * - The owner clears AGAIN, then receives. What had come before the clearing is received; what
  *   comes later raises an event, which finds the client owned and sets AGAIN again.
- * - It lets go by one compare-and-swap that fails while AGAIN is set. So an event comes either
- *   before it, and then the owner looks again, or after it, and then it finds the client unowned.
- *   (Clearing AGAIN after the last receive would lose what came in between.)
+ * - The owner lets go by one compare-and-swap, which fails while AGAIN is set. So an event comes
+ *   either before that, and then the owner looks again, or after it, and then the event finds the
+ *   client unowned. (Clearing AGAIN after the last receive would lose what came in between.)
  *
- * All of this is sequentially consistent, so it also orders what a claimer has stored before, like
- * the flags of an event or of a stop.
+ * All of this is sequentially consistent, so the owner also sees what a claimer has stored before
+ * it claimed, such as the flags of an event or of a stop.
  *
  * A slot that is free counts as owned, and a new client is born owned. So a late event for a client
  * that is gone can at worst make a new one in the same slot look once in vain.
@@ -29,7 +30,9 @@
 
 enum { MTSI_OWNED = 1, MTSI_AGAIN = 2 };
 
-/* Claims it: true when the caller owns it now; else its owner will look again. Any thread. */
+/*
+ * Claims the client: true when the caller owns it now; else its owner will look again. Any thread.
+ */
 static inline bool mtsi_claim(struct mts_client *client)
 {
 	uint32_t before = atomic_load(&client->claim);
@@ -40,13 +43,13 @@ static inline bool mtsi_claim(struct mts_client *client)
 	return (before & MTSI_OWNED) == 0;
 }
 
-/* Whether somebody has come since the last clearing. The owner, like the rest. */
+/* Whether there was another claim since AGAIN was last cleared. The owner, like the rest. */
 static inline bool mtsi_claim_again(const struct mts_client *client)
 {
 	return (atomic_load(&client->claim) & MTSI_AGAIN) != 0;
 }
 
-/* Right before looking. */
+/* Clears AGAIN; to be called right before looking at what there is. */
 static inline void mtsi_claim_clear(struct mts_client *client)
 {
 	if (mtsi_claim_again(client)) {
@@ -54,7 +57,10 @@ static inline void mtsi_claim_clear(struct mts_client *client)
 	}
 }
 
-/* Lets go of it: true, and it is not to be touched any more. False: somebody has come; look again. */
+/*
+ * Lets go: true, and the client is not to be touched any more. False: it was claimed, so look
+ * again.
+ */
 static inline bool mtsi_claim_release(struct mts_client *client)
 {
 	uint32_t owned = MTSI_OWNED;

@@ -3,36 +3,41 @@
  * The end of a client.
  *
  * Only the owner closes the socket. Before that it takes the descriptor out of the client under the
- * lock, so whoever comes with the id finds none, and a number that the kernel gives to the next
- * connection is never hit. It also leaves epoll first (registration.c).
+ * lock, so a thread that comes with the id finds none, and never uses a number that the kernel has
+ * meanwhile given to the next connection. The owner also takes the client out of epoll first
+ * (registration.c).
  *
- * An orderly end of the stream tells the peer that it has got all that was written for it. So whoever
- * gives a client up asks first whether anything is dropped by that, under the lock, in the critical
- * section in which it becomes lost:
+ * An orderly end of the stream tells the peer that it has got all that was written for it. So a
+ * thread that gives a client up first finds out whether this drops anything. That is done under the
+ * lock, in the same critical section in which the client becomes lost. These may be dropped:
  *
  * - what waits in the queue, messages from elsewhere included;
- * - what a writer has in its own memory still, or a file in the middle of which it is (`writing`);
- * - replies that lie in the worker's buffers, which nobody else can see. So their owner says in
- *   `has_replies` that there are any, before the first one lies there, and then looks whether the client
- *   is lost; whoever cuts it off sets `lost`, and then looks at `has_replies`. Both are sequentially
- *   consistent: either the writer is refused, or its reply counts as dropped. It is cleared under
- *   the lock, in the critical section in which they have left the buffers;
- * - and what its owner has said that it drops (mtsi_client_drop_locked()): what a failed handler has
- *   written, what a failed send did not take, what there was no memory for.
+ * - what a writer still has in its own memory, or the rest of a file that it is sending
+ *   (`writing`);
+ * - replies that lie in the worker's buffers, which no other thread can see. So the owner sets
+ *   `has_replies` before the first reply lies there, and then looks whether the client is lost. A
+ *   thread that cuts the client off sets `lost`, and then looks at `has_replies`. Both are
+ *   sequentially consistent: either the writer is refused, or its reply counts as dropped.
+ *   `has_replies` is cleared under the lock, in the critical section in which the replies have left
+ *   the buffers;
+ * - and what the owner itself drops, which it reports (mtsi_client_drop_locked()): what a failed
+ *   handler has written, what a failed send did not take, what there was no memory for.
  *
- * If anything is, the connection is reset, and its sending side is not shut down before, since that
- * would send the orderly end. close(2) would not do: a child process that holds the socket keeps it
- * open. Disconnecting does it (os/socket.h). Some kernels (6.5 and 6.6) refuse that while
- * somebody sleeps in a receive; then the receiving side is shut down, which wakes the owner, and
- * that one loses the client again. What cannot be reset, a Unix socket, is ended so that its peer
- * gets an error if that can be: if there is input that was not read, close(2) sees to it.
+ * If anything is dropped, the connection is reset. Its sending side is not shut down before that,
+ * since this would send the orderly end. close(2) does not always reset: a child process that holds
+ * the socket keeps the connection open. Disconnecting does (os/socket.h). Some kernels (6.5 and
+ * 6.6) refuse it while a thread sleeps in a receive. Then the receiving side is shut down, which
+ * wakes the owner, and the owner loses the client again. A Unix socket cannot be reset. It is ended
+ * so that its peer gets an error, if possible: if there is unread input, close(2) brings that
+ * about.
  *
- * If nothing is, the sending side is shut down, and the kernel sends what it has, and then the end.
- * Who sleeps in a receive is woken by shutting down the other side; but with both shut down the
- * kernel answers further input with a reset, which would drop what it still has. So then, unless
- * that is nothing, the sending side is left to the owner, who wakes (linger.c). That somebody sleeps
- * is seen in what the client is waited for: it says so, then looks at `lost`. Likewise where a
- * deadline, a stop or the program has shut the receiving side before.
+ * If nothing is dropped, the sending side is shut down, and the kernel sends what it has, and then
+ * the end. If the owner sleeps in a receive, it is woken by shutting down the receiving side. But
+ * with both sides shut down the kernel answers further input with a reset, which would drop what it
+ * still has to send. So in that case, unless the kernel has nothing left to send, the sending side
+ * is left to the owner, which has woken (linger.c). The same holds where a deadline, a stop or the
+ * program has shut the receiving side before. Whether the owner sleeps is seen in the client's word
+ * (deadline.c): an owner writes there that it blocks, and then looks at `lost`.
  */
 #include "engine/client/client.h"
 
@@ -76,9 +81,9 @@ static void reset_locked(struct mts_client *client)
 		client->dropped = MTSI_DROPPED_AND_RESET;
 		return;
 	}
-	/* Somebody sleeps there, or this cannot be reset before it is closed. */
+	/* A thread sleeps in a receive, or this socket cannot be reset before it is closed. */
 	mtsi_conn_shut_receiving_locked(client);
-	/* Who waits for room is woken by nothing less than both. */
+	/* A thread that waits for room wakes only when both sides are shut. */
 	if (client->writing || (is_local(client) && mtsi_conn_unread(client) == 0)) {
 		mtsi_conn_shut_sending(client);
 	}
@@ -150,7 +155,9 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 		int none = MTSI_NO_CAUSE;
 		(void)atomic_compare_exchange_strong(&client->cause, &none, reason);
 	}
-	/* Also when it is lost already: it may have requests left, or its close hook may hang. */
+	/*
+	 * Also when the client is lost already: it may have requests left, or its close hook may hang.
+	 */
 	atomic_store(&client->cut, true); /* before `lost`: see mtsi_client_is_cut() */
 	mtsi_client_lose_locked(client);
 	if (mtsi_claim(client)) {

@@ -20,14 +20,14 @@ struct mtsi_list;
 struct mtsi_worker;
 
 /*
- * Where a client stands in its life. Forward only, each step made by its owner, under its lock; steps
- * may be left out:
+ * Where a client is in its life. It only goes forward. Each step is made by the client's owner,
+ * under the client's lock; steps may be left out:
  *
  *   FREE -> WAITING -> OPENING -> SERVED -> ENDING -> SEALED -> LINGERING -> FREE
  *
- * What others may do to it in each, while it is not lost, says the table in client.c. Who the owner is
- * says `claim` (claim.h): a line of the crew, a worker, who polls, or nobody: then it is parked, and
- * whoever claims it owns it.
+ * The table in client.c says what others may do to the client in each stage, while it is not lost.
+ * The owner may be a line of the crew, a worker, or the thread that polls (claim.h). A client
+ * without an owner is parked, and whoever claims it becomes its owner.
  */
 enum mtsi_stage {
 	MTSI_CLIENT_FREE, /* a slot that nobody uses */
@@ -39,10 +39,12 @@ enum mtsi_stage {
 	MTSI_CLIENT_LINGERING /* its callbacks are over; the socket waits for the peer to finish */
 };
 
-/* What others than the owner may do to a client, or have done for it: a set of these for each stage. */
+/*
+ * What threads other than the owner may do to a client, or for it: a set of these for each stage.
+ */
 enum mtsi_may {
 	MTSI_MAY_CUT = 1, /* it can be cut off, or hurried if it ends already */
-	MTSI_MAY_DROP = 2, /* a kick, or want of memory, may be what cuts it off */
+	MTSI_MAY_DROP = 2, /* a kick, or the want of memory, may be the reason of the cut */
 	MTSI_MAY_EVICT = 4, /* it makes room for another client, if it is idle */
 	MTSI_MAY_EXPIRE = 8, /* a deadline ends a wait of it */
 	MTSI_MAY_SEND_ON = 16, /* what is queued for it is sent on */
@@ -53,25 +55,25 @@ enum mtsi_may {
  * One client. Its memory is a slot of the table in clients.h, never freed while the server lives: a
  * stale pointer or id meets another client or a free slot, never freed memory.
  *
- * "Lock" is the member of that name: whoever wants to use the socket or the queue without owning
- * the client holds it, and looks at id and fd again under it.
+ * "Lock" is the member of that name. A thread that does not own the client, and wants to use its
+ * socket or its queue, takes the lock, and looks at id and fd again under it.
  */
 struct mts_client {
 	/* What every turn touches comes first, in two cache lines. */
 	alignas(64) struct mts_server *server; /* constant */
-	_Atomic uint64_t id; /* written under the lock, by who opens it */
+	_Atomic uint64_t id; /* written under the lock, by the thread that opens the client */
 	_Atomic uint32_t claim; /* see claim.h */
 	int fd; /* the owner writes under the lock; -1: none */
 	struct mtsi_worker *worker; /* owner: who serves it; NULL when no call may use it any more */
 	void *data; /* owner: the program's */
-	struct mts_client *next; /* in a line of the owner's, or the list of lingerers or free slots */
+	struct mts_client *next; /* in a line that owns it, or the list of lingerers or of free slots */
 	char *saved; /* owner: input that no worker's buffer holds; NULL: none */
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
-	_Atomic bool special; /* a short read need not be all; by who polls, before it claims */
+	_Atomic bool special; /* a short read need not be all; set by who polls, before it claims */
 	bool opened; /* owner: the open hook has agreed */
-	bool throttled; /* owner: it waits until less of its output waits, or for memory */
-	bool registered; /* owner: epoll watches it for input */
+	bool throttled; /* owner: its turn waits until less of its output does, or for memory */
+	bool registered; /* owner: it is in epoll, and watched for input */
 	unsigned char stage; /* lock */
 	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
 
@@ -80,7 +82,7 @@ struct mts_client {
 		uint32_t ready_at; /* while it is in the ready list: since when, in microseconds */
 		uint32_t discarded; /* while it lingers: bytes thrown away */
 	};
-	_Atomic uint64_t waits; /* what it is waited for, and since when: see deadline.c */
+	_Atomic uint64_t waits; /* what the client is waited for, and since when: see deadline.c */
 	struct mtsi_lock lock;
 	struct mtsi_buffer output; /* lock: what the socket has not taken yet */
 
@@ -89,9 +91,9 @@ struct mts_client {
 	uint32_t saved_scanned; /* what framing has searched already */
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
-	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under that one's lock */
+	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under the lock of either */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
-	bool evicted; /* lock: the door counts it among those who make room */
+	bool evicted; /* lock: the door counts it among those that make room */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
@@ -105,7 +107,7 @@ struct mts_client {
 		struct mts_client *previous; /* linger lock, while it lingers */
 		struct { /* before that: the owner writes, others read under the lock; see memory.c */
 			_Atomic uint32_t input_memory; /* bytes that are charged for its input */
-			_Atomic uint32_t wants; /* its input waits for so many more; 0: it does not */
+			_Atomic uint32_t wants; /* its input waits for so many more; 0: it waits for none */
 		};
 	};
 	bool sends; /* linger lock: it lingers with its sending side open */
@@ -119,15 +121,15 @@ struct mts_client {
 enum mtsi_listing {
 	MTSI_UNLISTED, /* it is not counted: nobody counts, or not yet */
 	MTSI_LISTED, /* its address counts it */
-	MTSI_DELISTED /* it is none any more, and is never counted again */
+	MTSI_DELISTED /* it is no client any more, and is never counted again */
 };
 
-/* What has become of what the program has written for a client. */
+/* What has become of the output that the program has written for a client. */
 enum mtsi_dropped {
 	MTSI_DROPPED_NOTHING, /* all of it is sent, or will be */
-	MTSI_DROPPED_NOTHING_AND_ENDED, /* and its peer is told that there is no more */
+	MTSI_DROPPED_NOTHING_AND_ENDED, /* and the peer has been told that there is no more */
 	MTSI_DROPPED_SOME, /* so the peer must not get an orderly end */
-	MTSI_DROPPED_AND_RESET /* and has got a reset */
+	MTSI_DROPPED_AND_RESET /* and the peer has got a reset */
 };
 
 #define MTSI_NO_WISH SIZE_MAX
@@ -138,16 +140,19 @@ static_assert(sizeof(struct mts_client) <= 256, "what an idle client may cost");
 #endif
 
 /*
- * The connection is no good any more, for whatever reason: drops what waits, takes the socket out
- * of epoll, which would go on reporting it, and ends it, which wakes whoever waits on it: with a
- * reset if anything that the program wrote is dropped, else in order. It may be done again, and
- * then does what is still to be done: so whoever wakes on the socket does it. Under the client's
- * lock.
+ * The connection can be used no more, for whatever reason. Drops what waits, and takes the socket
+ * out of epoll, which would go on reporting it. Ends the connection, which wakes any thread that
+ * waits on it: with a reset if anything that the program wrote is dropped, else in order. This may
+ * be called again, and then does what is still to be done; so a thread that wakes on the socket
+ * calls it. Under the client's lock.
  */
 void mtsi_client_lose_locked(struct mts_client *client);
 void mtsi_client_lose(struct mts_client *client); /* takes that lock */
 
-/* Something that was written will not be sent. The end follows. Under the client's lock. */
+/*
+ * Notes that something that was written will not be sent. The client must be ended next. Under the
+ * client's lock.
+ */
 static inline void mtsi_client_drop_locked(struct mts_client *client)
 {
 	if (client->dropped < MTSI_DROPPED_SOME) {
@@ -156,8 +161,8 @@ static inline void mtsi_client_drop_locked(struct mts_client *client)
 }
 
 /*
- * The first reply comes into its worker's empty buffers: true, and from now on whoever cuts the
- * client off knows that it drops them. False: it is lost. By the owner.
+ * The first reply comes into the worker's empty buffers: true, and from now on a thread that cuts
+ * the client off knows that it drops replies. False: the client is lost. By the owner.
  */
 static inline bool mtsi_client_begin_replies(struct mts_client *client)
 {
@@ -169,36 +174,36 @@ static inline bool mtsi_client_begin_replies(struct mts_client *client)
 	return !lost;
 }
 
-/* Whether this may be done to it in its stage. Under the client's lock, or the owner. */
+/* Whether this may be done to the client in its stage. Under the client's lock, or the owner. */
 extern const unsigned char mtsi_client_stages[];
 static inline bool mtsi_client_may(const struct mts_client *client, enum mtsi_may what)
 {
 	return (mtsi_client_stages[client->stage] & what) != 0;
 }
 
-/* The same, and it is not lost. Under the client's lock. */
+/* The same, and the client is not lost. Under the client's lock. */
 static inline bool mtsi_client_may_still(const struct mts_client *client, enum mtsi_may what)
 {
 	return mtsi_client_may(client, what) && !atomic_load(&client->lost);
 }
 
 /*
- * The owner has nothing more for it: true, and it ends in order, since the kernel has all that was
- * written; false: it was lost, or something is dropped, and is lost now; with `given_up` in any
- * case. `*dropped`: something was.
+ * The owner has nothing more for the client. True: it ends in order, since the kernel has all that
+ * was written. False: it was lost before, or it is lost now, because something is dropped, or
+ * because of `given_up`. `*dropped`: something was dropped.
  */
 bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped);
 
 /*
  * The server's own doing: the client is lost for this reason, one of enum mts_closed, unless it is
- * lost already. No request of it is handled any more, not even one that is here. If it is parked it
- * is claimed and put into `claimed`, which is to be offered to the crew: it gets a turn to end in.
- * One that lingers is left alone. Under the client's lock; true when this has cut it off. The first
- * cause is the one that counts.
+ * lost already. No request of it is handled any more, not even one that is here. If it is parked,
+ * it is claimed and put into `claimed`, which is to be offered to the crew, so that it gets a turn
+ * to end in. A client that lingers is left alone. Under the client's lock. True when this call has
+ * cut it off: the first cause is the one that counts.
  */
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_list *claimed);
 
-/* Whether that has been done to it. Any thread that may touch it. */
+/* Whether the client has been cut. Any thread that may touch it. */
 static inline bool mtsi_client_is_cut(const struct mts_client *client)
 {
 	return atomic_load_explicit(&client->lost, memory_order_acquire)

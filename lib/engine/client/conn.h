@@ -4,18 +4,19 @@
  *
  * All of this costs what the call of os/socket.h behind it costs: the bytes are the socket's own.
  * It is here, and nowhere else, that something could be put between a client's bytes and those of
- * its socket. Who asks what is there, or how much is on its way, asks here too, since only here is
- * it known which bytes that are.
+ * its socket. Questions about what is there, or how much is on its way, are asked here too, since
+ * only here is it known which bytes are meant.
  *
- * The descriptor is the client's as long as one owns the client, or holds its lock and has found
- * `fd` >= 0 under it. One of these is what "the owner" and "under the lock" stand for below; where
- * neither is said, either will do. What the calls return, and what they mean, says os/socket.h.
+ * The descriptor is the client's as long as the caller owns the client, or holds its lock and has
+ * found `fd` >= 0 under it. Below, "the owner" stands for the first of these, and "under the lock"
+ * for the second; where neither is said, either will do. os/socket.h says what the calls return,
+ * and what that means.
  *
- * Close must not wait, which SO_LINGER would have it do, on the keeper perhaps, or with a lock
- * held. It is switched off before, where somebody can have switched it on: the program, since it
- * has asked for the descriptor; who made the listener, from which sockets inherit it; or a child
- * process, since there has been one (os/fork.h). All others are spared that call, and so are Unix
- * sockets, whose close never waits.
+ * Close must not wait, perhaps on the keeper, or with a lock held. With SO_LINGER set it would. So
+ * that option is cleared before, where it may have been set: by the program, if it has asked for
+ * the descriptor; by the maker of the listener, from which sockets inherit it; or by a child
+ * process, if there has been one (os/fork.h). All other sockets are spared that call, and so are
+ * Unix sockets, whose close never waits.
  */
 #ifndef MTSI_ENGINE_CLIENT_CONN_H
 #define MTSI_ENGINE_CLIENT_CONN_H
@@ -48,8 +49,9 @@ static inline ssize_t mtsi_conn_receive_now(struct mts_client *client, void *buf
 
 /*
  * Whether the socket is drained, after mtsi_conn_receive_now() has returned `count` for a buffer of
- * `size` bytes: what comes from now on raises an event. Where pieces are kept apart, or an end of
- * the stream was announced (`special`), a short read does not say so. The owner, no lock.
+ * `size` bytes: what comes from now on raises an event. A short read does not tell this where
+ * pieces are kept apart, or where an end of the stream was announced (`special`). The owner, no
+ * lock.
  *
  * A transform would answer by what it has got from the socket itself, not by `count`, which is what
  * it has given out.
@@ -62,11 +64,12 @@ static inline bool mtsi_conn_received_all(
 }
 
 /*
- * Whether input that the socket has given is held back here still, however drained the socket is:
- * no event tells of that, so nobody may be parked while it is so. The owner, no lock.
+ * Whether input that was taken from the socket is still held back here. No event tells of it,
+ * however drained the socket is, so a client must not be parked while this is true. The owner, no
+ * lock.
  *
- * A transform would say whether it has bytes that mtsi_conn_receive_now() can give out, and has not
- * yet. Nothing holds back what goes through as it is.
+ * A transform would say whether it has bytes that mtsi_conn_receive_now() could give out, and has
+ * not yet. Plain bytes are never held back.
  */
 static inline bool mtsi_conn_holds_back(const struct mts_client *client)
 {
@@ -91,8 +94,8 @@ static inline ssize_t mtsi_conn_send_locked(
 }
 
 /*
- * Between the first and the last of these files can be sent (os/sendfile.h); false: they have to be
- * read and sent. The owner, no lock, while it has seized the way out (engine/serve/output.h).
+ * Begins the sending of files (os/sendfile.h), until mtsi_conn_sendfile_end(). False: files have to
+ * be read and sent. The owner, no lock, while it has seized the way out (engine/serve/output.h).
  */
 static inline bool mtsi_conn_sendfile_begin(struct mts_client *client, struct mtsi_sendfile *before)
 {
@@ -106,14 +109,14 @@ static inline ssize_t mtsi_conn_sendfile_now(
 	return mtsi_sendfile_now(client->fd, fd, offset, count);
 }
 
-/* The last of these: the socket and the thread are as they were. The owner, as above. */
+/* Ends it: the socket and the thread are again as they were. The owner, as above. */
 static inline void mtsi_conn_sendfile_end(
 	struct mts_client *client, const struct mtsi_sendfile *before)
 {
 	mtsi_sendfile_end(before, client->fd);
 }
 
-/* Waits for room; false: that cannot be told, so ask again. The owner, no lock. */
+/* Waits for room: true. False: this cannot be waited for, so ask again. The owner, no lock. */
 static inline bool mtsi_conn_wait_writable(struct mts_client *client)
 {
 	return mtsi_socket_wait_writable(client->fd);
@@ -135,19 +138,19 @@ static inline bool mtsi_conn_wait_closed_for(
 	return mtsi_socket_wait_closed_for(client->fd, milliseconds, failed);
 }
 
-/* How many bytes wait to be received, those included that nobody can receive; 0 if unknown. */
+/* How many bytes wait to be received, including those that nobody can receive; 0 if unknown. */
 static inline size_t mtsi_conn_unread(const struct mts_client *client)
 {
 	return mtsi_socket_unread(client->fd);
 }
 
-/* How many bytes of output the peer has not acknowledged, the end of the stream included. */
+/* How many bytes of output the peer has not acknowledged, including the end of the stream. */
 static inline size_t mtsi_conn_unacknowledged(const struct mts_client *client)
 {
 	return mtsi_socket_unacknowledged(client->fd);
 }
 
-/* How many of these have not even been on the wire. */
+/* How many of these have not even been sent yet. */
 static inline size_t mtsi_conn_unsent(const struct mts_client *client)
 {
 	return mtsi_socket_unsent(client->fd);
@@ -160,7 +163,8 @@ static inline enum mtsi_socket_peer mtsi_conn_peer(const struct mts_client *clie
 }
 
 /*
- * Whether it is this side that has ended the peer's stream. Under the lock, under which it does so.
+ * Whether it was this side that shut the receiving. Under the lock, which is held when that is
+ * done.
  */
 static inline bool mtsi_conn_is_deaf_locked(const struct mts_client *client)
 {
@@ -180,28 +184,29 @@ static inline uint32_t mtsi_conn_user(const struct mts_client *client)
 }
 
 /*
- * Nothing is received any more but what is here; whoever waits in a receive wakes. Under the lock.
+ * Nothing more is received than what is here; a thread that waits in a receive wakes. Under the
+ * lock.
  */
 static inline void mtsi_conn_shut_receiving_locked(struct mts_client *client)
 {
 	mtsi_socket_shut_receiving(client->fd);
 }
 
-/* Sends the end of the stream, behind what was sent. Under the lock, or the owner after the end. */
+/* Sends the end of the stream, after what was sent. Under the lock, or the owner after the end. */
 static inline void mtsi_conn_shut_sending(struct mts_client *client)
 {
 	mtsi_socket_shut_sending(client->fd);
 }
 
-/* Ends the connection at once, with a reset: 0, or why that cannot be. Under the lock. */
+/* Ends the connection at once, with a reset: 0, or why that is not possible. Under the lock. */
 static inline int mtsi_conn_reset_locked(struct mts_client *client)
 {
 	return mtsi_socket_reset(client->fd);
 }
 
 /*
- * Takes the descriptor out of the client, so that whoever comes from now on finds none. The owner,
- * under the lock; it closes it then.
+ * Takes the descriptor out of the client, so that others find none from now on. The owner, under
+ * the lock; it closes the descriptor then.
  */
 static inline int mtsi_conn_take_locked(struct mts_client *client)
 {
@@ -210,7 +215,10 @@ static inline int mtsi_conn_take_locked(struct mts_client *client)
 	return fd;
 }
 
-/* Closes what was taken out, with a reset or in order, and does not wait. The owner, no lock. */
+/*
+ * Closes the descriptor that was taken out, with a reset or in order; does not wait. The owner, no
+ * lock.
+ */
 static inline void mtsi_conn_close(const struct mts_client *client, int fd, bool reset)
 {
 	if (reset) {
@@ -222,7 +230,7 @@ static inline void mtsi_conn_close(const struct mts_client *client, int fd, bool
 	}
 }
 
-/* In a child process, which has copies: closes that of the socket, if there is one. No lock. */
+/* In a child process, which has copies: closes the copy of the socket, if there is one. No lock. */
 static inline void mtsi_conn_abandon(struct mts_client *client)
 {
 	if (client->fd >= 0) {

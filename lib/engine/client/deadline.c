@@ -5,25 +5,26 @@
  * Each client has a word that says what it is waited for and since when, and under its lock the
  * time since which its output makes no progress. Writing these is all that a request costs: nobody
  * moves a timer. A heap holds the times at which clients are to be looked at, and the keeper sleeps
- * until the first of them. By then most have been active, so it reckons anew and puts them in
- * again, once a timeout for each client. The keeper ends those
- * that it finds overdue (expiry.c).
+ * until the first of them. By then most of them have been active, so the keeper computes their
+ * times anew, and puts them in again, once in a timeout for each client. The keeper ends those that
+ * it finds overdue (expiry.c).
  *
- * One that an owner is serving waits for nothing, however old the word is: it is left out of the
- * heap, and AGAIN is left behind (claim.h).
+ * A client that is being served is not waited for, however old its word is: the keeper leaves it
+ * out of the heap, and leaves AGAIN behind (claim.h).
  *
- * Whoever begins a wait looks whether the heap knows: `armed` names a kind of wait for which the
- * client is in the heap early enough, since a later wait of that kind ends later. The keeper clears
- * it before it reads the word, and the other side writes the word before it reads `armed`; both are
- * sequentially consistent. So either the keeper sees the new wait, or its beginner sees that it has
- * to arm. ARMED beside the kind stays until the client ends: it may be in the heap, or the keeper has
- * it in its hands. So who closes it knows, without the lock, that it has never been there; or takes
- * the lock, and takes it out.
+ * A thread that begins a wait looks whether the heap knows about it: `armed` names a kind of wait
+ * for which the client is in the heap early enough, since a later wait of that kind ends later. The
+ * keeper clears `armed` before it reads the word; the thread that begins a wait writes the word
+ * before it reads `armed`. Both are sequentially consistent. So either the keeper sees the new
+ * wait, or the thread sees that it has to put the client into the heap. The bit ARMED, beside the
+ * kind, stays set until the client ends: the client may be in the heap, or the keeper may have
+ * taken it out, and still be busy with it. So the thread that closes the client knows, without the
+ * lock, that the client has never been in the heap; or it takes the lock, and takes the client out.
  *
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
- * A timeout that is changed has the keeper look at all clients, in the same way. Times are rounded
- * up by less than 128 ns, which makes room for the flags beside them. Nothing ends early.
+ * When a timeout is changed, the keeper looks at all clients, in the same way. Times are rounded
+ * up, by less than 128 ns, which makes room for flags beside them. So nothing ends early.
  */
 #include "engine/client/deadline.h"
 
@@ -45,7 +46,7 @@
 #include "os/lock.h"
 #include "os/must.h"
 
-enum { ARMED = 4 }; /* beside the kind in `armed`: it has been in the heap, for whatever reason */
+enum { ARMED = 4 }; /* beside the kind in `armed`: the client has been in the heap */
 
 static uint64_t round_up(uint64_t time)
 {
@@ -109,7 +110,7 @@ static void take_from_heap_locked(struct mtsi_deadlines *deadlines, struct mts_c
 	}
 }
 
-/* Puts it into the heap, unless it is there early enough. */
+/* Puts the client into the heap, unless it is there early enough. */
 static void put_into_heap_locked(
 	struct mtsi_deadlines *deadlines, struct mts_client *client, uint64_t due)
 {
@@ -174,7 +175,7 @@ void mtsi_deadline_met(struct mts_client *client)
 	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
 }
 
-/* A wait that has begun before. Apart from the usual case, so that this one is short. */
+/* Goes on with a wait that began before. Not inlined, to keep the usual case short. */
 __attribute__((noinline)) static bool go_on_blocking(struct mts_client *client, uint64_t word)
 {
 	if (mtsi_deadline_of_wait(client->server, word) <= mtsi_clock_now()) {
@@ -289,7 +290,9 @@ void mtsi_deadline_forget(struct mts_client *client)
 	}
 }
 
-/* Reckons anew when it is to be looked at, whatever it was; false when that is now. */
+/*
+ * Computes anew when the client is to be looked at, whatever it was before; false when that is now.
+ */
 static bool reckon_locked(struct mts_client *client, uint64_t now)
 {
 	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
@@ -347,7 +350,7 @@ void mtsi_deadline_reckon(struct mts_client *client)
 {
 	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
 	mtsi_lock_take(&deadlines->lock);
-	/* One that is due by now too: it is looked at afterwards. */
+	/* Another one that is due by now too: it is looked at afterwards. */
 	(void)reckon_locked(client, 0);
 	mtsi_lock_release(&deadlines->lock);
 }

@@ -16,14 +16,14 @@ struct mts_server;
 enum mtsi_wait {
 	MTSI_WAIT_NOTHING,
 	MTSI_WAIT_IDLE, /* the first byte of a request */
-	MTSI_WAIT_REQUEST, /* the rest of one, or what a callback reads beside requests */
-	MTSI_WAIT_HANDLER /* its handler, when there is a deadline for that */
+	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests */
+	MTSI_WAIT_HANDLER /* not for the client, but for its handler, if that has a deadline */
 };
 
 /* The deadlines of all clients. */
 struct mtsi_deadlines {
 	struct mtsi_lock lock; /* guards the rest, and the heap's node in each client */
-	struct mtsi_heap heap; /* clients by when they are to be looked at */
+	struct mtsi_heap heap; /* clients, by when they are to be looked at */
 	uint64_t planned; /* when the keeper will look anyway; MTSI_NEVER: it will not */
 	_Atomic bool changed; /* a timeout has been changed. Any thread */
 };
@@ -32,45 +32,48 @@ void mtsi_deadlines_init(struct mtsi_deadlines *deadlines);
 void mtsi_deadlines_free(struct mtsi_deadlines *deadlines);
 
 /*
- * The owner, before it lets go of a client, says what the client is waited for from now on; a wait
- * of the same kind that has begun already goes on. False when that has lasted too long.
+ * The owner, before it lets go of a client, says what the client is waited for from now on. A wait
+ * of the same kind that has begun already goes on. False when that wait has lasted too long.
  */
 bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now);
 
 /* A wait is over, since a whole request is here. The owner. */
 void mtsi_deadline_met(struct mts_client *client);
 
-/* How it blocks; the values are flags of the word's (wait.h). */
+/* How the owner blocks; the values are flags in the client's word (wait.h). */
 enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 };
 
 /*
- * An owner begins to block in the wait, in a receive or for memory. False, and it must not, when a wait
- * that goes on has lasted too long.
+ * An owner begins to block, in a receive or for memory. False when this wait began earlier and has
+ * lasted too long: then the owner must not block.
  */
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how);
 
 /*
- * It blocks no more. False when the deadline has ended the wait, by shutting down the receiving side;
- * the client's cause says which.
+ * The owner blocks no more. False when the deadline has ended the wait, by shutting down the
+ * receiving side; the client's cause says which deadline.
  */
 bool mtsi_deadline_unblock(struct mts_client *client);
 
-/* Whether its owner blocks in the wait: it says so, and then looks whether it is lost. Any thread. */
+/*
+ * Whether the client's owner blocks. An owner says so first, and then looks whether the client is
+ * lost. Any thread.
+ */
 bool mtsi_deadline_blocks(const struct mts_client *client);
 
 /*
- * The owner gives the client up, since a wait of this kind has lasted too long, and what had come by
- * then has been taken: from now on this is its cause, unless it has one. Counted and logged. No lock
- * is held.
+ * The owner gives the client up, since a wait of this kind has lasted too long, and all that had
+ * come by then has been taken. This becomes the client's cause, unless it has one. Counted and
+ * logged. No lock is held.
  */
 void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
-/* The handler begins: since when, if there is a deadline for it, else 0. The owner. */
+/* The handler begins: returns the time, if there is a deadline for handlers, else 0. The owner. */
 uint64_t mtsi_deadline_handler(struct mts_client *client);
 
 /*
- * The handler goes on after a blocking call of its own, in which it waited for its client: it has
- * run since then. 0: it has ended. The owner.
+ * The handler goes on, after a blocking call in which it waited for its client: it counts as
+ * running since `since`. 0: it has ended. The owner.
  */
 void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since);
 
@@ -78,21 +81,24 @@ void mtsi_deadline_handler_since(struct mts_client *client, uint64_t since);
 bool mtsi_deadline_overrun(const struct mts_client *client);
 
 /*
- * Output waits for room in the socket, and has made progress, or not; or none waits. Under the
+ * Says whether output waits for room in the socket, and whether it has made progress. Under the
  * client's lock.
  */
 void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool progress);
 
-/* Since when a client waits for its next request; 0: it does not. Any thread; a moment later it may. */
+/*
+ * Since when a client waits for its next request; 0: it does not. A moment later it may. Any
+ * thread.
+ */
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
 
 /*
- * Ends that wait, if its owner blocks in it: true, and the owner gets no request any more. Under
- * the client's lock; whoever does that cuts the client off next.
+ * Ends the wait for the next request, if the client's owner blocks in it: true, and the owner gets
+ * no request any more. Under the client's lock; the caller cuts the client off next.
  */
 bool mtsi_deadline_end_idle(struct mts_client *client);
 
-/* No deadline runs any more. The owner, at the end. */
+/* The client ends: no deadline of it runs any more. The owner. */
 void mtsi_deadline_forget(struct mts_client *client);
 
 /* A timeout has been changed while the server runs. Any thread. */
