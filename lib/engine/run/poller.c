@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What epoll has to say: connections to take, output to send on, input of clients that are to be
- * served. Whoever polls does the first two at once, since they do not wait for anything, and claims
- * the clients for the third. With a thread per client that is the stand-in, and nobody's input is
- * watched but that of lingerers; on demand it is a worker that has nothing else to do.
+ * What epoll reports: connections to accept, output to send on, and input of clients that are to be
+ * served. The thread that polls does the first two at once, since they do not wait for anything;
+ * for the third it claims the clients. With a thread per client the stand-in polls, and no input is
+ * watched but that of lingerers. On demand a worker polls that has nothing else to do.
  *
- * A late event is harmless: it carries the client's id, and an id whose client is gone finds
- * nothing, or has the next one in that slot look once in vain (claim.h).
+ * A late event is harmless. It carries the client's id: if that client is gone, the event finds
+ * nothing, or the next client in the slot looks once in vain (claim.h).
  */
 #include "engine/run/poller.h"
 
@@ -30,7 +30,7 @@
 
 enum { EVENTS = 128 };
 
-/* Sends on; whether the client is to have a turn because of that. */
+/* Sends on what is queued; whether the client is to have a turn because of that. */
 static bool continue_output(struct mts_server *server, uint64_t id)
 {
 	struct mts_client *client = mtsi_clients_lock(server, id);

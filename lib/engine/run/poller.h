@@ -8,14 +8,16 @@ struct mts_server;
 struct mtsi_list;
 struct mtsi_member;
 
-/* The tag of the bell, which wakes who polls; those of listeners and clients are higher. */
+/*
+ * The tag of the bell, which wakes the thread that polls; the tags of listeners and clients are
+ * higher.
+ */
 enum { MTSI_BELL_TAG = 0 };
 
 /*
  * Polls once: waits for events until `deadline` at the latest, and does what they ask for. Clients
- * that are to have a turn, new ones too, are claimed and put into `found`. One thread at a time:
- * the stand-in, or the worker that has taken that role under the crew's lock; `worker` is NULL for the
- * stand-in.
+ * that are to have a turn, new ones too, are claimed and put into `found`. By a worker that has
+ * taken this role under the crew's lock; or by the stand-in, for which `worker` is NULL.
  */
 void mtsi_poller_poll(struct mts_server *server, struct mtsi_member *worker, uint64_t deadline,
 	struct mtsi_list *found);

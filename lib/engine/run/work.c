@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of a worker: what a thread of the crew does from its first to its last moment. What it
- * does next it decides under the crew's lock, always in this order:
+ * The life of a worker: what a thread of the crew does from its first to its last moment. It
+ * decides under the crew's lock what it does next, always in this order:
  *
  * 1. Serve the first client of the ready list.
- * 2. On demand, when nobody polls, or one that may be joined (watchdog.c): poll. What the poll finds
- *    is appended whole to the ready list, and behind it the clients that want a further turn; so a
- *    client that never stops sending waits until epoll has been asked who else wants something.
- * 3. Rest, until somebody sends for it. When that takes a second it leaves, unless it is the last.
+ * 2. On demand, when nobody polls, or only one and a second one may (watchdog.c): poll. What the
+ *    poll finds is appended whole to the ready list, and behind it the clients that want a further
+ *    turn; so a client that never stops sending waits until epoll has been asked who else wants
+ *    something.
+ * 3. Rest, until it is called. After a second without a call it leaves, unless it is the last.
  *
- * Its structure lies on its own stack.
+ * A worker's structure lies on its own stack.
  *
- * A callback may end the thread that it was lent, with pthread_exit(3), against what it was told. Then
+ * A callback may end the thread that it was lent, with pthread_exit(3), although it must not. Then
  * the guard around all this work comes into play, still on that thread (os/thread_end.h): the
- * callback counts as failed, its client ends, and the worker leaves as it would otherwise. No lock is
- * held over a callback, so none is left held. Cancelling has no effect: it could strike within the
- * library as well, so it stays off; a callback that turns it on is ended in the same way.
+ * callback counts as failed, its client ends, and the worker leaves as usual. No lock is held over
+ * a callback, so none is left held. Cancelling has no effect: it could strike within the library as
+ * well, so it stays off. A callback that turns it on, and is cancelled, is ended in the same way.
  */
 #include "engine/run/work.h"
 
@@ -116,13 +117,13 @@ static void poll_locked(struct mtsi_worker *worker)
 	mtsi_crew_append_locked(crew, &crew->later, now);
 }
 
-/* On its way still, it is in the program's hook; the lock is released meanwhile. */
+/* The worker goes through the program's hook, still on its way; the lock is released meanwhile. */
 static void go_through_hook(struct mtsi_worker *worker, uint64_t now)
 {
 	struct mts_server *server = worker->member.server;
 	mtsi_hire_hook_locked(&worker->member, now);
 	mtsi_watchdog_over_locked(server);
-	/* If somebody rests, that one is the sooner to come. */
+	/* A worker that rests can come sooner than this one. */
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	mtsi_crew_send(server, relief);
@@ -132,9 +133,9 @@ static void go_through_hook(struct mtsi_worker *worker, uint64_t now)
 }
 
 /*
- * A new worker begins. With a thread per client it takes one first, which no other thread could
- * serve sooner, and the program's hook is a part of that stint. On demand others may be sooner
- * while the hook takes its time, so it takes none before it is through.
+ * A new worker begins. With a thread per client it first takes a client, which no other thread
+ * could serve sooner; the program's hook is a part of that stint. On demand other workers may be
+ * sooner while the hook takes its time, so this one takes no client before it is through the hook.
  */
 static void arrive(struct mtsi_worker *worker)
 {
@@ -163,7 +164,9 @@ static void arrive(struct mtsi_worker *worker)
 	}
 }
 
-/* The bell has woken this one; one that still polls is to leave as well. */
+/*
+ * The bell has woken this worker; others that still poll are to leave as well, so it is rung again.
+ */
 static void let_others_leave_locked(struct mts_server *server)
 {
 	mtsi_watchdog_over_locked(server);
@@ -238,7 +241,10 @@ static void put_right(void *argument)
 	leave(worker);
 }
 
-/* The program has ended this thread in a callback; maybe in one that comes in here, once more. */
+/*
+ * The program has ended this thread in a callback; perhaps in one that was called from in here,
+ * too.
+ */
 static void rescue(void *argument)
 {
 	const struct mtsi_worker *worker = argument;
