@@ -12,17 +12,18 @@ struct mts_server;
 enum { MTSI_COUNTERS = MTS_STAT_MEMORY_CUTS + 1 };
 
 /*
- * A set of counters. Each worker has one that only it writes, so that counting costs no locked
- * instruction and no shared cache line; the server has one for everybody else, and for workers that
- * have left. What a reader sees is the sum. Gauges are sums too: steps down are added modulo 2^64.
+ * A set of counters. Each worker has a set that only it writes, so counting costs no locked
+ * instruction and no shared cache line. The server has one for all other threads, and for workers
+ * that have left. A reader sees the sum of all sets. Gauges are sums too: a step down is added
+ * modulo 2^64.
  */
 struct mtsi_counters {
 	_Atomic uint64_t count[MTSI_COUNTERS];
 };
 
 /*
- * Counts in a set that only this thread writes. Released, and acquired by readers, so that whoever
- * sees a client closed also sees that it was accepted.
+ * Counts in a set that only this thread writes. The store is a release, and readers acquire, so a
+ * reader that sees a client closed also sees that it was accepted.
  */
 static inline void mtsi_count(struct mtsi_counters *own, int which, uint64_t step)
 {

@@ -12,14 +12,14 @@
 struct mts_server;
 
 /*
- * What stands behind the handle is built of floors, as the folders of the engine are. Each floor has
- * a part of the server, which begins with that of the floor below, so all of them have the address of
- * the whole (engine/run/server.h), and a function finds its own part from the handle at no cost. What
- * a floor does not include it cannot touch.
+ * What stands behind the handle is built of floors, as the folders of the engine are. Each floor
+ * has a part of the server, which begins with that of the floor below, so every part has the
+ * address of the whole (engine/run/server.h), and a function finds its own part from the handle at
+ * no cost. A floor cannot touch parts whose header it does not include.
  *
- * Within a part each member belongs to the module of its name, which alone touches what is in it; the
- * others go through that module's functions. Who may touch what, and under which lock, is said where
- * the member is defined.
+ * Within a part each member belongs to the module of its name. Only that module touches what is in
+ * it; others call its functions. Which thread may touch what, and under which lock, is said where
+ * the member's type is defined.
  */
 struct mtsi_base_floor {
 	struct mtsi_options options;
@@ -27,7 +27,7 @@ struct mtsi_base_floor {
 	struct mtsi_log log;
 
 	int poll; /* the epoll instance; -1 before start; constant from then on */
-	_Atomic int bell; /* wakes who polls; likewise */
+	_Atomic int bell; /* wakes the thread that polls; likewise */
 	_Atomic int wake; /* wakes the keeper; likewise */
 
 	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */

@@ -2,14 +2,14 @@
  *
  * A pairing heap (Fredman, Sedgewick, Sleator, Tarjan: The Pairing Heap, 1986): a tree in which no
  * node is smaller than its parent. Two trees become one by hanging the larger root under the
- * smaller. When a root goes its children are joined in pairs, and the pairs then to one tree, from
- * the last to the first, which is what keeps it from degenerating into a list.
+ * smaller. When a root is taken out, its children are joined in pairs, and the pairs are then
+ * joined to one tree, from the last to the first. This keeps the tree from becoming a list.
  */
 #include "engine/base/heap.h"
 
 #include <stddef.h>
 
-/* Joins two trees, either of which may be NULL: the root. */
+/* Joins two trees, either of which may be NULL; returns the root. */
 static struct mtsi_heap_node *join_heaps(struct mtsi_heap_node *a, struct mtsi_heap_node *b)
 {
 	if (a == NULL || b == NULL) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * For which server a thread works. A callback must not wait for the end of its own server, so calls
- * that would are refused there.
+ * that would do that are refused there.
  */
 #include "engine/base/inside.h"
 

@@ -6,10 +6,13 @@
 
 struct mts_server;
 
-/* The calling thread works for this server from now on, and may run its callbacks. Its first call. */
+/*
+ * From now on the calling thread works for this server, and may run its callbacks. The first call
+ * that such a thread makes.
+ */
 void mtsi_inside_enter(const struct mts_server *server);
 
-/* Whether the calling thread does: so whether this is, or may be, a callback of that server's. */
+/* Whether the calling thread works for this server, and so may be in one of its callbacks. */
 bool mtsi_inside(const struct mts_server *server);
 
 #endif

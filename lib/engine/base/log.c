@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Messages for the program's log hook, up to the moment at which they are lines: then they go to the
- * thread that calls it (logger.c). Nothing is formatted when nobody listens or the level is too
- * high. A kind that comes too fast is counted instead, and the next message of that kind that is
- * shown says how many were left out. Whatever a message contains is escaped, so one message is one
- * line.
+ * Messages for the program's log hook, until they are lines: then they go to the thread that calls
+ * the hook (logger.c). A message is not even formatted when there is no hook, or when its level is
+ * too high. When messages of one kind come too fast they are counted instead, and the next message
+ * of that kind that is shown says how many were left out. Whatever a message contains is escaped,
+ * so one message is one line.
  */
 #include "engine/base/log.h"
 
@@ -56,7 +56,7 @@ static bool is_wanted(const struct mtsi_log *log, enum mtsi_log_kind kind)
 	return log->hook != NULL && kinds[kind].level <= log->max_level;
 }
 
-/* Whether this one may be shown; how many before it were not. */
+/* Whether this message may be shown; how many before it were not. */
 static bool admit_message(struct mtsi_log *log, enum mtsi_log_kind kind, unsigned *suppressed)
 {
 	const uint64_t second = mtsi_clock_now() / MTSI_SECOND;
@@ -77,7 +77,7 @@ static bool admit_message(struct mtsi_log *log, enum mtsi_log_kind kind, unsigne
 	return shown;
 }
 
-/* Hands "prefix + text" to the thread that says it, unless there have been too many. */
+/* Hands "prefix + text" to the thread that calls the hook, unless there have been too many. */
 static void say_message(
 	struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefix, const char *text)
 {

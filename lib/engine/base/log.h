@@ -17,12 +17,12 @@ struct mtsi_peer;
 struct mts_server;
 
 /*
- * The kinds of messages, with their levels, and how many of a kind may come in a second: what the
- * world can cause as often as it likes is bounded, what the library says once is not.
+ * The kinds of messages, with their levels, and how many of a kind may come in a second. There is a
+ * bound for what the world can cause as often as it likes, and none for what the library says once.
  *
- * Those of MTS_LOG_DEBUG stand where something is rare, or costs a system call or a thread anyway. So
- * nothing tells of a client that is parked or claimed: that is every request's way, and no place for
- * even a comparison more; tests and the debugger see it (engine/run/dump.h).
+ * Messages of MTS_LOG_DEBUG stand where something is rare, or costs a system call or a thread
+ * anyway. So none tells that a client is parked or claimed: every request comes that way, and not
+ * even one more comparison belongs there. Tests and a debugger can see it (engine/run/dump.h).
  */
 #define MTSI_LOG_KINDS(X) \
 	X(START, MTS_LOG_INFO, 1000) \
@@ -59,21 +59,21 @@ struct mtsi_log {
 	int max_level;
 	struct mtsi_lock lock; /* guards what follows */
 	struct {
-		uint64_t second; /* the one that is being counted */
-		unsigned count; /* messages in it */
+		uint64_t second; /* the second that is being counted */
+		unsigned count; /* messages in that second */
 		unsigned suppressed; /* since one was shown */
 	} kinds[MTSI_LOG_KIND_COUNT];
 
-	/* The rest is the thread's that says them (logger.c). */
-	struct mtsi_log_lines *lines; /* what it has still to say; NULL: there is no such thread */
-	struct mtsi_signal come; /* a line has, or the wish that it ends */
-	struct mtsi_signal said; /* all that there was; or it is over */
-	bool unsaid; /* it has something to say, or is saying it */
-	bool ending; /* it is to end when it has said what there is; no more lines are taken */
-	bool over; /* it says nothing any more */
+	/* The rest belongs to the thread that says them (logger.c). */
+	struct mtsi_log_lines *lines; /* what is still to be said; NULL: there is no such thread */
+	struct mtsi_signal come; /* a line has come, or the thread is to end */
+	struct mtsi_signal said; /* all that there was has been said; or the thread is over */
+	bool unsaid; /* there is something to say, or it is being said */
+	bool ending; /* the thread is to end when it has said all; no more lines are taken */
+	bool over; /* the thread says nothing any more */
 	_Atomic bool
-		hung; /* it was waited for in vain, and has not caught up; written under the lock */
-	bool runs; /* it has not been joined; who starts, ends or frees the server, one at a time */
+		hung; /* a wait for the thread was in vain, and it has not caught up; set under the lock */
+	bool runs; /* the thread is not joined; who starts, ends or frees the server, one at a time */
 	struct mtsi_thread_end end; /* of the thread, once it is over */
 };
 
@@ -81,8 +81,9 @@ void mtsi_log_init(struct mtsi_log *log);
 void mtsi_log_free(struct mtsi_log *log);
 
 /*
- * Says something: puts it into the queue of the thread that calls the hook. It waits for nothing but
- * the log's own lock, so any thread may, also one of the program's, whatever locks are held.
+ * Says something: puts it into the queue of the thread that calls the hook. It waits for nothing
+ * but the log's own lock, so any thread may call it, also one of the program's, whatever locks are
+ * held.
  */
 void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *format, ...)
 	MTS_PRINTF(3, 4);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lines that wait for the program's hook, in a fixed number of bytes. They lie one behind the other;
- * where the end of the bytes is reached, all are moved to their beginning.
+ * Lines that wait for the program's hook, in a fixed number of bytes. They lie one after the other;
+ * when the end of the bytes is reached, all of them are moved to the beginning.
  *
- * When there is no room the new line is lost, since those that are there tell how the trouble began.
- * Only a line about an error takes the place of others: of those that are none, and of these the
- * latest first, which would have been lost had they come a little later. So errors are lost only
- * when nothing but errors waits.
+ * When there is no room, the new line is lost, since the older ones tell how the trouble began.
+ * Only a line about an error takes the place of others: of lines that are about no error, and of
+ * these the latest first. (These would have been lost themselves had they come a little later.) So
+ * errors are lost only when nothing but errors waits.
  *
- * What is lost is counted where it is missing: each line knows how many are missing before it, and
- * what is missing behind the last one is kept for the next. So no number is ever lost with a line,
- * and whoever reads the log sees where it has a gap.
+ * What is lost is counted where it is missing: each line knows how many messages are missing before
+ * it, and what is missing after the last line is kept for the next one. So no such number is lost
+ * with a line, and a reader of the log sees where it has a gap.
  */
 #include "engine/base/log_lines.h"
 
@@ -20,10 +20,10 @@
 
 #include "os/must.h"
 
-/* Stands before each line's text, at any address: it is copied in and out. */
+/* Stands before each line's text. It may lie at any address, so it is copied in and out. */
 struct record {
 	size_t size; /* of the record, with the text and its NUL */
-	uint64_t messages; /* for which the line stands */
+	uint64_t messages; /* how many messages the line stands for */
 	struct mtsi_log_loss before; /* what is missing before it */
 	int level;
 };
@@ -57,7 +57,7 @@ static void lose(struct mtsi_log_loss *loss, uint64_t count, int level)
 	loss->count += count;
 }
 
-/* Takes out the line at this place, whose number goes to what is behind it. */
+/* Takes out the line at this place; how many it stood for is added to the gap in its place. */
 static void drop_at(struct mtsi_log_lines *lines, size_t place)
 {
 	const struct record dropped = read_at(lines, place);
@@ -75,7 +75,7 @@ static void drop_at(struct mtsi_log_lines *lines, size_t place)
 	lines->end -= dropped.size;
 }
 
-/* Loses the latest line that tells of no error; false: there is none such. */
+/* Loses the latest line that is about no error; false: there is none. */
 static bool drop_latest(struct mtsi_log_lines *lines)
 {
 	size_t found = lines->end;

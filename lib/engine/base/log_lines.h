@@ -6,28 +6,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What waits may take so many bytes; and one line so many, with its NUL. */
+/* How many bytes all lines that wait may take; and one line, with its NUL. */
 enum { MTSI_LOG_BYTES = 64 * 1024, MTSI_LOG_LINE = 4 * 1024 + 1 };
 
 /* Messages that are missing in one place, and the level of the most important of them. */
 struct mtsi_log_loss {
 	uint64_t count;
-	int level; /* means something if there are any */
+	int level; /* valid if any are missing */
 };
 
-/* What is to be said next: what is missing before the line, then the line. */
+/* What is to be said next: first what is missing before the line, then the line. */
 struct mtsi_log_line {
 	struct mtsi_log_loss lost;
-	bool here; /* there is a line; if not, what is missing is missing at the end */
+	bool here; /* there is a line; if not, messages are missing at the end */
 	int level;
 	char text[MTSI_LOG_LINE];
 };
 
 /* A bounded queue of lines. Its user has a lock for it. */
 struct mtsi_log_lines {
-	struct mtsi_log_loss lost; /* after the last line */
-	size_t first; /* where the first line begins in bytes */
-	size_t end; /* where the last one ends */
+	struct mtsi_log_loss lost; /* what is missing after the last line */
+	size_t first; /* the offset in `bytes` at which the first line begins */
+	size_t end; /* and at which the last one ends */
 	char bytes[MTSI_LOG_BYTES];
 };
 

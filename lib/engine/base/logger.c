@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that calls the program's log hook, and nothing else does. A hook may block for ever: its
- * pipe is full, or it waits for a mutex of the program's, which somebody holds over a call of this
- * library. So whoever has something to say only puts it into a queue, under a lock that is never
- * held over the hook, and what the hook does delays nothing but messages.
+ * The one thread that calls the program's log hook. A hook may block for ever: because its pipe is
+ * full, or because it waits for a mutex of the program, which is held by a thread that calls this
+ * library. So other threads only put their messages into a queue, under a lock that is never held
+ * over the hook. Whatever the hook does, it delays nothing but messages.
  *
- * The thread is made by start, on the thread of who calls that, before anything is said: so it has
- * inherited nothing from callbacks. Without a hook there is none. It counts as inside of the server,
- * as all that runs callbacks.
+ * The thread is made by the thread that calls start, before anything is said, so it has inherited
+ * nothing from callbacks. Without a hook there is no such thread. It counts as inside of the
+ * server, like all threads that run callbacks.
  *
- * It ends when it is told to and has said what there is. Whoever waits for that does so up to a
- * deadline; then the hook counts as hung, until the thread has caught up. What was put before the
- * thread was told to end is said, what comes later is not taken, and once the thread has been joined
- * there is nobody who could call the hook.
+ * The thread ends when it is told to, once it has said all there is. Others wait for that up to a
+ * deadline; after that the hook counts as hung, until the thread has caught up. A message that was
+ * put into the queue before the thread was told to end is said; a later one is not taken. Once the
+ * thread has been joined, nothing can call the hook any more.
  */
 #include "engine/base/logger.h"
 
@@ -32,8 +32,8 @@
 #include "os/thread_end.h"
 
 /*
- * The line at hand lies on the stack, beside what the program has asked for; and a hook may need more
- * than handlers for which a small one was chosen.
+ * The line at hand lies on the stack, beside what the program has asked for. A hook may need more
+ * stack than the handlers, for which the program may have chosen a small one.
  */
 enum { OWN_STACK = 16 * 1024, LEAST_STACK = 256 * 1024 };
 
@@ -67,7 +67,7 @@ static void call_hook(const struct mtsi_log *log, const struct mtsi_log_line *li
 	}
 }
 
-/* Also when the hook ends the thread, by pthread_exit(3): then nothing is said any more. */
+/* Runs also when the hook ends the thread, by pthread_exit(3): then nothing is said any more. */
 static void finish_logger(void *argument)
 {
 	struct mtsi_log *log = argument;
@@ -164,7 +164,7 @@ bool mtsi_logger_wait(struct mtsi_log *log, uint64_t deadline)
 	return said;
 }
 
-/* The thread says nothing more, but may still be in a destructor of the program's. */
+/* The thread says nothing more, but may still be in a destructor of the program: joins it. */
 static bool join_logger(struct mtsi_log *log, uint64_t deadline)
 {
 	const bool joined = mtsi_thread_ended_until(&log->end, deadline);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The defaults of a server, and the one choice that depends on two others: the largest request
- * follows from the framing unless the program has set it, in whichever order. So it is settled at
- * the start.
+ * The defaults of a server, and the one choice that depends on others: the largest request follows
+ * from the framing, unless the program has set it. The program may do both in either order, so this
+ * is settled at the start.
  */
 #include "engine/base/options.h"
 

@@ -18,8 +18,8 @@ enum { MTSI_TIMEOUTS = MTS_TIMEOUT_STOP + 1 };
 
 /*
  * What the program has chosen. Written by the configuring thread before the server runs, then
- * constant: starting a thread makes it visible there. Live ones are atomic, and read anew at each
- * use.
+ * constant; starting a thread makes it visible there. Options that are live, so may be changed
+ * later, are atomic, and read anew at each use.
  */
 struct mtsi_options {
 	mts_handler handler;
@@ -36,7 +36,7 @@ struct mtsi_options {
 	struct mtsi_framing framing; /* its limit is settled when the server starts */
 	size_t max_request; /* 0: by the kind of framing */
 
-	_Atomic int model; /* one of enum mts_thread_model; a stop may come while it is being chosen */
+	_Atomic int model; /* one of enum mts_thread_model; a stop may come while it is chosen */
 	unsigned max_threads; /* 0: no limit but that of clients */
 	size_t stack_size;
 	int backlog;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waking the threads that sleep on descriptors: the keeper, and whoever polls. Before the start there
- * is neither, and nothing is done.
+ * Waking the threads that sleep on descriptors: the keeper, and the thread that polls. Before the
+ * start there are none, and nothing is done.
  */
 #include "engine/base/wake.h"
 
