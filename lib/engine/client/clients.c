@@ -10,8 +10,8 @@
  * Then the slot's own lock is taken and the id compared under it; the id changes only under that
  * lock. A free slot keeps its last id, and has no socket.
  *
- * Behind the slots of a chunk there is a bit for each of them, its mark. So those few that are
- * marked are found without a look at all the others.
+ * Behind the slots of a chunk there is a bit for each of them, its mark. So the few marked ones are
+ * found without a look at all the others.
  */
 #include "engine/client/clients.h"
 
@@ -30,7 +30,7 @@
 #include "os/pages.h"
 #include "wire/address.h"
 
-enum { MARKS = 64 }; /* in a word; the first chunk has one word, each further one several */
+enum { MARKS = 64 }; /* bits in a word; the first chunk has one word, each further one several */
 
 static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
@@ -94,8 +94,8 @@ void mtsi_clients_abandon(struct mtsi_clients *clients)
 }
 
 /*
- * Its memory stays untouched, and so costs nothing, until slots in it are used. It begins with a
- * page, so that a slot begins with a cache line.
+ * A chunk's memory stays untouched, and so costs nothing, until slots in it are used. It begins at
+ * a page, so each slot begins at a cache line.
  */
 static bool make_chunk(struct mtsi_clients *clients, unsigned chunk)
 {
@@ -235,7 +235,10 @@ struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slo
 	return NULL;
 }
 
-/* The marks of the slots from this one, a multiple of 64, on; those after the last one are unset. */
+/*
+ * The marks of the slots from `slot` on, which is a multiple of 64. Marks after the last slot are
+ * unset.
+ */
 static _Atomic uint64_t *marks_at(struct mtsi_clients *clients, size_t slot)
 {
 	const unsigned chunk = chunk_of(slot);
@@ -257,7 +260,7 @@ void mtsi_clients_mark(struct mts_client *client, bool marked)
 	}
 }
 
-/* The first slot from this one on that is marked, or no slot. */
+/* The first marked slot from `slot` on; or a number that no slot has. */
 static size_t next_mark(struct mtsi_clients *clients, size_t slot)
 {
 	const size_t slots = atomic_load(&clients->slots);

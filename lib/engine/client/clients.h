@@ -19,7 +19,7 @@ enum {
 	MTSI_CHUNKS = MTSI_SLOT_BITS - MTSI_FIRST_CHUNK + 1
 };
 
-/* Ids are above this; below it is room for other tags in the same epoll. */
+/* Ids are not below this, so the numbers below are free for other tags in the same epoll. */
 #define MTSI_FIRST_ID (UINT64_C(1) << MTSI_SLOT_BITS)
 
 /* All clients of a server. */
@@ -28,28 +28,28 @@ struct mtsi_clients {
 	struct mts_client *free; /* slots to use again, the latest first */
 	_Atomic size_t slots; /* how many have been made; grows only */
 	struct mts_client
-		*_Atomic chunks[MTSI_CHUNKS]; /* written once each, before slots covers them */
+		*_Atomic chunks[MTSI_CHUNKS]; /* each is written once, before `slots` covers it */
 };
 
 void mtsi_clients_init(struct mtsi_clients *clients);
 void mtsi_clients_free(struct mtsi_clients *clients);
 
-/* Closes all sockets of a copy that another process has; takes no lock. */
+/* In a copy that another process has: closes all sockets. Takes no lock. */
 void mtsi_clients_abandon(struct mtsi_clients *clients);
 
 /*
- * Makes a client of an accepted socket: stage WAITING. NULL when memory is short; the socket is the
- * caller's then.
+ * Makes a client of an accepted socket, in the stage WAITING. NULL when memory is short; then the
+ * socket is still the caller's.
  */
 struct mts_client *mtsi_clients_open(
 	struct mts_server *server, int fd, const struct sockaddr *peer, unsigned size);
 
-/* Gives a slot back whose socket is closed: what is left of mtsi_client_close(). */
+/* Gives back a slot whose socket is closed: the last step of mtsi_client_close(). */
 void mtsi_clients_release(struct mts_client *client);
 
 /*
- * The slot of the client with an id; NULL when it is gone. It may go, and the slot be used again,
- * at any time: it is good for a claim, nothing else (claim.h). Any thread.
+ * The slot of the client with an id; NULL when the client is gone. The client may go at any time,
+ * and the slot be used again, so the result is good for a claim only (claim.h). Any thread.
  */
 struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id);
 
@@ -59,32 +59,31 @@ struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id);
 struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id);
 
 /*
- * The next client that has a socket, locked; NULL at the end. `*slot` is 0 at first. One that is
- * there from the first call to the last is met once; one that comes meanwhile, perhaps. Any thread.
+ * The next client that has a socket, locked; NULL at the end. `*slot` is 0 at first. A client that
+ * is there from the first call to the last is met once; one that comes meanwhile may be met. Any
+ * thread.
  */
 struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot);
 
-/*
- * Marks a client, or takes that back: who has marked one takes it back before its end. The owner.
- */
+/* Marks a client, or removes its mark, which has to be done before the client ends. The owner. */
 void mtsi_clients_mark(struct mts_client *client, bool marked);
 
 /*
- * As mtsi_clients_lock_next(), but goes over those only that are marked, and costs next to nothing
- * for the others.
+ * As mtsi_clients_lock_next(), but only for clients that are marked; the others cost next to
+ * nothing.
  */
 struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *slot);
 
 /*
- * Calls `visit` with each client that has a socket, locked, and with `claimed`, where it may put
- * those that it has claimed. Any thread; `visit` takes no lock.
+ * Calls `visit` with each client that has a socket, locked, and with `claimed`, into which it may
+ * put clients that it has claimed. Any thread; `visit` takes no lock.
  */
 void mtsi_clients_each(struct mts_server *server,
 	void (*visit)(struct mts_client *client, struct mtsi_list *claimed), struct mtsi_list *claimed);
 
 /*
- * Calls `look` with each slot, also the free ones, and without its lock: only what is atomic may be
- * read. Any thread.
+ * Calls `look` with each slot, also free ones, without the slot's lock, so it may read only what is
+ * atomic. Any thread.
  */
 void mtsi_clients_peek(struct mts_server *server,
 	void (*look)(const struct mts_client *client, void *context), void *context);

@@ -8,11 +8,11 @@
 
 /*
  * Clients in a line, first come, first served. They are linked by their member `next`. All zero is
- * an empty one. No lock inside: whoever has the struct says who may touch it.
+ * an empty line. It has no lock: its owner says who may touch it.
  */
 struct mtsi_list {
 	struct mts_client *first;
-	struct mts_client *last; /* undefined when there is none */
+	struct mts_client *last; /* undefined when the line is empty */
 	size_t count;
 };
 
@@ -29,7 +29,7 @@ static inline void mtsi_list_add(struct mtsi_list *line, struct mts_client *clie
 	line->count++;
 }
 
-/* Puts all of another line at the end, which is empty then. */
+/* Moves all clients of another line to the end of this one. */
 static inline void mtsi_list_join(struct mtsi_list *line, struct mtsi_list *more)
 {
 	if (more->first != NULL) {

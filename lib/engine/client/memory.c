@@ -2,37 +2,39 @@
  *
  * One limit for the memory of all clients: the beginnings of requests, requests that fit into no
  * worker's buffer, and output that waits. Each block is charged before it is allocated, with all
- * its capacity, and given back after it is freed; while something moves to a larger block both
- * count. So what is in use is never more than what is charged. Clients with neither cost nothing
- * here.
+ * its capacity, and given back after it is freed; while something moves to a larger block, both
+ * blocks count. So what is in use is never more than what is charged. Clients that keep nothing
+ * cost nothing here.
  *
- * What needs more memory when there is none:
+ * When more memory is needed and there is none:
  *
- * - Output is not queued. A handler's write waits for its peer, as past its own output limit; and
- *   so does a worker whose client is to be parked with replies that the socket does not take.
+ * - Output is not queued. A handler's write waits for its peer, as it does above its own output
+ *   limit. So does a worker whose client is to be parked with replies that the socket does not
+ *   take.
  * - Input is not received, and the kernel's window stops the peer. On demand its client is parked,
- *   and the keeper claims it when there is room; a callback, or a thread of its own, asks again by
- *   itself. One of which nothing is kept, and nothing has come, is parked as ever: it needs none
- *   yet (input.c).
+ *   and the keeper claims it when there is room. A callback that waits, or a worker that stays with
+ *   its client, asks again by itself. A client of which nothing is kept, and from which nothing has
+ *   come, is parked as usual: it needs no memory yet (fill.c).
  *
  * A worker has room for 16 KiB of input, which cost nothing as long as they lie there. But when the
  * client is parked, what is left of them has to be kept. So as long as more than three quarters of
  * the limit are in use, the client is charged for the buffer before anything is received into it.
- * Who has received without that, since there seemed to be enough, is charged afterwards in any
- * case. That can happen to each worker at most once before it finds memory tight. Hence:
+ * If input was received without that, since there seemed to be enough memory, it is charged
+ * afterwards in any case. This can happen to each worker at most once before it finds memory tight.
+ * Hence:
  *
  *     charged  <=  limit + workers * (16 KiB + 1)
  *
- * where a limit that was lowered counts from when the keeper has enforced it.
+ * A limit that was lowered counts here from the moment at which the keeper has enforced it.
  *
- * An eighth of the limit is kept for needs of up to 16 KiB, and half of that for those of up to 1
- * KiB, which is what a short request needs for its turn. So who needs little goes on when others
- * have taken all the rest, and is the first to go on when something is freed; among equals it goes
- * round.
+ * An eighth of the limit is kept for needs of up to 16 KiB, and half of that for needs of up to 1
+ * KiB, which is what a short request needs for its turn. So a client that needs little goes on when
+ * others have taken all the rest, and is the first to go on when something is freed. Clients with
+ * equal needs take turns.
  *
- * Nothing is lost by the keeper's looking only now and then (shortage.c): a client is marked, and
- * `waiting` is raised, before it is let go of, and whoever raises it from 0 wakes the keeper, which
- * from then on comes by itself until it is 0 again.
+ * The keeper looks only now and then (shortage.c), and still no client is forgotten. A client is
+ * marked, and `waiting` is raised, before its owner lets go of it. The thread that raises `waiting`
+ * from 0 wakes the keeper, which from then on comes by itself until it is 0 again.
  */
 #include "engine/client/memory.h"
 
@@ -81,8 +83,8 @@ static size_t usual(const struct mtsi_options *options)
 }
 
 /*
- * The program may set it at the same time. It notes what it has chosen, then sets the limit; here
- * the choice is looked at once more after the limit was set. One of the two comes last, and is
+ * The program may set the limit at the same time. It notes its choice, and then sets the limit;
+ * here the choice is read once more after the limit was set. One of the two comes last, and is
  * right.
  */
 void mtsi_memory_settle(struct mts_server *server)
@@ -154,7 +156,9 @@ static int append_locked(
 	}
 	const int result = mtsi_buffer_append_by(queue, data, size, copy);
 	if (block > 0) {
-		/* It has moved; or not; or what was to be copied cannot be, and the block is empty. */
+		/*
+		 * The queue has moved, or has not; or its bytes cannot be copied, and the block is empty.
+		 */
 		const size_t after = queue->capacity;
 		mtsi_must(after == block || (result != 0 && (after == before || after == 0)));
 		give(memory, before + block - after);
@@ -263,7 +267,10 @@ void mtsi_memory_content(struct mts_client *client)
 	want(client, 0);
 }
 
-/* So that all who block ask no more than some thousand times a second together. */
+/*
+ * The pause grows with the threads that block, so that together they ask no more than some thousand
+ * times a second.
+ */
 unsigned mtsi_memory_block(struct mts_server *server)
 {
 	const size_t pause = 10 + atomic_fetch_add(&mtsi_client_floor(server)->memory.blocked, 1) / 2;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is wanted, in epoll's words.
+ * Tells epoll, in its own words, what is wanted.
  *
- * Clients are watched for edges: what one has been told of costs no further event. A client's place
- * is made once and then changed, which needs no memory. Who leaves is taken out rather than
- * forgotten: a descriptor that a child process still holds would go on raising events (epoll(7)).
+ * Clients are watched for edges: after an event that was reported, no further one comes for the
+ * same thing. A client's place in epoll is made once and then changed, which needs no memory. A
+ * client that leaves is taken out explicitly: if a child process still holds the descriptor,
+ * closing it here would leave it in epoll, where it would go on raising events (epoll(7)).
  */
 #include "engine/client/registration.h"
 
@@ -14,7 +15,8 @@
 #include "os/poll.h"
 
 /*
- * Has epoll watch a client for these events; 0: for nothing. Not copied into each of its callers.
+ * Has epoll watch a client for these events; 0: for nothing. Not inlined, since it has many
+ * callers.
  */
 __attribute__((noinline)) static int change_locked(struct mts_client *client, uint32_t events)
 {
@@ -37,7 +39,7 @@ __attribute__((noinline)) static int change_locked(struct mts_client *client, ui
 	return result;
 }
 
-/* The same, and for room if it does that already; false when its memory is short. */
+/* The same, except that watching for room stays as it is; false when epoll's memory is short. */
 static bool change_but_room(struct mts_client *client, uint32_t events)
 {
 	mtsi_lock_take(&client->lock);

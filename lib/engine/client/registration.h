@@ -9,38 +9,38 @@ struct mts_client;
 struct mts_server;
 
 /*
- * What epoll watches, and for what: this is the only place that tells it, and engine/run/poller.c
- * the only one that hears what it says. The tag of a client is its id.
+ * What epoll watches, and for what. Only this file tells epoll, and only engine/run/poller.c hears
+ * its answer. The tag of a client is its id.
  */
 
 /*
- * From now on a client's input is watched, what is there already included, and room as before.
- * False: epoll has no memory for it, and then nothing has changed. The owner; takes the client's
- * lock.
+ * From now on a client's input is watched, including what is there already; watching for room stays
+ * as it is. False: epoll has no memory for it, and nothing has changed. The owner; takes the
+ * client's lock.
  */
 bool mtsi_registration_watch_input(struct mts_client *client);
 
 /*
- * From now on its input is not watched, room as before; it stays in epoll. The owner; takes the
- * client's lock.
+ * From now on a client's input is not watched; watching for room stays as it is, and the client
+ * stays in epoll. The owner; takes the client's lock.
  */
 void mtsi_registration_ignore_input(struct mts_client *client);
 
 /*
- * Watches for room to send, or no more; whether input is watched stays. 0, or a negative errno
+ * Watches for room to send, or no longer; watching for input stays as it is. 0, or a negative errno
  * value, and then nothing has changed. Under the client's lock.
  */
 int mtsi_registration_watch_room_locked(struct mts_client *client, bool wanted);
 
 /*
- * Watches a lingerer for input and for the end, instead of anything else. If epoll has no memory
- * for that, nothing tells of it. Under the client's lock, by its owner.
+ * Watches a lingerer for input and for the end, and for nothing else. If epoll has no memory for
+ * that, no event will come. Under the client's lock, by its owner.
  */
 void mtsi_registration_watch_end_locked(struct mts_client *client);
 
 /*
- * Puts a client into epoll if it is not there, with nothing watched: then to watch for room needs
- * no memory. 0 or a negative errno value. Under the client's lock.
+ * Puts a client into epoll if it is not there, with nothing watched. After that, watching for room
+ * needs no memory. 0 or a negative errno value. Under the client's lock.
  */
 int mtsi_registration_enter_locked(struct mts_client *client);
 
@@ -49,13 +49,13 @@ void mtsi_registration_leave_locked(struct mts_client *client);
 
 /*
  * Puts a listener into epoll, with this tag and nothing watched: 0 or a negative errno value. By
- * who starts the server.
+ * the thread that starts the server.
  */
 int mtsi_registration_enter_listener(struct mts_server *server, int fd, uint64_t tag);
 
 /*
- * Watches a listener for connections, or no more; that it is shut down is told in any case. Under the
- * door's lock.
+ * Watches a listener for connections, or no longer. Its being shut down is reported in any case.
+ * Under the door's lock.
  */
 void mtsi_registration_watch_listener(
 	struct mts_server *server, int fd, uint64_t tag, bool connections);
@@ -65,7 +65,7 @@ void mtsi_registration_leave_listener(struct mts_server *server, int fd);
 
 /*
  * Puts the bell into a new epoll instance, and watches for it to be rung: 0 or a negative errno
- * value. By who starts the server.
+ * value. By the thread that starts the server.
  */
 int mtsi_registration_watch_bell(int poll, int bell, uint64_t tag);
 

@@ -12,24 +12,24 @@ struct mts_client;
 struct mts_server;
 
 /*
- * What the two halves of the deadlines share: deadline.c, which notes and arms them, and expiry.c,
- * which ends who is overdue. The word in each client, `waits`, is the time when the wait began, a
- * multiple of 128 ns, and below that:
+ * What the two halves of the deadlines share: deadline.c, which notes waits and puts them into the
+ * heap, and expiry.c, which ends the clients that are overdue. The word `waits` in each client is
+ * the time at which the wait began, a multiple of 128 ns, and in the bits below that:
  */
 enum {
 	MTSI_WORD_KIND = 3,
 	MTSI_WORD_BLOCKED = 4,
 	MTSI_WORD_EXPIRED = 8,
 	MTSI_WORD_RECEIVES = MTSI_BLOCK_RECEIVE, /* what blocks is a receive */
-	MTSI_WORD_LOOK = 32, /* one look into the socket after the deadline, */
-	MTSI_WORD_LOOKS = 96, /* of at most so many: */
+	MTSI_WORD_LOOK = 32, /* counts looks into the socket after the deadline, */
+	MTSI_WORD_LOOKS = 96, /* of which there may be so many: */
 	MTSI_WORD_MOST_LOOKS = 3,
 	MTSI_WORD_FLAGS = 127
 };
 
 #define MTSI_NOT_WHOLE "its request has not come whole within" /* so many milliseconds */
 
-#define MTSI_TOO_IDLE "its time is up, it has been idle for" /* likewise */
+#define MTSI_TOO_IDLE "its time is up, it has been idle for" /* so many milliseconds */
 
 static inline uint64_t mtsi_wait_since(uint64_t word)
 {
@@ -41,25 +41,30 @@ static inline enum mtsi_wait mtsi_wait_kind(uint64_t word)
 	return (enum mtsi_wait)(word & MTSI_WORD_KIND);
 }
 
-/* Why a client ends whose wait of this kind has lasted too long. */
+/* The reason for which a client ends when its wait of this kind has lasted too long. */
 static inline int mtsi_wait_reason(enum mtsi_wait kind)
 {
 	return kind == MTSI_WAIT_IDLE ? MTS_CLOSED_IDLE : MTS_CLOSED_REQUEST_TIMEOUT;
 }
 
-/* When the wait ends that a word tells of; MTSI_NEVER: it does not, or has. */
+/* When the wait that a word tells of is overdue; MTSI_NEVER: never, or that was noted already. */
 uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word);
 
-/* When its output has made no progress for too long; MTSI_NEVER: none waits. */
+/* When a client's output will have made no progress for too long; MTSI_NEVER: no output waits. */
 uint64_t mtsi_deadline_of_output(const struct mts_client *client);
 
-/* Sees to it that the keeper looks at it in time; for this kind of wait from now on. */
+/*
+ * Sees to it that the keeper looks at the client by `due`, and so for any later wait of this kind.
+ */
 void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait kind);
 
-/* From now on the peer takes nothing more, as far as is known. Under the client's lock. */
+/*
+ * The peer has just made progress: from now on it takes nothing, as far as is known. Under the
+ * client's lock.
+ */
 void mtsi_deadline_progress_locked(struct mts_client *client, uint64_t now);
 
-/* Reckons anew when it is to be looked at, whatever it was. */
+/* Computes anew when the client is to be looked at, whatever it was before. */
 void mtsi_deadline_reckon(struct mts_client *client);
 
 /* The next client whose time seems to be up, taken out of the heap; NULL: there is none. The keeper. */
