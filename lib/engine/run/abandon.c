@@ -2,16 +2,17 @@
  *
  * A copy of a running server in another process, which fork(2) has made.
  *
- * A server belongs to the process that has started it (`home` in server.h). What a child has is of
- * no use to it: the threads are not there; the locks are as they were at that moment, some of them
- * held by threads that will never release them; and the epoll instance is the very one of the
- * parent, so taking a socket out of it would take it out for the parent too. So lib/api refuses there
- * what locks, waits or changes something, before it gets here; what only reads goes on.
+ * A server belongs to the process that has started it (`home` in server.h). The copy that a child
+ * has is of no use to the child. The threads are not there. The locks are as they were at that
+ * moment, and some are held by threads that will never release them. The epoll instance is the
+ * parent's own, so a socket that the child takes out of it is taken out for the parent too. So in a
+ * child lib/api refuses everything that locks, waits or changes something, before it gets here;
+ * what only reads still works.
  *
- * To destroy such a copy is to close what it keeps open: listeners, on which nobody would accept once
- * the parent has ended, and clients' sockets, whose peers would see no end of the stream. Its memory
- * stays, since much of it may have been in the midst of a change; so does a descriptor that a thread
- * of the parent had accepted or was closing at that moment, and did not have in a slot.
+ * To destroy such a copy is to close what it keeps open: listeners, on which nobody would accept
+ * once the parent has ended, and clients' sockets, whose peers would see no end of the stream. The
+ * memory stays, since much of it may have been in the middle of a change. So does a descriptor that
+ * a thread of the parent was accepting or closing at that moment, and did not have in a slot.
  */
 #include "engine/run/abandon.h"
 

@@ -4,10 +4,13 @@
 
 struct mts_server;
 
-/* Closes all descriptors that this process has got with its copy of a server that is another's. */
+/*
+ * In a process that has only a copy of another process's server: closes all of the copy's
+ * descriptors.
+ */
 void mtsi_abandon(struct mts_server *server);
 
-/* The same for those that a start has opened; the copy can be started then. */
+/* Closes only those descriptors that a start has opened; after that the copy can be started. */
 void mtsi_abandon_descriptors(struct mts_server *server);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a server stands, for developers. Nothing is locked, since who asks has stopped all threads, also
- * those that hold locks, or is about to end the process: so figures that belong together may not fit.
+ * The state of a server, for developers. Nothing is locked: the caller has stopped all threads,
+ * also those that hold locks, or is about to end the process. So figures that belong together may
+ * not fit.
  *
- * Clients are looked at where they lie, in slots, which are never freed. Workers lie on the stacks of
- * their threads: where those go on, one may be gone by the time it is read, so they come last.
+ * Clients are read where they lie, in slots, which are never freed. Workers lie on the stacks of
+ * their threads. If the threads still run, a worker may be gone by the time it is read, so workers
+ * come last.
  */
 #include "engine/run/dump.h"
 
@@ -123,7 +125,7 @@ struct tally {
 static const char *const stages[STAGES] = {
 	"free", "waiting", "opening", "served", "ending", "sealed", "lingering"};
 
-/* More than what is atomic, without its lock: see above. */
+/* Reads also what is not atomic, without the client's lock: see above. */
 static void dump_client(const struct mts_client *client, void *context)
 {
 	struct tally *tally = context;

@@ -5,16 +5,16 @@
 struct mts_server;
 
 /*
- * Writes how a server stands to a descriptor: for a debugger that has stopped all threads
- * (doc/HACKING.md), so it takes no lock and no memory, and changes nothing. It is bounded: so many
- * threads and clients at most are named one by one, and all are counted.
+ * Writes the state of a server to a descriptor. This is for a debugger that has stopped all threads
+ * (doc/HACKING.md), so it takes no lock and no memory, and changes nothing. It is bounded: it names
+ * at most so many threads and clients one by one, and counts them all.
  */
 enum { MTSI_DUMP_NAMED = 32 };
 void mtsi_dump(struct mts_server *server, int fd);
 
 /*
- * In debug builds an mtsi_must() that fails does so for each server of the process, up to four of them.
- * From here to there a server is one.
+ * In debug builds, an mtsi_must() that fails does so for each server of the process, up to four. A
+ * server is one of these from enlist to strike.
  */
 #ifdef MTSI_DEBUG
 void mtsi_dump_enlist(struct mts_server *server);

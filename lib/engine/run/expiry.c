@@ -1,28 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper's half of the deadlines: looks closely at those whose time seems to be up, and ends who
- * is overdue. What a client is waited for, and how the keeper comes to know, says deadline.c.
+ * The keeper's half of the deadlines: looks closely at clients whose time seems to be up, and ends
+ * those that are overdue. deadline.c says what a client is waited for, and how the keeper learns
+ * it.
  *
  * - A parked client is claimed, as by any event, and gets a turn. That turn reads what has arrived,
- *   so a request that came in time is served however busy the server is; and where it would be
- *   parked again, it finds that its time is up, and ends (mtsi_deadline_wait()).
- * - One whose owner blocks in the wait is marked as expired by a compare-and-swap on the word,
- *   which the owner takes back when it wakes; so either it has what it waited for, or the deadline
- *   has ended it. Then its receiving side is shut down. It can still be written to.
- * - Before that the keeper looks into the socket. What has come there came in time as far as anybody
- *   knows: the whole process may have been stopped, or starved, across the deadline, and the owner
- *   is being woken at this moment. So it is left alone, and looked at again a little later. After
- *   the third look it is marked nevertheless: it may not be woken by so little (SO_RCVLOWAT).
- * - One whose output makes no progress is cut off, whoever owns it: nothing has been sent, and the
- *   peer has acknowledged nothing either.
+ *   so a request that came in time is served, however busy the server is. When the client would be
+ *   parked again, the turn finds that its time is up, and ends it (mtsi_deadline_wait()).
+ * - A client whose owner blocks in the wait is marked as expired, by a compare-and-swap on its
+ *   word. The owner takes the word back when it wakes; so either the owner has what it waited for,
+ *   or the deadline has ended the wait. In the second case the receiving side is then shut down.
+ *   The client can still be written to.
+ * - Before it marks such a client, the keeper looks into the socket. What is there came in time, as
+ *   far as anybody knows: the whole process may have been stopped, or starved, across the deadline,
+ *   and the owner is being woken at this moment. So the client is left alone, and looked at again a
+ *   little later. After the third look it is marked nevertheless: its owner may not be woken by so
+ *   little (SO_RCVLOWAT).
+ * - A client whose output makes no progress is cut off, whoever owns it: nothing has been sent, and
+ *   the peer has acknowledged nothing either.
  * - A handler that runs too long is marked and logged, nothing else: it may ask
  *   (mts_client_gone()).
  *
  * In each case the owner takes what is in the socket by then, to the byte, before it gives the
- * client up (input.c); and what a receive has returned is never thrown away. A wait that goes on, the
- * one for the rest of a request, keeps its beginning: when it is past its end, who would block again
- * does not (mtsi_deadline_block()). So a pause ends nobody who has sent in time, and one byte at a
- * time saves nobody. Who waits for memory is not looked at: it would not take what has come.
+ * client up (receive.c); and what a receive has returned is never thrown away. A wait for the rest
+ * of a request goes on over several receives, and keeps the time at which it began: when it is
+ * overdue, an owner that would block again does not (mtsi_deadline_block()). So a pause ends no
+ * client that has sent in time, and sending one byte at a time saves none. The socket of a client
+ * that waits for memory is not looked into: the client could not take what has come.
  */
 #include "engine/run/expiry.h"
 
@@ -45,7 +49,7 @@
 #include "os/lock.h"
 #include "wire/address.h"
 
-/* How long after the first look, the second, the third it is looked at again. */
+/* How long after the first look the second one comes, and so on. */
 static const uint64_t look_again[MTSI_WORD_MOST_LOOKS] = {
 	10 * MTSI_MILLISECOND, 100 * MTSI_MILLISECOND, 1000 * MTSI_MILLISECOND};
 
@@ -65,7 +69,9 @@ static void expire_output_locked(
 	if (mtsi_deadline_of_output(client) > now) {
 		return;
 	}
-	/* The kernel tells of room only when there is much; but the peer may have taken a little. */
+	/*
+	 * The kernel reports room only when there is much of it; but the peer may have taken a little.
+	 */
 	if (mtsi_conn_unacknowledged(client) < client->stuck_with) {
 		mtsi_deadline_progress_locked(client, now);
 	} else if (mtsi_client_cut_locked(client, MTS_CLOSED_WRITE_TIMEOUT, claimed)) {
@@ -77,11 +83,11 @@ static void expire_output_locked(
 }
 
 /*
- * Whether the owner, which blocks in a receive, is to be left alone: since something has come, and it
- * is being woken; or, the first time, since it may just have taken that, where this comes so late that
- * the process must have been stopped. Then this is noted, and it is looked at again later. A peek that
- * finds the connection dead has taken that news from the owner (socket.h), so it is told in another
- * way.
+ * Whether the owner, which blocks in a receive, is to be left alone for now. It is when something
+ * has come, since then it is being woken. It also is at the first look, if that is so late that the
+ * process must have been stopped: the owner may just have taken what had come. In both cases the
+ * look is noted, and the client is looked at again later. A peek that finds the connection dead has
+ * taken that news from the owner (socket.h), so the owner learns it in another way.
  */
 static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
 {
@@ -134,9 +140,9 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 }
 
 /*
- * It was taken out of the heap for one of its deadlines; the other one, or one that has been moved
- * meanwhile, is still to come. Who is parked and overdue is claimed: its turn arms again, or ends
- * it.
+ * The client was taken out of the heap for one of its deadlines. The other one, or one that has
+ * moved meanwhile, is still to come, so it is put in again. A parked client that is overdue was
+ * claimed: its turn does this, or ends it.
  */
 static void rearm_locked(struct mts_client *client, uint64_t now)
 {
@@ -151,7 +157,7 @@ static void rearm_locked(struct mts_client *client, uint64_t now)
 	}
 }
 
-/* Its time seems to be up; now look closely. */
+/* The client's time seems to be up; looks closely. */
 static void expire(
 	struct mts_server *server, struct mts_client *client, uint64_t now, struct mtsi_list *claimed)
 {

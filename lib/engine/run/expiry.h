@@ -6,7 +6,7 @@
 
 struct mts_server;
 
-/* Ends the waits that have lasted too long; when to come again. The keeper. */
+/* Ends the waits that have lasted too long; returns when to call it again. The keeper. */
 uint64_t mtsi_expiry(struct mts_server *server, uint64_t now);
 
 #endif

@@ -3,12 +3,13 @@
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
  * threads that are to be made and those that have ended, clients that other threads want served,
  * memory that is short, the stop, and the watchdog over workers that serve. It runs no code of the
- * program, never waits for a client, and makes no call that somebody else can hold up. So nothing
- * that a program or a peer does stops it, and what it makes or opens it does with the rights, CPUs
- * and namespaces of the program's thread that has started the server.
+ * program, never waits for a client, and makes no call that others can hold up. So nothing that a
+ * program or a peer does stops it. What it makes or opens, it does with the rights, CPUs and
+ * namespaces of the program's thread that has started the server.
  *
- * It sleeps on a descriptor of its own, mostly for ever. What others do that moves a deadline forward
- * wakes it (mtsi_wake_keeper()), so the deadlines are reckoned anew before each sleep.
+ * It sleeps on a descriptor of its own, mostly without a timeout. A thread that makes something due
+ * earlier wakes it (mtsi_wake_keeper()). So before each sleep it computes anew when the next thing
+ * is due.
  */
 #include "engine/run/keeper.h"
 
@@ -45,7 +46,7 @@ uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now)
 	return due;
 }
 
-/* Does what is due; when the next thing is. */
+/* Does what is due; returns when the next thing is. */
 static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 {
 	mtsi_mailbox_offer(server);
@@ -59,7 +60,7 @@ static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 	if (mtsi_on_demand(server)) {
 		due = earlier(due, mtsi_keeper_watch(server, now));
 	}
-	/* Last: all of these may need a worker. */
+	/* Last: everything before this may need a worker. */
 	return earlier(due, mtsi_hire(server, now));
 }
 

@@ -6,13 +6,13 @@
 
 struct mts_server;
 
-/* The keeper's work until a stop is asked for; the stop itself is stop.c's. */
+/* The keeper's work until a stop is asked for; the stop itself is in stop.c. */
 void mtsi_keeper(struct mts_server *server);
 
 /* One go: waits for events until `deadline` at the latest, and does all that is to be done now. */
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline);
 
-/* Of that, the watchdog alone: when the next look is due. On demand. */
+/* The watchdog's part of that alone: returns when the next look is due. On demand. */
 uint64_t mtsi_keeper_watch(struct mts_server *server, uint64_t now);
 
 #endif

@@ -2,21 +2,22 @@
  *
  * A server's life, seen from the program's threads: make, start, wait, stop, free.
  *
- * All work is done on threads of the library; whoever runs or joins a server only waits here. So
- * the program's signal handlers and its callbacks never meet on one thread, and run is start and
- * join.
+ * All work is done on threads of the library; a thread that runs or joins a server only waits here.
+ * So the program's signal handlers and its callbacks never meet on one thread, and run is no more
+ * than start and join.
  *
  * Stopping may happen in a signal handler, so it sets a flag and writes to an eventfd, nothing
- * else. The flag is set before the descriptor is looked at, and the starter publishes the
- * descriptor before the keeper looks at the flag (both sequentially consistent): one of the two
+ * else. The stop sets the flag before it reads the descriptor, and the starter publishes the
+ * descriptor before the keeper reads the flag (both sequentially consistent). So one of the two
  * sees the other, and a stop before or during the start is not lost. The descriptor stays open
- * until the server is freed, so that a late stop never writes to a number that has become something
+ * until the server is freed, so a late stop never writes to a number that has become something
  * else.
  *
- * Freeing waits for those who wait: each counts itself in and out under the lock, and touches the
- * server no more once it has released that. It also waits for those who stop, since the run may be
- * over, and its end known, before the one whose stop it was has written to the eventfd: they count
- * themselves in before they set the flag, and out when they are done.
+ * Freeing waits for the threads that wait here: each counts itself in and out under the lock, and
+ * touches the server no more once it has released that after counting itself out. Freeing also
+ * waits for threads and signal handlers that are in a stop: the run may be over, and known to be,
+ * before its stopper has written to the eventfd. These count themselves in before they set the
+ * flag, and out when they are done.
  */
 #include "engine/run/lifecycle.h"
 
@@ -66,7 +67,7 @@
 
 enum { KEEPER_STACK = 256 * 1024 };
 
-/* What a worker that has left, and then the log, may take to end when the server is freed. */
+/* How long a worker that has left, and then the log, may take to end when the server is freed. */
 static const uint64_t ending_time = MTSI_SECOND;
 
 static void init_life(struct mtsi_lifecycle *lifecycle)
@@ -183,7 +184,7 @@ static void *keeper_body(void *argument)
 	(void)mtsi_thread_shield();
 	mtsi_inside_enter(server);
 	mtsi_thread_name("mts-keeper");
-	/* Not before the start is over: callbacks must find a server that runs. */
+	/* Not before the start is complete: callbacks must find a server that runs. */
 	mtsi_lock_take(&server->lifecycle.lock);
 	mtsi_lock_release(&server->lifecycle.lock);
 	mtsi_keeper(server);
@@ -197,9 +198,8 @@ static void *keeper_body(void *argument)
 }
 
 /*
- * A failed start leaves a server that can be started again; what is open stays for that. But if it
- * is started again in a child of that process, it gets its own: what it has is shared with the
- * other.
+ * A failed start leaves a server that can be started again; what is open stays for that. But a
+ * child process that starts it gets descriptors of its own, since these are shared with the parent.
  */
 static int prepare_server(struct mts_server *server, const char **why)
 {
@@ -232,7 +232,9 @@ static int join_locked(struct mtsi_lifecycle *lifecycle)
 	return lifecycle->result;
 }
 
-/* The stand-in and the keeper: they inherit from the calling thread, and workers from the keeper. */
+/*
+ * The stand-in and the keeper. They inherit from the calling thread, and workers from the keeper.
+ */
 static int start_serving(struct mts_server *server)
 {
 	int result = mtsi_stand_in_start(server);
@@ -255,7 +257,7 @@ static int start_threads(struct mts_server *server)
 		result = start_serving(server);
 		if (result != 0) {
 			(void)mtsi_logger_end(
-				&mtsi_base_floor(server)->log, MTSI_NEVER); /* it has had nothing to say */
+				&mtsi_base_floor(server)->log, MTSI_NEVER); /* it has nothing to say */
 		}
 	}
 	return result;
@@ -283,8 +285,8 @@ static int start_locked(struct mts_server *server, const char **why)
 }
 
 /*
- * Starting and beginning to wait are one critical section, so that whoever destroys the server
- * meanwhile either finds it not started or finds the waiter.
+ * Starting and beginning to wait are one critical section. So a thread that destroys the server
+ * meanwhile finds it either not started, or with the waiter counted.
  */
 int mtsi_lifecycle_start(struct mts_server *server, bool wait, const char **why)
 {
@@ -319,7 +321,7 @@ void mtsi_lifecycle_stop(struct mts_server *server)
 	atomic_fetch_sub(&server->lifecycle.stoppers, 1);
 }
 
-/* Waits until the run is over and nobody waits for it any more. */
+/* Waits until the run is over and no thread waits for it any more. */
 static void settle(struct mts_server *server)
 {
 	struct mtsi_lifecycle *lifecycle = &server->lifecycle;
@@ -339,8 +341,8 @@ static void settle(struct mts_server *server)
 }
 
 /*
- * Lets the crew go: false when callbacks still run. After a run that ended although some did, there
- * may be clients left that nobody serves: for these workers are made once more.
+ * Lets the crew go: false when callbacks still run. After a run that ended while callbacks ran,
+ * there may be clients left that have no worker: for these, workers are made once more.
  */
 static bool finish_clients(struct mts_server *server)
 {
@@ -365,7 +367,7 @@ static bool finish_clients(struct mts_server *server)
 	return false;
 }
 
-/* Joins all threads that are left, which have no callback to run any more; false when one hangs. */
+/* Joins all threads that are left, which run no callback any more; false when one hangs. */
 static bool wait_for_ends(struct mts_server *server)
 {
 	const uint64_t end = mtsi_clock_after(mtsi_clock_now(), ending_time);

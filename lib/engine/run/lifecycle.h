@@ -15,12 +15,12 @@
 enum mtsi_lifecycle_state { MTSI_LIFECYCLE_NEW, MTSI_LIFECYCLE_RUNNING, MTSI_LIFECYCLE_ENDED };
 
 struct mtsi_lifecycle {
-	struct mtsi_lock lock; /* guards the rest; state is also read without */
+	struct mtsi_lock lock; /* guards the rest; state is also read without it */
 	_Atomic int state; /* one of enum mtsi_lifecycle_state */
 	_Atomic unsigned stoppers; /* threads and signal handlers in mtsi_lifecycle_stop(); no lock */
 	int result; /* what run and join return, once ENDED */
 	unsigned waiters; /* threads in mtsi_lifecycle_join() */
-	struct mtsi_signal changed; /* of state, or of waiters to 0 */
+	struct mtsi_signal changed; /* state has changed, or waiters has become 0 */
 	pthread_t keeper;
 	bool keeper_runs; /* the keeper's thread has not been joined */
 };
@@ -29,8 +29,9 @@ struct mtsi_lifecycle {
 struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user);
 
 /*
- * Makes the thread for the log, if there is a hook, and the keeper, who does the rest: 0, or a negative errno value and what did not work in
- * `*why`. With `wait` it then waits for the end too, and returns the result of the run.
+ * Makes the thread for the log, if there is a hook, and the keeper, which does the rest: 0; or a
+ * negative errno value, and in `*why` what did not work. With `wait` it then waits for the end, and
+ * returns the result of the run.
  */
 int mtsi_lifecycle_start(struct mts_server *server, bool wait, const char **why);
 

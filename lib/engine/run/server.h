@@ -10,13 +10,15 @@
 
 enum { MTSI_ERROR = 640 };
 
-/* What stands behind the handle: the top floor's part, and with it all (engine/base/floor.h). */
+/*
+ * What is behind the handle: the top floor's part, which contains all others (engine/base/floor.h).
+ */
 struct mts_server {
 	struct mtsi_serve_floor below;
 	struct mtsi_lifecycle lifecycle;
-	struct mtsi_home home; /* the process that started it; see abandon.c; set by the start */
-	pid_t opened_by; /* the process that opened its descriptors; by the start */
-	char error[MTSI_ERROR]; /* the sentence of the last failure; written under life's lock */
+	struct mtsi_home home; /* the process that has started it, set by the start; see abandon.c */
+	pid_t opened_by; /* the process that opened its descriptors, set by the start */
+	char error[MTSI_ERROR]; /* the sentence of the last failure; written under lifecycle's lock */
 };
 
 #endif

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the memory that memory.c keeps the ledger of is short: who goes on, and who is cut off.
+ * When the memory of all clients is short (memory.c keeps the ledger): which clients go on, and
+ * which are cut off.
  *
- * The keeper looks at those whose input waits every 10 ms, as long as there are any or the limit is
- * exceeded. It claims parked clients for which there is room. If for 100 ms there has been room for
- * none of them, it cuts off the client that holds most, and the next, until there is. Writes that
- * wait do not count: their peers need only read. Nobody is exempt: the largest may be the one that
- * waits.
+ * As long as the input of any client waits, or the limit is exceeded, the keeper looks at these
+ * clients every 10 ms. It claims parked ones for which there is room. If for 100 ms there has been
+ * room for none of them, it cuts off the client that holds most, and then the next, until there is.
+ * Writes that wait do not count: their peers need only read. No client is exempt: the one that
+ * holds most may be one that waits.
  *
- * Who waits is marked in the table of clients, so looking at them costs nothing for all the others.
- * Who holds most is asked only when somebody is to be cut off: then all clients are looked at, once,
- * and those that hold most are remembered in that order.
+ * Clients that wait are marked in the table, so looking at them costs nothing for all the others.
+ * Only when one is to be cut off are all clients looked at, once, to find those that hold most;
+ * these are remembered in that order.
  */
 #include "engine/run/shortage.h"
 
@@ -53,7 +54,7 @@ static size_t kept_for(const struct mts_client *client)
 		: 0;
 }
 
-/* The smallest need for which somebody waits; 0: nobody does. */
+/* The smallest need of the clients that wait; 0: none waits. */
 static size_t least_need(struct mts_server *server)
 {
 	size_t least = 0;
@@ -111,11 +112,14 @@ static bool fits(const struct mtsi_memory *memory, size_t need, size_t extra)
 	return left <= limit && need <= limit - left;
 }
 
-/* Whose turn it is: those that wait for more than `above` and no more than `most`, from a slot on. */
+/*
+ * The clients whose turn it is: those that wait for more than `above` and at most `most`, from a
+ * slot on.
+ */
 struct round {
 	size_t above;
 	size_t most;
-	size_t room; /* for so much there is room still */
+	size_t room; /* there is still room for so much */
 	size_t slot;
 	struct mtsi_list *claimed;
 };
@@ -144,7 +148,7 @@ static size_t room_for(const struct mtsi_memory *memory, size_t need)
 	return used < limit ? limit - used : 0;
 }
 
-/* The smallest needs first. Each time it begins behind the last one who was let go on. */
+/* Resumes the smallest needs first. Each time it begins after the last client that could go on. */
 static void resume_all(struct mts_server *server)
 {
 	static const size_t sizes[] = {0, MTSI_TINY_NEED, MTSI_SMALL_NEED, SIZE_MAX};
@@ -170,7 +174,9 @@ static void resume_all(struct mts_server *server)
 	mtsi_crew_offer(server, &claimed);
 }
 
-/* Cuts off a client that has been found to be among the largest: how much is freed by that sooner or later. */
+/*
+ * Cuts off a client that was found to be among the largest; returns how much this frees in the end.
+ */
 static size_t cut_holder(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_list claimed = {NULL, NULL, 0};
@@ -185,7 +191,7 @@ static size_t cut_holder(struct mts_server *server, uint64_t id)
 	/* Not one that has been lost or sealed since: it gives its memory back by itself. */
 	const bool done = mtsi_client_may_still(client, MTSI_MAY_DROP)
 		&& mtsi_client_cut_locked(client, MTS_CLOSED_EVICTED, &claimed);
-	if (done) { /* before it can have ended */
+	if (done) { /* before the client can have ended */
 		mtsi_count_shared(server, MTS_STAT_MEMORY_CUTS, 1);
 	}
 	mtsi_lock_release(&client->lock);
@@ -197,7 +203,7 @@ static size_t cut_holder(struct mts_server *server, uint64_t id)
 	return done ? input : 0;
 }
 
-/* Until there is room, or will be when those that are cut off have ended. */
+/* Cuts off clients until there is room, or will be when they have ended. */
 static void cut_largest(struct mts_server *server, size_t least)
 {
 	struct largest largest;
@@ -206,7 +212,7 @@ static void cut_largest(struct mts_server *server, size_t least)
 	for (size_t i = 0;
 		 i < largest.count && !fits(&mtsi_client_floor(server)->memory, least, coming); i++) {
 		coming += cut_holder(server, largest.list[i].id);
-		least = least_need(server); /* it may have been the one that waited */
+		least = least_need(server); /* the client may have been one that waited */
 	}
 }
 

@@ -6,7 +6,10 @@
 
 struct mts_server;
 
-/* Sees to it that those who wait can go on, and that the limit holds; when to come again. The keeper. */
+/*
+ * Sees to it that clients that wait can go on, and that the limit holds; returns when to call it
+ * again. The keeper.
+ */
 uint64_t mtsi_shortage_relieve(struct mts_server *server, uint64_t now);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading the counters: the server's own and every worker's, under the crew's lock, so that none is
- * missed or counted twice while a worker comes or leaves. What is open is what was accepted and not
- * closed; reading both in the same walk keeps their sum right in every snapshot.
+ * Reads the counters, the server's own and every worker's, under the crew's lock, so that none is
+ * missed or counted twice while a worker comes or leaves. The number of open clients is those
+ * accepted less those closed; both are read in the same walk, so that their sum is right in every
+ * snapshot.
  */
 #include "engine/run/stats.h"
 
@@ -34,7 +35,9 @@ uint64_t mtsi_stats_read(struct mts_server *server, int which)
 	mtsi_lock_take(&crew->lock);
 	switch (which) {
 	case MTS_STAT_OPEN: {
-		/* Closed first: a client that opens and closes in between cannot make it negative. */
+		/*
+		 * Closed first: a client that opens and closes in between cannot make the result negative.
+		 */
 		const uint64_t closed = sum_locked(server, MTS_STAT_CLOSED);
 		value = sum_locked(server, MTS_STAT_ACCEPTED) - closed;
 		break;

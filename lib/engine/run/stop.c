@@ -3,18 +3,18 @@
  * The stop, step by step, on the keeper:
  *
  * 1. The listeners close: no new clients.
- * 2. Every client's receiving side is shut down, which wakes workers that wait for input, and
- *    those that are parked get one last turn. What had arrived is served, the replies are sent, and
- *    the clients end (input.c says how and why that is enough).
+ * 2. Every client's receiving side is shut down, which wakes workers that wait for input. Clients
+ *    that are parked get one last turn. What had arrived is served, the replies are sent, and the
+ *    clients end (receive.c says how, and why that is enough).
  * 3. The keeper and the crew go on as ever, so queued output and lingering go on, until no client
  *    is left or the deadline has come.
- * 4. At the deadline all sockets are cut: no further request is handled, not even one that has come
- *    already; whatever waits on a socket wakes up and fails, and whoever is parked, since its output
- *    waits, gets a turn to end in.
+ * 4. At the deadline all clients are cut: no further request is handled, not even one that has come
+ *    already. A call that waits on a socket wakes up and fails. A client that is parked, since its
+ *    output waits, gets a turn to end in.
  * 5. The crew is let go. A worker that does not come within a moment after the cut is inside a
  *    callback of the program: that is reported, and nothing it may still use is freed.
- * 6. The last line of the log is waited for, so that a hook which works has it before run answers.
- *    One that hangs counts as any other callback that does.
+ * 6. The last line of the log is waited for, so that a hook that works has it before run returns. A
+ *    hook that hangs counts like any other callback that hangs.
  *
  * Clients that still wait for a thread at the deadline are closed here; they were never opened.
  */
@@ -48,28 +48,30 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-/* How long workers may take to notice the cut; within the 100 ms that are promised. */
+/* How long workers may take to notice the cut; a part of the 100 ms that are promised. */
 static const uint64_t grace = 80 * MTSI_MILLISECOND;
 
-/* For how long no thread that has left has ended, when the next one counts as hung. */
+/* If for so long none of the threads that have left has ended, the next one counts as hung. */
 static const uint64_t standstill = 40 * MTSI_MILLISECOND;
 
-/* What the log has for its last line after that; still within the 100 ms. */
+/* How long the log may then take for its last line; also a part of the 100 ms. */
 static const uint64_t last_words = 16 * MTSI_MILLISECOND;
 
-/* Callbacks that hang and are reported in one go; so many lines always fit. */
+/* How many callbacks that hang are reported in one go; so many lines always fit. */
 enum { AT_ONCE = 128 };
 
-/* How often workers are looked at that serve the last clients. */
+/* How often the watchdog looks at workers that serve the last clients. */
 static const uint64_t watch_time = MTSI_MILLISECOND;
 
-/* For how much longer threads are waited for when nothing but a CPU keeps them from leaving. */
+/* How much longer threads are waited for if nothing but a CPU keeps them from leaving. */
 static const uint64_t patience = MTSI_SECOND;
 
-/* What its thread may take to end at least, once the workers' have. */
+/* How long the stand-in's thread may take to end, at least, once the workers' threads have. */
 static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 
-/* One that is parked is claimed, so that it gets a turn; the owner of another will look again. */
+/*
+ * A parked client is claimed, so that it gets a turn; the owner of any other looks again by itself.
+ */
 static void nudge(struct mts_client *client, struct mtsi_list *claimed)
 {
 	if (client->stage != MTSI_CLIENT_LINGERING) {
@@ -129,13 +131,13 @@ static void cut_off(struct mts_server *server)
 {
 	mtsi_stop_unopened(server);
 	visit_all(server, cut_client);
-	mtsi_mailbox_offer(server); /* those that had been claimed before; no more will come */
+	mtsi_mailbox_offer(server); /* clients that were claimed before; no more will come */
 	mtsi_count_shared(server, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 
 /*
- * Names those that hang. The log may have much to say still, and they may be more than it keeps; so
- * it is waited for before and in between, but no longer than `until`.
+ * Names the callbacks that hang. The log may still have much to say, and they may be more lines
+ * than it keeps. So the log is waited for before and in between, but no longer than `until`.
  */
 static void report_hung(struct mts_server *server, uint64_t until)
 {
@@ -169,10 +171,11 @@ static void report_hung(struct mts_server *server, uint64_t until)
 }
 
 /*
- * Lets the crew go; false when some still run at `end`. Until then those that serve the last
- * clients are watched as ever, so that a close hook that waits holds up no other; and workers are
- * made for clients that are left over, as when a callback has ended the only thread, or the stand-in
- * hands on late what it has found. One that only lacks a CPU is waited for a while longer.
+ * Lets the crew go; false when some workers still run at `end`. Until then the watchdog looks at
+ * workers that serve the last clients, so that a close hook that waits holds up no other. Workers
+ * are made for clients that are left over, as when a callback has ended the only thread, or when
+ * the stand-in hands on late what it has found. A worker that only lacks a CPU is waited for a
+ * while longer.
  */
 static bool let_go(struct mts_server *server, uint64_t end)
 {
@@ -197,8 +200,8 @@ static bool let_go(struct mts_server *server, uint64_t end)
 }
 
 /*
- * When callbacks count as hung: that is reckoned from the deadline, unless there were so many to cut
- * off that it took the most of the time.
+ * When callbacks count as hung. The time runs from the deadline, unless there were so many clients
+ * to cut off that this took most of it.
  */
 static uint64_t grace_ends(uint64_t deadline)
 {
@@ -208,8 +211,8 @@ static uint64_t grace_ends(uint64_t deadline)
 }
 
 /*
- * Joins the crew, which has left: no callback runs any more but destructors of thread-specific data.
- * Thousands of threads take longer than `end`: as long as they go on ending, none hangs.
+ * Joins the crew, which has left: no callback runs any more but destructors of thread-specific
+ * data. Thousands of threads may take longer than `end`: as long as they go on ending, none hangs.
  */
 static bool join_all(struct mts_server *server, uint64_t end)
 {
@@ -233,8 +236,8 @@ static bool join_all(struct mts_server *server, uint64_t end)
 }
 
 /*
- * Until when the last line is waited for. Where the crew has taken longer than `end` to end, since
- * there were so many, that is the more reason not to be strict.
+ * Until when the last line is waited for. If the crew has taken longer than `end`, since there were
+ * so many threads, this is not strict either.
  */
 static uint64_t log_ends(uint64_t end, bool well)
 {
@@ -244,8 +247,8 @@ static uint64_t log_ends(uint64_t end, bool well)
 }
 
 /*
- * After a run that went well nobody has anything to say any more, and the thread for the log ends
- * too. Otherwise it stays for what callbacks that still run give cause for.
+ * After a run that went well nothing is left to be said, and the thread for the log ends too.
+ * Otherwise it stays, for messages about callbacks that still run.
  */
 static bool finish_log(struct mts_server *server, uint64_t until, bool well)
 {
@@ -265,7 +268,7 @@ int mtsi_stop(struct mts_server *server)
 	wait_for_clients(server, deadline);
 	cut_off(server);
 	const uint64_t end = grace_ends(deadline);
-	mtsi_stand_in_dismiss(server); /* nothing is polled for any more */
+	mtsi_stand_in_dismiss(server); /* nothing is left to be polled for */
 	const bool all_left = let_go(server, end);
 	const bool all_ended = all_left && join_all(server, end);
 	const uint64_t soon = mtsi_clock_after(mtsi_clock_now(), last_time);
