@@ -14,10 +14,9 @@
  * else.
  *
  * Freeing waits for the threads that wait here: each counts itself in and out under the lock, and
- * touches the server no more once it has released that after counting itself out. Freeing also
- * waits for threads and signal handlers that are in a stop: the run may be over, and known to be,
- * before its stopper has written to the eventfd. These count themselves in before they set the
- * flag, and out when they are done.
+ * touches nothing here once it is out. Freeing also waits for threads and signal handlers that are
+ * in a stop: the run may be over, and known to be, before its stopper has written to the eventfd.
+ * These count themselves in before they set the flag, and out when they are done.
  */
 #include "engine/run/lifecycle.h"
 
