@@ -2,36 +2,37 @@
  *
  * From a listener's queue to clients that wait for a thread.
  *
- * What accept(2) can fail with comes in three kinds: the connection's own trouble, already past,
- * which costs one turn of the loop; a shortage on this machine, after which the listeners rest
- * (door.c), once lingering sockets, which can spare theirs, have been closed; and anything else,
- * which is treated as a shortage too, since it must neither spin nor end the server. A whole batch
- * of nothing but trouble is a shortage as well.
+ * accept(2) fails in three ways. The connection's own trouble: it is already past, and costs one
+ * turn of the loop. A shortage on this machine: lingering sockets, which can spare their
+ * descriptors, are closed, and then the listeners rest (door.c). Anything else is treated as a
+ * shortage too, since it must neither spin nor end the server. A whole batch of nothing but trouble
+ * is a shortage as well.
  *
  * A listener is level-triggered, and a batch is bounded, so nothing is lost when the batch ends
- * early. It ends with the last connection that is known to wait, rather than with an accept that is
- * told so: TCP says beforehand how many there are, for the price of that one call. So accept is not
- * asked in vain, which is when it would sleep, if somebody who has that socket too has made it
- * blocking. Where that may be, at a socket that was handed down, it is also looked at before each
+ * early. It ends with the last connection that is known to wait, not with an accept that finds
+ * none: TCP says beforehand how many there are, for the price of one call. So accept is not called
+ * in vain. Only such a call would sleep, if somebody who shares the socket has made it blocking.
+ * Where that may be, at a socket that was handed down, the socket is also looked at before each
  * batch, and made non-blocking again. At a Unix socket of our own a wait in accept has a bound
  * (bind.c).
  *
- * What remains is that somebody makes it blocking, and takes the connection, both between that look
- * and accept. Then accept waits for the next connection. That costs this one thread: no lock is
- * held over accept but a turn (entry.c), a worker counts meanwhile as one in a handler, and so is
- * relieved like one (crew.c), a stand-in is replaced (stand_in.c), and a stop does not wait for it
- * beyond its deadline.
+ * It is still possible that, between that look and accept, somebody both makes the socket blocking
+ * and takes the connection. Then accept waits for the next connection. That costs this one thread:
+ * no lock is held over accept, only the entry (entry.c). A worker counts meanwhile like one in a
+ * handler, and so is relieved (crew.c); a stand-in is replaced (stand_in.c); and a stop does not
+ * wait for the thread beyond its deadline.
  *
- * Each connection becomes a client under the listeners' lock, and only while they are open: so a
- * stop that has closed them under that lock knows that no client comes any more.
+ * Each connection becomes a client under the listeners' lock, and only while the listeners are
+ * open. So a stop that has closed them under that lock knows that no client comes any more.
  *
- * Who comes is counted by its address first (address_book.c), then by the door. Whoever is above a
- * limit that does not let it wait is closed at once; the log is told once for each batch.
+ * A client that comes is counted by its address first (address_book.c), then by the door. A client
+ * above a limit that does not let it wait is closed at once; the log is told once for each batch.
  *
- * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE) that goes on without
- * descriptors: one is kept to spare, and given up to take a connection, which is closed, so that
- * the spare one can be had again. When another thread has got it meanwhile there is none for now,
- * and the listeners rest; the next descriptor that is free becomes the spare one.
+ * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE), this goes on without free
+ * descriptors. One descriptor is kept to spare. It is given up to take a connection; that is
+ * closed, so that the spare one can be opened again. If another thread has got the descriptor
+ * meanwhile, there is no spare one for now, and the listeners rest; the next descriptor that is
+ * free becomes the spare one.
  */
 #include "engine/door/accept.h"
 
@@ -62,7 +63,7 @@
 
 enum { BATCH = 64 };
 
-/* The errors that accept(2) hands on from the connection, or that concern it alone. */
+/* Errors that accept(2) passes on from the connection, or that concern only that. */
 static bool about_the_connection(int result)
 {
 	switch (result) {
@@ -87,16 +88,16 @@ static bool about_the_connection(int result)
 struct batch {
 	struct mtsi_listener *listener;
 	int fd; /* of the listener */
-	size_t waiting; /* so many connections are known to wait still */
-	bool counted; /* they have been counted, and no failure has come since */
+	size_t waiting; /* so many more connections are known to wait */
+	bool counted; /* they have been counted, and accept has not failed since */
 	int result; /* the last failure, or 0; -ECANCELED: the listeners are closed */
 	size_t tries;
-	size_t troubles; /* of these, those that failed by the connection's own trouble */
+	size_t troubles; /* how many tries failed by the connection's own trouble */
 	size_t let_in;
 	size_t held;
 	size_t refused;
-	struct mtsi_peer last; /* the last that was refused, and why */
-	int why; /* -EUSERS: too many from there; -ENOMEM; -EBUSY: too many in all */
+	struct mtsi_peer last; /* the last client that was refused, and why */
+	int why; /* -EUSERS: too many from its address; -ENOMEM; -EBUSY: too many in all */
 };
 
 static bool refuses(struct mts_server *server)
@@ -112,7 +113,7 @@ static void refuse_client(struct mts_client *client, int why, struct batch *batc
 	mtsi_door_turn_away(client);
 }
 
-/* Lets it in, or does with it what the limits demand. */
+/* Lets a client in, or does with it what the limits demand. */
 static void admit_client(struct mts_client *client, struct mtsi_list *found, struct batch *batch)
 {
 	const int result = mtsi_address_book_enter(client);
@@ -133,7 +134,7 @@ static void admit_client(struct mts_client *client, struct mtsi_list *found, str
 	}
 }
 
-/* A connection becomes a client: 0; -ENOMEM, and it is closed; or -ECANCELED, likewise. */
+/* A connection becomes a client: 0; or -ENOMEM or -ECANCELED, and the connection is closed. */
 static int take_in_locked(struct mts_server *server, int fd, const struct sockaddr *peer,
 	unsigned size, struct mtsi_list *found, struct batch *batch)
 {
@@ -153,7 +154,7 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 	return 0;
 }
 
-/* One connection: 0, or why there is none. */
+/* Accepts one connection: 0, or why there is none. */
 static int accept_one(struct mts_server *server, struct mtsi_list *found, struct batch *batch)
 {
 	struct sockaddr_storage peer;
@@ -172,7 +173,7 @@ static int accept_one(struct mts_server *server, struct mtsi_list *found, struct
 	return result;
 }
 
-/* Whether to ask for one more. At a socket of our own accept itself may say that there is none. */
+/* Whether to ask for one more. At a socket of our own, accept itself may say that there is none. */
 static bool somebody_waits(struct batch *batch)
 {
 	const struct mtsi_listener *listener = batch->listener;
@@ -186,7 +187,7 @@ static bool somebody_waits(struct batch *batch)
 	return batch->waiting > 0;
 }
 
-/* One has been tried. Where that failed there may be fewer than it seemed, or more. */
+/* Counts a try. If it failed, fewer connections may wait than it seemed, or more. */
 static void count_try(struct batch *batch, int result)
 {
 	batch->tries++;
@@ -195,7 +196,7 @@ static void count_try(struct batch *batch, int result)
 	batch->waiting -= batch->counted ? 1 : 0;
 }
 
-/* Takes a batch, `room` at most besides those that are refused. */
+/* Takes a batch: at most `room` clients, besides those that are refused. */
 static void take_batch(
 	struct mts_server *server, size_t room, struct mtsi_list *found, struct batch *batch)
 {
@@ -253,9 +254,9 @@ static int refuse_one(struct mts_server *server, int listener)
 }
 
 /*
- * No descriptor is to be had, but clients are to be told: whether any was, or none waits any more.
- * accept(2) asks for a descriptor first, so who polls beside another one gets here for what that one
- * has taken.
+ * No descriptor is to be had, but clients are to be refused: whether any was, or none waits any
+ * more. accept(2) takes a descriptor before it looks for a connection. So of two threads that poll,
+ * one may get here for a connection that the other has taken.
  */
 static bool refuse_batch(struct mts_server *server, struct batch *batch)
 {
@@ -270,7 +271,7 @@ static bool refuse_batch(struct mts_server *server, struct batch *batch)
 	return count > 0 || result == -EAGAIN || !waits;
 }
 
-/* Accept does not work: makes that better, or rests. */
+/* Accept does not work: finds a remedy, or has the listeners rest. */
 static void failed(struct mts_server *server, struct batch *batch, uint64_t freed)
 {
 	const int result = batch->result;
@@ -285,14 +286,14 @@ static void failed(struct mts_server *server, struct batch *batch, uint64_t free
 	}
 }
 
-/* Whether accept has said that it does not work, or has only been asked in vain. */
+/* Whether accept has really failed, not just been asked in vain. */
 static bool has_failed(int result)
 {
 	const bool in_vain = result == 0 || result == -EAGAIN || result == -ECANCELED;
 	return !in_vain && !about_the_connection(result);
 }
 
-/* What a batch leaves to be done, with no lock held. */
+/* Does what a batch leaves to be done, with no lock held. */
 static void conclude(struct mts_server *server, struct batch *batch, uint64_t freed)
 {
 	if (batch->let_in + batch->held + batch->refused > 0) {
@@ -308,7 +309,7 @@ static void conclude(struct mts_server *server, struct batch *batch, uint64_t fr
 	}
 }
 
-/* Somebody else may have the socket, and have changed what accept does there. */
+/* Makes a socket non-blocking again, which somebody else who has it may have changed. */
 static void look_after(struct mts_server *server, struct mtsi_listener *listener, int fd)
 {
 	if (mtsi_listening_unblock(fd) && !listener->told) {
@@ -318,7 +319,7 @@ static void look_after(struct mts_server *server, struct mtsi_listener *listener
 	}
 }
 
-/* Whose turn it is: takes a batch. */
+/* The thread has the entry: takes a batch. */
 static void take_turn(
 	struct mts_server *server, uint64_t tag, int listener, struct mtsi_list *found)
 {
@@ -330,7 +331,7 @@ static void take_turn(
 		look_after(server, batch.listener, listener);
 	}
 	if (refuses(server)) {
-		mtsi_entry_want_spare(server); /* first: it is for when no other is left */
+		mtsi_entry_want_spare(server); /* first: the spare one is for when no other is left */
 	}
 	take_batch(server, room, found, &batch);
 	conclude(server, &batch, freed);
@@ -351,7 +352,7 @@ void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t
 	if (listener < 0) {
 		return;
 	}
-	/* Where it may sleep, it must not seem to poll meanwhile. */
+	/* Where accept may sleep, the thread must not count as polling meanwhile. */
 	if (!mtsi_door_floor(server)->listeners.list[tag - 1].shared) {
 		take_turn(server, tag, listener, found);
 	} else if (worker != NULL) {

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who comes how often: clients counted by where they come from. That is an IPv4 address, also when
- * it comes mapped into IPv6; the first half of an IPv6 address, since whoever has one address of
- * such a network has all of them, and all of it with its interface where it is link-local, since
- * that half is the same for every neighbour there; or the user at the other end of a Unix socket. A peer whose
- * address is of no kind that is known is not counted.
+ * How many clients come from where: clients are counted by their origin. This is an IPv4 address,
+ * also when it comes mapped into IPv6; or the first half of an IPv6 address, since a peer that has
+ * one address of such a network has all of them; or a link-local IPv6 address as a whole, with its
+ * interface, since the first half is the same for all neighbours there; or the user at the other
+ * end of a Unix socket. A peer whose address is of no known kind is not counted.
  *
  * The table is a tree of the C library's. An entry is made for the first client that it counts, and
  * freed with the last.
  *
  * As long as there is no limit nothing is counted: a client costs one atomic operation on its own
- * memory. When a limit is set, those that are there have to be counted, while others come and go.
- * One word in each client says how it stands, and changes to LISTED only under the book's lock,
+ * memory. When a limit is set, the clients that are there have to be counted, while others come and
+ * go. One word in each client says how it stands, and changes to LISTED only under the book's lock,
  * together with the count:
  *
- * - Who accepts makes the client, and then reads the limit. Who sets the limit writes it, and then
- *   looks at all clients. Both are sequentially consistent, so one of them sees the other and lists
- *   the client; if both do, the second finds it listed.
- * - Who leaves marks the client as delisted. If it was listed before, that one counts it out; if
- *   not, nobody can list it any more.
+ * - The thread that accepts makes the client, and then reads the limit. The thread that sets the
+ *   limit writes it, and then looks at all clients. Both are sequentially consistent, so one of
+ *   them sees the other, and lists the client; if both do, the second finds it listed.
+ * - The owner of a client that leaves marks it as delisted. If it was listed before, the owner
+ *   counts it out; if not, nobody can list it any more.
  *
- * Setting the limit back to 0 counts nobody out: who is listed leaves in his own time, and is found
- * listed if there is a limit again before. Whoever sets a limit holds a lock over all of it, so
- * when any call of that kind has returned, everybody is counted.
+ * Setting the limit back to 0 counts no client out. A client that is listed is counted out when it
+ * leaves, and is found listed if a limit is set again before that. A thread that sets a limit holds
+ * a lock during all of it, so when any call of that kind has returned, every client is counted.
  */
 #include "engine/door/address_book.h"
 
@@ -41,7 +41,7 @@
 #include "os/must.h"
 #include "wire/address.h"
 
-/* Those of one address. It begins with the address, so that one can be looked up by it. */
+/* The clients of one origin. It begins with the origin, so it can be looked up by that. */
 struct tally {
 	struct mtsi_origin origin;
 	size_t count;
@@ -86,7 +86,7 @@ static struct tally *find_locked(struct mtsi_address_book *book, const struct mt
 	return found != NULL ? *found : NULL;
 }
 
-/* A new entry that counts nobody yet; NULL when memory is short. */
+/* A new entry that counts no client yet; NULL when memory is short. */
 static struct tally *make_locked(struct mtsi_address_book *book, const struct mtsi_origin *origin)
 {
 	struct tally *entry = malloc(sizeof(*entry));
@@ -167,7 +167,7 @@ void mtsi_address_book_leave(struct mts_client *client)
 	mtsi_lock_release(&book->lock);
 }
 
-/* Counts one that was there before there was a limit. */
+/* Counts a client that came before there was a limit. */
 static void list_present(struct mts_client *client, struct mtsi_list *claimed)
 {
 	struct mtsi_address_book *book = &mtsi_door_floor(client->server)->addresses;

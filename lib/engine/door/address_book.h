@@ -13,18 +13,18 @@ struct mts_server;
 
 /* How many clients each address has, while there is a limit for that. */
 struct mtsi_address_book {
-	struct mtsi_lock changing; /* held by whoever changes the limit, over all of it; taken first */
+	struct mtsi_lock changing; /* held by a thread while it changes the limit; taken first */
 	struct mtsi_lock lock; /* guards the rest; taken after a client's */
-	void *entries; /* a tree of tsearch(3); each counts somebody */
-	bool short_of_memory; /* somebody who was there could not be counted */
-	_Atomic size_t limit; /* 0: none; written under the lock, read by anybody */
+	void *entries; /* a tree of tsearch(3); each entry counts a client */
+	bool short_of_memory; /* a client that was there could not be counted */
+	_Atomic size_t limit; /* 0: none; written under the lock, read by any thread */
 };
 
 void mtsi_address_book_init(struct mtsi_address_book *book);
 void mtsi_address_book_free(struct mtsi_address_book *book);
 
 /*
- * Live: how many clients an address may have; 0: any number. With a limit where there was none the
+ * Live: how many clients an address may have; 0: any number. If there was no limit before, the
  * clients that are there are counted. 0, or -ENOMEM, and nothing has changed. Any thread.
  */
 int mtsi_address_book_set_limit(struct mts_server *server, size_t clients);
@@ -38,7 +38,7 @@ size_t mtsi_address_book_limit(struct mts_server *server);
  */
 int mtsi_address_book_enter(struct mts_client *client);
 
-/* It is a client no longer. By its owner. */
+/* A client leaves, and is counted no more. By its owner. */
 void mtsi_address_book_leave(struct mts_client *client);
 
 #endif

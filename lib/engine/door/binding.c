@@ -2,14 +2,15 @@
  *
  * From an address to listening sockets.
  *
- * An address may stand for several sockets. With port 0 the kernel picks a port for the first, and
- * the others must get the same one; when somebody else has it there, all is closed and another one
- * is tried. Whatever one call has bound is closed again when it fails as a whole.
+ * An address may stand for several sockets. With port 0 the kernel picks a port for the first
+ * socket, and the others must get the same port. If it is taken for one of those, all are closed,
+ * and another port is tried. Whatever one call has bound is closed again when the call fails as a
+ * whole.
  *
- * Of several addresses those are left out that cannot be bound here: since this machine lacks them or
- * their family, or since nobody could ever be served there (place.h). One address that its
+ * Of several addresses, those that cannot be bound here are left out: because this machine lacks
+ * them or their family, or because nobody could ever be served there (place.h). One address that an
  * administrator has added to a name must not keep a server from starting. But nothing is left out
- * silently: each is noted, and the notes are told when there is a log, at the start.
+ * silently: each is noted, and the notes go to the log at the start.
  */
 #include "engine/base/floor.h"
 #include "engine/door/floor.h"
@@ -64,14 +65,14 @@ static in_port_t port_of(const struct mtsi_target *target)
 		: ((const struct sockaddr_in6 *)&target->address)->sin6_port;
 }
 
-/* This machine has no such address family, or not this address of it, or not its interface. */
+/* Whether this machine lacks the address family, the address, or its interface. */
 static bool missing(int result)
 {
 	return result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EPROTONOSUPPORT
 		|| result == -ENODEV;
 }
 
-/* Names an address as it is, an IPv4 address in IPv6 form too. */
+/* Writes an address as it is, also an IPv4 address in IPv6 form. */
 static void name_target(const struct mtsi_target *target, char *out, size_t size)
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&target->address;
@@ -94,10 +95,10 @@ static int leave_out(struct mts_server *server, const struct mtsi_target *target
 	return mtsi_listeners_note(&mtsi_door_floor(server)->listeners, note);
 }
 
-/* What becomes of one call: where and why it failed, if it did. */
+/* What comes of one call: where and why it failed, if it did. */
 struct attempt {
-	char *where; /* room for BOUND_TEXT bytes: "address", the one that failed or all */
-	const char *clause; /* why, if that is not what the error means by itself; else NULL */
+	char *where; /* room for BOUND_TEXT bytes: `address`, or the one of its addresses that failed */
+	const char *clause; /* why, if the error's own text does not say it; else NULL */
 	int missing; /* the error of the last address that was left out */
 };
 
@@ -160,7 +161,7 @@ static int bind_inet(struct mts_server *server, struct mtsi_targets *targets, in
 	return result;
 }
 
-/* Makes room for the file and binds, with the folder reserved. */
+/* Makes room for the file, and binds, with the folder reserved meanwhile. */
 static int bind_path(
 	struct mts_server *server, const struct mtsi_target *target, struct mtsi_path *path)
 {
@@ -193,7 +194,7 @@ static int bind_unix(struct mts_server *server, const struct mtsi_place *place)
 	return result;
 }
 
-/* Both families: 0 or -ENOMEM. */
+/* Adds an address of both families: 0 or -ENOMEM. */
 static int add_both(struct mtsi_targets *targets, in_addr_t ipv4, const struct in6_addr *ipv6)
 {
 	const struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(ipv4)};
@@ -215,7 +216,7 @@ static int find_targets(const struct mtsi_place *place, struct mtsi_targets *tar
 	}
 }
 
-/* What the resolver's "not found" is about. */
+/* What was not found, when the resolver says so. */
 static const char *not_found(const struct mtsi_place *place)
 {
 	return strchr(place->host, '%') != NULL ? "no such interface" : "no such name";

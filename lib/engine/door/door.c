@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who comes in. The listeners are watched as long as there is room and nothing is short; otherwise
- * they rest, and the kernel's queue holds the others. Resting costs nothing: level-triggered epoll
- * says again what it has to say as soon as they are watched again.
+ * they rest, and the kernel's queue holds new connections. Resting costs nothing: level-triggered
+ * epoll reports them as soon as the listeners are watched again.
  *
- * Every event that can change the answer (a client comes or goes, the limit changes, a descriptor
- * becomes free, a pause ends) looks at all of it again under the one lock, and arms or disarms the
- * listeners under it. So there is no moment between "full" and "resting" in which a leaving client
- * could be missed.
+ * Whenever something can change the answer (a client comes or goes, the limit changes, a descriptor
+ * becomes free, a pause ends), all of it is looked at again under the one lock, and the listeners
+ * are armed or disarmed under it. So there is no moment between "full" and "resting" in which a
+ * client that leaves could be missed.
  *
  * A client counts from when it is let in, which happens here, under the lock, and only while there
- * are fewer than may be. So there are never more than the limit; a limit that is lowered lets
- * nobody in until enough have left.
+ * are fewer than may be. So there are never more clients than the limit; a limit that was lowered
+ * lets no client in until enough have left.
  *
- * What becomes of those for whom there is no room is for the program to choose. They wait outside;
- * or they are accepted and turned away; or a client that is idle makes room for them (eviction.c).
- * For that they have to be accepted before anybody is cut off: who has too many clients already
- * must not cost others theirs. So a few are held at the door, owned by it, until somebody has left,
- * and just so many clients are evicted as are held, as far as room is lacking for them. Whoever
- * leaves makes room for the one that has been held for longest, evicted or not. When the limit is
- * lowered in the very moment in which somebody is accepted, or the last place is taken by one who
- * comes by another listener at that moment (entry.c), that one is held too, whatever the policy.
+ * The program chooses what becomes of connections for which there is no room. They wait outside; or
+ * they are accepted and turned away; or an idle client makes room for them (eviction.c). In the
+ * last case they have to be accepted before a client is cut off: an address that has too many
+ * clients already must not cost others theirs. So a few are held at the door, owned by it, until a
+ * client has left. Of the clients, just as many are evicted as are held and lack room. A client
+ * that leaves, evicted or not, makes room for the one that has been held for longest. Even where
+ * connections wait outside, a client is held if the limit is lowered at the very moment at which it
+ * is accepted, or if another client takes the last place then, by another listener (entry.c).
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
- * second, and wake early when a client of ours closes: accept neither spins nor gives up. Nobody is
- * evicted then, since others may be the ones who take all descriptors, and would take that one too.
- * The watch opens files for a moment. When that was the descriptor which had just become free, and
- * accept asked for it meanwhile, it has failed for nothing: that pause is over as soon as it began.
+ * second, and wake early when a client of ours closes: accept neither spins nor gives up. No client
+ * is evicted for that, since others may be the ones that take all descriptors, and they would take
+ * the new one too. The watchdog opens files for a moment. If that takes the only free descriptor,
+ * and accept asks for one meanwhile, accept has failed without need: that pause ends as soon as the
+ * watchdog has given the descriptor back.
  */
 #include "engine/door/door.h"
 
@@ -70,7 +71,7 @@ void mtsi_door_free(struct mtsi_door *door)
 	mtsi_lock_destroy(&door->lock);
 }
 
-/* For how many there is room, besides those who are held. */
+/* For how many clients there is room, besides those that are held. */
 static size_t room_locked(struct mtsi_door *door)
 {
 	const size_t taken = door->clients + door->held.count;
@@ -79,7 +80,7 @@ static size_t room_locked(struct mtsi_door *door)
 	return taken < most ? most - taken : 0;
 }
 
-/* How many may be accepted, as things stand. */
+/* How many connections may be accepted, as things stand. */
 static size_t wanted_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
@@ -106,7 +107,7 @@ static void arm_as_needed_locked(struct mts_server *server)
 	}
 }
 
-/* Lets in those who are held, as far as there is room: into `admitted`, for the crew. */
+/* Lets in clients that are held, as far as there is room: into `admitted`, for the crew. */
 static void admit_locked(struct mtsi_door *door, struct mtsi_list *admitted)
 {
 	mtsi_lock_assert_held(&door->lock);
@@ -139,7 +140,10 @@ static size_t affordable(size_t descriptors, size_t in_use)
 	return descriptors > others ? descriptors - others : 0;
 }
 
-/* The default, when none has been chosen: 0, or the limit that has been. */
+/*
+ * Settles the default limit, if the program has set none: 0; else returns the limit that it has
+ * set.
+ */
 static size_t settle_limit_locked(struct mtsi_door *door, size_t afford)
 {
 	const size_t chosen = atomic_load(&door->max_clients);
@@ -293,7 +297,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_take(&door->lock);
-	/* If it rests already, that was for the same event, which two have got. */
+	/* If the listeners rest already, another thread has told of the same shortage. */
 	if (door->freed == freed && door->short_until == 0) {
 		door->short_for = door->short_for == 0 ? shortest_pause : door->short_for * 2;
 		if (door->short_for > longest_pause) {
@@ -333,7 +337,10 @@ uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 	if (over) {
 		door->short_until = 0;
 	}
-	/* Else nothing has changed: a listener that somebody has shut down is told of while it is armed. */
+	/*
+	 * Otherwise nothing has changed: also, the shutdown of a listener is reported while it is
+	 * armed.
+	 */
 	if (over || admitted.count > 0) {
 		arm_as_needed_locked(server);
 	}

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whose turn it is to accept.
+ * The entry: the turn to accept, and which thread has it.
  *
- * accept(2) waits, unless the socket is non-blocking, and that is a property of the socket that all
- * share who have it. It is looked at before (accept.c), but somebody may change it right afterwards,
- * and somebody else take the connection. Then this thread sleeps, and nobody can wake it but the
- * next one who connects. So no lock is held over accept. What only one may do, since what there is
- * room for only one may let in, is a turn, which is a mark under the listeners' lock. Our own
- * sockets have one turn between them. Those that were handed down, which others may have, have one
- * each: who sleeps there keeps nobody from the others.
+ * accept(2) waits, unless the socket is non-blocking, and this property belongs to the socket, so
+ * to all who share it. It is looked at before (accept.c), but another process may change it right
+ * afterwards, and take the connection. Then this thread sleeps, and only the next connection can
+ * wake it. So no lock is held over accept. Yet only one thread may accept at a time, since each
+ * lets in as many clients as there is room for. It has a turn to accept, which is a mark under the
+ * listeners' lock. Our own sockets have one turn between them. Sockets that were handed down, which
+ * others may have too, have one each: a thread that sleeps there keeps no other from the rest.
  *
- * Who finds somebody at it leaves it to that one: epoll is level-triggered, so what waits will be
- * reported again. That is at once, and in nearly every case the other one is through by then. If it
- * takes longer, the listener is put off: it is not watched for connections any more until the turn
- * is given back. So nobody polls in vain as long as that lasts. It is noted under the door's lock as
- * well, under which the listeners are armed.
+ * A thread that finds another one accepting leaves the connection to that: epoll is
+ * level-triggered, so what waits is reported again. That happens at once, and in nearly every case
+ * the other thread is done by then. If it takes longer, the listener is put off: it is not watched
+ * for connections any more, until the turn is given back. So no thread polls in vain as long as
+ * that lasts. Whether a listener is put off is written under the door's lock as well, since
+ * listeners are armed under that.
  *
- * A listener that is closed while somebody accepts is closed for all others; its descriptor, which
- * that one may be about to use, it closes itself.
+ * A listener that is closed while a thread accepts there is closed to all others. That thread may
+ * be about to use its descriptor, so it closes the descriptor itself.
  */
 #include "engine/door/entry.h"
 
@@ -35,7 +36,9 @@ static struct mtsi_entry *entry_of(struct mtsi_listeners *listeners, struct mtsi
 	return listener->shared ? &listener->entry : &listeners->entry;
 }
 
-/* Somebody accepts: lets this one be reported again a few times, then no more until that is over. */
+/*
+ * Another thread accepts: this listener is reported again a few times, then not until that is over.
+ */
 static void pass_by_locked(
 	struct mts_server *server, struct mtsi_entry *entry, struct mtsi_listener *listener)
 {

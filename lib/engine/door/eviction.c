@@ -2,33 +2,35 @@
  *
  * Which client goes when another one wants to come: the one that has been idle for longest.
  *
- * Idle is who waits for the first byte of its next request, parked, or with a thread that blocks in
- * that wait and nothing else; with no output waiting, and nothing to be read in its socket. That is
- * asked of the socket by a receive (MSG_PEEK): the number of bytes there counts also what cannot be
- * received. Since when, says a word in the client that is there for deadlines anyway.
+ * A client is idle if it waits for the first byte of its next request, parked, or with a thread
+ * that blocks in that wait and nothing else; with no output waiting, and nothing to be read in its
+ * socket. The socket is asked for this by a receive (MSG_PEEK), since the number of bytes there
+ * also counts what cannot be received. Since when the client is idle is in its word, which it has
+ * for its deadlines anyway.
  *
- * Nobody keeps the clients in the order of that word, since each request would pay for it. One look
+ * The clients are not kept in the order of that word, since each request would pay for it. One look
  * at all of them, which takes no lock, collects the 64 that have been idle for longest, and these
  * are used up one by one. Each is looked at again, closely, under its lock: if its word is what it
- * was, it has been idle ever since, and everybody who has become idle meanwhile is younger. So the
- * order is exact, and a flood pays for the look once in 64 times.
+ * was, it has been idle ever since, and every client that has become idle meanwhile has been idle
+ * for less time. So the order is exact, and a flood pays for the look once in 64 times.
  *
- * If all of the 64 are refused, since what they have sent is not read yet, say, the next look, a
- * moment later, passes them over, and so on until somebody goes or all have been seen: however many
- * seem idle and are not, they shield nobody. Who is refused while somebody is wanted offers itself
- * when it has become idle in truth, as below, so it need not be looked at again. When nobody is
- * wanted any more that is forgotten.
+ * It may be that all of the 64 are refused, for instance since what they have sent is not read yet.
+ * Then the next look, a moment later, passes them over, and so on until a client is evicted or all
+ * have been seen. So clients that seem idle and are not protect no others, however many they are. A
+ * client that was refused offers itself, as described below, once it has really become idle, as
+ * long as one is wanted; so it need not be looked at again. When none is wanted any more, it is
+ * forgotten which ones were refused.
  *
- * If the look finds fewer than 64, nearly everybody is busy, and the next look might find none. So
- * it is not repeated before eight times as long as it took has passed. Meanwhile, and whenever
- * nobody is idle, `wanting` is set: then each client that becomes idle offers itself
+ * If the look finds fewer than 64, nearly all clients are busy, and the next look might find none.
+ * So it is not repeated before eight times as long as it took has passed. Meanwhile, and whenever
+ * no client is idle, `wanting` is set. Then each client that becomes idle offers itself
  * (mtsi_eviction_offer()): when it has been parked, begins to block, or when its last output has
- * gone. `wanting` is set before clients are looked at, and they let go before they read it, both
- * sequentially consistent (or under the client's lock, for output). So a client that was found busy
- * will see it, and none is missed.
+ * gone. `wanting` is set before clients are looked at; a client's owner lets go of it before it
+ * reads `wanting`. Both are sequentially consistent (or, for output, under the client's lock). So a
+ * client that was found busy will see `wanting`, and none is missed.
  *
- * How many have to go is the door's to say. It counts each from the moment it is chosen until its
- * close hook is over, so nobody goes in vain, and nobody comes too early.
+ * The door says how many have to go. It counts each from the moment at which it is chosen until its
+ * close hook is over. So no client goes in vain, and none comes too early.
  */
 #include "engine/door/eviction.h"
 
@@ -53,11 +55,11 @@
 #include "wire/address.h"
 #include "wire/buffer.h"
 
-enum { REST = 8 }; /* times as long as the look has taken */
+enum { REST = 8 }; /* how many times as long as the look has taken */
 
 static const uint64_t shortest_rest = MTSI_MILLISECOND;
 
-/* Who has been evicted, for the log. */
+/* Which client has been evicted, for the log. */
 struct evicted {
 	uint64_t id; /* 0: nobody */
 	uint64_t since;
@@ -77,15 +79,15 @@ void mtsi_eviction_free(struct mtsi_eviction *eviction)
 	mtsi_lock_destroy(&eviction->lock);
 }
 
-/* The order in which they go; where times are the same there has to be one too. */
+/* The order in which they go; it is also defined where the times are the same. */
 static bool goes_before(struct mtsi_candidate one, struct mtsi_candidate other)
 {
 	return one.since != other.since ? one.since < other.since : one.id < other.id;
 }
 
 /*
- * Keeps it among the 64 that have been idle for longest, of those who are not passed over. Without
- * any lock of the client's.
+ * Keeps a client, if it is among the 64 that have been idle for longest of those not passed over.
+ * Without the client's lock.
  */
 static void collect(const struct mts_client *client, void *context)
 {
@@ -122,7 +124,7 @@ static void look_at_all_locked(struct mts_server *server)
 	}
 }
 
-/* Whether it may be evicted, if it is still idle since `since`; 0: since whenever. */
+/* Whether a client may be evicted: it is idle, since `since`; 0: since any time. */
 static bool idle_locked(struct mts_client *client, uint64_t since)
 {
 	const uint64_t idle = mtsi_deadline_idle_since(client);
@@ -134,8 +136,8 @@ static bool idle_locked(struct mts_client *client, uint64_t since)
 }
 
 /*
- * Sees to it that nobody gets a request of it any more. One that is parked is claimed, and then
- * looked at again, since it may have had a turn before; it gets one in any case.
+ * Sees to it that no thread gets a request of the client any more. A parked client is claimed, and
+ * then looked at again, since it may have had a turn before; it gets a turn in any case.
  */
 static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_list *claimed)
 {
@@ -149,7 +151,7 @@ static bool seize_locked(struct mts_client *client, uint64_t since, struct mtsi_
 	return idle_locked(client, since);
 }
 
-/* Evicts this one, if it is idle. */
+/* Evicts this client, if it is idle. */
 static bool evict(struct mts_server *server, struct mtsi_candidate candidate,
 	struct mtsi_list *claimed, struct evicted *evicted)
 {
@@ -184,7 +186,9 @@ static bool evict_candidate_locked(
 	return done;
 }
 
-/* Nobody is wanted, or all have been seen: whoever was refused is looked at again next time. */
+/*
+ * None is wanted, or all have been seen: clients that were refused are looked at again next time.
+ */
 static void forget_refused_locked(struct mtsi_eviction *eviction)
 {
 	mtsi_lock_assert_held(&eviction->lock);
@@ -197,18 +201,22 @@ static void want_none_locked(struct mtsi_eviction *eviction)
 	forget_refused_locked(eviction);
 }
 
-/* All that the look has found were refused: when to look at the others, if there are any. */
+/*
+ * All that the look has found were refused: returns when to look at the others, if there are any.
+ */
 static uint64_t pass_over_locked(struct mtsi_eviction *eviction)
 {
 	if (eviction->count < MTSI_CANDIDATES) {
 		forget_refused_locked(eviction);
-		return MTSI_NEVER; /* that was everybody, and each will offer itself */
+		return MTSI_NEVER; /* there are no others, and each of these will offer itself */
 	}
 	eviction->past = eviction->list[MTSI_CANDIDATES - 1];
 	return mtsi_clock_after(mtsi_clock_now(), shortest_rest);
 }
 
-/* Evicts the one that has been idle for longest; or sets about being told of one. */
+/*
+ * Evicts the client that has been idle for longest; if there is none, arranges to be told of one.
+ */
 static bool evict_oldest_locked(
 	struct mts_server *server, struct mtsi_list *claimed, struct evicted *evicted)
 {
@@ -241,7 +249,7 @@ static void report_evicted(struct mts_server *server, const struct evicted *evic
 		now > evicted->since ? (now - evicted->since) / MTSI_MILLISECOND : 0);
 }
 
-/* One step of it: false when nobody has to go, or nobody can. */
+/* One step of this: false when no client has to go, or none can. */
 static bool run_once(struct mts_server *server, struct mtsi_list *claimed)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
@@ -298,7 +306,7 @@ uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
 	struct mtsi_list claimed = {NULL, NULL, 0};
-	/* Taken back before it is tried: whoever wants another try meanwhile is not forgotten. */
+	/* Taken back before the try: if another one is asked for meanwhile, that is not forgotten. */
 	if (atomic_load(&eviction->retry_at) <= now) {
 		atomic_store(&eviction->retry_at, MTSI_NEVER);
 		mtsi_eviction_run(server, &claimed);

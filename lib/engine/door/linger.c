@@ -5,12 +5,12 @@
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
  * is shut down first, and input thrown away until the peer has finished too, for at most the linger
- * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked: whoever
- * claims it (claim.h) drains it, and closes it when that is done. That is who polls, or the keeper
- * when its time is up. It marks those in the list as cut, under the list's lock, and claims them;
- * one that somebody owns at that moment is closed by its owner, who looks at the mark before it
- * lets go. Whoever closes one takes it out of the list first, so what is in the list is never
- * closed.
+ * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked. The thread
+ * that claims it (claim.h) drains it, and closes it when that is done: this is the thread that
+ * polls, or the keeper when the client's time is up. The keeper marks such clients in the list as
+ * cut, under the list's lock, and claims them. If one is owned at that moment, its owner closes it:
+ * an owner looks at the mark before it lets go. A client is taken out of the list before it is
+ * closed, so no client in the list is closed.
  *
  * Nothing can be lost, and the socket closes at once, when nothing is unread and what the peer has
  * not acknowledged is on the wire and fits in a first flight (RFC 6928: 10 segments), or is a short
@@ -19,21 +19,23 @@
  * when its memory gets short (tcp_max_orphans, tcp(7)). Once both sides are shut down and all is
  * acknowledged, the connection is closed, and epoll says so.
  *
- * A stop, or a deadline, shuts down the receiving side to wake its worker, and the program may have
- * done so. With the sending side shut down as well the kernel would answer further input with a reset
- * at once. The kernel knows best whether the receiving side is shut; so it is asked as the client is
- * handed over, under the lock under which the library shuts it. Such a socket keeps its sending side
- * open until all is acknowledged, and then just closes. That it has been acknowledged raises no event:
- * while there are such sockets the keeper looks at them every few milliseconds. What the peer sends
- * after the close is answered with a reset, but by then it has the reply.
+ * A stop, or a deadline, shuts down the receiving side to wake the worker, and the program may have
+ * done so too. With the sending side also shut down, the kernel would answer further input with a
+ * reset at once. The kernel knows best whether the receiving side is shut. So it is asked when the
+ * client is handed over, under the lock under which the library shuts that side. A socket with its
+ * receiving side shut keeps its sending side open until all is acknowledged, and then just closes.
+ * No event tells that all is acknowledged, so while there are such sockets the keeper looks at them
+ * every few milliseconds. What the peer sends after the close is answered with a reset, but by then
+ * it has the reply.
  *
- * Lingerers do not count as clients, but no more than an eighth of the clients' number may linger:
- * past that the keeper closes the ones that have waited longest.
+ * Clients that linger do not count as clients, but no more than an eighth of the clients' limit may
+ * linger: above that the keeper closes the ones that have waited longest.
  *
- * A client is handed over in one critical section of its lock: into the list, the new stage, its
- * sending side, epoll. So whoever finds it lingering under that lock finds it in the list; and a
- * stop, or a deadline, either finds it lingering, and leaves it alone, or has shut its receiving side
- * before. If epoll has no memory for it, it stays in the list, and is closed when it is due.
+ * A client is handed over in one critical section of its lock: it is put into the list, its stage
+ * is set, its sending side is shut, and epoll is told. So a thread that finds it lingering under
+ * that lock also finds it in the list. And a stop, or a deadline, either finds it lingering, and
+ * leaves it alone, or has shut its receiving side before. If epoll has no memory for it, it stays
+ * in the list, and is closed when it is due.
  */
 #include "engine/door/linger.h"
 
@@ -58,12 +60,12 @@ enum {
 	FIRST_FLIGHT = 14 * 1024, /* bytes */
 	MOST_DRAINED = 1024 * 1024,
 	DRAIN_AT_ONCE = 16 * 1024,
-	FEW = 16 /* lingerers that nobody minds */
+	FEW = 16 /* so few that linger are never too many */
 };
 
 static const uint64_t look_again = MTSI_MILLISECOND;
 static const uint64_t look_time = 10
-	* MTSI_MILLISECOND; /* at sockets whose progress raises no event */
+	* MTSI_MILLISECOND; /* for sockets whose progress raises no event */
 
 void mtsi_linger_init(struct mtsi_linger *linger)
 {
@@ -83,8 +85,8 @@ void mtsi_linger_free(struct mtsi_linger *linger)
 }
 
 /*
- * Appends it, with its sending side open or not: false when nobody lingers any more. Under the
- * client's lock too.
+ * Appends a client, with its sending side open or not: false when none may linger any more. Under
+ * the client's lock too.
  */
 static bool append_lingerer(
 	struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
@@ -95,7 +97,10 @@ static bool append_lingerer(
 	if (!over) {
 		*first = linger->first == NULL;
 		client->lingers_since = mtsi_clock_now();
-		/* As a client it may have been cut off, with nothing dropped; as a lingerer it is not yet. */
+		/*
+		 * It may have been cut off as a client, with nothing dropped; it has not been as a
+		 * lingerer.
+		 */
 		atomic_store(&client->cut, false);
 		client->next = NULL;
 		client->previous = linger->last;
@@ -132,7 +137,10 @@ static void unlink_lingerer_locked(struct mtsi_linger *linger, struct mts_client
 
 static bool nothing_to_lose(const struct mts_client *client, size_t corked)
 {
-	/* That counts also what nobody can receive, as an urgent byte out of a Unix socket's stream. */
+	/*
+	 * The number also counts what cannot be received, like an urgent byte in a Unix socket's
+	 * stream.
+	 */
 	if (mtsi_conn_unread(client) > 0 && mtsi_conn_peek(client) == 1) {
 		return false;
 	}
@@ -141,12 +149,12 @@ static bool nothing_to_lose(const struct mts_client *client, size_t corked)
 		|| (on_its_way <= FIRST_FLIGHT && mtsi_conn_unsent(client) <= corked)) {
 		return true;
 	}
-	/* What a Unix socket has taken is with the peer already. */
+	/* What a Unix socket has taken, the peer has already. */
 	const enum mtsi_socket_peer peer = mtsi_conn_peer(client);
 	return peer == MTSI_PEER_UNKNOWN || peer == MTSI_PEER_CLOSED;
 }
 
-/* Whether more linger than should. */
+/* Whether more clients linger than should. */
 static bool crowded(struct mts_server *server)
 {
 	const size_t share = mtsi_door_max_clients(server) / 8;
@@ -177,12 +185,12 @@ static bool is_emptied(struct mts_client *client)
 	}
 }
 
-/* Closes one that is out of the list. A stop waits for the last one of them. */
+/* Closes a client that is out of the list. A stop waits for the last one of them. */
 static void close_unlinked(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
 	if (client->sends) {
-		mtsi_conn_shut_sending(client); /* what comes before it is closed is not to be a reset */
+		mtsi_conn_shut_sending(client); /* input that comes before the close is not to cause a reset */
 	}
 	mtsi_door_close(client);
 	if (mtsi_stopping(server) && atomic_load(&mtsi_door_floor(server)->linger.count) == 0) {
@@ -210,7 +218,7 @@ void mtsi_linger_event(struct mts_client *client)
 	} while (!mtsi_claim_release(client));
 }
 
-/* Lets the client linger, in one step for whoever takes its lock; false: nobody lingers. */
+/* Lets the client linger, in one critical section of its lock; false: none may linger any more. */
 static bool hand_over(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
@@ -238,21 +246,21 @@ static bool hand_over(struct mts_client *client)
 
 void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
 {
-	/* One that was refused has most likely not spoken yet, and is about to. */
+	/* A client that was refused has most likely sent nothing yet, and is about to. */
 	const bool at_once = client->opened && nothing_to_lose(client, corked);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_door_close(client);
 	}
 }
 
-/* What the list says of its first client. */
+/* What became of the first client in the list. */
 enum oldest {
-	NOBODY, /* it is empty, or the first is not due */
-	CLOSED, /* that one is closed */
-	MARKED /* its owner closes it, in a moment */
+	NOBODY, /* the list is empty, or its first client is not due */
+	CLOSED, /* it is closed */
+	MARKED /* its owner will close it, in a moment */
 };
 
-/* When the time of a lingerer is up, as the timeout is now. */
+/* When a client has lingered for long enough, by the present timeout. */
 static uint64_t lingering_ends_at(const struct mts_client *client)
 {
 	const uint64_t timeout = mtsi_timeout(
@@ -261,8 +269,8 @@ static uint64_t lingering_ends_at(const struct mts_client *client)
 }
 
 /*
- * Closes the first one if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when it is
- * due; MTSI_NEVER without one.
+ * Closes the first client if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when the
+ * first one is due; MTSI_NEVER: there is none.
  */
 static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_t *due)
 {
@@ -288,7 +296,10 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 	return result;
 }
 
-/* Claims the next one after `at`, which the caller owns, or the first, whose sending side is open. */
+/*
+ * Claims the next client whose sending side is open, after `at`, which the caller owns; or the
+ * first.
+ */
 static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
 {
 	mtsi_lock_take(&linger->lock);
@@ -300,7 +311,7 @@ static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mt
 	return client;
 }
 
-/* Looks at those whose progress raises no event, now and then; when to come again. */
+/* Now and then looks at those whose progress raises no event; returns when to call it again. */
 static uint64_t look_at_lingerer(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
@@ -313,7 +324,7 @@ static uint64_t look_at_lingerer(struct mts_server *server, uint64_t now)
 	linger->look_at = mtsi_clock_after(now, look_time);
 	struct mts_client *client = claim_next(linger, NULL);
 	while (client != NULL) {
-		/* What is owned stays in the list. */
+		/* The caller owns this client, so it stays in the list meanwhile. */
 		struct mts_client *next = claim_next(linger, client);
 		mtsi_linger_event(client);
 		client = next;
@@ -321,7 +332,7 @@ static uint64_t look_at_lingerer(struct mts_server *server, uint64_t now)
 	return linger->look_at;
 }
 
-/* Closes those that are due or too many; when to come again. */
+/* Closes those that are due or too many; returns when to call it again. */
 static uint64_t close_due(struct mts_server *server, uint64_t now)
 {
 	uint64_t due;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The listening sockets: kept, watched, closed. How they come to be is in binding.c.
+ * The listening sockets: kept, watched, closed. binding.c makes them.
  *
  * The file of a Unix socket is removed by the keeper, when no lock is held: a file system may take
- * its time. Only what was never started is closed by the thread that frees it.
+ * long. Only if the server was never started, the thread that frees it does this.
  */
 #include "engine/door/listener.h"
 
@@ -55,7 +55,7 @@ static bool reserve_slot(struct mtsi_listeners *listeners)
 	return list != NULL;
 }
 
-/* Removes the file that is ours, before the socket is closed: 0, or why that could not be done. */
+/* Removes the file if it is ours, before the socket is closed: 0, or why that could not be done. */
 static int remove_file(struct mtsi_listener *listener, unsigned *patience)
 {
 	const int result = listener->path != NULL ? mtsi_path_remove(listener->path, patience) : 0;
@@ -159,7 +159,7 @@ static int prepare_listener(struct mts_server *server, size_t index)
 		mtsi_path_serve(path);
 	}
 	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
-	/* A Unix socket knows no such option, and has no need of it. */
+	/* A Unix socket does not know this option, and does not need it. */
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
 		result = mtsi_registration_enter_listener(server, fd, index + 1);
 	}
@@ -174,7 +174,7 @@ int mtsi_listeners_prepare(struct mts_server *server)
 	if (mtsi_base_floor(server)->options.overload == MTS_OVERLOAD_REFUSE
 		&& mtsi_door_floor(server)->listeners.spare < 0) {
 		mtsi_door_floor(server)->listeners.spare =
-			mtsi_wake_open(); /* if it cannot be had now, then later */
+			mtsi_wake_open(); /* if none can be had now, it is opened later */
 	}
 	for (size_t i = 0; i < mtsi_door_floor(server)->listeners.count && result == 0; i++) {
 		result = prepare_listener(server, i);
@@ -186,7 +186,7 @@ void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *li
 {
 	const uint64_t tag = (uint64_t)(listener - mtsi_door_floor(server)->listeners.list) + 1;
 	if (!atomic_load(&listener->dead)) {
-		/* That it is shut down is to be known at rest too. */
+		/* A shutdown has to be known also while the listeners rest. */
 		mtsi_registration_watch_listener(server, listener->fd, tag, armed && !listener->put_off);
 	}
 }
@@ -234,7 +234,7 @@ void mtsi_listeners_drop_locked(struct mts_server *server)
 	}
 }
 
-/* No client comes any more; the descriptors stay open for the moment. */
+/* No client comes any more; the descriptors stay open for now. */
 static void withdraw(struct mts_server *server)
 {
 	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);

@@ -13,11 +13,11 @@
 
 struct mts_server;
 
-/* Whose turn it is to accept: see entry.c. The lock guards it. */
+/* The turn to accept: see entry.c. The listeners' lock guards it. */
 struct mtsi_entry {
-	bool taken; /* somebody accepts */
-	unsigned passed; /* how often somebody else has come meanwhile */
-	bool put_off; /* too often: some listeners are not watched until it is given back */
+	bool taken; /* a thread accepts */
+	unsigned passed; /* how often another thread has come meanwhile */
+	bool put_off; /* that was too often: some listeners are not watched until it is given back */
 };
 
 /* One bound address. */
@@ -25,17 +25,17 @@ struct mtsi_listener {
 	int fd; /* -1: closed */
 	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
 	bool shared; /* the program made it, and others may have it; constant */
-	bool counts; /* the kernel says how many connections wait; constant once the server runs */
-	bool told; /* that somebody has made it blocking; who accepts */
+	bool counts; /* the kernel says how many connections wait; constant in a run */
+	bool told; /* logged: somebody has made it blocking; the thread that accepts */
 	bool put_off; /* not to be watched for connections; written under the lock and the door's */
-	struct mtsi_entry entry; /* if it is shared; the others have one together */
+	struct mtsi_entry entry; /* used if it is shared; all others have one together */
 	char *text; /* for mts_server_address() */
-	struct mtsi_path *path; /* of a Unix socket's file; NULL: none that we have made */
+	struct mtsi_path *path; /* of a Unix socket's file; NULL: the library has made none */
 };
 
 /*
- * All of a server's. The configuring thread's before start; after it count, text and notes are
- * constant, the paths are the keeper's, and the lock guards the descriptors.
+ * All listeners of a server. Before start they belong to the configuring thread. After that, count,
+ * text and notes are constant, the paths belong to the keeper, and the lock guards the descriptors.
  */
 struct mtsi_listeners {
 	struct mtsi_lock lock;
@@ -43,16 +43,16 @@ struct mtsi_listeners {
 	size_t count;
 	char **notes; /* what listen calls have left out: to be told at the start */
 	size_t notes_count;
-	struct mtsi_entry entry; /* of those that are our own */
-	bool closed; /* no more clients; who accepts at one that is open still closes it */
-	int spare; /* the lock: a descriptor to be given up for a moment; -1: none */
+	struct mtsi_entry entry; /* for the sockets that are our own */
+	bool closed; /* no more clients; a thread that still accepts closes that listener */
+	int spare; /* under the lock: a descriptor to be given up for a moment; -1: none */
 };
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners);
 
 /*
- * Keeps a listening socket, with the path of its file if it has one: 0, with what it is bound to in
- * `*bound`; or a negative errno value, and both stay the caller's.
+ * Keeps a listening socket, and the path of its file if it has one: 0, with the address that it is
+ * bound to in `*bound`. Or a negative errno value, and both stay the caller's.
  */
 int mtsi_listeners_keep(
 	struct mtsi_listeners *listeners, int fd, struct mtsi_path *path, struct mtsi_target *bound);
@@ -60,40 +60,40 @@ int mtsi_listeners_keep(
 /* Keeps a line for the log: 0 or -ENOMEM. */
 int mtsi_listeners_note(struct mtsi_listeners *listeners, const char *note);
 
-/* Drops the latest ones until `count`, and so many notes, are left. */
+/* Drops the latest ones, until `count` listeners and `notes` notes are left. */
 void mtsi_listeners_unwind(struct mtsi_listeners *listeners, size_t count, size_t notes);
 
 /*
- * Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. In
- * binding.c.
+ * Binds all that an address names: 0, or a negative errno value, with "where: why" in `why`. This
+ * is in binding.c.
  */
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
 
-/* Takes over a socket: 0 or a negative errno value; -EALREADY when it has it. */
+/* Takes over a socket: 0 or a negative errno value; -EALREADY when the server has it already. */
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
 /*
- * Sets what the program has chosen for all of them, and puts them into epoll, unarmed: 0 or a
- * negative errno value. May be called again.
+ * Sets the options that the program has chosen on all of them, and puts them into epoll, unarmed: 0
+ * or a negative errno value. May be called again.
  */
 int mtsi_listeners_prepare(struct mts_server *server);
 
 /*
- * Arms all of them, or none; cannot fail, since epoll has room for them already. Under the door's
- * lock.
+ * Arms all of them, or disarms them. This cannot fail, since they are in epoll already. Under the
+ * door's lock.
  */
 void mtsi_listeners_arm(struct mts_server *server, bool armed);
 
-/* The same for one of them, as long as it is not put off. Under the door's lock. */
+/* The same for one of them, unless it is put off. Under the door's lock. */
 void mtsi_listener_arm(struct mts_server *server, const struct mtsi_listener *listener, bool armed);
 
 /*
  * Somebody who shares that socket has shut it down: takes it out of epoll, which would go on
- * reporting it, armed or not. By who polls.
+ * reporting it, armed or not. By the thread that polls.
  */
 void mtsi_listeners_bury(struct mts_server *server, uint64_t tag);
 
-/* The tags of listeners in epoll: 1 and up, below those of clients. */
+/* Whether a tag is a listener's: these are 1 and up, below those of clients. */
 static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, uint64_t tag)
 {
 	return tag >= 1 && tag <= listeners->count;
@@ -103,18 +103,21 @@ static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, ui
 void mtsi_listeners_announce(struct mts_server *server);
 
 /*
- * Closes the sockets, and removes the files of ours. No client comes after that. One at which
- * somebody accepts that one closes. The keeper.
+ * Closes the sockets, and removes their files if they are ours. No client comes after that. If a
+ * thread is accepting at one, that thread closes it. The keeper.
  */
 void mtsi_listeners_close(struct mts_server *server);
 
-/* The server takes no more clients: closes those at which nobody accepts. */
+/* The server takes no more clients: closes those at which no thread accepts. */
 void mtsi_listeners_drop_locked(struct mts_server *server);
 
 /* Closes and frees all. */
 void mtsi_listeners_free(struct mts_server *server);
 
-/* Closes the descriptors that a copy in another process has, and touches nothing else. */
+/*
+ * Closes the descriptors that a copy of the server in another process has, and touches nothing
+ * else.
+ */
 void mtsi_listeners_abandon(struct mts_server *server);
 
 #endif
