@@ -38,9 +38,9 @@ enum mts_gone {
  * Writes to the client: all of it, or an error.
  *
  * Small writes are gathered, and sent together when no further request of this client is waiting.
- * What the socket does not take at once is kept and follows by itself, up to the output limit
- * (mts_server_set_max_output()); past that the call blocks until the peer reads. If the bytes lie in
- * a mapped file it also waits for the disk, and nobody else does.
+ * What the socket does not take at once is kept, and sent later by the library, up to the output
+ * limit (mts_server_set_max_output()); above that the call blocks until the peer reads. If the
+ * bytes lie in a mapped file, the call also waits for the disk, and no other thread does.
  *
  * @param client the client
  * @param data the bytes; not kept
@@ -48,13 +48,13 @@ enum mts_gone {
  * @retval 0 written
  * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
  * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
- * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
+ * @retval -ETIMEDOUT the client was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
- * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated: nothing of
- *         them was sent, and the client stays. Only if a part had gone already (they were truncated
- *         during the call, or are more than 16 MiB) it is cut off, with a reset. Above 16 KiB; fewer
- *         are copied as by memcpy(3).
+ * @retval -EFAULT the bytes cannot be read, as those of a mapped file that was truncated. Nothing
+ *         of them was sent, and the client stays. But if a part had been sent already (the file was
+ *         truncated during the call, or there are more than 16 MiB), the client is cut off, with a
+ *         reset. This is for more than 16 KiB; fewer bytes are copied as by memcpy(3).
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
@@ -100,7 +100,7 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
 
 /**
  * Sends what was written so far now, instead of when the handler is done. What the socket does not
- * take at once follows by itself.
+ * take at once is sent later by the library.
  *
  * @param client the client
  * @retval 0 sent, or on its way
@@ -117,30 +117,30 @@ MTS_API int mts_client_flush(mts_client *client);
 
 /**
  * Sends a part of a file, without copying it through the program where the kernel can: sendfile(2).
- * Other kinds are read and sent. What was written before goes out first, what is written afterwards
- * comes later. Returns when the kernel has taken all of it, and blocks until then, whatever the
- * output limit. The file may be closed afterwards; its bytes should stay as they are until the peer
- * has received them, since the kernel may still be sending from them.
+ * Files for which it cannot are read and sent. What was written before goes out first, what is
+ * written afterwards comes later. The call blocks until the kernel has taken all of it, whatever
+ * the output limit is. The file may be closed afterwards; its bytes should stay as they are until
+ * the peer has received them, since the kernel may still be sending from them.
  *
  * Fewer bytes than asked for are sent when the file ends before that, or when something is wrong
  * with it in the middle; calling again for the rest tells which: 0 is the end of the file. Such an
  * error leaves the client as it is, and no byte of that call has been sent. So after an answer
  * below @p count the program may send something else in place of what is missing, or end the
- * client. An error that concerns the client itself is -EPIPE or -ETIMEDOUT, however much was sent,
- * and no error of a file is: where a file system answers with one of these, or with -ECANCELED, this
- * says -EIO.
+ * client. An error of the client itself is -EPIPE or -ETIMEDOUT, however much was sent. An error of
+ * the file is never one of these: where a file system answers with one of them, or with -ECANCELED,
+ * this call returns -EIO.
  *
  * @param client the client
- * @param fd a file that can be read; stays the caller's, and so does its position, which is not moved.
- *        What has no positions, a pipe say, gives what comes next whatever the @p offset, and is waited
- *        for.
+ * @param fd a file that can be read; stays the caller's, and so does its position, which is not
+ *        moved. If it has no positions, like a pipe, the next bytes from it are sent, whatever the
+ *        @p offset, and waited for.
  * @param offset the first byte of the file to send, from 0 up
  * @param count how many bytes to send; 0 is fine
  * @return how many bytes were sent, or
  * @retval -EINVAL @p client is NULL, @p offset is negative, or the last byte's offset is beyond what an
  *         int64_t or a ssize_t holds
  * @retval -EPIPE the client is lost
- * @retval -ETIMEDOUT it was lost while this call waited, since its peer took nothing for
+ * @retval -ETIMEDOUT the client was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -EBADF @p fd is not open for reading
  * @retval -EIO reading failed; likewise other errors of read(2), such as -EISDIR, but none of the
@@ -165,14 +165,14 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
  * @retval -ECANCELED the server stops, and no whole request had arrived by then
- * @retval -ETIMEDOUT none has begun within #MTS_TIMEOUT_IDLE, or one that has is not whole within
- *         #MTS_TIMEOUT_REQUEST, and all that has come by then is taken; the client ends when the
- *         callback returns, and can be written to until then
+ * @retval -ETIMEDOUT no request has begun within #MTS_TIMEOUT_IDLE, or one that has begun is not
+ *         whole within #MTS_TIMEOUT_REQUEST; all that had come by then was taken first. The client
+ *         ends when the callback returns, and can be written to until then.
  * @retval -EMSGSIZE the request is too large; the client ends when the callback returns
  * @retval -EPROTO the stream breaks the framing, or ends in the middle of a request; the client ends
  *         when the callback returns
- * @retval -EPIPE the client is lost, whatever the kernel says about it: its own ETIMEDOUT too, when
- *         keepalive or a retransmission has been in vain (tcp(7))
+ * @retval -EPIPE the client is lost, whatever error the kernel gives; also for its own ETIMEDOUT,
+ *         when keepalive or retransmission has been in vain (tcp(7))
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
@@ -182,9 +182,9 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
 MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
 
 /**
- * Reads raw bytes that follow the current request: those already here, else it waits for some.
- * Sends first what was written. The current request stays valid. A call that has to receive gives at
- * most 16 KiB.
+ * Reads raw bytes that follow the current request: those that are already here; if there are none,
+ * waits for some. Sends first what was written. The current request stays valid. A call that has to
+ * receive returns at most 16 KiB.
  *
  * @param client the client
  * @param[out] buffer where to put them
@@ -230,8 +230,8 @@ MTS_API const char *mts_client_peer(mts_client *client);
  *
  * @param client the client
  * @return text as mts_client_peer() gives, valid until the callback returns; "" when it is not
- *         known or @p client is NULL; when the connection has been reset meanwhile the kernel may
- *         know the unspecified address only
+ *         known or @p client is NULL. After a reset of the connection the kernel may know only the
+ *         unspecified address.
  * @par Threads
  * This client's callbacks.
  * @since 0.1
@@ -259,10 +259,10 @@ MTS_API int mts_client_peer_sockaddr(
  * from it or write to it; a child made by fork(2) may do what it likes with its own copy, such as
  * dup2(2) before exec(3).
  *
- * Options do not change what the library promises, with these exceptions: less than SO_RCVLOWAT is
- * not heard of, and so not served until more comes or the server stops; TCP_CORK delays replies;
- * without SO_OOBINLINE urgent bytes are lost from the stream. SO_LINGER is switched off before the
- * socket is closed, which never waits.
+ * Options do not change what the library promises, with these exceptions: input of less than
+ * SO_RCVLOWAT bytes is not noticed, and so not served until more comes or the server stops;
+ * TCP_CORK delays replies; without SO_OOBINLINE urgent bytes are lost from the stream. SO_LINGER is
+ * switched off before the socket is closed, so that closing never waits.
  *
  * @param client the client
  * @return the descriptor, or
@@ -310,9 +310,8 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * Asks whether a long handler may as well give up. It costs a system call.
  *
  * @param client the client
- * @return 0 when it may not, else one of #mts_gone: the one that the server has brought about, if it
- *         has, then #MTS_GONE_RESET, #MTS_GONE_STOP or #MTS_GONE_EOF, the first of them that is true;
- *         or
+ * @return 0: no. Otherwise one of #mts_gone: the one that the server itself has brought about, if
+ *         any; else the first that is true of #MTS_GONE_RESET, #MTS_GONE_STOP and #MTS_GONE_EOF. Or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

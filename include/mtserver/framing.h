@@ -5,12 +5,12 @@
  * @defgroup framing Framing
  * What a request is: how a client's stream of bytes is cut into requests.
  *
- * A server has one kind, chosen before it runs: raw unless another one is chosen; the last choice
- * counts. However the network cuts the stream, the requests are the same, save for raw. A request
- * larger than mts_server_set_max_request() ends its client (#MTS_CLOSED_TOO_LARGE), and no memory
- * is taken for the excess. A last request that the peer's end of stream cuts off is dropped
- * (#MTS_CLOSED_PROTOCOL), except a last line.
- * A byte of urgent data (tcp(7)) stays at its place in the stream.
+ * A server has one kind of framing, chosen before it runs. It is raw unless another one is chosen;
+ * the last choice counts. However the network cuts the stream, the requests are the same, except
+ * with raw framing. A request larger than mts_server_set_max_request() ends its client
+ * (#MTS_CLOSED_TOO_LARGE), and no memory is taken for the excess. A last request that the peer's
+ * end of stream cuts off is dropped (#MTS_CLOSED_PROTOCOL), except a last line. A byte of urgent
+ * data (tcp(7)) stays at its place in the stream.
  * @{
  */
 #ifndef MTSERVER_FRAMING_H
@@ -37,10 +37,10 @@ enum mts_byte_order {
  *
  * @param data what has arrived of the request, and perhaps of the ones after it
  * @param size how many bytes, at least 1
- * @param scanned how many of them it was shown before, while it looked for the end of this same
+ * @param scanned how many of them the framer was shown before, in search of the end of this same
  *        request: where to go on searching
  * @param user what mts_server_frame_custom() was given
- * @return a positive count when so many first bytes are one request; 0 when more is needed. A
+ * @return a positive count: so many of the first bytes are one request; 0: more bytes are needed. A
  *         negative errno value, or more than @p size, is a protocol error, which ends the client
  *         (#MTS_CLOSED_PROTOCOL).
  * @par Threads
@@ -146,8 +146,8 @@ MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void 
 /**
  * Sets the largest request, without its length prefix or delimiter.
  *
- * The default is 1,024 bytes for raw framing and 64 KiB for the others; for fixed framing, its
- * size. A value that is set wins over them, whichever call came first.
+ * The default is 1,024 bytes for raw framing and 64 KiB for the others; for fixed framing, the size
+ * of a request. A value that is set here takes precedence, whichever call comes first.
  *
  * @param server the server
  * @param bytes 1 to 1 GiB

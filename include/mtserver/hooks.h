@@ -6,7 +6,7 @@
  * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a
  * message for the log. They run on threads of the library, with no lock of the library held, on
  * several of them at the same time; only messages come one by one, on a thread of their own
- * (#mts_log_hook). What is said of a handler's thread holds for them too (#mts_handler).
+ * (#mts_log_hook). What is said about a handler's thread is true for theirs too (#mts_handler).
  * @{
  */
 #ifndef MTSERVER_HOOKS_H
@@ -48,8 +48,8 @@ enum mts_log_level {
  *
  * @param client the client
  * @param user what mts_server_on_open() was given
- * @return 0 to serve it, anything else to refuse it. Then it is closed after what was written has
- *         been sent, with no close hook, and counts as refused, not as accepted.
+ * @return 0 to serve the client, anything else to refuse it. A refused client is closed after what
+ *         was written has been sent, with no close hook, and counts as refused, not as accepted.
  */
 typedef int (*mts_open_hook)(mts_client *client, void *user);
 
@@ -64,31 +64,34 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
 typedef void (*mts_close_hook)(mts_client *client, int reason, void *user);
 
 /**
- * A thread that serves clients begins, or ends. It serves nobody before the first has returned, so
- * that one should not take long. The thread that messages for the log come on is none of these.
+ * A thread that serves clients begins, or ends. It serves no client before the hook for its
+ * beginning has returned, so that hook should not take long. The thread that runs the log hook is
+ * none of these.
  *
  * @param user what mts_server_on_thread() was given
  */
 typedef void (*mts_thread_hook)(void *user);
 
 /**
- * A message. All of them come on one thread of the library, one after the other, in the order in
- * which they were said. It runs no other callback, is there from start to the end of the run, and
- * has nothing that a callback gave to its own thread, such as a user or a priority.
+ * A message. All messages come on one thread of the library, one after the other, in the order in
+ * which they were made. That thread runs no other callback, exists from start to the end of the
+ * run, and has nothing that a callback gave to its own thread, such as a user or a priority.
  *
- * It may block: nothing waits for it but messages. So it may also take a mutex that the program
- * holds over calls of this library other than run, join and destroy.
+ * The hook may block: only messages wait for it. So it may also take a mutex that the program holds
+ * during calls of this library other than run, join and destroy.
  *
- * Messages that come meanwhile are kept, in 64 KiB, which are some hundred. What does not fit is
- * dropped: errors (#MTS_LOG_ERR) only where nothing but errors is kept, and of all others the
- * latest. Where some are missing, a message says how many, at the level of the most important.
+ * Messages that come meanwhile are kept, up to 64 KiB of them, which is some hundred messages. What
+ * does not fit is dropped: errors (#MTS_LOG_ERR) only when nothing but errors is kept, and of all
+ * others the latest. Where some are missing, a message says how many, at the level of the most
+ * important one.
  *
  * mts_server_run() and mts_server_join() wait for the last message, but no longer than until 100 ms
- * past the stop's deadline. Then they answer -EBUSY, as for any callback that still runs; what is kept comes as soon as this
- * one returns, and destroy answers -EBUSY until it has. Once run or join has answered 0 it is not
- * called again. What is kept when the process exits is lost, and a child after fork(2) has none.
+ * past the stop's deadline. Then they return -EBUSY, as for any callback that still runs. The
+ * messages that are kept come as soon as the hook returns, and destroy returns -EBUSY until they
+ * have. Once run or join has returned 0 the hook is not called again. Messages that are kept when
+ * the process exits are lost, and a child after fork(2) has none.
  *
- * It may ask the server to stop; run, join and destroy answer -EDEADLK in it.
+ * The hook may ask the server to stop; run, join and destroy return -EDEADLK in it.
  *
  * @param level one of #mts_log_level
  * @param message one line without newline, in which bytes that are not printable ASCII are escaped;
@@ -148,13 +151,15 @@ MTS_API int mts_server_on_thread(
 	mts_server *server, mts_thread_hook start, mts_thread_hook end, void *user);
 
 /**
- * Sets where messages go; without it the library is silent, and has no thread for them. Messages of
- * one kind that come too fast are counted instead, and the next one says how many there were. The
- * thread's stack is as large as mts_server_set_stack_size() says, and 256 KiB at least.
+ * Sets where messages go; without it the library is silent, and has no thread for them. When
+ * messages of one kind come too fast they are only counted, and the next one that is shown says how
+ * many there were. The thread's stack is as large as mts_server_set_stack_size() says, and 256 KiB
+ * at least.
  *
  * #MTS_LOG_DEBUG is for finding out why a server has the threads that it has: a thread is made, or
- * ends; threads that wait in a callback are relieved, so that others take over; a client ends that has been
- * idle for too long. These lines may change with any version. Nothing tells of single requests.
+ * ends; threads that wait in a callback are relieved, so that others take over; a client ends
+ * because it has been idle for too long. These lines may change with any version. Nothing tells of
+ * single requests.
  *
  * @param server the server
  * @param hook the function; NULL: none

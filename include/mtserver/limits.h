@@ -5,8 +5,8 @@
  * @defgroup limits Limits
  * How much a server takes on, and how long it waits. Everything is finite by default.
  *
- * Setters that are *live* may be called while the server runs, from any thread; those only return
- * their code then, and leave mts_server_error() alone.
+ * Setters that are *live* may be called while the server runs, from any thread. While it runs they
+ * only return their code, and leave mts_server_error() alone.
  * @{
  */
 #ifndef MTSERVER_LIMITS_H
@@ -41,13 +41,14 @@ enum mts_timeout {
 	/**
 	 * One call of the handler; never by default. A handler cannot be ended from outside: it is
 	 * logged, and mts_client_gone() tells it #MTS_GONE_DEADLINE. Its own waits in mts_client_next()
-	 * and mts_client_read() count, but it is told after them. A change holds from the next call on.
+	 * and mts_client_read() count, but it is told only after them. A change holds from the next
+	 * call on.
 	 */
 	MTS_TIMEOUT_HANDLER = 3,
 	/**
 	 * After the last reply, until the peer has finished too, so that it gets all of that reply; 2 s
-	 * by default, and 1 MiB of input, which is thrown away. The client's callbacks are over by
-	 * then.
+	 * by default, and no longer than for 1 MiB of input, which is thrown away. The client's
+	 * callbacks are over by then.
 	 */
 	MTS_TIMEOUT_LINGER = 4,
 	/**
@@ -69,8 +70,8 @@ enum mts_overload {
 	/**
 	 * The client that has been idle for longest is cut off to let a new one in. Its close hook is
 	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. A client is idle when nothing
-	 * of a request is under way and all its output is taken: the server waits for the first byte
-	 * of its next request, between two handlers or in mts_client_next(). As long as nobody is idle
+	 * of a request is under way and all its output is taken: the server waits for the first byte of
+	 * its next request, between two handlers or in mts_client_next(). As long as no client is idle,
 	 * new ones wait.
 	 */
 	MTS_OVERLOAD_EVICT = 2
@@ -79,18 +80,18 @@ enum mts_overload {
 /**
  * Sets how many clients may be connected at once, from when they are accepted until their close
  * hook has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower
- * limit cuts nobody off when there are more at the moment, but lets nobody in until there is room
- * again; with #MTS_OVERLOAD_EVICT the next one to come makes that room.
+ * limit cuts no client off when there are more at the moment, but lets none in until there is room
+ * again. With #MTS_OVERLOAD_EVICT the next one that comes causes that room to be made.
  *
  * Connections that only wait for their peer to take the last reply (#MTS_TIMEOUT_LINGER) come on
  * top: at most an eighth of this number, or 16.
  *
  * @param server the server
- * @param clients 1 to 16,000,000. The default is 10,000, or, if that is less, what the limit of open
- *        files (RLIMIT_NOFILE, getrlimit(2)) leaves when the server starts: without what is open by
- *        then, and 8 in reserve, so that connections can be refused and log files opened at the
- *        limit. A number that does not fit into the limit of open files is kept, and said so in the
- *        log at the start (#MTS_LOG_WARNING); when descriptors run out, new ones wait.
+ * @param clients 1 to 16,000,000. The default is 10,000, or, if that is less, what the limit of
+ *        open files (RLIMIT_NOFILE, getrlimit(2)) leaves when the server starts: without what is
+ *        open by then, and 8 in reserve, so that connections can be refused and log files opened at
+ *        the limit. A number that does not fit into the limit of open files is kept, and the log
+ *        says so at the start (#MTS_LOG_WARNING); when descriptors run out, new clients wait.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
@@ -103,16 +104,17 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 /**
  * Sets how many clients of one address may be connected at once. Those above that are accepted and
  * closed at once, whatever the overload policy, and counted in #MTS_STAT_REFUSED: if they waited,
- * they would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits (a
- * link-local one whole, with its interface, since all neighbours share the first 64), or, for Unix
- * sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are there
- * count from the first; nobody is cut off when there are more at the moment.
+ * they would hold up the others. An address is an IPv4 address, an IPv6 network of 64 bits (or a
+ * whole link-local address with its interface, since all neighbours share the first 64 bits), or,
+ * for Unix sockets, the user at the other end (SO_PEERCRED, unix(7)). *Live*: clients that are
+ * connected already are counted too; none is cut off when there are more at the moment.
  *
  * @param server the server
- * @param clients 1 to 16,000,000; 0, the default: as many as like
+ * @param clients 1 to 16,000,000; 0, the default: any number
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p clients is out of range
- * @retval -ENOMEM there was no limit, and no memory to count who is there; nothing has changed
+ * @retval -ENOMEM there was no limit before, and no memory to count the clients that are connected;
+ *         nothing has changed
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * Any.
@@ -137,9 +139,10 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
 
 /**
  * Sets how much output may wait for one client; see mts_client_write(). It is *live*. With
- * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond it; the client then
- * gets no further request handled until less waits, and holds no thread meanwhile. A message by
- * mts_server_send() that is larger than the limit may wait beyond it as well, one at a time.
+ * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond that limit; then no
+ * further request of the client is handled until less waits, and it holds no thread meanwhile. A
+ * message by mts_server_send() that is larger than the limit may also wait beyond it, one at a
+ * time.
  *
  * @param server the server
  * @param bytes 1 to 1 GiB; the default is 256 KiB
@@ -157,16 +160,17 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
  * requests that have begun to arrive, requests that fit into no thread's buffer of 16 KiB, and
  * output that waits. It is *live*.
  *
- * When it is used up, nobody gets more of it. The next bytes of a request are left to the kernel,
- * which stops the peer, and a write waits for its peer, as past mts_server_set_max_output(). Small
- * needs go before larger ones: an eighth of the limit is kept for those of up to 16 KiB, half of
- * that for those of up to 1 KiB. When a request still waits for memory 100 ms later, or more is in
- * use than a limit that was lowered, the client with the largest buffers is cut off, whichever that
- * is, then the next, until there is room: #MTS_CLOSED_EVICTED, logged, #MTS_STAT_MEMORY_CUTS. So a
- * request that needs more than the limit ends its client.
+ * When it is used up, no client gets more of it. The next bytes of a request are left to the
+ * kernel, which stops the peer. A write waits for its peer, as it does above
+ * mts_server_set_max_output(). Small needs go before larger ones: an eighth of the limit is kept
+ * for those of up to 16 KiB, half of that for those of up to 1 KiB. When a request still waits for
+ * memory 100 ms later, or when more is in use than a lowered limit allows, the client with the
+ * largest buffers is cut off, whichever that is, then the next, until there is room:
+ * #MTS_CLOSED_EVICTED, logged, #MTS_STAT_MEMORY_CUTS. So a request that needs more than the limit
+ * ends its client.
  *
- * A request that grows is moved from time to time, and needs up to three times its size for that
- * moment. With #MTS_THREAD_ON_DEMAND the limit may be exceeded by one buffer of 16 KiB for each
+ * A request that grows is moved from time to time, and at that moment needs up to three times its
+ * size. With #MTS_THREAD_ON_DEMAND the limit may be exceeded by one buffer of 16 KiB for each
  * thread.
  *
  * @param server the server
@@ -199,8 +203,8 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 
 /**
  * For protocols in which the client speaks first: lets the kernel hold a TCP connection back until
- * its first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. Unix sockets
- * do not mind.
+ * its first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. It has no
+ * effect on Unix sockets.
  *
  * @param server the server
  * @param seconds how long the kernel holds a silent one back, at most 3,600; 0, the default: not at
@@ -219,8 +223,8 @@ MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
 /**
  * Sets how long the server waits for something. *Live*: waits that have begun are bounded by the
  * new value too, from when they began; but a stop that has begun keeps its deadline. Nothing ends
- * early; how late, depends on how busy the machine is: a millisecond when it is not. A blocking
- * call inside a callback that is ended by a deadline answers -ETIMEDOUT.
+ * early. How late it ends depends on how busy the machine is: by a millisecond when it is not. A
+ * blocking call inside a callback returns -ETIMEDOUT when a deadline ends it.
  *
  * @param server the server
  * @param which one of #mts_timeout

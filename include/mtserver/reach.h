@@ -4,14 +4,15 @@
  *
  * @defgroup reach Reach
  * A client itself may be used in its own callbacks only. Its number, mts_client_id(), may go
- * anywhere, and with that any thread can send to the client or end it, at any time: an id is never
- * used again, so one that is too late finds nobody. The example `chat.c` shows how.
+ * anywhere, and with that any thread can send to the client or end it, at any time. An id is never
+ * used again, so a call that comes too late finds no client. The example `chat.c` shows how.
  *
  * None of these calls waits for a client or another thread, and none of them runs a callback of the
- * program, so they may be made with locks of the program's own held. A message whose bytes lie in a
- * mapped file is read in first, and only the caller waits for that. All may be called in callbacks too, of this server and of
- * others, also about the client whose callback it is. Not in signal handlers. The server must not
- * be destroyed meanwhile; before it has started and after it has stopped it has no clients.
+ * program. So they may be made with locks of the program held. A message whose bytes lie in a
+ * mapped file is read in first, and only the caller waits for that. All of them may be called in
+ * callbacks too, of this server and of others, also for the client whose callback it is; but not in
+ * signal handlers. The server must not be destroyed meanwhile; before it has started and after it
+ * has stopped it has no clients.
  * @{
  */
 #ifndef MTSERVER_REACH_H
@@ -30,16 +31,17 @@ extern "C" {
 /**
  * Sends a message to a client: all of it, or nothing.
  *
- * The caller sends it itself, as far as the socket takes it; the rest is kept and follows by
- * itself. What waits for a client is limited (mts_server_set_max_output()): a message that does not
- * fit is refused, so that a peer that does not read costs neither memory nor time. Where nothing
- * waits a message of any size is taken for which there is memory (mts_server_set_max_memory()). One
- * is refused also while the client's own handler waits in mts_client_write() for its peer to read,
- * since more than the limit waits then, and while it sends a file (mts_client_sendfile()).
+ * The calling thread sends it, as far as the socket takes it; the rest is kept, and sent later by
+ * the library. What waits for a client is limited (mts_server_set_max_output()): a message that
+ * does not fit is refused, so that a peer that does not read costs neither memory nor time. Where
+ * nothing waits, a message of any size is taken if there is memory for it
+ * (mts_server_set_max_memory()). A message is also refused while the client's own handler waits in
+ * mts_client_write() for its peer to read, since more than the limit waits then, and while the
+ * handler sends a file (mts_client_sendfile()).
  *
  * Messages that one thread sends to one client arrive in that order, each in one piece: nothing
  * that others send, or that the client's handler writes in one call, gets in between. What the
- * handler has written but not sent yet (mts_client_flush()) comes after it.
+ * handler has written but not sent yet (mts_client_flush()) comes after the message.
  *
  * A client can be sent to from the moment its open hook has returned 0 until it ends: when its
  * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. That a message
@@ -66,8 +68,8 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
 
 /**
  * Sends a message to all clients, as mts_server_send() would to each. Clients that cannot take it
- * are passed over, and counted in #MTS_STAT_UNSENT. One that opens or ends meanwhile may get it or
- * not.
+ * are passed over, and counted in #MTS_STAT_UNSENT. A client that opens or ends meanwhile may get
+ * it or not.
  *
  * @param server the server
  * @param data the bytes; not kept
@@ -87,24 +89,25 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
 /**
  * Cuts a client off, at once. Output that the kernel does not have yet is dropped, calls that wait
  * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and when its
- * present callback has returned its close hook is called with #MTS_CLOSED_KICKED. Requests that have
- * come already are handled no more. (One whose open hook then refuses it has no close hook.)
+ * present callback has returned its close hook is called with #MTS_CLOSED_KICKED. Requests that
+ * have come already are not handled any more. (A client whose open hook then refuses it has no
+ * close hook.)
  *
  * An orderly end of the stream tells the peer that it has got all that was written. So if anything
  * is dropped the connection is reset, also while a child process holds the socket, and receiving
  * fails there with ECONNRESET. A reset also discards what the kernel has taken but not delivered
  * yet. If nothing is dropped nothing is reset: the kernel delivers what it has, and then the end of
- * the stream. The same goes for all else that cuts a client off: a failed handler, #MTS_TIMEOUT_WRITE,
- * the deadline of a stop, a lack of memory.
+ * the stream. The same is true for everything else that cuts a client off: a failed handler,
+ * #MTS_TIMEOUT_WRITE, the deadline of a stop, a lack of memory.
  *
  * A Unix socket cannot be reset. There the peer gets ECONNRESET when the socket is closed with
- * something unread in it, which the library leaves there if anything is dropped; but if its peer has
- * sent nothing more, it gets the end of the stream all the same (unix(7)). So a protocol for Unix
+ * something unread in it, which the library leaves there if anything is dropped; but a peer that
+ * has sent nothing more gets the end of the stream all the same (unix(7)). So a protocol for Unix
  * sockets should say how long a reply is.
  *
  * @param server the server
  * @param id the client's number
- * @retval 0 done; when several kick the same client, this is the answer to one of them
+ * @retval 0 done; when several threads kick the same client, only one of them gets this
  * @retval -EINVAL @p server is NULL
  * @retval -ENOENT there is no such client: it is gone, its connection is lost, or its close hook
  *         has begun

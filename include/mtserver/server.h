@@ -6,20 +6,21 @@
  * Make a server, let it listen, run it, stop it.
  *
  * Functions that can fail return 0 or a negative errno value (errno(3)); `errno` itself means
- * nothing after a call. What configures a server is called before it runs, from one thread at a
- * time, and answers -EBUSY afterwards; mts_server_error() then has the whole sentence.
+ * nothing after a call. Functions that configure a server are called before it runs, by one thread
+ * at a time, and return -EBUSY afterwards; mts_server_error() then has the whole sentence.
  *
- * A server belongs to the process that has started it: the threads are there and nowhere else. So
- * start it after daemon(3), not before. Until then a child made by fork(2) may use its copy in every
- * way, and several may start theirs, on the same listening sockets. From then on a child has only a
- * copy of a server that is another process's, in callbacks and elsewhere. There everything that
- * would lock, wait for or change something answers -ECHILD at once; mts_server_stop() does nothing;
- * mts_server_stat() is 0; and what only reads answers as of the moment of the fork
- * (mts_server_address(), mts_server_error(), mts_client_fd(), mts_client_id(), mts_client_data() and
- * the like), so that a handler's child can make the client's socket its standard output and become
- * another program. mts_server_destroy() closes what the copy keeps open: call it in a child that
- * lives on, or the port and the clients' connections stay open, unserved, as long as it does. A
- * child may make servers of its own. One that was made in a callback must not return from it.
+ * A server belongs to the process that has started it: its threads exist only there. So start it
+ * after daemon(3), not before. Before the start, a child made by fork(2) may use its copy in every
+ * way, and several processes may start their copies, on the same listening sockets. After the
+ * start, a child has only a copy of another process's server, in callbacks and elsewhere. In such a
+ * child, everything that would lock, wait for or change something returns -ECHILD at once;
+ * mts_server_stop() does nothing; mts_server_stat() is 0. Functions that only read answer as of the
+ * moment of the fork (mts_server_address(), mts_server_error(), mts_client_fd(), mts_client_id(),
+ * mts_client_data() and the like), so a handler's child can make the client's socket its standard
+ * output and become another program. mts_server_destroy() closes what the copy keeps open: call it
+ * in a child that lives on, or the port and the clients' connections stay open, unserved, as long
+ * as it does. A child may make servers of its own. A child that was made in a callback must not
+ * return from it.
  * @{
  */
 #ifndef MTSERVER_SERVER_H
@@ -65,23 +66,24 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * | `unix:@name` | a Unix socket in Linux's abstract name space (unix(7)) |
  *
  * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. Of
- * several addresses those are left out that this machine does not have, for want of their family
- * say, and those at which nobody could be served (multicast, link-local without an interface, IPv4
- * in IPv6 form), when another one could be bound. The log says so when the server starts.
+ * several addresses, some are left out if another one could be bound: those that this machine does
+ * not have, for example since it lacks their family, and those at which nobody could be served
+ * (multicast, link-local without an interface, IPv4 in IPv6 form). The log says so when the server
+ * starts.
  *
- * The file of a Unix socket gets the mode 0777 less the process's umask(2), and whoever is to
- * connect must have the right to write to it. So with the usual umask of 022 only this user may: set
- * umask(2) before this call, or chmod(2) the file after it, before which others might have been
- * let in or turned away for a moment; or put it into a folder that only those can enter who may. A
- * socket of one's own, whose mode fchmod(2) sets before bind(2), can be given to
- * mts_server_listen_fd().
+ * The file of a Unix socket gets the mode 0777 less the process's umask(2), and a user who is to
+ * connect must have the right to write to it. So with the usual umask of 022 only this user may
+ * connect. To change this, set umask(2) before this call; or chmod(2) the file after it, in which
+ * case the wrong users may be let in or turned away for a moment; or put the file into a folder
+ * that only the right users can enter. Or make the socket yourself, set its mode by fchmod(2)
+ * before bind(2), and give it to mts_server_listen_fd().
  *
- * That file is removed when the server stops, or is destroyed without having run: if it is still the
- * same one, whatever has become of the working directory, the root or the path meanwhile. Where
- * copies of the server are in several processes, this is for the one that has listened, and for
- * those that have started theirs, whichever of them ends last; other copies leave it alone. When the
- * rights do not suffice any more, after setuid(2) say, it stays, and the log says so. Each such
- * socket takes three descriptors.
+ * That file is removed when the server stops, or is destroyed without having run, if it is still
+ * the same file, whatever has become of the working directory, the root or the path meanwhile. If
+ * several processes have copies of the server, it is removed by the last to end of these: the
+ * process that has listened, and those that have started their copy. Other copies leave it alone.
+ * When the rights do not suffice any more, for example after setuid(2), the file stays, and the log
+ * says so. Each such socket takes three descriptors.
  *
  * @param server the server
  * @param address a string as above; not kept
@@ -105,16 +107,17 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 MTS_API int mts_server_listen(mts_server *server, const char *address);
 
 /**
- * Takes over a listening stream socket that the caller made or inherited, from a service manager
- * say.
+ * Takes over a listening stream socket that the caller made or inherited, for example from a
+ * service manager.
  *
  * @param server the server
  * @param fd the socket; it belongs to the server after success, and stays the caller's on failure.
- *        It is made non-blocking and close-on-exec, and non-blocking again when somebody else who
- *        has it makes it blocking. Who does that and takes a connection at the same moment can
- *        still have one thread of the server wait in accept(2), until the next connection comes;
- *        nothing else is held up, but a stop meanwhile ends with -EBUSY. So whoever shares it should
- *        leave that as it is, and use poll(2). The file of a Unix socket is left alone at the end.
+ *        It is made non-blocking and close-on-exec, and is made non-blocking again when another
+ *        process that has it makes it blocking. A process that does that, and takes a connection at
+ *        the same moment, can still have one thread of the server wait in accept(2), until the next
+ *        connection comes. Nothing else is held up, but a stop meanwhile ends with -EBUSY. So a
+ *        process that shares the socket should leave it non-blocking, and use poll(2). The file of
+ *        a Unix socket is left alone at the end.
  * @retval 0 taken
  * @retval -EINVAL @p server is NULL, or @p fd is not a listening stream socket, or the server has
  *         it already
@@ -203,8 +206,9 @@ MTS_API int mts_server_join(mts_server *server);
  * that have been received whole are served, partial ones dropped; requests in progress finish and
  * their replies go out; at the deadline the sockets are cut, and no further request is handled.
  * Callbacks that still run then are reported in the log, and the last message is waited for within
- * the same time (#mts_log_hook). Thousands of threads, destructors of thread-specific data that take
- * their time, and threads that get no CPU may need longer to end than that: the last have a second.
+ * the same time (#mts_log_hook). Thousands of threads, slow destructors of thread-specific data,
+ * and threads that get no CPU may need longer to end than that; threads that get no CPU have a
+ * second.
  *
  * @param server the server; NULL is fine
  * @par Threads
@@ -223,10 +227,11 @@ MTS_API void mts_server_stop(mts_server *server);
  *         child: no descriptor)
  * @retval -EDEADLK called from a callback of this server; nothing was done
  * @retval -EBUSY callbacks were still running at the stop deadline, or the log hook has not had all
- *         messages yet: nothing is freed. Call again once they have returned, or exit.
+ *         messages yet: nothing is freed. Call this again once the callbacks have returned, or
+ *         exit.
  * @par Threads
- * Any but the server's own. Nobody may use the server at the same time, save for threads that wait
- * in mts_server_run() or mts_server_join(): they are let go first.
+ * Any but the server's own. No other thread may use the server at the same time, except threads
+ * that wait in mts_server_run() or mts_server_join(): these return first.
  * @since 0.1
  */
 MTS_API int mts_server_destroy(mts_server *server);
@@ -247,10 +252,10 @@ MTS_API const char *mts_server_error(const mts_server *server);
 /**
  * Runs a whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
  *
- * While it runs it handles these two signals, and puts the old handling back at the end. One that is
- * ignored when it is called stays ignored, as nohup(1) and shells want it for jobs in the background:
- * then only the other one ends the server, or mts_server_stop() in a callback. A failure is printed
- * on standard error.
+ * While it runs it handles these two signals, and puts the old handling back at the end. A signal
+ * that is ignored when this is called stays ignored, as nohup(1) and shells want it for jobs in the
+ * background. Then only the other signal ends the server, or mts_server_stop() in a callback. A
+ * failure is printed on standard error.
  *
  * @param address where to listen, as in mts_server_listen()
  * @param handler called for each request

@@ -41,9 +41,9 @@ enum mts_stat {
 	/** clients that ended after a stop was asked for, and were not cut off at its deadline */
 	MTS_STAT_DRAINED = 17,
 	/**
-	 * threads that still ran when run or join returned -EBUSY, as long as they do: in a callback, or
-	 * in a destructor of thread-specific data; the log hook's until it has had all messages; 0 before,
-	 * and after a stop that worked
+	 * threads that still run although run or join has returned -EBUSY: in a callback, in a
+	 * destructor of thread-specific data, or, the log hook's, until it has had all messages; 0
+	 * before that, and after a stop that worked
 	 */
 	MTS_STAT_HUNG = 18,
 	MTS_STAT_EVICTED = 19, /**< clients closed to let another one in: #MTS_OVERLOAD_EVICT */

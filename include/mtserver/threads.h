@@ -48,10 +48,10 @@ enum mts_thread_model {
  *   pthread_exit(3) all the same counts as failed: its client ends with #MTS_CLOSED_ERROR. Cancelling
  *   has no effect, since it is turned off in these threads (pthread_setcancelstate(3)), and has to
  *   stay so: it could strike while the library holds a lock.
- * - What a callback changes about its thread it puts back before it returns: the user (setfsuid(2)),
- *   the CPUs (sched_setaffinity(2)), the priority, the signal mask, the locale (uselocale(3)). Else
- *   other clients are served that way. What cannot be put back, such as a seccomp(2) filter, does
- *   not belong into a callback.
+ * - What a callback changes about its thread it puts back before it returns: the user
+ *   (setfsuid(2)), the CPUs (sched_setaffinity(2)), the priority, the signal mask, the locale
+ *   (uselocale(3)). Otherwise other clients are served with the change. What cannot be put back,
+ *   such as a seccomp(2) filter, does not belong in a callback.
  * - A child that has asked for a signal at the death of its parent (PR_SET_PDEATHSIG, prctl(2)) gets
  *   it when the thread that made it ends, which may be soon. Make such children on a thread of the
  *   program's own.
@@ -81,11 +81,11 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
 
 /**
  * Sets how many threads may serve clients at once, those that rest or wait for requests included,
- * and those whose destructors of thread-specific data still run (pthread_key_create(3)).
- * Clients that find none free wait for their turn; all are served in the end. The log tells once that
- * the limit is reached, #MTS_STAT_THREAD_WAITS how often. With
- * #MTS_THREAD_PER_CLIENT that is the number of clients that are served at once; with
- * #MTS_THREAD_ON_DEMAND the number of callbacks that run at once.
+ * and those whose destructors of thread-specific data still run (pthread_key_create(3)). Clients
+ * that find no free thread wait for their turn; all are served in the end. The log says once that
+ * the limit is reached; #MTS_STAT_THREAD_WAITS counts how often clients had to wait. With
+ * #MTS_THREAD_PER_CLIENT the limit is the number of clients that are served at once; with
+ * #MTS_THREAD_ON_DEMAND, the number of callbacks that run at once.
  *
  * @param server the server
  * @param threads how many, at most 1,000,000; 0, the default: as many as there are clients
@@ -100,10 +100,10 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
 /**
- * Sets the stack of each thread that runs callbacks: what these may use. It is virtual memory;
- * what is never touched costs nothing. Below each stack lie 64 KiB that cannot be touched: a
- * callback that uses more than its stack ends the process there (SIGSEGV), as long as no single
- * function has a larger frame, which could reach beyond and into the stack of another thread.
+ * Sets the size of the stack of each thread that runs callbacks: how much callbacks may use. It is
+ * virtual memory; what is never touched costs nothing. Below each stack lie 64 KiB that cannot be
+ * touched: a callback that uses more than its stack ends the process there (SIGSEGV), as long as no
+ * single function has a larger frame, which could reach past them into the stack of another thread.
  *
  * @param server the server
  * @param bytes 16 KiB to 1 GiB, rounded up to whole pages; the default is 1 MiB. The library adds
