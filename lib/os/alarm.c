@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * timerfd_create(2) and ppoll(2): sleeping with nanoseconds, where epoll_wait(2) has milliseconds.
- * A signal may end a sleep early, as anything else may: the caller looks at its clock anyway. So
- * when the system denies the sleep (a sandbox; fewer descriptors than are polled here allowed by
- * RLIMIT_NOFILE) it is a short pause. And an alarm of which it cannot be told whether it has rung
- * has rung, after a pause, since it may be what has ended the sleep.
+ * A signal may end a sleep early, and so may other things: the caller looks at its clock anyway. So
+ * when the system denies the sleep (in a sandbox, or because RLIMIT_NOFILE allows fewer descriptors
+ * than are polled here), a short pause takes its place. If it cannot be told whether an alarm has
+ * rung, it counts as rung, after a pause, since it may be what has ended the sleep.
  */
 #include "os/alarm.h"
 
@@ -55,7 +55,7 @@ void mtsi_alarm_sleep(int wake, int poll, int alarm, uint64_t deadline)
 {
 	struct pollfd wanted[] = {
 		{.fd = wake, .events = POLLIN}, {.fd = alarm, .events = POLLIN},
-		{.fd = poll, .events = POLLIN}, /* a negative one is passed over: poll(2) */
+		{.fd = poll, .events = POLLIN}, /* poll(2) passes over a negative one */
 	};
 	struct timespec span;
 	const struct timespec *timeout = NULL;

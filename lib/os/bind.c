@@ -2,13 +2,14 @@
  *
  * From an address to a listening socket. SO_REUSEADDR is on, so that a restart does not wait for
  * old connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an
- * error that somebody sees; IPV6_V6ONLY is on, so that "every address" can be two sockets that do
- * not depend on the system's default (ipv6(7)).
+ * error that is noticed; IPV6_V6ONLY is on, so that "every address" can be two sockets that do not
+ * depend on the system's default (ipv6(7)).
  *
  * Urgent data stays in the stream (SO_OOBINLINE; RFC 6093, 6): otherwise a byte would vanish from
- * it, and what stands behind would not be counted as received. Accepted Unix sockets do not inherit
- * that, nor anything else, so it is set on each of them (socket.c): one call, which only they cost.
- * It could be set when urgent data is reported, but a thread that waits in a receive is not told.
+ * it, and the bytes after that would not be counted as received. Accepted Unix sockets do not
+ * inherit this option, nor any other, so it is set on each of them (socket.c), by one call that
+ * others do not need. It cannot be set only when urgent data is reported, since a thread that waits
+ * in a receive is not told.
  */
 #include "os/bind.h"
 
@@ -27,7 +28,7 @@
 
 #include "os/unix_path.h"
 
-enum { ASSUMED_OPEN = 64 }; /* descriptors, where that cannot be told */
+enum { ASSUMED_OPEN = 64 }; /* descriptors, if that cannot be told */
 
 static int resolver_errno(int result)
 {
@@ -111,8 +112,8 @@ static int set_option(int fd, int level, int option, int value)
 }
 
 /*
- * Unix sockets do not inherit this from their listener, so it is for accept alone: should somebody
- * ever make the socket blocking, accept still waits for a moment only.
+ * For accept alone, since Unix sockets do not inherit this from their listener: if somebody ever
+ * makes the listener blocking, accept still waits only for a moment.
  */
 static int bound_accept(int fd)
 {
@@ -170,7 +171,7 @@ int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path 
 void mtsi_unlisten(int fd, struct mtsi_path *path)
 {
 	if (path != NULL) {
-		(void)mtsi_path_undo(path); /* while the socket is open: see there */
+		(void)mtsi_path_undo(path); /* while the socket is open: see mtsi_path_undo() */
 	}
 	(void)close(fd);
 }
@@ -245,7 +246,7 @@ size_t mtsi_descriptor_limit(void)
 
 size_t mtsi_descriptors_open(int any)
 {
-	/* A new one gets the lowest number that is free, and all below are open. */
+	/* A new descriptor gets the lowest free number, so all numbers below are open. */
 	int lowest = fcntl(any, F_DUPFD_CLOEXEC, 0);
 	if (lowest < 0 && errno != EMFILE && errno != EINVAL) {
 		lowest = epoll_create1(EPOLL_CLOEXEC); /* fcntl(2) is denied: another way to a new one */

@@ -15,7 +15,7 @@ struct mtsi_target {
 	socklen_t size;
 };
 
-/* As many as a name has. All bytes 0: none. */
+/* As many targets as a name has. All bytes 0: none. */
 struct mtsi_targets {
 	struct mtsi_target *list;
 	size_t count;
@@ -37,12 +37,12 @@ struct mtsi_path;
 
 /*
  * Binds and listens: the descriptor, close-on-exec and non-blocking, or a negative errno value.
- * What accepted sockets inherit (TCP_NODELAY) is set here, once. `path` is that of a Unix socket's
- * file, reserved; NULL: it has none.
+ * What accepted sockets inherit (TCP_NODELAY) is set here, once. `path` is the reserved path of a
+ * Unix socket's file; NULL: it has none.
  */
 int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path *path);
 
-/* Undoes that: closes the socket, and removes the file that it made; the path is reserved still. */
+/* Undoes that: closes the socket, and removes the file that it made; the path stays reserved. */
 void mtsi_unlisten(int fd, struct mtsi_path *path);
 
 /*
@@ -57,15 +57,15 @@ int mtsi_bound_address(int fd, struct mtsi_target *target);
 /* Whether this system can hold connections back until they have sent something. */
 bool mtsi_can_defer_accept(void);
 
-/* Has a listener do so; 0 or a negative errno value. */
+/* Has a listener do that; 0 or a negative errno value. */
 int mtsi_defer_accept(int fd, unsigned seconds);
 
 /* How many descriptors this process may have open. */
 size_t mtsi_descriptor_limit(void);
 
 /*
- * How many it has, without those behind a gap; the caller names one of them. A few dozen are
- * assumed where the system denies every way of telling.
+ * How many descriptors this process has open, not counting any after the first free number; the
+ * caller names one of them. If the system denies every way to tell, a few dozen are assumed.
  */
 size_t mtsi_descriptors_open(int any);
 

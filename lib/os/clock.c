@@ -4,9 +4,10 @@
  * while the machine is suspended, so that waking up does not expire everything at once
  * (CLOCK_MONOTONIC, clock_gettime(2)). 64 bits of nanoseconds last 584 years; sums saturate.
  *
- * It cannot fail where the kernel lets it be read without a system call (vdso(7)), which no sandbox
- * can deny. Where it does not, and a sandbox does, there is nothing to put in its place: another
- * clock would have every deadline pass, or none, and without one nothing here is bounded.
+ * Reading it cannot fail where the kernel allows it without a system call (vdso(7)), which no
+ * sandbox can deny. Where a system call is needed, and a sandbox denies it, nothing can take its
+ * place: with another clock every deadline would pass, or none, and without any clock nothing here
+ * is bounded.
  */
 #include "os/clock.h"
 

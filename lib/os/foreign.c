@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Touching the program's memory before it matters: MADV_POPULATE_READ (madvise(2), Linux 5.14) reads
- * pages in as an access would, but answers with an error where that would raise a signal. Memory
- * that it does not take, as of a device, and older kernels, are answered by EINVAL both.
+ * Touching the program's memory before it matters. MADV_POPULATE_READ (madvise(2), Linux 5.14)
+ * reads pages in as an access would, but returns an error where an access would raise a signal. It
+ * returns EINVAL for memory that it cannot handle, such as a device's; and so do older kernels for
+ * any memory.
  *
- * What has been read in may be gone again when it is touched, truncated by somebody in between. So
- * it is not touched by us, but by the kernel: process_vm_readv(2), on this very process, which needs
- * no right for that.
+ * Pages that have been read in may be gone again when they are touched, if somebody has truncated
+ * the file in between. So they are touched not by us, but by the kernel: process_vm_readv(2), on
+ * this very process, which needs no special right for that.
  */
 #include "os/foreign.h"
 

@@ -2,8 +2,8 @@
  *
  * Whether this process has had children. A child has copies of all descriptors, and may change what
  * they have in common: options of sockets. Children that share the memory until they call exec
- * (vfork, posix_spawn) are not noticed, and need not be: descriptors are closed by exec, unless the
- * program has asked for one in this process.
+ * (vfork, posix_spawn) are not noticed. They need not be: exec closes the descriptors, except those
+ * that the program has asked for in this process.
  */
 #include "os/fork.h"
 
@@ -20,7 +20,10 @@ static void note(void)
 
 static void notice(void)
 {
-	/* Before the fork, so that no child is sooner; when there is no memory for that: who knows. */
+	/*
+	 * Noted before the fork, so before any child runs. If there is no memory for the handler,
+	 * nobody can know, so a child is assumed.
+	 */
 	if (pthread_atfork(note, NULL, NULL) != 0) {
 		note();
 	}

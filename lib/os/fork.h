@@ -4,10 +4,13 @@
 
 #include <stdbool.h>
 
-/* From now on forks of this process are noticed. Any thread, as often as one likes. */
+/* From now on forks of this process are noticed. Any thread; may be called again. */
 void mtsi_fork_notice(void);
 
-/* Whether there has been one since, so that a child may have what this process has open. Any thread. */
+/*
+ * Whether there has been a fork since, so that a child may have what this process has open. Any
+ * thread.
+ */
 bool mtsi_forked(void);
 
 #endif

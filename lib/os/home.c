@@ -2,16 +2,17 @@
  *
  * Which process a thing belongs to.
  *
- * To ask for the process's number (getpid(2)) at each call would be a system call each. What
- * pthread_atfork(3) can count is passed by where a process is made with clone(2), vfork(2) or
- * _Fork(3). So the mark lies in a page that the kernel itself wipes in a new process
- * (MADV_WIPEONFORK, Linux 4.14), and leaves alone where both share their memory, as after vfork(2):
- * there the child is the parent still. Where there is no such page, on an older kernel or in a
- * sandbox, the number is asked for after all.
+ * Asking for the process's number (getpid(2)) would cost a system call each time. A handler of
+ * pthread_atfork(3) does not notice a process that is made with clone(2), vfork(2) or _Fork(3). So
+ * the mark lies in a page that the kernel itself wipes in a new process (MADV_WIPEONFORK, Linux
+ * 4.14). The kernel leaves the page alone where parent and child share their memory, as after
+ * vfork(2); there the child counts as the parent. Where there is no such page, on an older kernel
+ * or in a sandbox, the number is asked for after all.
  *
- * What is asked with each reply is cheaper still: one byte at a constant address, in another such
- * page, says that this is the first process of its line in which anything has settled. It is set once,
- * which the children inherit, but not the byte: so they never set it again.
+ * What is asked with each reply is cheaper still. One byte at a constant address, in another such
+ * page, says that this is the first process of its line in which anything has settled. It is set
+ * once in a line of processes: a child inherits the knowledge that this was done, but not the byte,
+ * so no child ever sets it.
  */
 #include "os/home.h"
 
@@ -24,7 +25,7 @@
 #include "os/pages.h"
 
 static _Atomic unsigned char everywhere = 1;
-static _Atomic unsigned char unknown = 0; /* the number is to be asked for */
+static _Atomic unsigned char unknown = 0; /* the process's number has to be asked for */
 
 alignas(MTSI_HOME_PAGE) unsigned char mtsi_home_first[MTSI_HOME_PAGE];
 static pthread_once_t first_is_known = PTHREAD_ONCE_INIT;
@@ -54,7 +55,7 @@ pid_t mtsi_home_self(void)
 	return getpid();
 }
 
-/* Only where it is a page of its own: others are larger, and would be wiped with what is beside it. */
+/* Only where pages are of this size: larger ones would be wiped with what lies beside the byte. */
 static void mark_first(void)
 {
 #ifdef MADV_WIPEONFORK
@@ -92,7 +93,7 @@ void mtsi_home_settle(struct mtsi_home *home)
 	atomic_store(&home->mark, home->page != NULL ? home->page : &unknown);
 }
 
-/* The page stays: somebody may be looking at it. */
+/* The page is kept: another thread may be reading it. */
 void mtsi_home_unsettle(struct mtsi_home *home)
 {
 	atomic_store(&home->mark, &everywhere);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What listening sockets say of themselves, in system calls that never wait.
+ * What listening sockets tell about themselves, by system calls that never wait.
  *
- * Of a TCP socket that listens TCP_INFO tells how many connections it holds, and how many it may:
- * in the places that count segments in a connection. Where that is not filled in, the second number
- * is 0 too, though a backlog is not.
+ * For a TCP socket that listens, TCP_INFO tells how many connections it holds, and how many it may
+ * hold: in the fields that count segments for a connection. Where these are not filled in, the
+ * second number is 0 too, which a backlog never is.
  */
 #include "os/listening.h"
 
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Reads as much of it as is needed: 0 or a negative errno value. */
+/* Reads as much of TCP_INFO as is needed: 0 or a negative errno value. */
 static int look_at_listener(int fd, struct tcp_info *info)
 {
 	socklen_t size = offsetof(struct tcp_info, tcpi_lost);
@@ -36,7 +36,7 @@ size_t mtsi_listening_count(int fd)
 	struct tcp_info info;
 	const int result = look_at_listener(fd, &info);
 	if (result != 0) {
-		/* Where a sandbox denies it accept has to find out. */
+		/* If a sandbox denies this, accept has to find out. */
 		return result == -EOPNOTSUPP ? 0 : 1;
 	}
 	return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;

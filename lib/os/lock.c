@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mutexes and condition variables of POSIX threads, every return value looked at. None of the calls
- * here can fail in a program that uses them rightly (pthread_mutex_lock(3p) and its kin), so a
- * failure is our own mistake and ends the process where it happened, instead of somewhere later.
- * Nor can the world make them fail: they are neither robust nor recursive, their memory is here,
- * and where futex(2) is denied the C library does not return at all.
+ * Mutexes and condition variables of POSIX threads, with every return value checked. None of the
+ * calls here can fail in a program that uses them correctly (pthread_mutex_lock(3p) and its kin).
+ * So a failure is our own mistake, and ends the process where it happened, instead of somewhere
+ * later. Nor can the outside world make them fail: they are neither robust nor recursive, their
+ * memory is here, and where futex(2) is denied the C library does not return at all.
  */
 #include "os/lock.h"
 
@@ -17,7 +17,7 @@
 
 #ifdef MTSI_DEBUG
 
-/* What this thread holds, or is about to: in the order in which it took them, so by rank. */
+/* The locks that this thread holds, or is about to take, in the order of taking, so by rank. */
 enum { MOST_HELD = 8 };
 static _Thread_local const struct mtsi_lock *held[MOST_HELD];
 static _Thread_local size_t held_count;
@@ -100,7 +100,7 @@ void mtsi_signal_all(struct mtsi_signal *signal)
 
 bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline)
 {
-	/* It is taken again while the others are held, so it has to be the last of them. */
+	/* The wait takes the lock again while the others are held, so it has to be the last of them. */
 	mtsi_debug_must(held_count > 0 && held[held_count - 1] == lock);
 	if (deadline == MTSI_NEVER) {
 		mtsi_must(pthread_cond_wait(&signal->condition, &lock->mutex) == 0);

@@ -9,12 +9,13 @@
 #include "os/must.h"
 
 /*
- * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice
- * and unlocking what somebody else holds end the process, and mtsi_lock_assert_held() works.
+ * A mutex whose calls cannot fail. Debug builds use the error-checking kind, so that locking twice,
+ * or unlocking what another thread holds, ends the process, and mtsi_lock_assert_held() works.
  *
- * They also know the order: each lock has a rank, and a thread takes only locks of a higher rank than
- * all that it holds, so threads cannot wait for each other in a circle. There is no trylock, which
- * could do without. It releases them in any order, and waits for a signal with the last that it took.
+ * They also check the order. Each lock has a rank, and a thread takes only locks of a higher rank
+ * than all that it holds, so threads cannot wait for each other in a circle. (There is no trylock,
+ * which would be safe without such an order.) A thread may release its locks in any order, and
+ * waits for a signal only with the lock that it took last.
  */
 struct mtsi_lock {
 	pthread_mutex_t mutex;
@@ -33,7 +34,7 @@ void mtsi_lock_destroy(struct mtsi_lock *lock);
 /* The calling thread is about to take the lock: ends the process if that is against the order. */
 void mtsi_lock_enlist(struct mtsi_lock *lock);
 
-/* It is about to release it. */
+/* The calling thread is about to release the lock. */
 void mtsi_lock_strike(struct mtsi_lock *lock);
 #else
 #define mtsi_lock_enlist(lock) ((void)0)
@@ -55,7 +56,7 @@ static inline void mtsi_lock_release(struct mtsi_lock *lock)
 /* Ends the process in debug builds when the calling thread does not hold the lock. */
 void mtsi_lock_assert_held(struct mtsi_lock *lock);
 
-/* A condition variable on the library's clock. Waiters look at what they wait for again. */
+/* A condition variable on the library's clock. A waiter must check again what it waits for. */
 struct mtsi_signal {
 	pthread_cond_t condition;
 };
@@ -66,8 +67,7 @@ void mtsi_signal_one(struct mtsi_signal *signal);
 void mtsi_signal_all(struct mtsi_signal *signal);
 
 /*
- * Waits, with the lock released meanwhile, until signalled or `deadline`; false when that has
- * passed.
+ * Waits, with the lock released meanwhile, until it is signalled: true; or until `deadline`: false.
  */
 bool mtsi_signal_wait(struct mtsi_signal *signal, struct mtsi_lock *lock, uint64_t deadline);
 

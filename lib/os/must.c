@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a process in which the library has found itself wrong: in debug builds, with a word about
- * it, and the state that it was in. That takes no lock and no memory, since either may be what is wrong.
+ * Ends the process when the library has found itself wrong. Debug builds print a message before,
+ * and the state of the library. This takes no lock and no memory, since either may be what is
+ * wrong.
  */
 #include "os/must.h"
 
@@ -15,7 +16,7 @@ void (*_Atomic mtsi_must_report)(int fd);
 
 void mtsi_must_fail(const char *what, const char *file, int line)
 {
-	/* Only once: what is false may be so for several threads, or for the report itself. */
+	/* Only once: several threads may fail here, or the report itself. */
 	void (*report)(int) = atomic_exchange(&mtsi_must_report, NULL);
 	mtsi_print(STDERR_FILENO, "libmtserver: %s:%d: %s\n", file, line, what);
 	if (report != NULL) {

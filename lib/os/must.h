@@ -5,22 +5,22 @@
 #include <stdlib.h>
 
 /*
- * mtsi_must() is for what cannot be false unless the library itself is wrong: it stays in every
+ * mtsi_must() is for what cannot be false unless the library itself is wrong. It stays in every
  * build, and NDEBUG does not touch it. It is never used for what a peer, the machine, a sandbox or
  * the caller can cause: nearly every system call can be denied (seccomp(2)), and that is a value.
- * mtsi_debug_must() is for checks that cost too much for that; only --enable-debug has them.
+ * mtsi_debug_must() is for checks that cost too much for every build; only --enable-debug has them.
  *
- * Debug builds say on the standard error what was false, and where, and then have mtsi_must_report say
- * what else there is to say: the engine sets that. Others just end: there the core dump tells, and the
- * standard error is the program's.
+ * Debug builds print on the standard error what was false, and where, and then call
+ * mtsi_must_report, which the engine sets, for whatever else is to be printed. Other builds just
+ * end: there the core dump tells, and the standard error belongs to the program.
  */
 #ifdef MTSI_DEBUG
 
 #include <stdatomic.h>
 
-extern void (*_Atomic mtsi_must_report)(int fd); /* NULL: nothing more */
+extern void (*_Atomic mtsi_must_report)(int fd); /* NULL: nothing more is printed */
 
-/* Says so, and ends the process. */
+/* Prints what was false, in debug builds, and ends the process. */
 __attribute__((noreturn)) void mtsi_must_fail(const char *what, const char *file, int line);
 
 #define mtsi_must(condition) \

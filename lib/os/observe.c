@@ -2,17 +2,17 @@
  *
  * Looking at threads: do they compute, or do they wait for something?
  *
- * A thread's CPU clock (pthread_getcpuclockid(3)) tells how much it has computed, but one that is
- * ready to run and gets no CPU looks the same there as one that waits. The kernel tells the two
- * apart in /proc/self/task/N/syscall (proc(5)), which says "running" for the first. A process that
- * has changed its user, or may not be dumped, cannot read that; but it can read the file stat
- * beside it, which says the same with more effort. They are opened anew each time, since a
- * descriptor kept for each thread would take a thousand of them from the program. Where there are
- * no such files, or no descriptor is left, the caller has to do with clocks: the thread's, and what
- * the whole process has got.
+ * A thread's CPU clock (pthread_getcpuclockid(3)) tells how much it has computed. But there a
+ * thread that is ready to run and gets no CPU looks the same as one that waits. The kernel tells
+ * the two apart in /proc/self/task/N/syscall (proc(5)), which says "running" for the first. A
+ * process that has changed its user, or may not be dumped, cannot read that file; but it can read
+ * the file stat beside it, which says the same at a higher cost. These files are opened anew each
+ * time: a descriptor kept for each thread could take a thousand of them from the program. Where
+ * there are no such files, or no descriptor is left, the caller has only clocks to go by: the
+ * thread's, and that of the whole process.
  *
- * Nothing here can be counted on: a sandbox may deny each of these system calls. What is not known
- * is said to be so.
+ * Nothing here can be relied on: a sandbox may deny each of these system calls. What is not known
+ * is reported as unknown.
  */
 #include "os/observe.h"
 
@@ -42,7 +42,10 @@ uint64_t mtsi_observe_cpu(const struct mtsi_observed *observed)
 	return (uint64_t)used.tv_sec * MTSI_SECOND + (uint64_t)used.tv_nsec;
 }
 
-/* The beginning of a file of the kernel's about the thread, as text; false: it cannot be read. */
+/*
+ * Reads the beginning of one of the kernel's files about the thread, as text; false: it cannot be
+ * read.
+ */
 static bool read_about(
 	const struct mtsi_observed *observed, const char *what, char *text, size_t room)
 {
@@ -58,7 +61,7 @@ static bool read_about(
 	return size > 0;
 }
 
-/* What stat says: behind the name, which may contain anything, R for running. */
+/* What the file stat says: after the name, which may contain anything, R for running. */
 static enum mtsi_state state_in(const char *stat)
 {
 	const char *name_ends = strrchr(stat, ')');
@@ -105,7 +108,7 @@ unsigned mtsi_observe_cpus(void)
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
 		return (unsigned)CPU_COUNT(&allowed);
 	}
-	/* There are more than the set holds. */
+	/* There are more CPUs than the set holds. */
 	const long online = sysconf(_SC_NPROCESSORS_ONLN);
 	return online > 0 ? (unsigned)online : 1;
 }

@@ -6,20 +6,20 @@
 #include <stdint.h>
 #include <time.h>
 
-/* What it takes to look at a thread of this process from another one. */
+/* What is needed to look at a thread of this process from another one. */
 struct mtsi_observed {
 	int id; /* the kernel's number of the thread */
-	bool clocked; /* it has a clock of its CPU time: */
+	bool clocked; /* it has a clock of its CPU time, the next member */
 	clockid_t clock;
 };
 
-/* The calling thread. */
+/* Fills it in for the calling thread. */
 void mtsi_observe_self(struct mtsi_observed *observed);
 
-/* The CPU time that it has used; 0 when it has ended, or the system does not tell. */
+/* The CPU time that the thread has used; 0 when it has ended, or the system does not tell. */
 uint64_t mtsi_observe_cpu(const struct mtsi_observed *observed);
 
-/* Whether it runs or would like to, or waits for something; or this system does not tell. */
+/* Whether the thread runs or would like to, or waits for something; or the system does not tell. */
 enum mtsi_state { MTSI_STATE_RUNS, MTSI_STATE_WAITS, MTSI_STATE_UNKNOWN };
 enum mtsi_state mtsi_observe_state(const struct mtsi_observed *observed);
 
@@ -29,9 +29,9 @@ enum mtsi_state mtsi_observe_state(const struct mtsi_observed *observed);
  */
 bool mtsi_observe_waits(uint64_t *waits);
 
-/* What this process has had of the CPUs until now; false when the system does not tell. */
+/* How much CPU time this process has used until now; false when the system does not tell. */
 struct mtsi_usage {
-	uint64_t at; /* when that was */
+	uint64_t at; /* the time of this */
 	uint64_t
 		cpu; /* nanoseconds of CPU time; the latest tick of each running thread may be missing */
 };

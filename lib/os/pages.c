@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Memory straight from mmap(2), for blocks of which usually only the first pages are used. malloc
- * would make an arena for each thread, and put its own data between them; as an array on a stack
- * they would be touched whole, by compilers that probe stacks page by page. Huge pages are
- * declined: neighbouring blocks would share one, and each of them cost all of it (madvise(2)).
+ * would make an arena for each thread, and put its own data between such blocks. Arrays on a stack
+ * would be touched as a whole, by compilers that probe stacks page by page. Huge pages are
+ * declined: neighbouring blocks would share one, and each block would cost all of it (madvise(2)).
  */
 #include "os/pages.h"
 

@@ -5,11 +5,12 @@
 #include <stddef.h>
 
 /*
- * Zeroed memory in pages of its own: what is never touched costs nothing. NULL when there is none.
+ * Zeroed memory in pages of its own: pages that are never touched cost nothing. NULL: there is
+ * none.
  */
 void *mtsi_pages_take(size_t size);
 
-/* Gives it back; `size` as it was taken. */
+/* Gives the memory back; `size` as it was taken. */
 void mtsi_pages_give(void *pages, size_t size);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a loop does when the system call that it waits in fails: a sandbox denies it (seccomp(2)),
- * or poll(2) finds more descriptors than RLIMIT_NOFILE allows, or answers at once for ever, as it
- * does while something lies in a socket's error queue. Looking again at once would burn a CPU; so
- * it pauses and looks then, which serves everybody still, a little later.
+ * What a loop does when the system call in which it waits fails. A sandbox may deny the call
+ * (seccomp(2)); or poll(2) finds more descriptors than RLIMIT_NOFILE allows, or returns at once for
+ * ever, as it does while something lies in a socket's error queue. To look again at once would burn
+ * a CPU. So the loop pauses before it looks again, which still serves everybody, a little later.
  *
- * One thread looks 500 times a second, some ten microseconds each. When many pause at once each of
- * them does it less often, down to 25 times a second, so that all together cost as little.
+ * One thread looks 500 times a second, for some ten microseconds each time. When many pause at
+ * once, each of them looks less often, down to 25 times a second, so that together they do not cost
+ * more.
  *
- * nanosleep(2) may be denied as well. What is left then is what the locks are made of, futex(2):
+ * nanosleep(2) may be denied as well. What is left then is futex(2), which the locks are made of:
  * without that the C library itself ends the process.
  */
 #include "os/pause.h"
@@ -23,7 +24,7 @@
 static const uint64_t shortest = 2 * MTSI_MILLISECOND;
 static const uint64_t longest = 40 * MTSI_MILLISECOND;
 
-static _Atomic unsigned pausing; /* threads that do just now */
+static _Atomic unsigned pausing; /* how many threads pause at present */
 
 static void wait_for_nobody(uint64_t span)
 {

@@ -8,7 +8,7 @@
 void mtsi_pause_for(uint64_t span);
 
 /*
- * In place of a wait that the system does not grant: for a moment, so that a loop around the wait
+ * In place of a wait that the system denies: pauses for a moment, so that a loop around the wait
  * looks now and then and never spins, however many threads are in such loops.
  */
 void mtsi_pause_instead(void);

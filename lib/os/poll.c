@@ -3,12 +3,13 @@
  * epoll(7) and eventfd(2), behind the few calls that the engine needs.
  *
  * epoll_wait(2) counts in milliseconds: a deadline is rounded up, so that a wait never ends just
- * before it is due and then spins, and a far one is cut to what an int holds: the caller looks at
- * its clock again anyway. The wake descriptor is a counter that cannot block: writing to a full one
- * fails, and then it is readable already, which is all that is wanted.
+ * before it is due and then spins, and one that is far away is cut to what an int holds: the caller
+ * looks at its clock again anyway. The wake descriptor is a counter that cannot block: writing to a
+ * full one fails, and then it is readable already, which is all that is wanted.
  *
- * A sandbox may deny any of this. A wait that fails is a short pause, and so is a wake-up that
- * cannot be taken, since it ends the next wait at once; so loops around them look now and then.
+ * A sandbox may deny any of this. A wait that fails becomes a short pause. So does a wake-up that
+ * cannot be taken, since it would end the next wait at once. So loops around them look now and
+ * then.
  */
 #include "os/poll.h"
 
@@ -87,7 +88,7 @@ void mtsi_wake_up(int wake)
 	const int before = errno;
 	uint64_t one = 1;
 	if (write(wake, &one, sizeof(one)) < 0) {
-		if (errno != EAGAIN) { /* write(2) is denied; the same by another name may not be */
+		if (errno != EAGAIN) { /* write(2) is denied; another call that does the same may not be */
 			const struct iovec piece = {&one, sizeof(one)};
 			(void)!writev(wake, &piece, 1);
 		}

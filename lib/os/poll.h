@@ -10,7 +10,7 @@
 #define MTSI_POLL_OUT ((uint32_t)EPOLLOUT)
 #define MTSI_POLL_RDHUP ((uint32_t)EPOLLRDHUP)
 #define MTSI_POLL_PRI ((uint32_t)EPOLLPRI)
-#define MTSI_POLL_HUP ((uint32_t)EPOLLHUP) /* reported without being asked for, as is the next */
+#define MTSI_POLL_HUP ((uint32_t)EPOLLHUP) /* reported in any case, as is the next */
 #define MTSI_POLL_ERR ((uint32_t)EPOLLERR)
 #define MTSI_POLL_EDGE ((uint32_t)EPOLLET)
 
@@ -25,20 +25,20 @@ int mtsi_poll_open(void);
 /* Adds a descriptor: 0 or a negative errno value. */
 int mtsi_poll_add(int poll, int fd, uint32_t events, uint64_t tag);
 
-/* Changes what one is watched for: 0 or a negative errno value. */
+/* Changes the events for which a descriptor is watched: 0 or a negative errno value. */
 int mtsi_poll_change(int poll, int fd, uint32_t events, uint64_t tag);
 
-/* Takes one out. */
+/* Takes a descriptor out. */
 void mtsi_poll_remove(int poll, int fd);
 
 /*
- * Waits for events until `deadline` (never early; MTSI_NEVER: without end; a passed one: only
- * looks). How many there were, at most `room`; 0 also when a signal came; or, after a pause, a
- * negative errno value when the system denies the wait.
+ * Waits for events until `deadline` (never less; MTSI_NEVER: for ever; a time that has passed: only
+ * looks). Returns how many there were, at most `room`; 0 also when a signal came; or, after a
+ * pause, a negative errno value when the system denies the wait.
  */
 int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline);
 
-/* A descriptor that wakes whoever polls it; or a negative errno value. */
+/* A descriptor that wakes a thread that polls it; or a negative errno value. */
 int mtsi_wake_open(void);
 
 /* Async-signal-safe; keeps errno. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text for developers, where the process is in no state for stdio: its locks may be held, or what they
- * guard may be what is wrong.
+ * Text for developers, when the state of the process does not allow stdio: its locks may be held,
+ * or the data that they guard may be what is wrong.
  */
 #include "os/print.h"
 

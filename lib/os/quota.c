@@ -2,7 +2,7 @@
  *
  * A control group may have less CPU time than its CPUs could give (cgroups(7), cpu.max): the kernel
  * then stops all of its threads until the next period. Each group on the way to the root may set a
- * limit; the lowest is what counts. Inside a container the root that is seen is the container's own
+ * limit; the lowest one counts. Inside a container the root that can be seen is the container's own
  * group. Only version 2 is asked; with version 1, as elsewhere, no limit is known.
  */
 #include "os/quota.h"
@@ -59,7 +59,7 @@ uint64_t mtsi_quota_in(const char *text)
 	uint64_t period;
 	if (sscanf(text, "%" SCNu64 " %" SCNu64, &quota, &period) != 2 || period == 0
 		|| quota > UINT64_MAX / 1000) {
-		return MTSI_NO_QUOTA; /* "max", for one */
+		return MTSI_NO_QUOTA; /* "max", for example */
 	}
 	return quota * 1000 / period;
 }

@@ -12,7 +12,7 @@
  */
 uint64_t mtsi_quota(void);
 
-/* The same with these in place of /proc/self/cgroup and /sys/fs/cgroup. */
+/* The same with other places for /proc/self/cgroup and /sys/fs/cgroup. */
 uint64_t mtsi_quota_of(const char *groups, const char *root);
 
 /* What the text of one file cpu.max says. */

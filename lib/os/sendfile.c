@@ -2,15 +2,16 @@
  *
  * sendfile(2), and reading for where it cannot be used.
  *
- * It has no flags, so what a send says call by call must be arranged around it. The client's socket
- * waits; for the time being it is made one that does not (FIONBIO), which nobody else can notice:
- * all other calls on it but the owner's receive say for themselves whether they wait, and that one
- * takes a socket of either kind. And there is no MSG_NOSIGNAL: on a connection that is gone the
- * kernel sends SIGPIPE to the calling thread. Threads of the library have it blocked, but a
- * callback may have changed that; so it is blocked here, and taken away at the end unless it was
- * pending before. Where a sandbox denies any of it the file is read instead. If that begins just
- * between, so that a signal that has come cannot be taken away, it stays blocked, since it would
- * end the process.
+ * sendfile(2) has no flags, so what a send says for each call has to be arranged around it. Such a
+ * call must not wait, and the client's socket is blocking. So the socket is made non-blocking
+ * meanwhile (FIONBIO). No other thread can notice that: all other calls on the socket but the
+ * owner's receive say themselves that they do not wait, and that receive works with a socket of
+ * either kind. Nor is there MSG_NOSIGNAL: on a connection that is gone the kernel sends SIGPIPE to
+ * the calling thread. Threads of the library have it blocked, but a callback may have changed that.
+ * So SIGPIPE is blocked here, and taken away at the end unless it was pending before. Where a
+ * sandbox denies any of this, the file is read instead. If the sandbox begins between the two, so
+ * that a signal that has come cannot be taken away, SIGPIPE stays blocked, since it would end the
+ * process.
  */
 #include "os/sendfile.h"
 
@@ -29,9 +30,9 @@
 
 enum { MOST_AT_ONCE = 1 << 30 }; /* Linux takes no more than 0x7ffff000 */
 
-static _Atomic bool can_take; /* pending signals can be taken away, as far as has been tried */
+static _Atomic bool can_take; /* pending signals can be taken away, as far as was tried */
 
-/* C libraries differ in the type of ioctl's number; all of them hold this one. */
+/* C libraries differ in the type of ioctl's number; every one of these types holds this number. */
 static bool set_waiting(int socket, bool waits)
 {
 	const unsigned short which = FIONBIO;
@@ -45,7 +46,7 @@ static void only_sigpipe(sigset_t *set)
 	mtsi_must(sigaddset(set, SIGPIPE) == 0);
 }
 
-/* Whether SIGPIPE is pending; false: that is unknown. */
+/* Finds out whether SIGPIPE is pending; false: that cannot be told. */
 static bool ask_sigpipe(bool *pending)
 {
 	sigset_t all;
@@ -56,7 +57,7 @@ static bool ask_sigpipe(bool *pending)
 	return true;
 }
 
-/* Takes a signal of these away, if one is pending; false when the system denies it. */
+/* Takes one of these signals away, if one is pending; false when the system denies it. */
 static bool take_away(const sigset_t *signals)
 {
 	const struct timespec at_once = {0, 0};
@@ -68,7 +69,7 @@ static bool take_away(const sigset_t *signals)
 	return can;
 }
 
-/* Whether signals can be taken away here: known from the last time, or tried with none. */
+/* Whether signals can be taken away here: known from the last time, or tried with no signal. */
 static bool may_take_away(void)
 {
 	sigset_t none;
@@ -105,8 +106,8 @@ void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket)
 #ifdef __linux__
 
 /*
- * EINVAL: neither this file nor its file system can; ESPIPE: it has no positions; EPERM and ENOSYS:
- * it is denied, or the file is, which reading it will tell.
+ * EINVAL: neither this file nor its file system can do it; ESPIPE: the file has no positions; EPERM
+ * and ENOSYS: the call is denied, or the file is, which reading it will tell.
  */
 ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 {
@@ -129,7 +130,7 @@ ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 
 #else
 
-/* Others have another function of that name, or none. */
+/* Other systems have another function of that name, or none. */
 ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count)
 {
 	(void)socket;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * System calls on connected sockets. EINTR is dealt with here, so nobody above meets it.
+ * System calls on connected sockets. EINTR is handled here, so no caller meets it.
  *
  * The sockets block, so that a thread can wait for its client in one recv(2) with no poll before
- * it; whatever must not wait says so call by call, with MSG_DONTWAIT.
+ * it. Calls that must not wait say so each time, with MSG_DONTWAIT.
  */
 #include "os/socket.h"
 
@@ -36,7 +36,8 @@ int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size)
 void mtsi_socket_close(int fd)
 {
 	/*
-	 * On Linux the descriptor is gone also after EINTR (close(2)): trying again would hit another.
+	 * On Linux the descriptor is closed even after EINTR (close(2)): a second try would hit another
+	 * one.
 	 */
 	(void)close(fd);
 }
@@ -59,7 +60,7 @@ void mtsi_socket_keep_urgent(int fd)
 #endif
 
 #ifndef SIOCOUTQNSD
-#define SIOCOUTQNSD 0x894B /* a number of Linux's that only its own headers name */
+#define SIOCOUTQNSD 0x894B /* a number of Linux, which only its own headers name */
 #endif
 
 static ssize_t receive(int fd, void *buffer, size_t size, int flags)
@@ -76,11 +77,11 @@ static ssize_t receive(int fd, void *buffer, size_t size, int flags)
 }
 
 /*
- * Whether the answer of a poll for `events` is none, so that asking again at once would spin. The
- * system may deny it: a sandbox, or RLIMIT_NOFILE when it is 0. And a socket with something in its
- * error queue, such as the timestamps of what was sent (SO_TIMESTAMPING), reports an error at once,
- * for ever, and is well: that queue is the program's. A connection that has really failed is
- * closed, and says so (POLLHUP).
+ * Whether the answer of a poll for `events` means nothing, so that to ask again at once would spin.
+ * The system may deny the poll: in a sandbox, or when RLIMIT_NOFILE is 0. And a socket with
+ * something in its error queue, such as the timestamps of what was sent (SO_TIMESTAMPING), reports
+ * an error at once, for ever, and yet works: that queue is the program's. A connection that has
+ * really failed is closed, and reports that too (POLLHUP).
  */
 static bool says_nothing(int count, short events, short found)
 {
@@ -103,7 +104,7 @@ static bool wait_for(int fd, short events)
 	return true;
 }
 
-/* The same for so many milliseconds at most; less when a signal comes. What was found. */
+/* Polls for so many milliseconds at most; less when a signal comes. Returns what was found. */
 static short look_for(int fd, short events, unsigned milliseconds)
 {
 	struct pollfd wanted = {.fd = fd, .events = events};
@@ -120,8 +121,8 @@ static short look_for(int fd, short events, unsigned milliseconds)
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
 {
 	/*
-	 * It blocks, unless somebody who shares it has made it non-blocking or given it a timeout: a
-	 * child process that was handed the socket, say.
+	 * The socket blocks, unless somebody who shares it has made it non-blocking or given it a
+	 * timeout: for example a child process that was handed the socket.
 	 */
 	ssize_t count;
 	while ((count = receive(fd, buffer, size, 0)) == -EAGAIN) {
@@ -152,7 +153,7 @@ ssize_t mtsi_socket_peek(int fd)
 	if (count != -EAGAIN || mtsi_socket_unread(fd) == 0) {
 		return count;
 	}
-	/* It cannot be received, or somebody has had a peek begin elsewhere (socket(7)). */
+	/* It cannot be received; or somebody has set where a peek begins (SO_PEEK_OFF, socket(7)). */
 	peek_from_the_start(fd);
 	return receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 }
@@ -201,8 +202,8 @@ void mtsi_socket_shut_sending(int fd)
 }
 
 /*
- * connect(2), but where the thread sanitizer looks: it takes that call for the making of a connection,
- * which nobody can be using yet. This one is in use, and the call is there to end that.
+ * connect(2), hidden from the thread sanitizer. That takes the call for the making of a connection,
+ * which no thread can be using yet. This connection is in use, and the call is there to end it.
  */
 static int connect_anew(int fd, const struct sockaddr *address, socklen_t size)
 {
@@ -213,7 +214,10 @@ static int connect_anew(int fd, const struct sockaddr *address, socklen_t size)
 #endif
 }
 
-/* Disconnecting a connection that is not closed on both sides sends a reset: connect(2), RFC 9293, 3.10.5. */
+/*
+ * Disconnecting a connection that is not closed on both sides sends a reset: connect(2), RFC 9293,
+ * 3.10.5.
+ */
 int mtsi_socket_reset(int fd)
 {
 	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
@@ -229,7 +233,7 @@ void mtsi_socket_abort(int fd)
 	(void)close(fd);
 }
 
-/* C libraries differ in the type of ioctl's number; all of them hold this one. */
+/* C libraries differ in the type of ioctl's number; every one of these types holds this number. */
 static size_t queued(int fd, unsigned short which)
 {
 	int count = 0;

@@ -15,24 +15,27 @@
 
 /*
  * Takes a connection from a listener's queue: its descriptor, which blocks; -EAGAIN when there is
- * none. `*size` is the room at `address` and then its size.
+ * none. `*size` is the room at `address`, and then the size of the address.
  */
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size);
 
-/* Closes it, once, whatever close(2) says. */
+/* Closes a socket, exactly once, whatever close(2) returns. */
 void mtsi_socket_close(int fd);
 
-/* The same for sockets that somebody else may have had, whose SO_LINGER would have close wait. */
+/* The same for sockets that others may have had, and whose SO_LINGER could make close wait. */
 void mtsi_socket_close_now(int fd);
 
-/* A Unix socket's urgent data stays in the stream; others have that from their listener. */
+/*
+ * Has a Unix socket's urgent data stay in the stream; other sockets inherit that from their
+ * listener.
+ */
 void mtsi_socket_keep_urgent(int fd);
 
 /*
- * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. Whatever else the
- * kernel says, its own ETIMEDOUT say, means that the connection is no good any more: -EPIPE, so
- * that its numbers never look like a verdict of the library's. The kernel says such a thing once;
- * afterwards there is an end of the stream.
+ * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. Any other error of
+ * the kernel, for example its own ETIMEDOUT, means that the connection can be used no more: -EPIPE.
+ * So its numbers are never mistaken for a verdict of the library. The kernel reports such an error
+ * once; after that it reports an end of the stream.
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 
@@ -47,37 +50,39 @@ ssize_t mtsi_socket_peek(int fd);
 
 /*
  * Sends what the socket takes at once, without SIGPIPE; -EAGAIN when that is nothing. With `more`
- * the end of the stream is about to follow, and a short piece waits for it, to be one packet with
- * it (MSG_MORE, send(2)).
+ * the end of the stream is about to follow, and a short piece waits for it, so that both go in one
+ * packet (MSG_MORE, send(2)).
  */
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
 
-/* Waits until it takes more, or is dead: true. False: that cannot be told, so ask again. */
+/* Waits until the socket takes more, or is dead: true. False: that cannot be told, so ask again. */
 bool mtsi_socket_wait_writable(int fd);
 
 /* The same for so many milliseconds at most. */
 void mtsi_socket_wait_writable_for(int fd, unsigned milliseconds);
 
 /*
- * Waits for so many milliseconds, or until the connection is closed on both sides: true. `*failed`:
- * it has ended with an error, a reset say.
+ * Waits for so many milliseconds; true as soon as the connection is closed on both sides.
+ * `*failed`: it has ended with an error, for example a reset.
  */
 bool mtsi_socket_wait_closed_for(int fd, unsigned milliseconds, bool *failed);
 
-/* Shuts down the receiving side: shutdown(2). Whoever waits to receive wakes up. */
+/* Shuts down the receiving side: shutdown(2). A thread that waits to receive wakes up. */
 void mtsi_socket_shut_receiving(int fd);
 
 /* Shuts down the sending side: the peer gets the end of the stream. */
 void mtsi_socket_shut_sending(int fd);
 
 /*
- * Ends the connection at once, with a reset; the descriptor stays open, and whoever waits on it
- * wakes up. 0; -EBUSY: on some kernels, while somebody sleeps in a receive on it; -EINVAL: it has
- * no resets, as Unix sockets; or another error.
+ * Ends the connection at once, with a reset. The descriptor stays open, and a thread that waits on
+ * it wakes up. 0; -EBUSY: on some kernels, while a thread sleeps in a receive on it; -EINVAL: there
+ * are no resets, as with Unix sockets; or another error.
  */
 int mtsi_socket_reset(int fd);
 
-/* Closes it, once, with a reset; without one where a child process holds it and the above fails. */
+/*
+ * Closes a socket, once, with a reset; without one if a child process holds it and a reset fails.
+ */
 void mtsi_socket_abort(int fd);
 
 /* How many bytes wait to be received; 0 if unknown. */
@@ -86,22 +91,25 @@ size_t mtsi_socket_unread(int fd);
 /* How many bytes the peer has not acknowledged; 0 if unknown. */
 size_t mtsi_socket_unacknowledged(int fd);
 
-/* How many of these have not even been on the wire, its window being closed; 0 if unknown. */
+/* How many of these have not even been sent, since its window is closed; 0 if unknown. */
 size_t mtsi_socket_unsent(int fd);
 
 /*
- * Whether the peer's end of stream, or a reset, has arrived: however much is still unread, and also
- * after mtsi_socket_shut_receiving(). It cannot be told on sockets other than TCP.
+ * Whether the peer's end of stream, or a reset, has arrived, however much is still unread, and also
+ * after mtsi_socket_shut_receiving(). Known only for TCP sockets.
  */
 enum mtsi_socket_peer {
 	MTSI_PEER_UNKNOWN,
 	MTSI_PEER_SENDING,
 	MTSI_PEER_FINISHED,
-	MTSI_PEER_CLOSED /* and so have we, and nothing is on its way any more */
+	MTSI_PEER_CLOSED /* and so has this side, and nothing is on its way any more */
 };
 enum mtsi_socket_peer mtsi_socket_peer(int fd);
 
-/* Whether it is this side that has ended the peer's stream, whoever did that, and not the peer. */
+/*
+ * Whether the stream from the peer was ended on this side, by whatever process, and not by the
+ * peer.
+ */
 bool mtsi_socket_is_deaf(int fd);
 
 /* The user at the other end of a Unix socket when it connected; UINT32_MAX: unknown. */

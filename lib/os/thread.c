@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * Threads. A new thread inherits the signal mask of the one that makes it (pthread_create(3)), so
- * the maker blocks everything around the call. The signals that a faulty instruction raises stay
- * open: blocking them would be undefined (pthread_sigmask(3p)), and the host's crash handler wants
- * them.
+ * the maker blocks all signals around the call. Except those that a faulty instruction raises: to
+ * block these would be undefined (pthread_sigmask(3p)), and the program's crash handler wants them.
  *
- * The C library takes its own share out of the stack that it is asked for: the thread's own data,
- * and room for the thread-local variables of the program, its libraries, and such as may be loaded
- * later (glibc.rtld.optional_static_tls), which may be large. So it is asked for more than the
- * caller wants, by what it says itself that a thread costs: glibc has a function for that, which
- * others use as well and which is looked up by name, since it belongs to no version that a program
- * could be linked against (GLIBC_PRIVATE). Elsewhere that is reckoned from what the loaded modules
- * declare (dl_iterate_phdr(3)). If the C library finds it too little still, it answers EINVAL and
- * makes no thread, and is offered twice as much.
+ * The C library takes a share for itself out of the stack that it is asked for: the thread's own
+ * data, and room for the thread-local variables of the program, its libraries, and such as may be
+ * loaded later (glibc.rtld.optional_static_tls). This may be large. So it is asked for more than
+ * the caller wants, by as much as a thread costs. How much that is, glibc tells by a function that
+ * others use as well. It is looked up by name, since it belongs to no version that a program could
+ * be linked against (GLIBC_PRIVATE). Elsewhere it is computed from what the loaded modules declare
+ * (dl_iterate_phdr(3)). If the C library still finds it too little, it returns EINVAL and makes no
+ * thread; then twice as much is tried.
  *
  * Below each stack lie 64 KiB that cannot be touched (mmap(2), PROT_NONE), instead of the usual
- * page: a function with a large frame that starts near the end of the stack faults there, where it
- * would jump over a page and write into the stack of another thread. They are address space only.
+ * page. A function with a large frame that starts near the end of the stack faults there, where it
+ * would jump over a single page and write into the stack of another thread. They cost only address
+ * space.
  */
 #include "os/thread.h"
 
@@ -37,7 +37,7 @@
 enum {
 	OWN_DATA = 16 * 1024,
 	GUARD = 64 * 1024,
-	MOST_SHARE = 64 * 1024 * 1024, /* beyond that it is not the share that is wrong */
+	MOST_SHARE = 64 * 1024 * 1024, /* if that does not suffice, it is not the share that is wrong */
 	HUGE_PAGE = 2 * 1024 * 1024
 };
 
@@ -65,7 +65,7 @@ static int add_thread_locals(struct dl_phdr_info *module, size_t size, void *sum
 	return 0;
 }
 
-/* What the C library says that a thread costs; 0: it does not. */
+/* What the C library says that a thread costs; 0: it does not say. */
 static size_t told_share(void)
 {
 	size_t told = 0;
@@ -124,7 +124,7 @@ static int create(pthread_t *thread, size_t stack, void *(*body)(void *), void *
 	return result;
 }
 
-/* The same for what the caller wants of it; the C library may have to be offered more beside. */
+/* The same for what the caller wants of the stack; the C library's share comes on top. */
 static int create_beside_share(
 	pthread_t *thread, size_t stack, void *(*body)(void *), void *argument)
 {
@@ -142,7 +142,7 @@ static int create_beside_share(
 }
 
 /*
- * Where a sandbox lets nobody change the signal mask the thread starts with its maker's: better
+ * If a sandbox denies changing the signal mask, the thread starts with its maker's mask: better
  * than no thread.
  */
 int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), void *argument)
@@ -159,15 +159,15 @@ int mtsi_thread_start(pthread_t *thread, size_t stack, void *(*body)(void *), vo
 	return -result;
 }
 
-/* One that the program has detached cannot be joined, and is not an error of ours. */
+/* A thread that the program has detached cannot be joined, which is no mistake of ours. */
 void mtsi_thread_join(pthread_t thread)
 {
 	(void)pthread_join(thread, NULL);
 }
 
 /*
- * There is no wait for a thread on the monotonic clock everywhere, so it is looked at, first at
- * once and then every millisecond; it is about to end, after all.
+ * Not every C library can wait for a thread on the monotonic clock. So the thread is looked at,
+ * first at once and then every millisecond; after all, it is about to end.
  */
 bool mtsi_thread_join_until(pthread_t thread, uint64_t deadline)
 {
@@ -201,9 +201,9 @@ void mtsi_thread_pause(unsigned milliseconds)
 }
 
 /*
- * Linux does that by itself for stacks that the C library maps as such (MAP_STACK, since 6.7), and
- * smaller ones lie between guards, where none fits. What lies above has been touched already; below
- * nothing has, unless the top came in a huge page, which ends here.
+ * Linux itself does that for stacks that the C library maps as such (MAP_STACK, since 6.7); and a
+ * huge page does not fit into smaller stacks, between their guards. What lies above has been
+ * touched already. Below nothing has been, unless the top came in a huge page, which ends here.
  */
 void mtsi_thread_small_pages(size_t stack)
 {

@@ -2,23 +2,23 @@
  *
  * The end of a thread: waiting for it, and what the program may do to it.
  *
- * A thread that runs callbacks can be detached there (pthread_detach(3)), though it is not the
- * program's. Then it cannot be joined: pthread_join(3) answers EINVAL while it runs, and once it
- * has ended its pthread_t may be freed memory, which must not be looked at. So each thread notes,
- * when callbacks are behind it, whether it is detached, and the kernel's number of it. One that is
- * has ended when the kernel knows no thread of that number in this process any more: tgkill(2) with
- * no signal asks for that. Should another thread get the number in that moment, it is waited for a
- * little longer, that is all. Where asking is denied, it counts as ended: nothing of the library's
- * is used by it any more.
+ * A callback can detach the thread that it runs on (pthread_detach(3)), though the thread is not
+ * the program's. Then the thread cannot be joined: pthread_join(3) returns EINVAL while it runs,
+ * and once it has ended its pthread_t may be freed memory, which must not be looked at. So each
+ * thread notes, when callbacks are behind it, whether it is detached, and its number in the kernel.
+ * A detached thread has ended when the kernel knows no thread of that number in this process any
+ * more: tgkill(2) with no signal tells that. If another thread gets the number at that moment, the
+ * wait is a little longer, that is all. Where tgkill(2) is denied, the thread counts as ended: it
+ * uses nothing of the library's any more.
  *
- * That is no synchronization of memory, as joining would be. So the last that a thread does here is a
- * step of a counter, which is read after it has ended: all that it did comes before that.
+ * Unlike a join, this does not synchronize memory. So the last thing that a thread does here is to
+ * increase a counter, which is read after the thread has ended: all that it did comes before that.
  *
- * Whoever detaches it later still, in a destructor of thread-specific data say, is answered in the
- * same way by what EINVAL or ESRCH tell.
+ * If the program detaches the thread even later, for example in a destructor of thread-specific
+ * data, EINVAL or ESRCH of the join tell, and the answer is the same.
  *
  * pthread_exit(3) and pthread_cancel(3) end a thread in the middle of a callback, but not without
- * running its cleanup handlers: so what has to be put right can be. That is what the guard is for.
+ * running its cleanup handlers. So what has to be put right can be: that is what the guard is for.
  */
 #include "os/thread_end.h"
 
@@ -72,8 +72,8 @@ bool mtsi_thread_ended(const struct mtsi_thread_end *end)
 }
 
 /*
- * There is no wait for a thread on the monotonic clock everywhere, so it is looked at, first at
- * once and then every millisecond; it is about to end, after all.
+ * Not every C library can wait for a thread on the monotonic clock. So the thread is looked at,
+ * first at once and then every millisecond; after all, it is about to end.
  */
 bool mtsi_thread_ended_until(const struct mtsi_thread_end *end, uint64_t deadline)
 {

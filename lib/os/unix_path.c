@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
  * A Unix socket's file outlives its server. Whether it is stale can only be found out by
- * connecting: ECONNREFUSED means that nobody listens. Anything else that answers, or is no socket,
- * is left alone.
+ * connecting: ECONNREFUSED means that nobody listens. A file is left alone if somebody answers on
+ * it, or if it is no socket.
  *
- * Looking, removing, binding and listening are four steps, between which another server may take
- * the same ones: it would remove a file that has just become ours. So whoever takes them holds a
+ * Looking, removing, binding and listening are four steps. Between them another server may take the
+ * same steps: it would remove a file that has just become ours. So a server that takes them holds a
  * lock on the folder (flock(2)), which leaves nothing behind and ends with its process. Anybody who
  * may read the folder can hold that lock, so it is waited for only briefly.
  *
  * At the end the path may mean something else, after chdir(2) or chroot(2), or another file may be
  * there. So the folder is kept open from the beginning (O_PATH: it need not be readable), and the
- * file is removed only if it is the very one. While the socket is open its file's number is not
- * given to another file, so that comparison cannot err.
+ * file is removed only if it is the same one. While the socket is open, its file's number is not
+ * given to another file, so that comparison cannot be wrong.
  *
  * Several processes may have copies of one server, by fork(2): the one that has bound the socket,
- * which may end before it is served (daemon(3)), and several that serve on it. The file belongs to
- * those two kinds, and the last of them to be done with it removes it, so that none takes it from
- * under another. Each has a record lock on a file without a name, made with the path and inherited
- * by all: such locks belong to the process, are not inherited, and end with it (fcntl(2)). Whoever is
- * done gives up its own first, and then asks for all of it: of those who are done at the same time
- * at least one gets it, and only when nobody holds a lock any more. Process numbers would not do:
- * they are used again, a process that nobody waits for has one, and each namespace has its own.
- * Where no such file or lock is to be had, the file is removed by the process that has bound it.
+ * which may end before the socket is served (daemon(3)), and those that serve on it. These have an
+ * interest in the file. The last of them to be done with it removes it, so that none takes it from
+ * under another. Each has a record lock on a file without a name, which is made with the path and
+ * inherited by all: such locks belong to the process, are not inherited, and end with it
+ * (fcntl(2)). A process that is done first gives up its own lock, and then asks for all of the
+ * file: of the processes that are done at the same time at least one gets it, and only when no
+ * process holds a lock any more. Process numbers would not do: they are used again, a process that
+ * has ended and was not waited for still has one, and each namespace has its own. Where no such
+ * file or lock can be had, the process that has bound the file removes it.
  */
 #include "os/unix_path.h"
 
@@ -41,14 +42,14 @@ enum { PATIENCE = 200 }; /* milliseconds */
 
 struct mtsi_path {
 	struct sockaddr_un address;
-	const char *name; /* in it: the last part */
+	const char *name; /* the last part of the path: the file's name in the folder */
 	int folder;
-	int holders; /* what those who have an interest in the file hold a lock on; -1: none */
-	bool taken; /* the file has been made; the next two say which it is */
+	int holders; /* the file on which processes with an interest hold a lock; -1: none */
+	bool taken; /* the file has been made; the next members say which it is */
 	dev_t device;
 	ino_t number;
 	pid_t maker; /* the process that has made it */
-	pid_t server; /* this process, or the one that it was copied from, serves on it; 0: none does */
+	pid_t server; /* this process, or one that it was copied from, serves on it; 0: none */
 };
 
 static int open_folder(const struct mtsi_path *path)
@@ -67,7 +68,7 @@ static int open_holders(void)
 	int fd = -1;
 #ifdef MFD_CLOEXEC
 #ifdef MFD_NOEXEC_SEAL
-	/* Some systems allow no others, and older ones do not know it. */
+	/* Some systems allow only such files; older ones do not know the flag. */
 	fd = memfd_create("mtserver-path", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 #endif
 	if (fd < 0) {
@@ -77,7 +78,7 @@ static int open_holders(void)
 	return fd;
 }
 
-/* F_RDLCK, F_WRLCK or F_UNLCK on that file, at once: 0 or a negative errno value. */
+/* Sets F_RDLCK, F_WRLCK or F_UNLCK on that file, without waiting: 0 or a negative errno value. */
 static int hold(const struct mtsi_path *path, short type)
 {
 	struct flock all = {.l_type = type, .l_whence = SEEK_SET};
@@ -124,7 +125,7 @@ void mtsi_path_close(struct mtsi_path *path)
 	}
 }
 
-/* Waits for the lock, at most so long, and reckons up what is left of that. */
+/* Waits for the lock, for `*patience` at most, and subtracts what it has waited. */
 static int reserve_path(const struct mtsi_path *path, unsigned *patience)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
@@ -204,7 +205,7 @@ void mtsi_path_serve(struct mtsi_path *path)
 	(void)hold(path, F_RDLCK);
 }
 
-/* Whether it falls to this process to remove the file, which it has no other interest in. */
+/* Whether this process has to remove the file; it gives up its own interest in it. */
 static bool falls_to_us(struct mtsi_path *path)
 {
 	const pid_t self = getpid();
@@ -215,7 +216,7 @@ static bool falls_to_us(struct mtsi_path *path)
 	const int given_up = hold(path, F_UNLCK);
 	const int result = given_up != 0 ? given_up : hold(path, F_WRLCK);
 	if (result == -EAGAIN || result == -EACCES) {
-		return false; /* somebody else has an interest, and will see to it */
+		return false; /* another process has an interest, and will see to it */
 	}
 	return result == 0 || made_here;
 }
