@@ -56,8 +56,8 @@ static int format_inet6(const struct sockaddr_in6 *address, char *out, size_t si
 }
 
 /*
- * name: the bytes of sun_path that the kernel gave.  For a path that fills all of them it counts a
- * NUL after the end, so count may be one more than there are.
+ * name: the bytes of sun_path that the kernel gave. For a path that fills all of them the kernel
+ * counts a NUL after the end, so count may be one more than there are.
  */
 static int format_unix(const char *name, size_t count, char *out, size_t size)
 {
@@ -150,7 +150,7 @@ void mtsi_peer_set_user(struct mtsi_peer *peer, uint32_t user)
 	memcpy(peer->ip, &user, sizeof(user));
 }
 
-/* The first bytes as a number, whatever the order: it is only compared. */
+/* The first bytes as a number, in whatever byte order: it is only compared. */
 static uint64_t number_of(const unsigned char *bytes, size_t size)
 {
 	uint64_t number = 0;

@@ -28,23 +28,24 @@ int mtsi_address_format(const struct sockaddr *address, socklen_t length, char *
  * user at its other end is.
  */
 struct mtsi_peer {
-	unsigned char ip[16]; /* network byte order; IPv4 in the first four; there too: a Unix user */
+	unsigned char ip[16]; /* network byte order; IPv4, and a Unix user, in the first four */
 	uint32_t scope; /* IPv6 only */
 	uint16_t port; /* host byte order */
 	unsigned char family; /* AF_INET, AF_INET6, AF_UNIX, or AF_UNSPEC: not known */
 };
 static_assert(sizeof(struct mtsi_peer) == 24, "an idle client is paid for byte by byte");
 
-/* Sets *peer; to AF_UNSPEC when the address is of another family or too short for its own. */
+/* Sets *peer; to AF_UNSPEC when the address is of another family, or too short for its own. */
 void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, socklen_t length);
 
 /* Notes the user at the other end of a Unix socket. */
 void mtsi_peer_set_user(struct mtsi_peer *peer, uint32_t user);
 
 /*
- * Where a peer comes from, as far as it makes a difference to limits.  Whoever has one address of an
- * IPv6 network has all that begin with the same 64 bits; but all neighbours on all links share those
- * of the link-local network, so there the whole address counts, and the link.
+ * Where a peer comes from, as far as it makes a difference to limits.  A peer that has one address
+ * of an IPv6 network has all that begin with the same 64 bits.  But all neighbours on all links
+ * share the first 64 bits of link-local addresses, so of these the whole address counts, and the
+ * link.
  */
 struct mtsi_origin {
 	uint64_t number; /* the IPv4 address, the first 64 bits of the IPv6 address, or the user */
@@ -56,7 +57,7 @@ struct mtsi_origin {
 /* Sets *origin; an IPv4 address mapped into IPv6 is IPv4.  False for AF_UNSPEC. */
 bool mtsi_peer_origin(const struct mtsi_peer *peer, struct mtsi_origin *origin);
 
-/* Sets *storage, unused bytes to 0, and returns how much of it counts; 0 for AF_UNSPEC. */
+/* Sets *storage, with unused bytes 0, and returns the size of the address; 0 for AF_UNSPEC. */
 socklen_t mtsi_peer_to(const struct mtsi_peer *peer, struct sockaddr_storage *storage);
 
 /* As mtsi_address_format(); "unix" for every Unix peer, -EINVAL for AF_UNSPEC. */

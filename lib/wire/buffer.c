@@ -22,7 +22,7 @@
 
 enum { SMALLEST = 1024 };
 
-/* What may wait at most; half as much again fits into the struct as well. */
+/* How much may wait at most; half as much again still fits into the struct. */
 static const size_t most = (size_t)2 * 1024 * 1024 * 1024;
 
 const char *mtsi_buffer_bytes(const struct mtsi_buffer *queue)
@@ -68,8 +68,8 @@ size_t mtsi_buffer_block(const struct mtsi_buffer *queue, size_t size)
 }
 
 /*
- * Moves what waits to a block of that capacity.  Not by realloc(), which would copy the consumed
- * bytes in front too.
+ * Moves what waits to a block of that capacity.  Not by realloc(), which would also copy the
+ * consumed bytes at the front.
  */
 static int grow(struct mtsi_buffer *queue, size_t capacity)
 {

@@ -27,8 +27,8 @@ static inline size_t mtsi_buffer_size(const struct mtsi_buffer *queue)
 const char *mtsi_buffer_bytes(const struct mtsi_buffer *queue);
 
 /*
- * How large the block will be to which an append of size bytes moves what waits; 0 when there is
- * room for them, or when it fails in any case.
+ * How large the new block will be if an append of size bytes has to move what waits; 0 when there
+ * is room for them, or when the append fails in any case.
  */
 size_t mtsi_buffer_block(const struct mtsi_buffer *queue, size_t size);
 
@@ -41,7 +41,7 @@ int mtsi_buffer_append(struct mtsi_buffer *queue, const void *data, size_t size)
 /* How bytes are copied: 0, or a negative errno value. */
 typedef int mtsi_buffer_copier(void *to, const void *from, size_t size);
 
-/* The same with a way to copy, NULL: memcpy(). When that fails no more waits than did before. */
+/* The same with a way to copy; NULL: memcpy().  When that fails, no more bytes wait than before. */
 int mtsi_buffer_append_by(
 	struct mtsi_buffer *queue, const void *data, size_t size, mtsi_buffer_copier *copy);
 

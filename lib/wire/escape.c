@@ -47,7 +47,7 @@ size_t mtsi_escape(char *out, size_t size, const char *bytes, size_t count)
 		char text[LONGEST];
 		size_t length = spell(text, (unsigned char)bytes[i]);
 
-		/* One byte of out is the NUL's. */
+		/* One byte of out is for the NUL. */
 		if (length >= size - written) {
 			break;
 		}

@@ -1,6 +1,4 @@
-/*
- * Bytes of a peer made fit for a log line.
- */
+/* A peer's bytes, made fit for a log line. */
 #ifndef MTSI_WIRE_ESCAPE_H
 #define MTSI_WIRE_ESCAPE_H
 

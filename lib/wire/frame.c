@@ -71,9 +71,10 @@ static int next_line(const struct mtsi_framing *framing, const char *data, size_
 }
 
 /*
- * *scanned is the first place where the delimiter can still begin: all before it are ruled out,
- * and the bytes from it to the end are a beginning of the delimiter.  It only moves forward, which
- * is what keeps the work linear, and passing the limit is the proof that the request is too large.
+ * *scanned is the first place where the delimiter can still begin: all places before it are ruled
+ * out, and the bytes from it to the end are a beginning of the delimiter.  It only moves forward,
+ * which keeps the work linear; and when it passes the limit, this proves that the request is too
+ * large.
  */
 static int next_delimited(const struct mtsi_framing *framing, const char *data, size_t size,
 	size_t *scanned, struct mtsi_frame *frame)
@@ -240,7 +241,7 @@ static size_t prefixed_room(const struct mtsi_framing *framing)
 	return add_saturating(limit, framing->prefix);
 }
 
-/* Never 0, whatever the limits: a receive into no room would look like an end of stream. */
+/* Never 0, whatever the limits are: a receive with no room would look like an end of stream. */
 size_t mtsi_frame_room(const struct mtsi_framing *framing)
 {
 	size_t room = framing->limit;

@@ -34,8 +34,8 @@ struct mtsi_framing {
 	unsigned char *delimiter; /* DELIMITED: owned by whoever owns this struct */
 	size_t delimiter_size; /* DELIMITED: 1 or more */
 	/*
-	 * CUSTOM: > 0 the size of the request at data, 0 for more, negative for a protocol error;
-	 * scanned is how many of these bytes it was shown before.  Runs on the caller's thread.
+	 * CUSTOM: > 0 is the size of the request at data, 0 asks for more, negative is a protocol
+	 * error; scanned is how many of these bytes it was shown before.  Runs on the caller's thread.
 	 * Never shown more than limit bytes, since a request cannot be larger.
 	 */
 	ssize_t (*framer)(const void *data, size_t size, size_t scanned, void *user);

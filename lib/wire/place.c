@@ -9,8 +9,8 @@
  *
  * What can never be listened on is refused here, whatever the machine: an answer of bind(2) would
  * say "invalid argument", or nothing at all, and a server that listens where nobody can reach it is
- * worse than one that does not start.  The same rules serve for the addresses of a name, which the
- * parser does not see.
+ * worse than one that does not start. The same rules are applied to the addresses of a name, which
+ * the parser does not see.
  *
  * Every refusal goes through refuse_text(), so that none is without its clause.  The clause completes
  * "cannot listen on TEXT: ...".
@@ -38,7 +38,7 @@ static const char digits[] = "0123456789";
 static const char hex_digits[] = "0123456789abcdefABCDEF";
 static const char name_bytes[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-/* What Linux allows in an interface name is wider; this is what they look like. */
+/* Linux allows more in an interface name; these are the bytes that such names have in practice. */
 static const char zone_bytes[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:";
 
@@ -117,7 +117,7 @@ static int parse_unix(const char *path, struct mtsi_place *place, const char **w
 	if (abstract) {
 		place->path.sun_path[0] = '\0';
 	}
-	/* The NUL ends a path; in an abstract name it would be one more byte of the name. */
+	/* A path ends with the NUL; in an abstract name it would be one more byte of the name. */
 	place->path_size = (socklen_t)(PATH_OFFSET + size + (abstract ? 0 : 1));
 	return 0;
 }
@@ -133,7 +133,7 @@ static const char *unfit_inet(struct in_addr ip)
 	return IN_MULTICAST(number) ? "nobody can connect to a multicast address" : NULL;
 }
 
-/* The same for IPv6; whether an interface is named with it. */
+/* The same for IPv6; `scoped`: an interface is named with it. */
 static const char *unfit_inet6(const struct in6_addr *ip, bool scoped)
 {
 	if (IN6_IS_ADDR_V4MAPPED(ip)) {
@@ -164,7 +164,7 @@ const char *mtsi_place_unfit(const struct sockaddr *address, socklen_t size)
 	return NULL;
 }
 
-/* An IPv6 address, in brackets: text begins with the opening one. */
+/* An IPv6 address in brackets; text begins with the opening one. */
 static int parse_brackets(const char *text, struct mtsi_place *place, const char **why)
 {
 	static const char clause[] = "what is in brackets is not an IPv6 address";

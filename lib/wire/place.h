@@ -47,8 +47,8 @@ struct mtsi_place {
 int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **why);
 
 /*
- * Why nobody can ever be served at such an address, whatever the machine: a static clause; NULL: it
- * is as good as any.
+ * Why nobody can ever be served at such an address, on any machine: a static clause; NULL: there is
+ * no such reason.
  *
  *   ::ffff:127.0.0.1      an IPv4 address as IPv6 sees it: our IPv6 sockets take IPv6 only
  *   fe80::1               link-local, so each interface may have it, and which one is not said
