@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What callbacks may do with their client. They run on the worker that serves it, which lends it
- * its buffers; so nothing here takes a lock by itself. Outside of callbacks a client has no worker,
- * and a call that needs one is refused.
+ * What callbacks may do with their client. They run on the worker that serves it, and use that
+ * worker's buffers, so nothing here takes a lock by itself. Outside of callbacks a client has no
+ * worker, and a call that needs one is refused.
  */
 #include <mtserver/client.h>
 
@@ -28,7 +28,10 @@
 
 enum { USUAL_TEXT = 1024 };
 
-/* Why the worker that serves it may not be used: -ECHILD in another process, or -EPIPE; else 0. */
+/*
+ * Why a call is refused: -ECHILD in another process, or -EPIPE when no worker serves the client;
+ * else 0.
+ */
 static int refusal(const mts_client *client)
 {
 	if (mtsi_foreign(client->server)) {
@@ -37,7 +40,10 @@ static int refusal(const mts_client *client)
 	return client->worker == NULL ? -EPIPE : 0;
 }
 
-/* What every request does is kept short: this is for all but the usual process, and not inlined. */
+/*
+ * Every request comes through the callers, so they are short: all unusual cases are here, not
+ * inlined.
+ */
 __attribute__((noinline)) static int write_unless_refused(
 	mts_client *client, const void *data, size_t size)
 {
@@ -189,7 +195,7 @@ int mts_client_fd(const mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	/* Whatever is done with it is to be reckoned with when it is closed. */
+	/* Whatever the program does with the socket has to be reckoned with when it is closed. */
 	((mts_client *)(uintptr_t)client)->shared = true;
 	return client->fd;
 }
@@ -234,7 +240,7 @@ int mts_client_gone(mts_client *client)
 	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {
 		return MTS_GONE_RESET;
 	}
-	/* After the look at the socket: a stop sets its flag first, then half-closes. */
+	/* Asked after the look at the socket: a stop sets its flag first, and then half-closes. */
 	if (mtsi_stopping(client->server)) {
 		return MTS_GONE_STOP;
 	}

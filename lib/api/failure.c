@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The sentence of the last configuration call that failed. It belongs to the server, not to a
- * thread: whoever configures a server reads it. Several threads may try to start it, so it is
- * written under a lock; once it has started, only calls that are then misplaced write it.
+ * thread: the thread that configures a server reads it. Several threads may try to start the
+ * server, so the sentence is written under a lock. Once the server has started, only calls that
+ * come too late write it.
  */
 #include "api/failure.h"
 

@@ -22,12 +22,12 @@ static inline bool mtsi_foreign(const mts_server *server)
 	return mtsi_home_left(&server->home);
 }
 
-/* For every call that does such things: 0, -EINVAL without a server, or -ECHILD. */
+/* For every call that would do such things: 0, -EINVAL without a server, or -ECHILD. */
 int mtsi_usable(const mts_server *server);
 
 /*
- * For setters that are not live: 0, or one of these, or -EBUSY with a sentence that names `what` when
- * it runs or ran.
+ * For setters that are not live: 0, or one of these, or, when the server runs or ran, -EBUSY with a
+ * sentence that names `what`.
  */
 int mtsi_configurable(mts_server *server, const char *what);
 

@@ -17,7 +17,7 @@
 #include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
 
-/* For the debugger alone, so nothing else would have it linked (doc/HACKING.md). */
+/* Called by debuggers only (doc/HACKING.md): without this nothing would link it in. */
 static void (*const for_debuggers)(mts_server *, int) __attribute__((used)) = mtsi_dump;
 
 mts_server *mts_server_create(mts_handler handler, void *user)
@@ -61,7 +61,7 @@ int mts_server_listen_fd(mts_server *server, int fd)
 
 const char *mts_server_address(const mts_server *server, size_t index)
 {
-	/* It is not changed. */
+	/* Only read here. */
 	const struct mtsi_listeners *listeners = server != NULL
 		? &mtsi_door_floor((mts_server *)(uintptr_t)server)->listeners
 		: NULL;

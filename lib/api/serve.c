@@ -2,13 +2,14 @@
  *
  * A whole server in one call: the only place of the library that prints, and that touches signals.
  *
- * A signal that is ignored stays so: nohup(1) and shells that start a job in the background have
- * ignored SIGINT for the program, which is not to end by it then. So the old handling is looked at
- * before ours is set. Only somebody who changes it at that very moment is overlooked.
+ * A signal that is ignored stays ignored: nohup(1), and shells that start a job in the background,
+ * have it ignored, so that it does not end the program. So the old handling is looked at before
+ * ours is set. Only a change at that very moment is overlooked.
  *
  * The handler runs on whichever thread of the host gets the signal, perhaps while the server is
- * being freed on another one. So it counts itself in before it looks for the server, and the one
- * who frees it hides it first and then waits until nobody is in the handler any more.
+ * being freed on another one. So the handler counts itself in before it looks for the server. The
+ * thread that frees the server hides it first, and then waits until no thread is in the handler any
+ * more.
  */
 #include <errno.h>
 #include <signal.h>
@@ -24,7 +25,7 @@
 #include "os/home.h"
 #include "os/thread.h"
 
-static _Atomic pid_t serving; /* the process in which one is being served; 0: none */
+static _Atomic pid_t serving; /* the process in which a server is being served; 0: none */
 static mts_server *_Atomic served;
 static _Atomic unsigned in_handler;
 
@@ -39,9 +40,9 @@ static void stop_served(int number)
 	atomic_fetch_sub(&in_handler, 1);
 }
 
-/* How one of them was handled before. */
+/* How a signal was handled before. */
 struct handling {
-	bool changed; /* it is ours meanwhile */
+	bool changed; /* it was changed, to ours */
 	struct sigaction action;
 };
 
@@ -101,12 +102,15 @@ static int serve_until_signal(const char *address, mts_handler handler, void *us
 	} else if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_server_error(server));
 	}
-	/* With a callback that hangs nothing is freed; the program is about to end anyway. */
+	/* If a callback hangs, nothing is freed; the program is about to end anyway. */
 	(void)mts_server_destroy(server);
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Whether none is being served in this process; what the process has copied from another is past. */
+/*
+ * Notes that a server is served in this process, unless one is already. A note that was copied from
+ * another process does not count.
+ */
 static bool begin_serving(void)
 {
 	pid_t before = 0;

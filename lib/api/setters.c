@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads and limits: each value is checked where it is set, so that nothing absurd reaches the
+ * Threads and limits: each value is checked where it is set, so that no absurd value reaches the
  * engine.
  */
 #include <errno.h>
@@ -72,7 +72,7 @@ int mts_server_set_stack_size(mts_server *server, size_t bytes)
 }
 
 /*
- * Live setters may be called by anybody at any time, so they leave a sentence only as long as the
+ * Live setters may be called by any thread at any time, so they leave a sentence only while the
  * server is being configured.
  */
 static int refuse_live(mts_server *server, const char *what, size_t value)
@@ -93,7 +93,7 @@ int mts_server_set_max_clients(mts_server *server, size_t clients)
 		return refuse_live(server, "the number of clients", clients);
 	}
 	if (mtsi_door_set_max_clients(server, clients)) {
-		/* To let them in, or evict more for them, is for the library's threads. */
+		/* To let clients in, or to evict more for them, is left to the library's threads. */
 		mtsi_eviction_soon(server);
 	}
 	return 0;

@@ -34,7 +34,7 @@ uint64_t mts_server_stat(const mts_server *server, int which)
 	if (mtsi_usable(server) != 0 || which < 0 || which >= MTSI_COUNTERS) {
 		return 0;
 	}
-	/* Reading takes locks, so the server is not constant to us, though it is to the caller. */
+	/* Reading takes locks, so here the server is not constant, although it is to the caller. */
 	return mtsi_stats_read((mts_server *)(uintptr_t)server, which);
 }
 
