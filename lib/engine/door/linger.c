@@ -190,7 +190,7 @@ static void close_unlinked(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
 	if (client->sends) {
-		mtsi_conn_shut_sending(client); /* input that comes before the close is not to cause a reset */
+		mtsi_conn_shut_sending(client); /* input before the close is not to cause a reset */
 	}
 	mtsi_door_close(client);
 	if (mtsi_stopping(server) && atomic_load(&mtsi_door_floor(server)->linger.count) == 0) {
