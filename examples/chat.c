@@ -4,10 +4,12 @@
  *
  * A client may be used in its own callbacks only, but its number may go anywhere: with that, any
  * thread can send to it or end it. So this room keeps a list of numbers and names, and the handler
- * of whoever says something sends it to the others. A number is never used again, so one that is
- * too late reaches nobody, and none of these calls waits, so the list may stay locked meanwhile.
+ * of whoever says something sends it to the others. A number is never used again, so a call that
+ * comes too late reaches nobody. And none of these calls waits, so the list may stay locked
+ * meanwhile.
  *
- * The first line is one's name. /quit leaves; /kick NAME is for whoever has been there longest.
+ * The first line is the client's name. /quit leaves; /kick NAME works only for the client that has
+ * been there longest.
  *
  *     chat [ADDRESS]
  */
@@ -25,7 +27,7 @@ enum { NAME = 32, LINE = 1000 };
 struct member {
 	uint64_t id;
 	char name[NAME];
-	struct member *next; /* who has come after this one */
+	struct member *next; /* the one that came after this one */
 };
 
 static mts_server *server;
@@ -74,7 +76,7 @@ static void say(const struct member *self, const char *text)
 	const int size = snprintf(line, sizeof(line), "%s: %.*s\n", self->name, LINE - 8, text);
 	pthread_mutex_lock(&lock);
 	for (const struct member *other = members; other != NULL; other = other->next) {
-		/* Too much waits for one who does not read, and nobody is to wait for that one. */
+		/* Too much waits for a client that does not read; the others are not to wait for it. */
 		if (other != self && mts_server_send(server, other->id, line, (size_t)size) == -ENOBUFS) {
 			(void)mts_server_kick(server, other->id);
 		}

@@ -2,9 +2,10 @@
  *
  * Sixth lesson: other programs.
  *
- * Each line is handed to expr(1), word by word, and what that prints is the reply. The handler waits for
- * it, and nobody else does. The threads of the library block all signals, and a child inherits that; so
- * each child is given a mask of its own, and a profiler of this program its signal.
+ * Each line is handed to expr(1), word by word, and what that prints is the reply. The handler
+ * waits for it, and no other client does. The threads of the library block all signals, and a child
+ * inherits that. So each child is given a mask of its own; and the signal of a profiler is
+ * unblocked in the hook for new threads.
  *
  *     child [ADDRESS]
  */
@@ -63,7 +64,10 @@ static void reply(mts_client *client, char *const words[])
 	char text[256];
 	ssize_t size;
 	int ends[2];
-	/* Not inherited by a child that another handler makes at this moment: it would hold it open. */
+	/*
+	 * So that a child that another handler makes at this moment does not inherit the pipe and hold
+	 * it open.
+	 */
 	if (pipe2(ends, O_CLOEXEC) != 0) {
 		mts_client_puts(client, "no pipe\n");
 		return;

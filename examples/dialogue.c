@@ -2,9 +2,9 @@
  *
  * Fourth lesson: a conversation, written from top to bottom.
  *
- * The open hook greets. The handler gets the first answer, asks the next question, and waits for its
- * answer right there: mts_client_next() blocks this client's thread and nobody else's. No state machine,
- * no state to keep.
+ * The open hook greets. The handler gets the first answer, asks the next question, and waits for
+ * its answer right there: mts_client_next() blocks this client's thread and no other. No state
+ * machine, no state to keep.
  *
  *     dialogue [ADDRESS]
  */

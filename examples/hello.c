@@ -17,7 +17,7 @@
 
 static mts_server *server;
 
-/* Bytes from the network are not fit for a terminal as they are. */
+/* Bytes from the network must not go to a terminal as they are. */
 static void print_escaped(const char *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
@@ -37,7 +37,7 @@ static int opened(mts_client *client, void *user)
 	return 0;
 }
 
-/* One request: whatever one receive has returned. */
+/* One request: the bytes that one receive has returned. */
 static int hello(mts_client *client, const void *request, size_t size, void *user)
 {
 	(void)user;

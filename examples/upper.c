@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "out of memory\n");
 		return EXIT_FAILURE;
 	}
-	/* Setters refuse what makes no sense; the sentence is where that of listen is. */
+	/* Setters refuse values that make no sense; their sentence is found where listen's is. */
 	if (mts_server_frame_lines(server) != 0 || mts_server_set_max_request(server, 4096) != 0
 		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
 		(void)fprintf(stderr, "%s\n", mts_server_error(server));
