@@ -136,7 +136,7 @@ int full_visit(mts_server *server)
 	return peer;
 }
 
-/* Whether it gets an answer, or is gone. Neither takes long. */
+/* Whether the peer gets an answer, or is gone. Neither takes long. */
 bool full_try(int peer)
 {
 	char answer[6];
@@ -156,7 +156,10 @@ bool full_try(int peer)
 	return true;
 }
 
-/* Comes again until it gets in: whoever leaves counts for a moment after its end is seen. */
+/*
+ * Tries again until it gets in: a client that leaves still counts for a moment after its end is
+ * seen.
+ */
 int full_get_in(mts_server *server)
 {
 	const uint64_t start = now_ms();
@@ -170,7 +173,7 @@ int full_get_in(mts_server *server)
 	}
 }
 
-/* That it does: who waits outside costs nothing. */
+/* At rest: clients that wait outside cost nothing. */
 void full_patience(int count)
 {
 	library_rests();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server that is full, and the peers that want to get in: what its hooks have seen, and how to ask.
+ * A server that is full, and peers that want to get in. What its hooks have seen, and how to try.
  */
 #ifndef FULL_H
 #define FULL_H
@@ -15,8 +15,8 @@ enum { FULL_POURED = 4 * 1024 * 1024 }; /* what "pour" is answered with */
 extern struct full {
 	struct endings endings;
 	struct gate opened;
-	struct gate entered; /* a handler holds */
-	struct gate release; /* lets one go on, or a close hook */
+	struct gate entered; /* a handler that holds has begun */
+	struct gate release; /* lets one such handler go on, or one close hook */
 	struct gate closing; /* a close hook has begun */
 	struct gate refusals; /* messages */
 	_Atomic bool slow_close; /* close hooks wait for `release` */
@@ -34,13 +34,16 @@ mts_server *full_start(int policy, size_t clients);
 void full_ask(int peer);
 int full_visit(mts_server *server);
 
-/* Whether it gets an answer, or is gone. Neither takes long. */
+/* Whether the peer gets an answer, or is gone. Neither takes long. */
 bool full_try(int peer);
 
-/* Comes again until it gets in: whoever leaves counts for a moment after its end is seen. */
+/*
+ * Tries again until it gets in: a client that leaves still counts for a moment after its end is
+ * seen.
+ */
 int full_get_in(mts_server *server);
 
-/* So many have been let in, and nobody more when the server has come to rest. */
+/* Requires that so many have been let in, and no more once the server has come to rest. */
 void full_patience(int count);
 
 #endif

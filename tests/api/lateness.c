@@ -2,14 +2,14 @@
  *
  * Two measures, added up.
  *
- * On each CPU there is a pacer: a thread that wants to run every millisecond, and adds up by how much it
- * was late. That shows a machine that stands still for a while.
+ * On each CPU there is a pacer: a thread that wants to run every millisecond, and adds up by how
+ * much it was late. That shows a machine that stands still for a while.
  *
- * A machine that is shared lets who has just slept go first, so the pacers notice nothing while the keeper,
- * which has a thousand clients to cut off, gets a part of a CPU only. For how long it was ready and not let
- * is in the scheduler's own account of it: schedstat, which the kernel's
- * Documentation/scheduler/sched-stats.rst describes. That is gone when the keeper is, so a pacer reads it
- * all the time.
+ * A shared machine lets a thread go first that has just slept. So the pacers may notice nothing,
+ * while the keeper, which has a thousand clients to cut off, gets only a part of a CPU. The
+ * scheduler's own account says for how long the keeper was ready and could not run: schedstat,
+ * described in the kernel's Documentation/scheduler/sched-stats.rst. It is gone when the keeper is,
+ * so a pacer reads it all the time.
  */
 #include "lateness.h"
 
@@ -28,7 +28,7 @@ enum { PACERS = 16, KEEPERS = 8 };
 struct pacer {
 	pthread_t thread;
 	int cpu;
-	bool reads; /* the accounts as well */
+	bool reads; /* this one also reads the accounts */
 	uint64_t late; /* microseconds */
 };
 
@@ -126,7 +126,7 @@ static void open_accounts(void)
 		const int task = openat(dirfd(tasks), entry->d_name, O_DIRECTORY | O_CLOEXEC);
 		if (task >= 0 && accounts_count < KEEPERS && is_keeper(task)) {
 			const int file = openat(task, "schedstat", O_RDONLY | O_CLOEXEC);
-			if (file >= 0) { /* a kernel may have none */
+			if (file >= 0) { /* a kernel may not have the file */
 				accounts[accounts_count++] = (struct account){.file = file};
 			}
 		}

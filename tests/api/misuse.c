@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The list of what is exported is the linker's version script, in the source folder: another test sees to
- * it that the library exports just that.
+ * The exported names are taken from the linker's version script, in the source folder. Another test
+ * makes sure that the library exports exactly these.
  */
 #include "misuse.h"
 

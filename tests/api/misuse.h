@@ -14,8 +14,8 @@ struct misuse {
 };
 
 /*
- * Requires that the exported functions whose names begin with `start`, or with `negate` those that do
- * not, are just the ones in the table.
+ * Requires that the table has exactly the exported functions whose names begin with `start`, or,
+ * with `negate`, those whose names do not.
  */
 void misuse_complete(const struct misuse *table, size_t count, const char *start, bool negate);
 

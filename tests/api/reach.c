@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Small buffers in the kernel, so that a peer that does not read is felt soon.
+ * The kernel's buffers are small, so that a peer that does not read is noticed soon.
  */
 #include "reach.h"
 

@@ -15,7 +15,7 @@ enum { REACH_MIB = 1024 * 1024, REACH_CLIENTS = 20 };
 extern struct reach {
 	struct gate opened;
 	struct gate entered; /* a handler has come to the point */
-	struct gate leave; /* lets it go on, or it has */
+	struct gate leave; /* lets the handler go on, or it has gone on */
 	struct endings endings;
 	_Atomic uint64_t ids[REACH_CLIENTS]; /* of clients, in the order in which they have opened */
 	_Atomic int answers[8]; /* what callbacks were told */
@@ -23,7 +23,10 @@ extern struct reach {
 
 void reach_setup(void);
 
-/* A server of lines, not started, with an open hook that notes ids; and one more client, which is open. */
+/*
+ * A server of lines, not started, with an open hook that notes ids. Then: one more client, which is
+ * open.
+ */
 mts_server *reach_server(mts_handler handler, void *user);
 int reach_join(mts_server *server);
 int reach_open(mts_client *client, void *user);

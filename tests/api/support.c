@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Nothing in here sleeps to wait for something that raises an event; numbers that raise none are looked
- * at again after a millisecond, for as long as patience lasts.
+ * Nothing in here sleeps to wait for something that raises an event. Numbers that raise none are
+ * looked at again after a millisecond, until PATIENCE is over.
  */
 #include "support.h"
 
@@ -397,7 +397,7 @@ void peer_expect_pattern(int peer, size_t size, uint64_t position)
 
 void small_buffers(int fd)
 {
-	/* Below a segment of the loopback device (64 KiB) TCP would crawl from timer to timer. */
+	/* With less than a segment of the loopback device (64 KiB) TCP would go on by timers only. */
 	const int size = 128 * 1024;
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
@@ -409,7 +409,7 @@ void starve_descriptors(bool starve)
 	struct rlimit limit;
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	if (starve) {
-		library_rests(); /* what it has open for a moment would be left over */
+		library_rests(); /* what it has open for a moment would never be closed */
 		/* All numbers below the lowest free one are taken. */
 		const int lowest = dup(STDERR_FILENO);
 		ck_assert_int_ge(lowest, 0);

@@ -43,18 +43,19 @@ mts_server *server_create(mts_handler handler, void *user);
 mts_server *server_new(mts_handler handler, void *user);
 void server_start(mts_server *server);
 
-/* Stops, joins and destroys it, and requires that each of that works. */
+/* Stops, joins and destroys it, and requires that each of these works. */
 void server_end(mts_server *server);
 
 /*
- * Requires that so many threads, now or as a peak, fit to so many handlers that run at once: one each,
- * and on demand another one that polls, and one that was on its way as it was no longer needed.
+ * Requires that the number of threads, now or as a peak, fits the number of handlers that run at
+ * once: one each, and on demand one more that polls, and one that was on its way when no longer
+ * needed.
  */
 void server_expect_threads(const mts_server *server, int which, int handlers);
 
 /*
- * Waits for what nothing announces: looks at it again and again, and lets others run in between. Fails
- * after PATIENCE.
+ * Waits for something that raises no event: looks again and again, and lets others run in between.
+ * Fails after PATIENCE.
  */
 #define wait_until(condition) \
 	for (const uint64_t wait_begun = now_ms(); !(condition);) { \
@@ -89,7 +90,7 @@ void peer_expect(int peer, const void *data, size_t size);
 void peer_expect_text(int peer, const char *text);
 void peer_expect_end(int peer);
 void peer_expect_gone(int peer);
-size_t peer_expect_torn(int peer); /* whatever, then a reset: how much before it */
+size_t peer_expect_torn(int peer); /* anything, then a reset: how much came before it */
 void peer_finish(int peer); /* no more from this side */
 void peer_reset(int peer); /* closes with a reset instead of an end of stream */
 
@@ -114,18 +115,18 @@ void endings_expect(struct endings *endings, int reason, int count); /* waits fo
 void pattern_fill(void *bytes, size_t size, uint64_t position);
 void peer_expect_pattern(int peer, size_t size, uint64_t position);
 
-/* Small kernel buffers, so that a reader who does not read is felt soon. */
+/* Makes the kernel's buffers small, so that a peer that does not read is noticed soon. */
 void small_buffers(int fd);
 
-/* Lets this process open no more descriptors than it has, until called with false. */
+/* Makes this process unable to open more descriptors than it has, until called with false. */
 void starve_descriptors(bool starve);
 
 /* Raises the limit of open files as far as it goes; what it is now. */
 size_t most_descriptors(void);
 
 /*
- * Whether valgrind runs this process. It tells of a descriptor too many only after the kernel has
- * made it, and closes it then, so an accept that fails there has lost its connection.
+ * Whether valgrind runs this process. It reports that there are too many descriptors only after the
+ * kernel has made one, and closes that. So an accept that fails there has lost its connection.
  */
 bool under_valgrind(void);
 
@@ -133,8 +134,9 @@ bool under_valgrind(void);
 uint64_t cpu_ms(void);
 
 /*
- * Runs one suite with each thread model in turn, or with MTS_TEST_MODEL (on-demand, per-client) alone;
- * the exit status of main. The second one runs it once, for what knows no threads.
+ * Runs one suite with each thread model in turn, or only with MTS_TEST_MODEL (on-demand,
+ * per-client); returns the exit status for main. The second function runs it once, for tests
+ * without threads.
  */
 int run_suite(Suite *suite);
 int run_suite_once(Suite *suite);

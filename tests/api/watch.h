@@ -31,7 +31,7 @@ void watch_install(struct watch *watch, mts_server *server);
 /* A watched server with a stop timeout in milliseconds, on TCP (family 0) or a Unix socket (1). */
 mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned timeout, int family);
 
-/* What it installs, for hooks that do more. */
+/* The hooks that watch_install() sets, for hooks that do more. */
 int watch_open(mts_client *client, void *watch);
 void watch_close(mts_client *client, int reason, void *watch);
 
@@ -42,9 +42,10 @@ void watch_expect(struct watch *watch, int reason, int count);
 void watch_expect_some(struct watch *watch, int reason, int count);
 
 /*
- * Stops a server and waits for its end, which must give `result` within the stop timeout + 100 ms; how
- * many milliseconds it took. A machine that is late with waking threads is late with the library's too,
- * so that lateness is measured meanwhile, and added to the bound: none on a quiet machine.
+ * Stops a server and waits for its end, which must have this `result`, and must come within the
+ * stop timeout + 100 ms; returns how many milliseconds it took. If the machine wakes threads late,
+ * that holds for the library's threads too. So this lateness is measured, and added to the bound:
+ * nothing on a quiet machine.
  */
 uint64_t watch_stop(mts_server *server, unsigned timeout, int result);
 
@@ -52,13 +53,16 @@ uint64_t watch_stop(mts_server *server, unsigned timeout, int result);
 void watch_stop_well(mts_server *server, unsigned timeout);
 void watch_stop_by_cut(mts_server *server, unsigned timeout, unsigned count);
 
-/* Ends what was stopped. */
+/* Destroys a server that was stopped. */
 void watch_destroy(mts_server *server);
 
-/* Waits until the process has so many threads: one that was joined is listed for a moment longer. */
+/*
+ * Waits until the process has so many threads: a thread that was joined is listed for a moment
+ * longer.
+ */
 void wait_threads(int count);
 
-/* How many threads there are, once whatever a sanitizer starts with the first thread is there too. */
+/* How many threads there are, including any that a sanitizer starts with the first thread. */
 int settled_threads(void);
 
 /* Waits until so many bytes lie unread in the socket of a server's client. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plan for each call, and a function around each call that asks the plan first. Plans are atomics, so
- * that a test can change them while the library's threads run; the order of changes keeps a plan switched
- * off until it is whole.
+ * A plan for each call, and a function around each call that asks the plan first. Plans are
+ * atomics, so that a test can change them while the library's threads run; the order of the changes
+ * keeps a plan switched off until it is complete.
  *
- * Check and the tests use the same functions. What tells the library's calls from theirs is a mark on
- * the thread: the wrapped pthread_create puts it on every new thread, so the library's have it from the
- * start, and a thread that a test makes takes it off.
+ * Check and the tests use the same functions. A mark on the thread tells the library's calls from
+ * theirs. The wrapped pthread_create puts it on every new thread, so the library's threads have it
+ * from the start; a thread that a test makes removes it.
  */
 #include "faults.h"
 
@@ -268,7 +268,10 @@ WRAPPED(ssize_t, process_vm_readv, pid_t process, const struct iovec *ours, unsi
 		: __real_process_vm_readv(process, ours, count, theirs, their_count, flags);
 }
 
-/* A number that is closed twice is somebody else's by the second time, or nobody's, as here. */
+/*
+ * A number that is closed twice belongs to something else by the second time, or, as here, to
+ * nothing.
+ */
 WRAPPED(int, close, int fd)
 {
 	if (counts) {
@@ -526,7 +529,10 @@ void fault_clock_stop(bool stop)
 	}
 }
 
-/* The kernel knows the real clock only. A wait that begins while the clock stands does not end. */
+/*
+ * The kernel knows only the real clock. A wait that begins while the clock stands still does not
+ * end.
+ */
 WRAPPED(int, pthread_cond_timedwait, pthread_cond_t *condition, pthread_mutex_t *mutex,
 	const struct timespec *until)
 {

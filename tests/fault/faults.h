@@ -4,8 +4,7 @@
  * functions in the place of the real ones in programs that link the private library; the library itself
  * has no part in it.
  *
- * Nothing has to be ordered to have every close looked at: one of a descriptor that is closed already ends
- * the test.
+ * Every close is checked in any case: closing a descriptor that is closed already ends the test.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -54,8 +53,8 @@ enum fault_call {
 enum { FAULT_NOTHING = -1 };
 
 /*
- * Only calls of the library count. Those on its own threads always do; those on the thread of the test
- * do between fault_inside(true) and fault_inside(false).
+ * Only calls of the library count: on its own threads always, on the test's thread between
+ * fault_inside(true) and fault_inside(false).
  */
 void fault_inside(bool inside);
 
@@ -78,8 +77,9 @@ void fault_wait_hits(enum fault_call call, uint32_t hits);
 void fault_hook(enum fault_call call, void (*hook)(void));
 
 /*
- * Calls this once, on the thread that is about to make the n-th call, from 0, of all that can be made to
- * fail and of close, whatever they are; NULL: nothing. Counting begins anew. How many there were.
+ * Calls this once, on the thread that is about to make the n-th call, counted from 0, of all calls
+ * that can be made to fail and of close; NULL: nothing. Counting begins anew. Returns how many
+ * there were.
  */
 void fault_at_step(uint32_t n, void (*hook)(void));
 uint32_t fault_steps(void);
@@ -90,13 +90,14 @@ size_t fault_largest(void);
 /* Only epoll_ctl calls that ask for exactly these of EPOLLIN, OUT, RDHUP and PRI count; 0: all. */
 void fault_watch_only(uint32_t events);
 
-/* The next epoll_wait says this, at once and nothing else, as if it had been on its way for long. */
+/* The next epoll_wait reports only this event, at once, as if it had been on its way for long. */
 void fault_event(uint64_t tag, uint32_t events);
 void fault_wait_event(void); /* until it has been dealt with */
 
 /*
- * A send, a read of a file, or a receive that may wait, takes at most so many bytes; 0: as many as it likes. One that does
- * not wait takes all there is, as the kernel has it: where it takes less, an event follows.
+ * A send, a read of a file, or a receive that may wait takes at most so many bytes; 0: any number.
+ * A receive that does not wait takes all there is, as with the kernel: if it takes less, an event
+ * follows.
  */
 void fault_short(size_t most);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The clock is the library's: the test's own thread sees it only where it says that it is inside.
+ * The clock is the library's: the test's own thread sees it only between fault_inside(true) and
+ * (false).
  */
 #include "moment.h"
 
@@ -31,7 +32,7 @@ uint64_t moment_now(void)
 	return now;
 }
 
-/* The scene's only client; its id is the first that the server gives. */
+/* The scene's only client; its id is the first that a server gives. */
 struct mts_client *moment_client(void)
 {
 	struct mts_client *found = NULL;
@@ -39,7 +40,7 @@ struct mts_client *moment_client(void)
 	return found;
 }
 
-/* Waits until the client is waited for, in this way. */
+/* Waits until the client is waited for in this way. */
 void moment_waits_for(enum mtsi_wait kind)
 {
 	wait_until((atomic_load(&moment_client()->waits) & 3) == (uint64_t)kind);

@@ -16,7 +16,7 @@ extern struct scene scene;
 void moment_begin(mts_handler handler);
 void moment_end(int peer, int reason);
 
-/* The library's clock stands still, or goes on; what it says. */
+/* Stops the library's clock, or lets it go on; returns its time. */
 void moment_stop(bool still);
 uint64_t moment_now(void);
 
@@ -26,16 +26,16 @@ void moment_go_to(uint64_t moment);
 /* Goes to the last moment before the first deadline, at which all is well, and then to the deadline. */
 void moment_pass(uint64_t deadline);
 
-/* The client; waits until it is there. */
+/* The client; waits until there is one. */
 struct mts_client *moment_client(void);
 
-/* Waits until it is waited for in this way; since when it is. */
+/* Waits until the client is waited for in this way; returns since when it is. */
 void moment_waits_for(enum mtsi_wait kind);
 uint64_t moment_since(void);
 
 /*
- * Since when its output is stuck; 0: it is not, as for a moment between two writes. The first one
- * waits until it is.
+ * Since when the client's output is stuck; 0: it is not, for example between two writes. The first
+ * function waits until it is.
  */
 uint64_t moment_is_stuck(void);
 uint64_t moment_stuck_since(void);

@@ -25,8 +25,8 @@ struct scene {
 /* A server, listening on 127.0.0.1, not started. Its handler is told the scene. */
 void scene_make(struct scene *scene, mts_handler handler);
 /*
- * Has one thread only, on demand, so that one polls: each connection is asked for once, and a fault that
- * is to meet it does.
+ * Allows one thread only, on demand, so that one worker polls: then accept is called once for each
+ * connection, and a fault that is meant for it meets it.
  */
 void scene_alone(struct scene *scene);
 void scene_start(struct scene *scene);
@@ -35,8 +35,9 @@ void scene_start(struct scene *scene);
 void scene_end(struct scene *scene);
 
 /*
- * Stops it, and has its stop timeout pass, in milliseconds; it must have cut off by then whoever is left, and
- * no callback hangs. The library's clock stands meanwhile, so threads may take as long as they need to leave.
+ * Stops it, and lets its stop timeout, in milliseconds, pass. All clients that are left must be cut
+ * off by then, and no callback may hang. The library's clock stands still meanwhile, so threads may
+ * take as long as they need to leave.
  */
 void scene_stop_late(struct scene *scene, unsigned timeout);
 
@@ -52,7 +53,7 @@ int scene_pour(mts_client *client, const void *request, size_t size, void *user)
 /* For held: ends the client. */
 int scene_close(mts_client *client);
 
-/* gate_wait() for callbacks: the faults, and the clock, are for the library and not for them. */
+/* gate_wait() for callbacks: the faults, and the clock, are for the library, not for callbacks. */
 void scene_wait(struct gate *gate, int count);
 
 /* Sends a line and waits for its echo. */

@@ -110,7 +110,10 @@ void weigh_expect(int peer, size_t size, int fill)
 
 void weigh_ask(int peer, size_t size, int fill)
 {
-	/* In one piece: what has come of a request before the rest is charged for the whole turn. */
+	/*
+	 * In one piece: the part of a request that has come before the rest is charged during the whole
+	 * turn.
+	 */
 	static _Thread_local char bytes[PREFIX + LARGEST];
 	put_prefix(bytes, size);
 	memset(bytes + PREFIX, fill, size);
@@ -118,7 +121,7 @@ void weigh_ask(int peer, size_t size, int fill)
 	weigh_expect(peer, size, fill);
 }
 
-/* Sends the most of a request, and waits until it is kept, beside so many others. */
+/* Sends most of a request, and waits until that is kept, beside so many others. */
 int weigh_occupy(mts_server *server, int others)
 {
 	const int peer = peer_connect(server, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server whose clients share a little memory, and requests that take much of it. Where nobody is to be
- * cut off the library's clock stands still: its patience does not end then.
+ * A server whose clients share a little memory, and requests that take much of it. Where no client
+ * is to be cut off, the library's clock stands still, so the server's patience does not end.
  */
 #ifndef WEIGH_H
 #define WEIGH_H
@@ -13,9 +13,9 @@ enum {
 	MIB = 1024 * KIB,
 	LIMIT = 1152 * KIB,
 	WHOLE = 256 * KIB - 4, /* a request that fills its memory, with its prefix */
-	PART = 200 * KIB, /* so much of it needs as much */
+	PART = 200 * KIB, /* so much of it needs just as much memory */
 	TAKEN = 256 * KIB + 1, /* what that is charged with; three of them leave no room for a fourth */
-	WAITING = 128 * KIB + 1, /* what the fourth has by then */
+	WAITING = 128 * KIB + 1, /* what the fourth one has been charged by then */
 	LARGEST = 512 * KIB,
 	BUFFER = 16 * KIB + 1 /* by so much for each thread the limit may be exceeded */
 };
@@ -38,13 +38,16 @@ void weigh_until(const mts_server *server, uint64_t least);
 /* A handler: answers with the size of the request, its first byte and its last. */
 int weigh_request(mts_client *client, const void *request, size_t size, void *user);
 
-/* Sends the prefix of a request; so many of its bytes, each of which is `fill`; expects the answer. */
+/* Sends the prefix of a request; sends so many bytes `fill` of it; expects the answer. */
 void weigh_prefix(int peer, size_t size);
 void weigh_body(int peer, size_t size, int fill);
 void weigh_expect(int peer, size_t size, int fill);
-void weigh_ask(int peer, size_t size, int fill); /* all of that */
+void weigh_ask(int peer, size_t size, int fill); /* does all of that */
 
-/* A peer that sends the most of a request, until it is kept beside so many others; the rest of it. */
+/*
+ * A peer that sends most of a request, until that is kept beside so many others; sends the rest of
+ * it.
+ */
 int weigh_occupy(mts_server *server, int others);
 void weigh_complete(int peer);
 

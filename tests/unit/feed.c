@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An assertion for what runs a million times: Check's own are noted in a file even if they hold. */
+/* An assertion for what runs a million times: Check's own write to a file even when they hold. */
 #define REQUIRE(holds) \
 	do { \
 		if (!(holds)) \
