@@ -68,11 +68,12 @@ void mtsi_lock_destroy(struct mtsi_lock *lock)
 	mtsi_must(pthread_mutex_destroy(&lock->mutex) == 0);
 }
 
+#ifdef MTSI_DEBUG
 void mtsi_lock_assert_held(struct mtsi_lock *lock)
 {
-	(void)lock;
-	mtsi_debug_must(pthread_mutex_lock(&lock->mutex) == EDEADLK);
+	mtsi_must(pthread_mutex_lock(&lock->mutex) == EDEADLK);
 }
+#endif
 
 void mtsi_signal_init(struct mtsi_signal *signal)
 {

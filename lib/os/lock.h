@@ -54,7 +54,11 @@ static inline void mtsi_lock_release(struct mtsi_lock *lock)
 }
 
 /* Ends the process in debug builds when the calling thread does not hold the lock. */
+#ifdef MTSI_DEBUG
 void mtsi_lock_assert_held(struct mtsi_lock *lock);
+#else
+#define mtsi_lock_assert_held(lock) ((void)(lock))
+#endif
 
 /* A condition variable on the library's clock. A waiter must check again what it waits for. */
 struct mtsi_signal {

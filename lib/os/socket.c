@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/direct.h"
 #include "os/pause.h"
 
 int mtsi_socket_accept(int listener, struct sockaddr *address, socklen_t *size)
@@ -55,25 +56,25 @@ void mtsi_socket_keep_urgent(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 }
 
-#ifndef MSG_MORE
-#define MSG_MORE 0 /* then it goes out at once */
-#endif
-
 #ifndef SIOCOUTQNSD
 #define SIOCOUTQNSD 0x894B /* a number of Linux, which only its own headers name */
 #endif
 
-static ssize_t receive(int fd, void *buffer, size_t size, int flags)
+ssize_t mtsi_socket_received_none(int fd, void *buffer, size_t size, int flags)
 {
-	for (;;) {
-		const ssize_t count = recv(fd, buffer, size, flags);
+	while (errno == EINTR) {
+		const ssize_t count = mtsi_direct_recv(fd, buffer, size, flags);
 		if (count >= 0) {
 			return count;
 		}
-		if (errno != EINTR) {
-			return errno == EAGAIN ? -EAGAIN : -EPIPE;
-		}
 	}
+	return errno == EAGAIN ? -EAGAIN : -EPIPE;
+}
+
+static inline ssize_t receive(int fd, void *buffer, size_t size, int flags)
+{
+	const ssize_t count = mtsi_direct_recv(fd, buffer, size, flags);
+	return count >= 0 ? count : mtsi_socket_received_none(fd, buffer, size, flags);
 }
 
 /*
@@ -131,11 +132,6 @@ ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size)
 	return count;
 }
 
-ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
-{
-	return receive(fd, buffer, size, MSG_DONTWAIT);
-}
-
 static void peek_from_the_start(int fd)
 {
 #ifdef SO_PEEK_OFF
@@ -158,20 +154,28 @@ ssize_t mtsi_socket_peek(int fd)
 	return receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 }
 
-ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more)
+ssize_t mtsi_socket_sent_none(int fd, const void *data, size_t size, int flags)
 {
-	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-	const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
-	for (;;) {
-		const ssize_t sent = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, flags)
-										: sendmsg(fd, &message, flags);
+	while (errno == EINTR) {
+		const ssize_t sent = mtsi_direct_send(fd, data, size, flags);
 		if (sent >= 0) {
 			return sent;
 		}
-		if (errno != EINTR) {
-			return -errno;
-		}
 	}
+	return -errno;
+}
+
+ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more)
+{
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+	if (count == 1) {
+		return mtsi_socket_send_one_now(fd, pieces->iov_base, pieces->iov_len, more);
+	}
+	ssize_t sent;
+	do {
+		sent = sendmsg(fd, &message, mtsi_socket_send_flags(more));
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
 }
 
 bool mtsi_socket_wait_writable(int fd)

@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "os/direct.h"
+
 /*
  * The sockets of clients. All are close-on-exec, and results are counts or negative errno values.
  */
@@ -39,8 +41,15 @@ void mtsi_socket_keep_urgent(int fd);
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 
-/* The same without waiting: -EAGAIN when there are none. */
-ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size);
+/* What follows a receive that has failed, with errno set: a result like that. */
+ssize_t mtsi_socket_received_none(int fd, void *buffer, size_t size, int flags);
+
+/* Receives without waiting: -EAGAIN when there are none. */
+static inline ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
+{
+	const ssize_t count = mtsi_direct_recv(fd, buffer, size, MSG_DONTWAIT);
+	return count >= 0 ? count : mtsi_socket_received_none(fd, buffer, size, MSG_DONTWAIT);
+}
 
 /*
  * Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or -EPIPE as above.
@@ -54,6 +63,26 @@ ssize_t mtsi_socket_peek(int fd);
  * packet (MSG_MORE, send(2)).
  */
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more);
+
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* then it goes out at once */
+#endif
+
+static inline int mtsi_socket_send_flags(bool more)
+{
+	return MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+}
+
+/* What follows a send that has failed, with errno set: a result like that. */
+ssize_t mtsi_socket_sent_none(int fd, const void *data, size_t size, int flags);
+
+/* The same for one piece. */
+static inline ssize_t mtsi_socket_send_one_now(int fd, const void *data, size_t size, bool more)
+{
+	const int flags = mtsi_socket_send_flags(more);
+	const ssize_t sent = mtsi_direct_send(fd, data, size, flags);
+	return sent >= 0 ? sent : mtsi_socket_sent_none(fd, data, size, flags);
+}
 
 /* Waits until the socket takes more, or is dead: true. False: that cannot be told, so ask again. */
 bool mtsi_socket_wait_writable(int fd);

@@ -93,6 +93,13 @@ static inline ssize_t mtsi_conn_send_locked(
 	return mtsi_socket_send_now(client->fd, pieces, count, more);
 }
 
+/* The same for one piece. Under the lock. */
+static inline ssize_t mtsi_conn_send_one_locked(
+	struct mts_client *client, const void *data, size_t size, bool more)
+{
+	return mtsi_socket_send_one_now(client->fd, data, size, more);
+}
+
 /*
  * Begins the sending of files (os/sendfile.h), until mtsi_conn_sendfile_end(). False: files have to
  * be read and sent. The owner, no lock, while it has seized the way out (engine/serve/output.h).
