@@ -133,6 +133,14 @@ struct mtsi_relief {
  */
 struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server);
 
+/*
+ * Whether there is nothing to see to, as mostly: nobody polls, and as many as may be are counted on.
+ */
+static inline bool mtsi_crew_is_relieved_locked(const struct mtsi_crew *crew)
+{
+	return crew->pollers == 0 && crew->active_count >= crew->width;
+}
+
 /* Does what remains to be done for that. With no lock held. */
 void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief);
 

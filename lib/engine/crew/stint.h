@@ -12,6 +12,9 @@ struct mtsi_member;
 /* A worker begins a stint, with a client or none. */
 void mtsi_stint_begin_locked(struct mtsi_member *worker, struct mts_client *client);
 
+/* A worker ends its stint and begins another at the same moment: it is counted on all the while. */
+void mtsi_stint_next_locked(struct mtsi_member *worker, struct mts_client *client);
+
 /* A worker ends its stint. */
 void mtsi_stint_end_locked(struct mtsi_member *worker);
 

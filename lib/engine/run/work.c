@@ -3,7 +3,7 @@
  * The life of a worker: what a thread of the crew does from its first to its last moment. It
  * decides under the crew's lock what it does next, always in this order:
  *
- * 1. Serve the first client of the ready list.
+ * 1. Serve the first client of the ready list, and so on until the list is empty.
  * 2. On demand, when nobody polls, or only one and a second one may (watchdog.c): poll. What the
  *    poll finds is appended whole to the ready list, and behind it the clients that want a further
  *    turn; so a client that never stops sending waits until epoll has been asked who else wants
@@ -69,25 +69,42 @@ static struct mts_client *take_client_locked(struct mtsi_crew *crew)
 	return client;
 }
 
-/* Begins a stint, and sends for another worker if one is needed. Releases the lock. */
-static void begin_stint(struct mtsi_worker *worker, struct mts_client *client)
+/* Releases the lock, and sends for another worker if one is needed. */
+__attribute__((noinline)) static void relieve_and_release(struct mts_server *server)
 {
-	struct mts_server *server = worker->member.server;
-	mtsi_stint_begin_locked(&worker->member, client);
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	mtsi_crew_send(server, relief);
 }
 
-/* Serves the client, and ends the stint. Returns with the lock held. */
-static void serve_client(struct mtsi_worker *worker)
+/* The same, at no cost where it is known that nobody is needed. */
+static inline void release_and_send(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	if (mtsi_crew_is_relieved_locked(crew)) {
+		mtsi_lock_release(&crew->lock);
+	} else {
+		relieve_and_release(server);
+	}
+}
+
+/* Serves its client, and whoever is ready after that. It comes without the lock, and returns with it. */
+static void serve(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
 	struct mts_client *client = worker->member.client;
-	const bool later = mtsi_turn(worker, client);
-	mtsi_lock_take(&crew->lock);
-	if (later) {
-		mtsi_list_add(&crew->later, client);
+	for (;;) {
+		const bool later = mtsi_turn(worker, client);
+		mtsi_lock_take(&crew->lock);
+		if (later) {
+			mtsi_list_add(&crew->later, client);
+		}
+		client = take_client_locked(crew);
+		if (client == NULL) {
+			break;
+		}
+		mtsi_stint_next_locked(&worker->member, client);
+		release_and_send(worker->member.server);
 	}
 	mtsi_stint_end_locked(&worker->member);
 }
@@ -150,9 +167,10 @@ static void arrive(struct mtsi_worker *worker)
 	mtsi_hire_enlist_locked(&worker->member);
 	struct mts_client *client = hook ? NULL : take_client_locked(crew);
 	if (client != NULL) {
-		begin_stint(worker, client);
+		mtsi_stint_begin_locked(&worker->member, client);
+		release_and_send(server);
 		run_start_hook(worker);
-		serve_client(worker);
+		serve(worker);
 		return;
 	}
 	if (hook) {
@@ -193,8 +211,9 @@ static void work(void *argument)
 	for (;;) {
 		struct mts_client *client = take_client_locked(crew);
 		if (client != NULL) {
-			begin_stint(worker, client);
-			serve_client(worker);
+			mtsi_stint_begin_locked(&worker->member, client);
+			release_and_send(worker->member.server);
+			serve(worker);
 		} else if (on_demand && crew->pollers < crew->width
 			&& (!crew->dismissed || crew->later.count > 0)) {
 			poll_locked(worker);
