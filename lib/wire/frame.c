@@ -51,7 +51,7 @@ static int next_line(const struct mtsi_framing *framing, const char *data, size_
 	size_t *scanned, struct mtsi_frame *frame)
 {
 	size_t limit = framing->limit;
-	size_t window = smaller(size, mtsi_frame_room(framing));
+	size_t window = smaller(size, add_saturating(limit, 2));
 	size_t from = smaller(*scanned, window);
 	const char *newline = memchr(data + from, '\n', window - from);
 

@@ -66,6 +66,20 @@ int mtsi_frame_next(const struct mtsi_framing *framing, const char *data, size_t
 	size_t *scanned, struct mtsi_frame *frame);
 
 /*
+ * Whether that is known without a look at the bytes, all of which are one request: true, and *frame
+ * is set. False: it is to be looked for.
+ */
+static inline bool mtsi_frame_is_all(
+	const struct mtsi_framing *framing, size_t size, struct mtsi_frame *frame)
+{
+	const bool all = framing->kind == MTSI_FRAME_RAW && size > 0 && size <= framing->limit;
+	if (all) {
+		*frame = (struct mtsi_frame){0, size, size};
+	}
+	return all;
+}
+
+/*
  * The stream ended, and data[0, size) is what was left when mtsi_frame_next() returned 0.
  *
  * Returns 1: it is a last line without a newline (lines only); a trailing CR belongs to it.

@@ -142,7 +142,7 @@ void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait k
 	}
 }
 
-static void begin_wait(struct mts_client *client, uint64_t word)
+static inline void begin_wait(struct mts_client *client, uint64_t word)
 {
 	const enum mtsi_wait kind = mtsi_wait_kind(word);
 	atomic_store(&client->waits, word);
@@ -154,15 +154,10 @@ static void begin_wait(struct mts_client *client, uint64_t word)
 	}
 }
 
-bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now)
+/* Goes on with a wait that began before: false when it has lasted too long. */
+__attribute__((noinline)) static bool go_on_waiting(
+	struct mts_client *client, uint64_t word, uint64_t now)
 {
-	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
-	if (kind == MTSI_WAIT_NOTHING) {
-		mtsi_deadline_met(client);
-		return true;
-	}
-	const uint64_t since = mtsi_wait_kind(before) == kind ? mtsi_wait_since(before) : round_up(now);
-	const uint64_t word = since | kind;
 	if (mtsi_deadline_of_wait(client->server, word) <= now) {
 		return false;
 	}
@@ -170,18 +165,17 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 	return true;
 }
 
-void mtsi_deadline_met(struct mts_client *client)
+bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now)
 {
-	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
-}
-
-/* Goes on with a wait that began before. Not inlined, to keep the usual case short. */
-__attribute__((noinline)) static bool go_on_blocking(struct mts_client *client, uint64_t word)
-{
-	if (mtsi_deadline_of_wait(client->server, word) <= mtsi_clock_now()) {
-		return false;
+	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
+	if (kind == MTSI_WAIT_NOTHING) {
+		mtsi_deadline_met(client);
+		return true;
 	}
-	begin_wait(client, word);
+	if (mtsi_wait_kind(before) == kind) {
+		return go_on_waiting(client, mtsi_wait_since(before) | kind, now);
+	}
+	begin_wait(client, round_up(now) | kind);
 	return true;
 }
 
@@ -190,7 +184,7 @@ bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mt
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
 	const uint64_t flags = (uint64_t)kind | MTSI_WORD_BLOCKED | (uint64_t)how;
 	if (mtsi_wait_kind(before) == kind) {
-		return go_on_blocking(client, mtsi_wait_since(before) | flags);
+		return go_on_waiting(client, mtsi_wait_since(before) | flags, mtsi_clock_now());
 	}
 	begin_wait(client, round_up(mtsi_clock_now()) | flags);
 	return true;
@@ -207,12 +201,8 @@ bool mtsi_deadline_blocks(const struct mts_client *client)
 	return (atomic_load(&client->waits) & MTSI_WORD_BLOCKED) != 0;
 }
 
-uint64_t mtsi_deadline_handler(struct mts_client *client)
+uint64_t mtsi_deadline_begin_handler(struct mts_client *client)
 {
-	if (mtsi_timeout(&mtsi_base_floor(client->server)->options, MTS_TIMEOUT_HANDLER)
-		== MTSI_NEVER) {
-		return 0;
-	}
 	const uint64_t since = round_up(mtsi_clock_now());
 	mtsi_deadline_handler_since(client, since);
 	return since;

@@ -6,11 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/floor.h"
 #include "engine/base/heap.h"
+#include "engine/base/options.h"
+#include "engine/client/client.h"
+#include "os/clock.h"
 #include "os/lock.h"
-
-struct mts_client;
-struct mts_server;
 
 /* What a client may be waited for, besides room for its output. */
 enum mtsi_wait {
@@ -38,7 +39,10 @@ void mtsi_deadlines_free(struct mtsi_deadlines *deadlines);
 bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t now);
 
 /* A wait is over, since a whole request is here. The owner. */
-void mtsi_deadline_met(struct mts_client *client);
+static inline void mtsi_deadline_met(struct mts_client *client)
+{
+	atomic_store_explicit(&client->waits, MTSI_WAIT_NOTHING, memory_order_relaxed);
+}
 
 /* How the owner blocks; the values are flags in the client's word (wait.h). */
 enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 };
@@ -68,8 +72,17 @@ bool mtsi_deadline_blocks(const struct mts_client *client);
  */
 void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
+/* The same where there is one. */
+uint64_t mtsi_deadline_begin_handler(struct mts_client *client);
+
 /* The handler begins: returns the time, if there is a deadline for handlers, else 0. The owner. */
-uint64_t mtsi_deadline_handler(struct mts_client *client);
+static inline uint64_t mtsi_deadline_handler(struct mts_client *client)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
+	return mtsi_timeout(options, MTS_TIMEOUT_HANDLER) == MTSI_NEVER
+		? 0
+		: mtsi_deadline_begin_handler(client);
+}
 
 /*
  * The handler goes on, after a blocking call in which it waited for its client: it counts as

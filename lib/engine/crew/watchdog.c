@@ -139,7 +139,7 @@ static void learn_locked(struct mtsi_watchdog *watchdog, unsigned weight, bool w
 	}
 }
 
-void mtsi_watchdog_begin_sample(struct mtsi_watchdog *watchdog, struct mtsi_sample *sample)
+void mtsi_watchdog_sample(struct mtsi_watchdog *watchdog, struct mtsi_sample *sample)
 {
 	sample->waking = atomic_exchange(&watchdog->sample, 0);
 	if (sample->waking != 0 && !mtsi_observe_waits(&sample->waits)) {

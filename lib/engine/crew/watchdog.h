@@ -58,15 +58,14 @@ struct mtsi_sample {
 	uint64_t waits; /* how often its thread had waited before */
 };
 
-/* Before the call, on its thread. */
-void mtsi_watchdog_begin_sample(struct mtsi_watchdog *watchdog, struct mtsi_sample *sample);
-static inline void mtsi_watchdog_sample(struct mtsi_watchdog *watchdog, struct mtsi_sample *sample)
+/* Whether it wants to know of the next one. Any thread. */
+static inline bool mtsi_watchdog_samples(const struct mtsi_watchdog *watchdog)
 {
-	sample->waking = 0;
-	if (atomic_load_explicit(&watchdog->sample, memory_order_relaxed) != 0) {
-		mtsi_watchdog_begin_sample(watchdog, sample);
-	}
+	return atomic_load_explicit(&watchdog->sample, memory_order_relaxed) != 0;
 }
+
+/* Before the call, on its thread. */
+void mtsi_watchdog_sample(struct mtsi_watchdog *watchdog, struct mtsi_sample *sample);
 
 /*
  * After it, if it is a sample. A call that began before the watchdog last fell asleep counts no

@@ -80,29 +80,15 @@ static int anything_to_keep(struct mtsi_worker *worker, bool wait)
 	return count == -EPIPE ? mtsi_receive_failed(client) : (int)count;
 }
 
-/*
- * As mtsi_input_make_room(), but spares the call when nothing is left of earlier requests, as
- * mostly.
- */
-static int rewind_or_make_room(struct mtsi_worker *worker)
-{
-	struct mtsi_input *input = &worker->input;
-	if (input->start < input->end || input->data != worker->small || input->full) {
-		return mtsi_input_make_room(worker);
-	}
-	input->start = 0;
-	input->end = 0;
-	return 0;
-}
-
 /* Makes room for more, and memory to keep what will be received; returns what mtsi_fill() does. */
-static int prepare_memory(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
+__attribute__((noinline)) static int prepare_memory(
+	struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
 	const struct mtsi_input *input = &worker->input;
 	const bool on_demand = mtsi_on_demand(worker->member.server);
 	int result;
 	do {
-		result = rewind_or_make_room(worker);
+		result = mtsi_input_make_room(worker);
 		/* Only a client that parks needs memory for it; at a stop, what is partial is dropped. */
 		if (result == 0 && on_demand && !mtsi_stopping(worker->member.server)
 			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
@@ -124,27 +110,63 @@ static int prepare_memory(struct mtsi_worker *worker, bool wait, enum mtsi_wait 
 	return result;
 }
 
-int mtsi_fill(struct mtsi_worker *worker, bool wait)
+/* Whether nothing is left of the requests before, and there is room for the next ones, as mostly. */
+static inline bool is_plain(const struct mtsi_worker *worker)
+{
+	const struct mtsi_input *input = &worker->input;
+	return input->start == input->end && input->data == worker->small && !input->full
+		&& !mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory);
+}
+
+/* For what a wait counts that begins now. */
+static inline enum mtsi_wait kind_of_wait(const struct mtsi_input *input)
+{
+	return input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
+}
+
+/* So many bytes have been received behind what is here. */
+static inline int note_filled(struct mtsi_worker *worker, ssize_t count)
 {
 	struct mtsi_input *input = &worker->input;
-	const enum mtsi_wait kind = input->start < input->end ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
-	mtsi_input_take_nul(input);
-	const int result = prepare_memory(worker, wait, kind);
-	if (result != 0 || input->ended) {
-		return result;
-	}
-	if (input->charged) {
-		mtsi_memory_content(worker->member.client);
-	}
-	const size_t room = input->capacity - input->end;
-	const ssize_t count = mtsi_receive(worker, input->data + input->end, room, wait, kind);
-	if (count <= 0) {
-		return (int)count;
-	}
 	input->end += (size_t)count;
 	input->full = input->end == input->capacity;
 	worker->received += (size_t)count;
 	return 1;
+}
+
+/* Nothing could be had at once, which was said by this `count`. Not inlined: see mtsi_fill(). */
+__attribute__((noinline)) static int fill_later(
+	struct mtsi_worker *worker, bool wait, ssize_t count)
+{
+	const struct mtsi_input *input = &worker->input;
+	count = mtsi_receive(worker, input->data + input->end, input->capacity - input->end, wait,
+		kind_of_wait(input), count);
+	return count > 0 ? note_filled(worker, count) : (int)count;
+}
+
+/* The usual case, in which there is room and something to receive, is kept short. */
+int mtsi_fill(struct mtsi_worker *worker, bool wait)
+{
+	struct mtsi_input *input = &worker->input;
+	mtsi_input_take_nul(input);
+	if (is_plain(worker)) {
+		input->start = 0;
+		input->end = 0;
+	} else {
+		const int result = prepare_memory(worker, wait, kind_of_wait(input));
+		if (result != 0) {
+			return result;
+		}
+	}
+	if (input->ended) {
+		return 0;
+	}
+	if (input->charged) {
+		mtsi_memory_content(worker->member.client);
+	}
+	const ssize_t count = mtsi_receive_now(
+		worker, input->data + input->end, input->capacity - input->end);
+	return count > 0 ? note_filled(worker, count) : fill_later(worker, wait, count);
 }
 
 /*
@@ -156,7 +178,10 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait)
 static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
 {
 	char *space = mtsi_output_space(worker, &size);
-	const ssize_t count = mtsi_receive(worker, space, size, true, MTSI_WAIT_REQUEST);
+	ssize_t count = mtsi_receive_now(worker, space, size);
+	if (count <= 0) {
+		count = mtsi_receive(worker, space, size, true, MTSI_WAIT_REQUEST, count);
+	}
 	if (count > 0) {
 		memcpy(buffer, space, (size_t)count);
 		mtsi_receive_reset_if_lost(worker->member.client);

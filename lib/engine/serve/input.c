@@ -37,22 +37,11 @@
 
 enum { COPIED = 512 }; /* so few bytes are rather copied than kept where they are */
 
-static bool owns_memory(const struct mtsi_worker *worker)
-{
-	return worker->input.data != worker->small && worker->input.data != worker->large;
-}
-
-void mtsi_input_begin(struct mtsi_worker *worker)
+/* Goes on with what the client has saved. */
+__attribute__((noinline)) static void resume_saved(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->member.client;
-	memset(input, 0, sizeof(*input));
-	input->data = worker->small;
-	input->capacity = MTSI_SMALL_INPUT;
-	input->charged = client->saved != NULL || client->throttled || atomic_load(&client->wants) > 0;
-	if (client->saved == NULL) {
-		return;
-	}
 	input->end = client->saved_size;
 	input->scanned = client->saved_scanned;
 	if (client->saved_size <= COPIED && client->saved_size < input->capacity) {
@@ -61,8 +50,29 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	} else {
 		input->data = client->saved;
 		input->capacity = client->saved_capacity;
+		input->owned = true;
 	}
 	client->saved = NULL;
+}
+
+void mtsi_input_begin(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	const struct mts_client *client = worker->member.client;
+	input->data = worker->small;
+	input->start = 0;
+	input->end = 0;
+	input->capacity = MTSI_SMALL_INPUT;
+	input->scanned = 0;
+	input->nul = NULL;
+	input->owned = false;
+	input->full = false;
+	input->exhausted = false;
+	input->ended = false;
+	input->charged = client->saved != NULL || client->throttled || atomic_load(&client->wants) > 0;
+	if (client->saved != NULL) {
+		resume_saved(worker);
+	}
 }
 
 /* How much memory to save so many bytes in, so that what is still to come fits too. */
@@ -91,10 +101,11 @@ static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 static void give_back(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
-	if (owns_memory(worker)) {
+	if (input->owned) {
 		free(input->data);
 	}
 	input->data = NULL;
+	input->owned = false;
 	if (input->charged) {
 		(void)mtsi_memory_input(worker->member.client, 0);
 	}
@@ -110,7 +121,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 		give_back(worker); /* if it waits for memory, it goes on waiting */
 		return true;
 	}
-	if (owns_memory(worker)) {
+	if (input->owned) {
 		if (input->start > 0) {
 			memmove(input->data, input->data + input->start, here);
 		}
@@ -129,6 +140,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 	client->saved_capacity = (uint32_t)input->capacity;
 	client->saved_scanned = (uint32_t)input->scanned;
 	input->data = NULL;
+	input->owned = false;
 	return true;
 }
 
@@ -142,40 +154,19 @@ void mtsi_input_end(struct mtsi_worker *worker)
 	}
 }
 
-int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size)
-{
-	struct mtsi_input *input = &worker->input;
-	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
-	const size_t here = input->end - input->start;
-	const char *bytes = input->data + input->start;
-	struct mtsi_frame frame;
-
-	mtsi_input_take_nul(input);
-	int result = mtsi_frame_next(framing, bytes, here, &input->scanned, &frame);
-	if (result == 0 && input->ended) {
-		result = mtsi_frame_last(framing, bytes, here, &input->scanned, &frame);
-	}
-	if (result == 1) {
-		*request = bytes + frame.offset;
-		*size = frame.size;
-		mtsi_input_put_nul(input, input->start + frame.offset + frame.size);
-		input->start += frame.consumed;
-	}
-	return result;
-}
-
 /* Moves the input into the large buffer: 0 or -ENOMEM. */
 static int use_large(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	char *before = input->data;
-	const bool owned = owns_memory(worker);
+	const bool owned = input->owned;
 	const size_t here = input->end - input->start;
 	if (!mtsi_worker_large(worker)) {
 		return -ENOMEM;
 	}
 	memcpy(worker->large, before + input->start, here);
 	input->data = worker->large;
+	input->owned = false;
 	input->capacity = MTSI_LARGE_INPUT;
 	input->start = 0;
 	input->end = here;
@@ -199,7 +190,7 @@ static int use_own(struct mtsi_worker *worker)
 	struct mtsi_input *input = &worker->input;
 	const size_t room = mtsi_frame_room(&mtsi_base_floor(worker->member.server)->options.framing);
 	mtsi_must(input->capacity < room);
-	const bool owned = owns_memory(worker);
+	const bool owned = input->owned;
 	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
 	/* While the input is moved there may be two blocks. */
 	const int result = mtsi_input_charge(worker, capacity + 1 + (owned ? input->capacity + 1 : 0));
@@ -214,6 +205,7 @@ static int use_own(struct mtsi_worker *worker)
 		memcpy(memory, input->data, input->end);
 	}
 	input->data = memory;
+	input->owned = true;
 	input->capacity = capacity;
 	mtsi_memory_input_at_most(worker->member.client, capacity + 1);
 	return 0;
@@ -223,7 +215,7 @@ int mtsi_input_make_room(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	const size_t here = input->end - input->start;
-	if (owns_memory(worker) && input->start > 0 && here < MTSI_LARGE_INPUT) {
+	if (input->owned && input->start > 0 && here < MTSI_LARGE_INPUT) {
 		return use_large(worker);
 	}
 	if (input->start > 0) {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "os/must.h"
+#include "wire/frame.h"
 
 struct mtsi_worker;
 
@@ -17,8 +18,11 @@ struct mtsi_input {
 	size_t end;
 	size_t capacity; /* one byte behind it is always there for a NUL */
 	size_t scanned; /* what framing has searched already */
+	const char *request; /* the current one */
+	struct mtsi_frame frame; /* how it lay in what was here then */
 	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
 	char under_nul; /* the byte that it hides, perhaps the next request's first */
+	bool owned; /* that is memory of its own */
 	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool exhausted; /* nothing is left to receive, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
@@ -33,12 +37,11 @@ void mtsi_input_begin(struct mtsi_worker *worker);
 bool mtsi_input_save(struct mtsi_worker *worker); /* false when memory is short */
 void mtsi_input_end(struct mtsi_worker *worker);
 
-/*
- * The next whole request among what is here: 1; 0 when more must be received; -EMSGSIZE or -EPROTO.
- * At the end of the stream, the last line or what is cut off: 1, 0 or an error. The bytes of the
- * request before are gone then; a NUL follows the new one.
- */
-int mtsi_input_request(struct mtsi_worker *worker, const void **request, size_t *size);
+/* Whether there is nothing to save or to free, as mostly. */
+static inline bool mtsi_input_is_spent(const struct mtsi_input *input)
+{
+	return input->start == input->end && !input->owned && !input->charged;
+}
 
 /*
  * Makes room for more, with what is left of this request at the front: 0, -ENOSPC or -ENOMEM.
@@ -65,6 +68,31 @@ static inline void mtsi_input_take_nul(struct mtsi_input *input)
 		*input->nul = input->under_nul;
 		input->nul = NULL;
 	}
+}
+
+/*
+ * The next whole request among what is here: 1; 0 when more must be received; -EMSGSIZE or -EPROTO.
+ * At the end of the stream, the last line or what is cut off: 1, 0 or an error. The bytes of the
+ * request before are gone then; a NUL follows the new one.
+ */
+static inline int mtsi_input_request(struct mtsi_input *input, const struct mtsi_framing *framing)
+{
+	const size_t here = input->end - input->start;
+	const char *bytes = input->data + input->start;
+	mtsi_input_take_nul(input);
+	if (!mtsi_frame_is_all(framing, here, &input->frame)) {
+		int result = mtsi_frame_next(framing, bytes, here, &input->scanned, &input->frame);
+		if (result == 0 && input->ended) {
+			result = mtsi_frame_last(framing, bytes, here, &input->scanned, &input->frame);
+		}
+		if (result != 1) {
+			return result;
+		}
+	}
+	input->request = bytes + input->frame.offset;
+	mtsi_input_put_nul(input, input->start + input->frame.offset + input->frame.size);
+	input->start += input->frame.consumed;
+	return 1;
 }
 
 #endif

@@ -92,7 +92,7 @@ static bool enlarge_replies(struct mtsi_worker *worker, size_t size)
 }
 
 /* Adds to the replies that have gathered, where there is room: 0, or -EPIPE. */
-static int append_reply(struct mtsi_worker *worker, const void *data, size_t size)
+static inline int append_reply(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
 	if (size == 0) {
@@ -198,15 +198,6 @@ __attribute__((noinline)) static int write_more(
 		: result;
 }
 
-/* The first bytes that come into the buffers. */
-__attribute__((noinline)) static int write_first(
-	struct mtsi_worker *worker, const void *data, size_t size)
-{
-	place_replies(worker);
-	return size > worker->replies.capacity ? write_more(worker, data, size)
-										   : append_reply(worker, data, size);
-}
-
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
@@ -214,16 +205,10 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 		return -EPIPE;
 	}
 	if (replies->size == 0) {
-		return write_first(worker, data, size);
+		place_replies(worker);
 	}
-	if (size > replies->capacity - replies->size) {
-		return write_more(worker, data, size);
-	}
-	if (size > 0) {
-		memcpy(replies->data + replies->size, data, size);
-		replies->size += size;
-	}
-	return 0;
+	return size > replies->capacity - replies->size ? write_more(worker, data, size)
+													: append_reply(worker, data, size);
 }
 
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
@@ -232,7 +217,7 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 		return atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed) ? -EPIPE
 																						: 0;
 	}
-	return push_replies(worker, wait ? mtsi_output_limit(worker->member.client) : SIZE_MAX);
+	return mtsi_push_replies(worker, wait ? mtsi_output_limit(worker->member.client) : SIZE_MAX);
 }
 
 int mtsi_output_finish(struct mtsi_worker *worker)

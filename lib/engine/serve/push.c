@@ -260,15 +260,14 @@ static void fault_in(struct mts_client *client, struct mtsi_pieces *pieces, bool
 }
 
 /*
- * One critical section; returns what push_locked() does. `*wrote`: whether the client is known to
- * have a writer that releases the lock in the middle of its write.
+ * The work of one critical section, which has sent `sent` bytes already; returns what push_locked()
+ * does. `*wrote`: whether the client is known to have a writer that releases the lock in the middle
+ * of its write.
  */
-static int section(
-	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, bool waited, bool *wrote)
+static int section_locked(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit,
+	bool waited, bool *wrote, size_t sent)
 {
 	struct mts_client *client = worker->member.client;
-	size_t sent = 0;
-	mtsi_lock_take(&client->lock);
 	int result = push_locked(client, pieces, limit, waited, &sent);
 	if (result == -EFAULT) {
 		result = without_theirs_locked(client, pieces);
@@ -281,8 +280,17 @@ static int section(
 	}
 	/* The replies have left the buffers: what is not sent yet is covered by `writing`. */
 	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
-	mtsi_lock_release(&client->lock);
 	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_OUT, sent);
+	return result;
+}
+
+static int section(
+	struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit, bool waited, bool *wrote)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_lock_take(&client->lock);
+	const int result = section_locked(worker, pieces, limit, waited, wrote, 0);
+	mtsi_lock_release(&client->lock);
 	return result;
 }
 
@@ -314,4 +322,48 @@ int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t lim
 	bool wrote = worker->seizes;
 	const int result = section(worker, pieces, limit, false, &wrote);
 	return result == 0 ? 0 : push_on(worker, pieces, limit, result, wrote);
+}
+
+/*
+ * Not all of the replies have gone out at once; the socket has said `said`, so many bytes or an error,
+ * or has not been asked: 0. Releases the lock.
+ */
+__attribute__((noinline)) static int push_rest_locked(
+	struct mtsi_worker *worker, ssize_t said, size_t limit)
+{
+	struct mtsi_replies *replies = &worker->replies;
+	struct mts_client *client = worker->member.client;
+	const size_t sent = said > 0 ? (size_t)said : 0;
+	struct mtsi_pieces pieces = {
+		.ours = {replies->data + sent, replies->size - sent}, .more = worker->corked > 0};
+	bool wrote = worker->seizes;
+	replies->size = 0;
+	replies->mark = 0;
+	if (said < 0 && said != -EAGAIN) {
+		mtsi_push_torn_locked(client);
+	}
+	const int result = section_locked(worker, &pieces, limit, false, &wrote, sent);
+	mtsi_lock_release(&client->lock);
+	return result == 0 ? 0 : push_on(worker, &pieces, limit, result, wrote);
+}
+
+int mtsi_push_replies(struct mtsi_worker *worker, size_t limit)
+{
+	struct mtsi_replies *replies = &worker->replies;
+	struct mts_client *client = worker->member.client;
+	ssize_t sent = 0;
+	mtsi_lock_take(&client->lock);
+	if (mtsi_buffer_size(&client->output) == 0 && !atomic_load(&client->lost)) {
+		sent = mtsi_conn_send_one_locked(client, replies->data, replies->size, worker->corked > 0);
+	}
+	if (sent != (ssize_t)replies->size) {
+		return push_rest_locked(worker, sent, limit);
+	}
+	worker->queued = false;
+	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
+	mtsi_lock_release(&client->lock);
+	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_OUT, replies->size);
+	replies->size = 0;
+	replies->mark = 0;
+	return 0;
 }

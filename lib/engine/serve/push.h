@@ -34,6 +34,9 @@ enum { MTSI_PUSH_FIRST = 16 * 1024 * 1024 };
  */
 int mtsi_push(struct mtsi_worker *worker, struct mtsi_pieces *pieces, size_t limit);
 
+/* The same for the replies that have gathered, at least one byte: mostly they go out at once. */
+int mtsi_push_replies(struct mtsi_worker *worker, size_t limit);
+
 /* Sends from the queue until it is empty or the socket is full: 0, or -EPIPE. Adds to *sent. */
 int mtsi_push_queue_locked(struct mts_client *client, size_t *sent);
 

@@ -150,41 +150,21 @@ static ssize_t receive_waiting(
 	return count;
 }
 
-bool mtsi_receive_exhausted(const struct mtsi_worker *worker)
-{
-	return worker->input.exhausted && !mtsi_claim_again(worker->member.client)
-		&& !mtsi_stopping(worker->member.server);
-}
-
-/* Takes what is there; -EAGAIN when that is nothing. */
-static ssize_t receive_now(struct mtsi_worker *worker, void *buffer, size_t size)
-{
-	struct mts_client *client = worker->member.client;
-	struct mtsi_input *input = &worker->input;
-	if (input->exhausted && !mtsi_claim_again(client)) {
-		return -EAGAIN;
-	}
-	mtsi_claim_clear(client);
-	const ssize_t count = mtsi_conn_receive_now(client, buffer, size);
-	input->exhausted = mtsi_conn_received_all(client, count, size) && !mtsi_conn_holds_back(client);
-	return count;
-}
-
-/* Some bytes have come. */
-static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count, bool on_demand)
-{
-	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_IN, (uint64_t)count);
-	if (!on_demand) {
-		atomic_store_explicit(&worker->member.since, mtsi_clock_now(), memory_order_relaxed);
-	}
-	return count;
-}
-
 void mtsi_receive_reset_if_lost(struct mts_client *client)
 {
 	if (atomic_load(&client->lost)) {
 		mtsi_client_lose(client);
 	}
+}
+
+/* Some bytes have come. */
+static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count)
+{
+	mtsi_count(&worker->member.counters, MTS_STAT_BYTES_IN, (uint64_t)count);
+	if (!mtsi_on_demand(worker->member.server)) {
+		atomic_store_explicit(&worker->member.since, mtsi_clock_now(), memory_order_relaxed);
+	}
+	return count;
 }
 
 /* No bytes have come: what that means. Not inlined, to keep the usual case short. */
@@ -202,7 +182,7 @@ __attribute__((noinline)) static ssize_t received_nothing(
 	}
 	if (count > 0) {
 		forgive_late(worker, kind);
-		return note_received(worker, count, mtsi_on_demand(worker->member.server));
+		return note_received(worker, count);
 	}
 	if (count == 0) {
 		worker->input.ended = true;
@@ -212,21 +192,18 @@ __attribute__((noinline)) static ssize_t received_nothing(
 	return count;
 }
 
-ssize_t mtsi_receive(
-	struct mtsi_worker *worker, void *buffer, size_t size, bool wait, enum mtsi_wait kind)
+ssize_t mtsi_receive(struct mtsi_worker *worker, void *buffer, size_t size, bool wait,
+	enum mtsi_wait kind, ssize_t count)
 {
-	struct mts_client *client = worker->member.client;
-	const bool on_demand = mtsi_on_demand(worker->member.server);
-	ssize_t count = 0;
-	if (atomic_load_explicit(&client->lost, memory_order_relaxed)) {
-		return -EPIPE;
+	struct mts_server *server = worker->member.server;
+	if (atomic_load(&worker->member.client->lost)) {
+		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
+		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
 	}
-	if (!mtsi_stopping(worker->member.server) && !worker->late) {
-		count = on_demand ? receive_now(worker, buffer, size) : -EAGAIN;
-		if (count == -EAGAIN && (wait || !on_demand)) {
-			count = receive_waiting(worker, buffer, size, kind);
-		}
+	if (count == -EAGAIN && !worker->late && !mtsi_stopping(server)
+		&& (wait || !mtsi_on_demand(server))) {
+		count = receive_waiting(worker, buffer, size, kind);
 	}
-	return count > 0 ? note_received(worker, count, on_demand)
+	return count > 0 ? note_received(worker, count)
 					 : received_nothing(worker, buffer, size, count, kind);
 }

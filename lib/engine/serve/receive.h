@@ -2,24 +2,18 @@
 #ifndef MTSI_ENGINE_SERVE_RECEIVE_H
 #define MTSI_ENGINE_SERVE_RECEIVE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
+#include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
-
-struct mts_client;
-struct mtsi_worker;
-
-/*
- * The seam: receives the client's next bytes, and waits for them where the thread model does, or
- * with `wait`. Returns what mtsi_fill() does, with their count instead of 1.
- */
-ssize_t mtsi_receive(
-	struct mtsi_worker *worker, void *buffer, size_t size, bool wait, enum mtsi_wait kind);
-
-/* Whether mtsi_fill() without `wait` would find nothing, as far as can be known without asking. */
-bool mtsi_receive_exhausted(const struct mtsi_worker *worker);
+#include "engine/serve/worker.h"
 
 /*
  * A wait has lasted too long: only what has come by now is still received, then -ETIMEDOUT follows.
@@ -34,5 +28,36 @@ int mtsi_receive_failed(struct mts_client *client);
 
 /* Resets a client that was cut off while its owner slept, which may have prevented the reset. */
 void mtsi_receive_reset_if_lost(struct mts_client *client);
+
+/*
+ * Takes what is there, on demand, as long as nothing is out of the usual; -EAGAIN when that is
+ * nothing. What else it returns is what the socket has said.
+ */
+__attribute__((always_inline)) static inline ssize_t mtsi_receive_now(
+	struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mts_client *client = worker->member.client;
+	if (!mtsi_on_demand(worker->member.server) || mtsi_stopping(worker->member.server)
+		|| worker->late || atomic_load_explicit(&client->lost, memory_order_relaxed)
+		|| (worker->input.exhausted && !mtsi_claim_again(client))) {
+		return -EAGAIN;
+	}
+	mtsi_claim_clear(client);
+	const ssize_t count = mtsi_conn_receive_now(client, buffer, size);
+	worker->input.exhausted = mtsi_conn_received_all(client, count, size)
+		&& !mtsi_conn_holds_back(client);
+	if (count > 0) {
+		mtsi_count(&worker->member.counters, MTS_STAT_BYTES_IN, (uint64_t)count);
+	}
+	return count;
+}
+
+/*
+ * The seam between the thread models: goes on where mtsi_receive_now() has returned `count`, no more
+ * than 0. Waits for the client's next bytes where the model does, or with `wait`. Returns what
+ * mtsi_fill() does, with their count instead of 1.
+ */
+ssize_t mtsi_receive(struct mtsi_worker *worker, void *buffer, size_t size, bool wait,
+	enum mtsi_wait kind, ssize_t count);
 
 #endif

@@ -8,6 +8,8 @@
 #include <errno.h>
 
 #include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
 #include "engine/serve/fill.h"
@@ -16,51 +18,69 @@
 #include "engine/serve/receive.h"
 #include "engine/serve/worker.h"
 
-int mtsi_request_next(struct mtsi_worker *worker, const void **request, size_t *size, bool wait)
+/* There is none, for that reason: returns it. After one of the lasting ones there will be none. */
+__attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int reason)
 {
-	int result = worker->failed;
-	while (result == 0) {
-		if (worker->input.start < worker->input.end || worker->input.ended) {
-			result = mtsi_input_request(worker, request, size);
-		}
-		if (result == 0) {
-			result = mtsi_output_flush(worker, wait);
-		}
-		if (result == 0) {
-			if (worker->input.ended) {
-				return 0;
-			}
-			if (!wait && worker->queued && mtsi_output_throttles(worker->member.client)) {
-				return -ENOBUFS;
-			}
-			if (!wait && mtsi_receive_exhausted(worker)) {
-				return -EAGAIN;
-			}
-			const int filled = mtsi_fill(worker, wait);
-			result = filled < 0 ? filled : 0;
-		}
+	if (reason == -EAGAIN || reason == -ENOSPC) {
+		return reason;
 	}
-	if (result == -EAGAIN || result == -ENOBUFS || result == -ENOSPC) {
-		return result;
-	}
-	if (result == -ENOMEM) {
+	if (reason == -ENOMEM) {
 		mtsi_client_lose(worker->member.client);
 	}
+	worker->failed = reason;
+	return reason;
+}
+
+int mtsi_request_take(struct mtsi_worker *worker)
+{
+	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
+	struct mts_client *client = worker->member.client;
+	const int result = mtsi_input_request(&worker->input, framing);
+	if (result != 1) {
+		return result == 0 ? 0 : no_request(worker, result);
+	}
 	/* A receive returns what has come even if the socket was shut down meanwhile. */
-	if (result == 1 && mtsi_client_is_cut(worker->member.client)) {
-		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
-		result = -EPIPE;
+	if (mtsi_client_is_cut(client)) {
+		mtsi_client_lose(client); /* it may not have been reset yet */
+		return no_request(worker, -EPIPE);
 	}
-	if (result < 0) {
-		worker->failed = result;
-	} else {
-		mtsi_deadline_met(worker->member.client);
-		if (worker->late) {
-			mtsi_receive_met(worker);
+	mtsi_deadline_met(client);
+	if (worker->late) {
+		mtsi_receive_met(worker);
+	}
+	mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
+	return 1;
+}
+
+/* Whether mtsi_fill() without `wait` would find nothing, as far as can be known without asking. */
+static inline bool is_exhausted(const struct mtsi_worker *worker)
+{
+	return worker->input.exhausted && !mtsi_claim_again(worker->member.client)
+		&& !mtsi_stopping(worker->member.server);
+}
+
+int mtsi_request_more(struct mtsi_worker *worker, bool wait)
+{
+	struct mts_client *client = worker->member.client;
+	if (worker->replies.size > 0 || atomic_load(&client->lost)) {
+		const int result = mtsi_output_flush(worker, wait);
+		if (result != 0) {
+			return no_request(worker, result);
 		}
-		mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
 	}
-	return result;
+	if (worker->input.ended) {
+		return 0;
+	}
+	if (!wait) {
+		if (worker->queued && mtsi_output_throttles(client)) {
+			return -ENOBUFS;
+		}
+		if (is_exhausted(worker)) {
+			return -EAGAIN;
+		}
+	}
+	const int filled = mtsi_fill(worker, wait);
+	return filled < 0 ? no_request(worker, filled) : 1;
 }
 
 bool mtsi_request_overrun(struct mtsi_worker *worker)
@@ -78,8 +98,12 @@ static void go_on(struct mtsi_worker *worker, bool overrun)
 int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t *size)
 {
 	const bool overrun = mtsi_request_overrun(worker);
-	const int result = mtsi_request_next(worker, request, size, true);
+	const int result = mtsi_request_next(worker, true);
 	go_on(worker, overrun);
+	if (result == 1) {
+		*request = worker->input.request;
+		*size = worker->input.frame.size;
+	}
 	return result;
 }
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct mtsi_worker;
+#include "engine/serve/worker.h"
 
 /*
  * The client's next request, inside a callback, once what was written has been sent: 1; 0 at the
@@ -19,10 +19,37 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size);
 
 /*
- * As mtsi_request_await(). Without `wait`: -EAGAIN when no whole request is here, -ENOBUFS when too
- * much output waits for the client to get one, -ENOSPC when there is no memory for the rest of it.
+ * The next request among what is here: 1, and it is that of the worker's input; 0: none is whole; or
+ * an error.
  */
-int mtsi_request_next(struct mtsi_worker *worker, const void **request, size_t *size, bool wait);
+int mtsi_request_take(struct mtsi_worker *worker);
+
+/*
+ * Sends what was written, and receives more: 1; 0 at the end of the stream; or an error. Without
+ * `wait`: -EAGAIN when there is nothing, -ENOBUFS when too much output waits for the client to get
+ * a request, -ENOSPC when there is no memory for the rest of it.
+ */
+int mtsi_request_more(struct mtsi_worker *worker, bool wait);
+
+/* As mtsi_request_await(), by these two, with the request as the former and errors as the latter. */
+static inline int mtsi_request_next(struct mtsi_worker *worker, bool wait)
+{
+	const struct mtsi_input *input = &worker->input;
+	int result = worker->failed;
+	while (result == 0) {
+		if (input->start < input->end || input->ended) {
+			result = mtsi_request_take(worker);
+		}
+		if (result == 0) {
+			result = mtsi_request_more(worker, wait);
+			if (result != 1) {
+				return result;
+			}
+			result = 0;
+		}
+	}
+	return result;
+}
 
 /* Whether the handler has run for longer than it may. Inside a callback. */
 bool mtsi_request_overrun(struct mtsi_worker *worker);

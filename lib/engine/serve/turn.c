@@ -35,6 +35,7 @@
 #include "engine/door/floor.h"
 #include "engine/serve/ending.h"
 #include "engine/serve/input.h"
+#include "engine/serve/opening.h"
 #include "engine/serve/output.h"
 #include "engine/serve/reason.h"
 #include "engine/serve/receive.h"
@@ -46,12 +47,6 @@
 
 /* What a client may have in one turn, on demand. */
 enum { TURN_REQUESTS = 64, TURN_BYTES = 16 * 1024 };
-
-/*
- * After a first request was found, so many are looked for in vain; else one client in so many is
- * tried.
- */
-enum { EAGER_LASTS = 16, EAGER_EVERY = 64 };
 
 /* What a go of service results in. */
 enum result {
@@ -93,50 +88,44 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	}
 	client->worker = worker;
 	mtsi_input_begin(worker);
-	memset(&worker->replies, 0, sizeof(worker->replies));
-	worker->queued = false;
-	worker->seizes = false;
+	worker->replies.size = 0;
+	worker->replies.mark = 0;
 	worker->corked = 0;
 	worker->failed = 0;
+	worker->queued = false;
+	worker->seizes = false;
 	worker->late = false;
 	worker->last_turn = false;
 	worker->peer[0] = '\0';
 	worker->local[0] = '\0';
 }
 
-static bool open_client(struct mtsi_worker *worker)
+static inline int call_handler(struct mtsi_worker *worker)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
-	struct mts_client *client = worker->member.client;
-	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
-		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
-		return false;
-	}
-	enter_stage(client, MTSI_CLIENT_SERVED);
-	client->opened = true;
-	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
-	return true;
-}
-
-/* Calls the handler. The watchdog may want to know whether the handler waits for something. */
-static int handle(struct mtsi_worker *worker, const void *request, size_t size)
-{
-	struct mts_server *server = worker->member.server;
-	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
-	struct mtsi_sample sample;
-	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
 	worker->replies.mark = worker->replies.size;
-	worker->member.stood_aside = false;
 	worker->handled++;
 	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
 	worker->overrun = false;
 	worker->handler_since = mtsi_deadline_handler(worker->member.client);
-	const int verdict = options->handler(worker->member.client, request, size, options->user);
+	const int verdict = options->handler(
+		worker->member.client, worker->input.request, worker->input.frame.size, options->user);
 	if (worker->handler_since != 0) {
 		worker->handler_since = 0;
 		mtsi_deadline_met(worker->member.client);
 	}
 	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+	return verdict;
+}
+
+/* The watchdog wants to know whether the handler waits for something. */
+__attribute__((noinline)) static int call_sampled(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->member.server;
+	struct mtsi_sample sample;
+	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
+	worker->member.stood_aside = false;
+	const int verdict = call_handler(worker);
 	/*
 	 * A handler that has waited in a call of the library was relieved at once: nothing to report.
 	 */
@@ -144,6 +133,13 @@ static int handle(struct mtsi_worker *worker, const void *request, size_t size)
 		mtsi_watchdog_end_sample(server, &sample);
 	}
 	return verdict;
+}
+
+static inline int handle(struct mtsi_worker *worker)
+{
+	return mtsi_watchdog_samples(&mtsi_crew_floor(worker->member.server)->watchdog)
+		? call_sampled(worker)
+		: call_handler(worker);
 }
 
 static int handler_failed(struct mtsi_worker *worker, int verdict)
@@ -166,7 +162,7 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
  * Whether the client has had its share; never at a stop, where only what had arrived by then is
  * read.
  */
-static bool had_enough(const struct mtsi_worker *worker)
+static inline bool had_enough(const struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
 	if (worker->failed != 0 || (worker->handled < TURN_REQUESTS && worker->received < TURN_BYTES)) {
@@ -183,30 +179,34 @@ static enum result ends(struct mtsi_worker *worker, int reason)
 	return ENDS;
 }
 
+/* What follows when there is no further request, as mtsi_request_next() has said. */
+static inline enum result without_request(struct mtsi_worker *worker, int result)
+{
+	if (result == -EAGAIN) {
+		return IDLE;
+	}
+	if (result == -ENOBUFS) {
+		return SATED;
+	}
+	if (result == -ENOSPC) {
+		return STARVED;
+	}
+	return ends(worker, mtsi_reason_of_input(worker, result));
+}
+
 /* Serves until the client ends, or is idle, sated or starved. */
 static enum result serve_requests(struct mtsi_worker *worker)
 {
 	const bool wait = !mtsi_on_demand(worker->member.server);
 	for (;;) {
-		const void *request;
-		size_t size;
 		if (had_enough(worker)) {
 			return SATED;
 		}
-		const int result = mtsi_request_next(worker, &request, &size, wait);
-		if (result == -EAGAIN) {
-			return IDLE;
-		}
-		if (result == -ENOBUFS) {
-			return SATED;
-		}
-		if (result == -ENOSPC) {
-			return STARVED;
-		}
+		const int result = mtsi_request_next(worker, wait);
 		if (result != 1) {
-			return ends(worker, mtsi_reason_of_input(worker, result));
+			return without_request(worker, result);
 		}
-		const int verdict = handle(worker, request, size);
+		const int verdict = handle(worker);
 		if (verdict == MTS_CLOSE) {
 			return ends(worker, mtsi_reason(worker->member.client, MTS_CLOSED_BY_HANDLER));
 		}
@@ -222,7 +222,7 @@ static enum result serve_requests(struct mtsi_worker *worker)
  */
 static int park(struct mtsi_worker *worker, struct mts_client *client)
 {
-	if (!mtsi_input_save(worker)) {
+	if (!mtsi_input_is_spent(&worker->input) && !mtsi_input_save(worker)) {
 		return -ENOMEM;
 	}
 	client->worker = NULL;
@@ -250,42 +250,14 @@ static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
 	mtsi_ending_give_up(worker, client);
 }
 
-/*
- * Whether to ask for the first request right after accept. If accept was deferred, the request is
- * there. Otherwise it nearly never is, so this is tried only while it has paid lately, and now and
- * then.
- */
-static bool eager(struct mtsi_worker *worker)
-{
-	return mtsi_base_floor(worker->member.server)->options.defer_accept > 0 || worker->eager_for > 0
-		|| worker->opens++ % EAGER_EVERY == 0;
-}
-
-static void learn_eagerness(struct mtsi_worker *worker)
-{
-	if (worker->received > 0) {
-		worker->eager_for = EAGER_LASTS;
-	} else if (worker->eager_for > 0) {
-		worker->eager_for--;
-	}
-}
-
 /* The first go of a client. */
-static enum result begin_service(struct mtsi_worker *worker)
+__attribute__((noinline)) static enum result open_and_serve(struct mtsi_worker *worker)
 {
-	if (!open_client(worker)) {
+	if (!mtsi_opening(worker)) {
 		return ends(worker, MTS_CLOSED_BY_HANDLER);
 	}
-	if (!eager(worker)) {
-		/*
-		 * This is as good as asking: once the client is watched, epoll says whether there is
-		 * anything.
-		 */
-		worker->input.exhausted = true;
-		return serve_requests(worker);
-	}
 	const enum result result = serve_requests(worker);
-	learn_eagerness(worker);
+	mtsi_opening_learn(worker);
 	return result;
 }
 
@@ -305,7 +277,7 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 		return THROTTLED;
 	}
 	client->throttled = false;
-	return client->opened ? serve_requests(worker) : begin_service(worker);
+	return client->opened ? serve_requests(worker) : open_and_serve(worker);
 }
 
 /* What the client is waited for once the turn is over. */
@@ -348,7 +320,9 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 			mtsi_ending(worker, client, client->reason);
 			return false;
 		}
-		(void)mtsi_output_flush(worker, false);
+		if (worker->replies.size > 0) {
+			(void)mtsi_output_flush(worker, false);
+		}
 		const bool throttled = !after[result].asks
 			|| (worker->queued && mtsi_output_throttles(client));
 		const bool later = after[result].later && !throttled;

@@ -41,10 +41,15 @@ struct mtsi_worker {
 	struct mtsi_replies replies;
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
+	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool queued; /* some of what was sent still waits in the queue */
 	bool seizes; /* it goes on sending after each push: see mtsi_output_seize() */
+	bool late; /* a wait for input has lasted too long. As in a stop: */
+	bool last_turn; /* only what had arrived by then is read */
+	size_t last_left; /* how many of those bytes are left in the socket */
 	size_t corked; /* bytes of last replies: the kernel may hold them until the socket closes */
-	unsigned eager_for; /* see eager() in turn.c */
+	bool looks_at_once; /* for the first request of a client; see opening.c, as for the next two */
+	unsigned eager_for;
 	unsigned opens;
 	uint64_t handler_since; /* the handler has run, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
@@ -55,10 +60,6 @@ struct mtsi_worker {
 	bool drained; /* it ends because of a stop */
 	bool leaving; /* it has decided to end */
 	bool left; /* it is no worker any more */
-	int failed; /* 0, or the error that ended the client's input: it gets no further request */
-	bool late; /* a wait for input has lasted too long. As in a stop: */
-	bool last_turn; /* only what had arrived by then is read */
-	size_t last_left; /* how many of those bytes are left in the socket */
 	char peer[MTSI_ADDRESS_SPACE];
 	char local[MTSI_ADDRESS_SPACE];
 	char *large; /* NULL until it is needed */

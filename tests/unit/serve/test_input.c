@@ -43,7 +43,10 @@ static void send_text(const char *text)
 static int next(const void **request, size_t *size)
 {
 	for (;;) {
-		int result = mtsi_input_request(&desk.worker, request, size);
+		struct mtsi_input *input = &desk.worker.input;
+		int result = mtsi_input_request(input, &mtsi_base_floor(desk.server)->options.framing);
+		*request = input->request;
+		*size = input->frame.size;
 		if (result == 0 && !desk.worker.input.ended) {
 			result = mtsi_fill(&desk.worker, true);
 			if (result >= 0) {

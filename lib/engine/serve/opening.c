@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The beginning of a client: its open hook, and whether to look for its first request at once.
+ */
+#include "engine/serve/opening.h"
+
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/client.h"
+#include "engine/serve/worker.h"
+#include "os/lock.h"
+
+/*
+ * After a first request was found, so many are looked for in vain; else one client in so many is
+ * tried.
+ */
+enum { EAGER_LASTS = 16, EAGER_EVERY = 64 };
+
+/*
+ * Whether to ask for the first request right after accept. If accept was deferred, the request is
+ * there. Otherwise it nearly never is, so this is tried only while it has paid lately, and now and
+ * then.
+ */
+static bool is_eager(struct mtsi_worker *worker)
+{
+	return mtsi_base_floor(worker->member.server)->options.defer_accept > 0 || worker->eager_for > 0
+		|| worker->opens++ % EAGER_EVERY == 0;
+}
+
+bool mtsi_opening(struct mtsi_worker *worker)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
+	struct mts_client *client = worker->member.client;
+	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
+		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
+		return false;
+	}
+	mtsi_lock_take(&client->lock);
+	client->stage = MTSI_CLIENT_SERVED;
+	mtsi_lock_release(&client->lock);
+	client->opened = true;
+	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
+	worker->looks_at_once = is_eager(worker);
+	/* As good as asked: when it is watched, epoll says whether there is anything. */
+	worker->input.exhausted = !worker->looks_at_once;
+	return true;
+}
+
+void mtsi_opening_learn(struct mtsi_worker *worker)
+{
+	if (worker->looks_at_once) {
+		if (worker->received > 0) {
+			worker->eager_for = EAGER_LASTS;
+		} else if (worker->eager_for > 0) {
+			worker->eager_for--;
+		}
+	}
+}
