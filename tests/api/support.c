@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -189,6 +190,16 @@ static int connect_unix(const char *name)
 	return peer;
 }
 
+/* Small pieces are sent at once: the second of two would wait for the peer, 40 ms and more (RFC 896). */
+static int inet_socket(int family)
+{
+	const int on = 1;
+	const int peer = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(peer, 0);
+	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+	return peer;
+}
+
 static int connect_inet(const char *text)
 {
 	char host[64];
@@ -202,8 +213,7 @@ static int connect_inet(const char *text)
 	memcpy(host, text + bracket, size);
 	host[size] = '\0';
 	ck_assert_int_eq(getaddrinfo(host, colon + 1, &hints, &found), 0);
-	const int peer = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(peer, 0);
+	const int peer = inet_socket(found->ai_family);
 	ck_assert_msg(connect(peer, found->ai_addr, found->ai_addrlen) == 0, "connect to %s: %s", text,
 		strerror(errno));
 	freeaddrinfo(found);
@@ -228,8 +238,7 @@ int peer_connect(const mts_server *server, size_t index)
 
 int peer_socket(void)
 {
-	const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(peer, 0);
+	const int peer = inet_socket(AF_INET);
 	be_patient(peer);
 	return peer;
 }

@@ -74,7 +74,10 @@ void library_rests(void); /* waits until none of them has anything to do */
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);
 
-/* Connects to the server's index-th address: a blocking socket whose calls fail after PATIENCE. */
+/*
+ * Connects to the server's index-th address: a blocking socket whose calls fail after PATIENCE, and that
+ * sends each piece at once.
+ */
 int peer_connect(const mts_server *server, size_t index);
 /* The same in two steps, for when no descriptor can be had any more; to 127.0.0.1 only. */
 int peer_socket(void);

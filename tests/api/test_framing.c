@@ -8,8 +8,6 @@
  * are real.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,13 +208,6 @@ static size_t expected_reply(const char *requests, char *reply)
 	return size;
 }
 
-/* Small pieces are sent at once. */
-static void hurry(int peer)
-{
-	const int on = 1;
-	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
-}
-
 /* One client that sends the stream in pieces: up to `first`, then `step` bytes each. */
 static void play(mts_server *server, const struct stream *stream, size_t first, size_t step)
 {
@@ -226,7 +217,6 @@ static void play(mts_server *server, const struct stream *stream, size_t first, 
 	const int peer = peer_connect(server, 0);
 	const int ended = gate_count(&endings.all);
 	size_t end = first;
-	hurry(peer);
 	for (size_t at = 0; at < stream->size; at = end, end += step) {
 		end = end < stream->size ? end : stream->size;
 		if (send(peer, stream->bytes + at, end - at, MSG_NOSIGNAL) < 0) {
@@ -278,7 +268,6 @@ START_TEST(a_framer_is_told_what_it_has_seen)
 	ck_assert_int_eq(mts_server_frame_custom(server, count_shown, &shown), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	hurry(peer);
 	for (size_t i = 0; i < sizeof(text) - 1; i++) {
 		peer_send(peer, text + i, 1);
 		server_wait_stat(server, MTS_STAT_BYTES_IN, i + 1);

@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <malloc.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,13 +47,6 @@ static int fixed(mts_server *server)
 static int prefixed_4_little(mts_server *server)
 {
 	return mts_server_frame_prefixed(server, 4, MTS_LITTLE_ENDIAN);
-}
-
-/* Small pieces are sent at once. */
-static void hurry(int peer)
-{
-	const int on = 1;
-	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
 /* Requests of exactly the limit and one byte more, with the default limit or one that was set. */
@@ -212,7 +203,6 @@ START_TEST(long_streams_of_requests)
 	mts_server *server = framed_server(prefixed_4_little);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	hurry(peer);
 	pattern_fill(bytes, MOST, 0);
 	for (uint32_t i = 0; i < COUNT; i += 20) {
 		for (uint32_t j = i; j < i + 20; j++) {

@@ -5,8 +5,6 @@
  * and what comes together with too many others waits for a further turn.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -65,20 +63,10 @@ static mts_server *server_on(int family, unsigned threads)
 	return server;
 }
 
-/* Sends each piece at once. */
-static int prompt_peer(const mts_server *server, int family)
-{
-	const int peer = peer_connect(server, 0);
-	if (family == TCP) {
-		ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
-	}
-	return peer;
-}
-
 /* Two requests, cut in two at every byte; the first piece has been taken before the second one comes. */
 static void cut_everywhere(mts_server *server, int family, const char *bytes, size_t size)
 {
-	const int peer = prompt_peer(server, family);
+	const int peer = peer_connect(server, 0);
 	uint64_t sent = 0;
 	for (size_t cut = 1; cut < size; cut++) {
 		peer_send(peer, bytes, cut);
@@ -132,7 +120,7 @@ START_TEST(large_requests_in_small_pieces)
 	}
 	request[SIZE] = '\n';
 	for (int i = 0; i < PEERS; i++) {
-		peers[i] = prompt_peer(server, _i);
+		peers[i] = peer_connect(server, 0);
 	}
 	size_t sent = 0;
 	for (size_t step = 1; sent <= SIZE; step = step % 31 + 1) {
@@ -282,7 +270,7 @@ START_TEST(urgent_data_anywhere)
 {
 	mts_server *server = server_on(TCP, 0);
 	server_start(server);
-	const int peer = prompt_peer(server, TCP);
+	const int peer = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_OPEN, 1);
 	send_urgent(peer);
 	server_wait_stat(server, MTS_STAT_BYTES_IN, 1);
@@ -329,7 +317,7 @@ START_TEST(half_closed)
 	server_start(server);
 	for (int i = 0; i < TEXTS * ROUNDS; i++) {
 		const char *text = texts[i % TEXTS];
-		const int peer = prompt_peer(server, _i);
+		const int peer = peer_connect(server, 0);
 		if (i % 3 == 0) { /* parked */
 			server_wait_stat(server, MTS_STAT_OPEN, 1);
 		}
@@ -362,7 +350,7 @@ START_TEST(reset_at_any_moment)
 	const int stays = peer_connect(server, 0);
 	peer_puts(stays, "half of ");
 	for (size_t i = 0; i < ROUNDS; i++) {
-		const int peer = prompt_peer(server, TCP);
+		const int peer = peer_connect(server, 0);
 		peer_send(peer, lines, i % (sizeof(lines) - 1));
 		if (i % 3 == 1) {
 			poll(NULL, 0, 1);

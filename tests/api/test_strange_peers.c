@@ -5,8 +5,6 @@
  * client anything. With both thread models; what is particular to threads on demand is in
  * test_on_demand_input.c.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -52,15 +50,6 @@ static mts_server *measuring_server(int family)
 	return server;
 }
 
-static int prompt_peer(const mts_server *server, int family)
-{
-	const int peer = peer_connect(server, 0);
-	if (family == TCP) {
-		ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
-	}
-	return peer;
-}
-
 /* Nobody is busy with what has come: less than 2 % of a CPU, and what a look costs under valgrind. */
 static void expect_quiet(void)
 {
@@ -72,7 +61,7 @@ static void expect_quiet(void)
 START_TEST(urgent_data_does_not_spin)
 {
 	mts_server *server = measuring_server(TCP);
-	const int peer = prompt_peer(server, TCP);
+	const int peer = peer_connect(server, 0);
 	for (uint64_t i = 1; i <= 3; i++) {
 		ck_assert_int_eq(send(peer, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
 		server_wait_stat(server, MTS_STAT_BYTES_IN, i);
@@ -89,7 +78,7 @@ END_TEST
 START_TEST(sends_of_nothing_do_not_spin)
 {
 	mts_server *server = measuring_server(_i);
-	const int peer = prompt_peer(server, _i);
+	const int peer = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_OPEN, 1);
 	for (int i = 0; i < 1000; i++) {
 		ck_assert_int_eq(send(peer, "", 0, MSG_NOSIGNAL), 0);
@@ -116,7 +105,7 @@ static void come_and_reset(mts_server *server, int family, size_t i)
 {
 	static const char lines[] = "one\ntwo\nthree\nfour\nfi";
 	const size_t sent = i % sizeof(lines);
-	const int peer = prompt_peer(server, family);
+	const int peer = peer_connect(server, 0);
 	peer_send(peer, lines, sent);
 	if (i % 3 == 1) {
 		poll(NULL, 0, 1);
@@ -181,7 +170,7 @@ START_TEST(one_byte_at_a_time_takes_linear_time)
 	char *start = malloc(MIB);
 	memset(start, 'y', MIB);
 	mts_server *server = measuring_server(_i);
-	const int peer = prompt_peer(server, _i);
+	const int peer = peer_connect(server, 0);
 	(void)byte_by_byte(server, peer, COUNT);
 	const uint64_t early = byte_by_byte(server, peer, COUNT);
 	peer_send(peer, start, MIB);
