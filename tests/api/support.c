@@ -453,7 +453,25 @@ uint64_t cpu_ms(void)
 	return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
 }
 
-int run_suite(Suite *suite)
+static Suite *the_suite;
+
+TCase *suite_begin(const char *name)
+{
+	TCase *tests = tcase_create(name);
+	tcase_set_timeout(tests, 120);
+	the_suite = suite_create(name);
+	suite_add_tcase(the_suite, tests);
+	return tests;
+}
+
+static int runner_end(SRunner *runner)
+{
+	const int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int suite_run(void)
 {
 	static const struct {
 		const char *name;
@@ -463,7 +481,7 @@ int run_suite(Suite *suite)
 		{"per-client", MTS_THREAD_PER_CLIENT},
 	};
 	const char *only = getenv("MTS_TEST_MODEL");
-	SRunner *runner = srunner_create(suite);
+	SRunner *runner = srunner_create(the_suite);
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		if (only == NULL || strcmp(only, models[i].name) == 0) {
 			(void)printf("threads %s:\n", models[i].name);
@@ -472,16 +490,12 @@ int run_suite(Suite *suite)
 			srunner_run_all(runner, CK_ENV);
 		}
 	}
-	const int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return runner_end(runner);
 }
 
-int run_suite_once(Suite *suite)
+int suite_run_once(void)
 {
-	SRunner *runner = srunner_create(suite);
+	SRunner *runner = srunner_create(the_suite);
 	srunner_run_all(runner, CK_ENV);
-	const int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return runner_end(runner);
 }

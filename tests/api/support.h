@@ -136,10 +136,12 @@ bool under_valgrind(void);
 uint64_t cpu_ms(void);
 
 /*
- * Runs one suite with each thread model in turn, or with MTS_TEST_MODEL (on-demand, per-client) alone;
- * the exit status of main. The second one runs it once, for what knows no threads.
+ * Begins the suite of a program, in whose one case the tests go; none of them may take two minutes, or what
+ * the program sets instead. main() ends with one of the others: each test runs with each thread model in turn,
+ * or with MTS_TEST_MODEL (on-demand, per-client) alone; or once, for what knows no threads.
  */
-int run_suite(Suite *suite);
-int run_suite_once(Suite *suite);
+TCase *suite_begin(const char *name);
+int suite_run(void);
+int suite_run_once(void);
 
 #endif

@@ -402,9 +402,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("client");
-	TCase *tcase = tcase_create("client");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("client");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, writes_arrive_in_order);
 	tcase_add_test(tcase, nonsense_is_refused_and_does_no_harm);
@@ -417,6 +415,5 @@ int main(void)
 	tcase_add_test(tcase, the_open_hook_may_converse);
 	tcase_add_test(tcase, read_takes_what_is_here_then_the_socket);
 	tcase_add_test(tcase, read_flushes_and_tells_the_end);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

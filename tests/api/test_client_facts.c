@@ -366,9 +366,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("client facts");
-	TCase *tcase = tcase_create("client facts");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("client facts");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, names_of_both_ends);
 	tcase_add_test(tcase, sockaddr_whole_and_cut);
@@ -378,6 +376,5 @@ int main(void)
 	tcase_add_test(tcase, gone_by_reset);
 	tcase_add_test(tcase, gone_by_stop);
 	tcase_add_test(tcase, calls_in_the_close_hook);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

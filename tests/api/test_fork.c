@@ -509,9 +509,7 @@ static void remove_folder(void)
 
 int main(void)
 {
-	Suite *suite = suite_create("fork");
-	TCase *cases = tcase_create("fork");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("fork");
 	tcase_add_checked_fixture(cases, set_up, remove_folder);
 	tcase_add_test(cases, every_call_in_a_child);
 	tcase_add_test(cases, later_and_further_down);
@@ -521,6 +519,5 @@ int main(void)
 	tcase_add_test(cases, in_the_midst_of_everything);
 	tcase_add_loop_test(cases, each_starts_its_copy, 0, 2);
 	tcase_add_loop_test(cases, a_copy_is_used_before_the_start, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

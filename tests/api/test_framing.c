@@ -280,12 +280,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("framing");
-	TCase *tcase = tcase_create("framing");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("framing");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, cuts_do_not_matter, 0, STREAMS);
 	tcase_add_test(tcase, a_framer_is_told_what_it_has_seen);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -264,9 +264,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("framing limits");
-	TCase *tcase = tcase_create("framing limits");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("framing limits");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_limit_is_64_kib_by_default);
 	tcase_add_test(tcase, a_limit_set_wins_in_any_order);
@@ -276,6 +274,5 @@ int main(void)
 	tcase_add_test(tcase, a_length_alone_costs_no_memory);
 	tcase_add_test(tcase, long_streams_of_requests);
 	tcase_add_test(tcase, raw_requests_keep_within_the_limit);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -337,9 +337,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("hooks");
-	TCase *tcase = tcase_create("hooks");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("hooks");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, a_refused_client_gets_what_was_written);
 	tcase_add_test(tcase, a_refusal_may_follow_a_talk);
@@ -350,6 +348,5 @@ int main(void)
 	tcase_add_test(tcase, no_hooks_at_all);
 	tcase_add_test(tcase, half_of_the_thread_hooks);
 	tcase_add_test(tcase, reasons_have_names);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -377,9 +377,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life");
-	TCase *cases = tcase_create("life");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("life");
 	tcase_add_checked_fixture(cases, remember, nothing_left);
 	tcase_add_test(cases, never_started);
 	tcase_add_test(cases, runs_in_a_thread);
@@ -395,6 +393,5 @@ int main(void)
 	tcase_add_test(cases, destroyed_while_joined);
 	tcase_add_test(cases, destroyed_with_a_handler);
 	tcase_add_test(cases, exit_under_load);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

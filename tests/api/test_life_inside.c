@@ -341,15 +341,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life, from inside");
-	TCase *cases = tcase_create("inside");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("life, from inside");
 	tcase_add_loop_test(cases, life_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, stop_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, anything_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, another_life_from_inside, 0, PLACES);
 	tcase_add_test(cases, several_servers);
 	tcase_add_test(cases, exec_from_a_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

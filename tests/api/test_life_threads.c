@@ -326,14 +326,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life, its threads");
-	TCase *cases = tcase_create("threads");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("life, its threads");
 	tcase_add_test(cases, callbacks_run_elsewhere);
 	tcase_add_test(cases, names_and_masks);
 	tcase_add_test(cases, no_hook_no_thread);
 	tcase_add_test(cases, signals_come_to_the_program);
 	tcase_add_test(cases, nothing_outlives_exec);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -312,9 +312,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("limits");
-	TCase *tcase = tcase_create("limits");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("limits");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_rest_waits_outside);
 	tcase_add_test(tcase, refused_clients_leave_room);
@@ -327,6 +325,5 @@ int main(void)
 	tcase_add_test(tcase, bad_memory_limits_are_refused_with_a_sentence);
 	tcase_add_test(tcase, a_silent_peer_is_not_accepted_when_deferred);
 	tcase_add_test(tcase, deferring_does_not_matter_to_unix_sockets);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

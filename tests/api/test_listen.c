@@ -371,9 +371,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen");
-	TCase *cases = tcase_create("listen");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen");
 	tcase_add_loop_test(cases, both_families, 0, COUNT(both));
 	tcase_add_loop_test(cases, one_family, 0, COUNT(single));
 	tcase_add_test(cases, ipv6_only);
@@ -385,6 +383,5 @@ int main(void)
 	tcase_add_test(cases, second_address_in_use);
 	tcase_add_test(cases, address_of_others);
 	tcase_add_test(cases, too_late);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

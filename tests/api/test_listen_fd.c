@@ -184,9 +184,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen, adopted sockets");
-	TCase *cases = tcase_create("adopted");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen, adopted sockets");
 	tcase_add_test(cases, adopted);
 	tcase_add_test(cases, adopted_and_never_run);
 	tcase_add_test(cases, adopted_unix);
@@ -194,6 +192,5 @@ int main(void)
 	tcase_add_test(cases, not_a_stream);
 	tcase_add_test(cases, given_twice);
 	tcase_add_test(cases, too_late);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -346,9 +346,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen, Unix sockets");
-	TCase *cases = tcase_create("unix");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen, Unix sockets");
 	tcase_add_checked_fixture(cases, make_folder, remove_folder);
 	tcase_add_test(cases, path_socket);
 	tcase_add_test(cases, path_never_run);
@@ -364,6 +362,5 @@ int main(void)
 	tcase_add_test(cases, long_paths);
 	tcase_add_test(cases, abstract_socket);
 	tcase_add_test(cases, side_by_side);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -237,13 +237,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("mapped");
-	TCase *cases = tcase_create("mapped");
+	TCase *cases = suite_begin("mapped");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, others_do_not_wait, 0, 2 * WAYS);
 	tcase_add_loop_test(cases, a_stop_does_not_wait, 0, WAYS);
 	tcase_add_loop_test(cases, what_is_gone_is_refused, 0, READ);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

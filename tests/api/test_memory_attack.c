@@ -246,10 +246,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("memory, attacked");
-	TCase *tcase = tcase_create("attack");
+	TCase *tcase = suite_begin("memory, attacked");
 	tcase_set_timeout(tcase, 180);
 	tcase_add_test(tcase, the_limit_holds_and_others_are_served);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

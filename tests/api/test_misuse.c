@@ -459,11 +459,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("misuse");
-	TCase *cases = tcase_create("misuse");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("misuse");
 	tcase_add_loop_test(cases, misused, 0, FUNCTIONS);
 	tcase_add_test(cases, complete);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -212,15 +212,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("misuse, states");
-	TCase *cases = tcase_create("states");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("misuse, states");
 	tcase_add_test(cases, while_it_runs);
 	tcase_add_test(cases, when_it_has_run);
 	tcase_add_test(cases, when_it_was_only_stopped);
 	tcase_add_test(cases, refused_values_change_nothing);
 	tcase_add_test(cases, least_values);
 	tcase_add_test(cases, most_values);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

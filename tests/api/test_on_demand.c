@@ -289,9 +289,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand");
-	TCase *tcase = tcase_create("threads");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, an_idle_server_is_never_woken);
 	tcase_add_test(tcase, as_many_as_block_and_one_when_quiet);
@@ -300,6 +298,5 @@ int main(void)
 	if (!under_valgrind()) { /* which lets one thread run at a time, and the others wait */
 		tcase_add_test(tcase, handlers_that_compute_breed_no_threads);
 	}
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

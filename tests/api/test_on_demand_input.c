@@ -411,9 +411,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, input");
-	TCase *tcase = tcase_create("input");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, input");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, lines_cut_at_every_byte, 0, FAMILIES);
 	tcase_add_loop_test(tcase, prefixes_cut_at_every_byte, 0, FAMILIES);
@@ -424,6 +422,5 @@ int main(void)
 	tcase_add_loop_test(tcase, half_closed, 0, FAMILIES);
 	tcase_add_test(tcase, reset_at_any_moment);
 	tcase_add_test(tcase, descriptors_in_between);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -231,9 +231,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, output");
-	TCase *tcase = tcase_create("output");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, output");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, it_waits_without_a_thread, 0, 2);
 	tcase_add_loop_test(tcase, it_waits_without_a_thread_at_the_end, 0, 2);
@@ -241,6 +239,5 @@ int main(void)
 	tcase_add_loop_test(tcase, nobody_reads_it, 0, 2);
 	tcase_add_test(tcase, it_goes_out_while_all_threads_are_busy);
 	tcase_add_loop_test(tcase, more_replies_than_the_limit, 0, 2);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -230,13 +230,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, stop");
-	TCase *tcase = tcase_create("stop");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, stop");
 	tcase_add_loop_test(tcase, parked_in_every_way, 0, 2);
 	tcase_add_loop_test(tcase, parked_and_cut_off, 0, 2);
 	tcase_add_test(tcase, received_while_nobody_could_serve_it);
 	tcase_add_test(tcase, more_than_a_turn);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

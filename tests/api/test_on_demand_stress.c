@@ -377,10 +377,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, stress");
-	TCase *tcase = tcase_create("stress");
+	TCase *tcase = suite_begin("on demand, stress");
 	tcase_set_timeout(tcase, 120.0 + (double)number_of("MTS_TEST_SECONDS", 4));
 	tcase_add_test(tcase, parked_and_found_again);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -341,9 +341,7 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-	Suite *suite = suite_create("output");
-	TCase *tcase = tcase_create("output");
+	TCase *tcase = suite_begin("output");
 	add_tests(tcase);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -314,9 +314,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("clients of an address");
-	TCase *tcase = tcase_create("per address");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("clients of an address");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, each_address_for_itself);
 	tcase_add_test(tcase, those_who_are_there_count);
@@ -325,6 +323,5 @@ int main(void)
 	tcase_add_test(tcase, ipv4_and_ipv6_count_apart);
 	tcase_add_loop_test(tcase, users_of_unix_sockets, 0, 2);
 	tcase_add_loop_test(tcase, exact_in_a_crowd, 0, 2);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -340,10 +340,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("reach");
-	TCase *cases = tcase_create("reach");
+	TCase *cases = suite_begin("reach");
 	tcase_add_checked_fixture(cases, reach_setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, in_order);
 	tcase_add_test(cases, before_and_after);
 	tcase_add_loop_test(cases, while_it_opens, 0, 2);
@@ -353,6 +351,5 @@ int main(void)
 	tcase_add_test(cases, served_again_after_a_large_message);
 	tcase_add_test(cases, while_a_write_waits);
 	tcase_add_test(cases, from_another_server);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -485,9 +485,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sendfile");
-	TCase *tcase = tcase_create("sendfile");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("sendfile");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, all_of_it_between_writes);
 	tcase_add_test(tcase, after_what_waits);
@@ -500,6 +498,5 @@ int main(void)
 	tcase_add_test(tcase, in_a_conversation);
 	tcase_add_test(tcase, many_at_once);
 	tcase_add_test(tcase, a_peer_that_does_not_read);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

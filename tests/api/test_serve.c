@@ -531,9 +531,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("serve");
-	TCase *cases = tcase_create("serve");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("serve");
 	go = (struct gate)GATE;
 	tcase_add_loop_test(cases, ends_by_signal, 0, 2);
 	tcase_add_test(cases, ends_by_both_signals);
@@ -548,6 +546,5 @@ int main(void)
 	tcase_add_test(cases, one_at_a_time);
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, hung_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -218,13 +218,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("shared listeners");
-	TCase *cases = tcase_create("shared listeners");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("shared listeners");
 	tcase_add_loop_test(cases, made_blocking, 0, FAMILIES);
 	tcase_add_loop_test(
 		cases, made_blocking_before_a_crowd, 0, FAMILIES * (MTS_OVERLOAD_EVICT + 1));
 	tcase_add_loop_test(cases, somebody_takes_connections_too, 0, FAMILIES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

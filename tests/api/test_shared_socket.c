@@ -390,14 +390,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("shared sockets");
-	TCase *cases = tcase_create("shared");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("shared sockets");
 	tcase_add_loop_test(cases, client_does_not_block, 0, FAMILIES * INHERITED);
 	tcase_add_test(cases, receive_timeout_of_the_listener);
 	tcase_add_loop_test(cases, listener_is_shut_down, 0, SHUTDOWNS * FAMILIES);
 	tcase_add_loop_test(cases, listener_of_a_full_server_is_shut_down, 0, SHUTDOWNS * FAMILIES);
 	tcase_add_loop_test(cases, a_copy_of_a_closed_socket_raises_no_events, 0, GHOSTS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -453,15 +453,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("socket options");
-	TCase *cases = tcase_create("options");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("socket options");
 	tcase_add_loop_test(cases, served_as_ever, 0, WAYS); /* TCP */
 	tcase_add_loop_test(cases, served_as_ever, WAYS, WAYS + BY_LISTENER); /* Unix inherits none */
 	tcase_add_loop_test(cases, closing_does_not_wait, 0, WAYS);
 	tcase_add_loop_test(cases, turning_away_does_not_wait, 0, 2);
 	tcase_add_test(cases, below_the_low_water_mark);
 	tcase_add_loop_test(cases, urgent_bytes_of_a_unix_socket, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

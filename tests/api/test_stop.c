@@ -282,9 +282,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop");
-	TCase *cases = tcase_create("stop");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop");
 	tcase_add_checked_fixture(cases, reset, NULL);
 	tcase_add_test(cases, from_another_thread);
 	tcase_add_test(cases, from_many_threads);
@@ -296,6 +294,5 @@ int main(void)
 		cases, idle_with_any_timeout, 0, (int)(sizeof(timeouts) / sizeof(timeouts[0])));
 	tcase_add_test(cases, timeout_set_meanwhile);
 	tcase_add_test(cases, crowd);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

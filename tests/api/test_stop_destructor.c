@@ -221,14 +221,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, destructors");
-	TCase *cases = tcase_create("destructors");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop, destructors");
 	tcase_add_checked_fixture(cases, remember, nothing_left);
 	tcase_add_loop_test(cases, hung_destructor, 0, 2);
 	tcase_add_test(cases, hung_destructor_of_run);
 	tcase_add_test(cases, destroy_alone);
 	tcase_add_test(cases, slow_destructor);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

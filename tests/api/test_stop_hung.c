@@ -283,15 +283,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, hung callbacks");
-	TCase *cases = tcase_create("hung");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop, hung callbacks");
 	tcase_add_checked_fixture(cases, remember, nothing_left);
 	tcase_add_loop_test(cases, hung_callback, 0, PLACES);
 	tcase_add_test(cases, report_names_the_client);
 	tcase_add_test(cases, several_hang);
 	tcase_add_test(cases, destroy_alone);
 	tcase_add_test(cases, exit_with_a_hung_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -216,14 +216,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, output");
-	TCase *cases = tcase_create("output");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop, output");
 	tcase_add_loop_test(cases, writer_waits, 0, 2);
 	tcase_add_loop_test(cases, output_waits, 0, 2);
 	tcase_add_loop_test(cases, output_goes_out, 0, 2);
 	tcase_add_loop_test(cases, sender_never_stops, 0, 2);
 	tcase_add_loop_test(cases, lingering, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

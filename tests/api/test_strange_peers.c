@@ -195,14 +195,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("strange peers");
-	TCase *tcase = tcase_create("strange");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("strange peers");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, urgent_data_does_not_spin);
 	tcase_add_loop_test(tcase, sends_of_nothing_do_not_spin, 0, FAMILIES);
 	tcase_add_loop_test(tcase, resets_harm_nobody_else, 0, FAMILIES);
 	tcase_add_loop_test(tcase, one_byte_at_a_time_takes_linear_time, 0, FAMILIES);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -318,10 +318,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stress");
-	TCase *tcase = tcase_create("stress");
+	TCase *tcase = suite_begin("stress");
 	tcase_set_timeout(tcase, 120.0 + (double)number_of("MTS_TEST_SECONDS", 4));
 	tcase_add_test(tcase, everything_at_once);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -473,9 +473,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread calls");
-	TCase *cases = tcase_create("thread calls");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("thread calls");
 	tcase_add_loop_test(cases, detached, 0, PLACES);
 	tcase_add_loop_test(cases, ended_by_exit, 0, PLACES);
 	tcase_add_loop_test(cases, ended_by_cancel, 0, PLACES);
@@ -487,6 +485,5 @@ int main(void)
 	tcase_add_test(cases, ended_after_the_run);
 	tcase_add_test(cases, cancelled_from_outside);
 	tcase_add_loop_test(cases, a_profiler_needs_the_hook, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

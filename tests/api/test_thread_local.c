@@ -87,13 +87,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread-local data");
-	TCase *tcase = tcase_create("thread-local data");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("thread-local data");
 	tcase_add_loop_test(tcase, thread_local_data_costs_no_stack, 0, 3);
 	if (getenv(again) == NULL) {
 		tcase_add_loop_test(tcase, nor_does_what_is_set_aside, 0, 3);
 	}
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -398,9 +398,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("threads");
-	TCase *tcase = tcase_create("threads");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("threads");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, a_thousand_handlers_at_once);
 	tcase_add_test(tcase, as_many_as_the_usual_limit_of_files_allows);
@@ -412,6 +410,5 @@ int main(void)
 	tcase_add_test(tcase, one_thread_stays);
 	tcase_add_test(tcase, work_that_comes_as_a_thread_leaves);
 	tcase_add_loop_test(tcase, the_stack_is_as_large_as_was_asked_for, 0, 4);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

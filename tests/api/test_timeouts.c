@@ -121,13 +121,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("timeouts");
-	TCase *cases = tcase_create("timeouts");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("timeouts");
 	tcase_add_test(cases, idle_is_punctual);
 	tcase_add_test(cases, request_is_punctual);
 	tcase_add_test(cases, a_crowd);
 	tcase_add_test(cases, changes_under_load);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -342,9 +342,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("the end of a Unix path");
-	TCase *cases = tcase_create("end");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("the end of a Unix path");
 	tcase_add_checked_fixture(cases, make_folder, remove_folder);
 	tcase_add_loop_test(cases, another_working_directory, 0, 2);
 	tcase_add_test(cases, another_way);
@@ -355,6 +353,5 @@ int main(void)
 	tcase_add_test(cases, workers_end_one_by_one);
 	tcase_add_loop_test(cases, the_parent_is_done_first, 0, 2);
 	tcase_add_test(cases, the_parent_has_ended);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

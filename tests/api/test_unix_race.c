@@ -207,12 +207,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("race for a Unix path");
-	TCase *cases = tcase_create("race");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("race for a Unix path");
 	tcase_add_checked_fixture(cases, make_folder, remove_folder);
 	tcase_add_test(cases, threads);
 	tcase_add_test(cases, processes);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -140,12 +140,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadline of handlers");
-	TCase *cases = tcase_create("deadline of handlers");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadline of handlers");
 	tcase_add_loop_test(cases, inside_a_handler, 0, 3);
 	tcase_add_test(cases, a_handler_that_runs_long);
 	tcase_add_test(cases, a_handler_that_has_waited);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -275,9 +275,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("denied");
-	TCase *cases = tcase_create("denied");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("denied");
 	tcase_add_loop_test(cases, it_serves_all_the_same, 0, 2 * DENIED);
 	tcase_add_loop_test(cases, a_handler_that_waits, 0, DENIED);
 	tcase_add_loop_test(cases, a_write_that_waits, 0, DENIED);
@@ -286,6 +284,5 @@ int main(void)
 	tcase_add_test(cases, a_stop_without_events);
 	tcase_add_loop_test(cases, a_file, 0, ABOUT_FILES);
 	tcase_add_loop_test(cases, a_file_to_nobody, 0, ABOUT_FILES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -319,9 +319,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("parking");
-	TCase *cases = tcase_create("parking");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("parking");
 	tcase_add_loop_test(cases, epoll_has_no_memory, 0, ERRORS);
 	tcase_add_loop_test(cases, after_its_replies, 0, ERRORS);
 	tcase_add_test(cases, no_memory_for_half_a_request);
@@ -331,6 +329,5 @@ int main(void)
 	tcase_add_test(cases, a_second_thread_after_all);
 	tcase_add_test(cases, input_while_it_is_parked_first);
 	tcase_add_test(cases, input_while_it_is_parked_again);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -200,16 +200,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log");
-	TCase *cases = tcase_create("log");
+	TCase *cases = suite_begin("log");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, levels, 0, KINDS);
 	tcase_add_loop_test(cases, rates, 0, KINDS);
 	tcase_add_test(cases, kinds_are_counted_apart);
 	tcase_add_test(cases, one_line_each);
 	tcase_add_test(cases, the_longest_line);
 	tcase_add_test(cases, who_it_is_about);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

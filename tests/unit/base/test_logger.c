@@ -293,10 +293,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("logger");
-	TCase *cases = tcase_create("logger");
+	TCase *cases = suite_begin("logger");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, too_much);
 	tcase_add_test(cases, too_much_in_the_end);
 	tcase_add_test(cases, from_many_threads);
@@ -306,6 +304,5 @@ int main(void)
 	tcase_add_test(cases, its_destructor_hangs);
 	tcase_add_test(cases, its_thread_is_ended);
 	tcase_add_test(cases, once_more);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

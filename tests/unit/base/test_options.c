@@ -109,13 +109,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("options");
-	TCase *cases = tcase_create("options");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("options");
 	tcase_add_test(cases, defaults);
 	tcase_add_loop_test(
 		cases, the_largest_request, 0, sizeof(settlements) / sizeof(settlements[0]));
 	tcase_add_test(cases, delimiters_are_owned);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

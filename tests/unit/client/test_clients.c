@@ -309,10 +309,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("clients");
-	TCase *cases = tcase_create("clients");
+	TCase *cases = suite_begin("clients");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, a_new_client);
 	tcase_add_test(cases, a_slot_used_again);
 	tcase_add_loop_test(cases, what_each_stage_allows, MTSI_CLIENT_FREE, MTSI_CLIENT_LINGERING + 1);
@@ -321,6 +319,5 @@ int main(void)
 	tcase_add_test(cases, marked);
 	tcase_add_test(cases, each_of_them);
 	tcase_add_test(cases, finding_while_they_come_and_go);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -485,10 +485,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listener");
-	TCase *cases = tcase_create("listener");
+	TCase *cases = suite_begin("listener");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, they_are_listed);
 	tcase_add_loop_test(cases, wrong_ones_leave_nothing, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(cases, all_of_many);
@@ -503,6 +501,5 @@ int main(void)
 	tcase_add_test(cases, closed_in_a_turn);
 	tcase_add_test(cases, the_spare_descriptor);
 	tcase_add_test(cases, tags);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -345,10 +345,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("post");
-	TCase *cases = tcase_create("post");
+	TCase *cases = suite_begin("post");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, sent_at_once);
 	tcase_add_test(cases, at_the_limit);
 	tcase_add_test(cases, above_the_limit);
@@ -361,6 +359,5 @@ int main(void)
 	tcase_add_test(cases, a_message_fulfils_the_wish);
 	tcase_add_test(cases, a_message_finds_it_lost);
 	tcase_add_test(cases, wrong_arguments);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -246,10 +246,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("output");
-	TCase *cases = tcase_create("output");
+	TCase *cases = suite_begin("output");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, they_gather);
 	tcase_add_test(cases, they_gather_in_larger_buffers);
 	tcase_add_test(cases, they_are_forgotten);
@@ -259,6 +257,5 @@ int main(void)
 	tcase_add_test(cases, the_worker_finds_it_lost);
 	tcase_add_test(cases, the_keeper_finds_it_lost);
 	tcase_add_test(cases, a_limit_that_falls);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }
