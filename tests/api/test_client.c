@@ -29,17 +29,9 @@ static void setup(void)
 	endings = (struct endings){.all = GATE};
 }
 
-static mts_server *lines_server(mts_handler handler)
-{
-	mts_server *server = server_new(handler, NULL);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
-
 static mts_server *started_lines(mts_handler handler)
 {
-	mts_server *server = lines_server(handler);
+	mts_server *server = server_of_lines(handler, NULL, &endings);
 	server_start(server);
 	return server;
 }
@@ -309,7 +301,7 @@ static void free_name(mts_client *client, int reason, void *user)
 
 START_TEST(the_open_hook_may_converse)
 {
-	mts_server *server = lines_server(greet);
+	mts_server *server = server_of_lines(greet, NULL, &endings);
 	ck_assert_int_eq(mts_server_on_open(server, ask_name, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, free_name, &endings), 0);
 	server_start(server);

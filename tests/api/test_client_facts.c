@@ -23,17 +23,9 @@ static void setup(void)
 	endings = (struct endings){.all = GATE};
 }
 
-static mts_server *lines_server(mts_handler handler)
-{
-	mts_server *server = server_new(handler, NULL);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
-
 static mts_server *started_lines(mts_handler handler)
 {
-	mts_server *server = lines_server(handler);
+	mts_server *server = server_of_lines(handler, NULL, &endings);
 	server_start(server);
 	return server;
 }
@@ -311,15 +303,6 @@ START_TEST(gone_by_stop)
 }
 END_TEST
 
-static int just_close(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void call_all(mts_client *client, int reason, void *user)
 {
 	struct sockaddr_in address;
@@ -347,7 +330,7 @@ static void call_all(mts_client *client, int reason, void *user)
 
 START_TEST(calls_in_the_close_hook)
 {
-	mts_server *server = lines_server(just_close);
+	mts_server *server = server_of_lines(answer_close, NULL, &endings);
 	ck_assert_int_eq(mts_server_on_close(server, call_all, &endings), 0);
 	server_start(server);
 	const int by_handler = peer_connect(server, 0);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "framed.h"
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
@@ -18,35 +18,6 @@ static struct endings endings;
 static void setup(void)
 {
 	endings = (struct endings){.all = GATE};
-}
-
-static int record(mts_client *client, const void *request, size_t size, void *user)
-{
-	const uint32_t length = (uint32_t)size;
-	(void)user;
-	ck_assert_ptr_nonnull(request);
-	ck_assert_int_eq(((const char *)request)[size], '\0');
-	ck_assert_int_eq(mts_client_write(client, &length, sizeof(length)), 0);
-	ck_assert_int_eq(mts_client_write(client, request, size), 0);
-	return MTS_KEEP;
-}
-
-static mts_server *framed_server(int (*choose)(mts_server *))
-{
-	mts_server *server = server_new(record, NULL);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	ck_assert_int_eq(choose(server), 0);
-	return server;
-}
-
-static int fixed(mts_server *server)
-{
-	return mts_server_frame_fixed(server, 4);
-}
-
-static int prefixed_4_little(mts_server *server)
-{
-	return mts_server_frame_prefixed(server, 4, MTS_LITTLE_ENDIAN);
 }
 
 /* Requests of exactly the limit and one byte more, with the default limit or one that was set. */
@@ -77,17 +48,17 @@ static void check_limit(mts_server *server, size_t limit)
 
 START_TEST(the_limit_is_64_kib_by_default)
 {
-	check_limit(framed_server(mts_server_frame_lines), 64 * KIB);
+	check_limit(framed_server(mts_server_frame_lines, &endings), 64 * KIB);
 }
 END_TEST
 
 START_TEST(a_limit_set_wins_in_any_order)
 {
-	mts_server *server = framed_server(mts_server_frame_lines);
+	mts_server *server = framed_server(mts_server_frame_lines, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 100000), 0);
 	check_limit(server, 100000);
 	setup();
-	server = server_new(record, NULL);
+	server = server_new(framed_record, NULL);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1000), 0);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 77), 0);
@@ -98,7 +69,7 @@ END_TEST
 
 START_TEST(fixed_requests_above_the_limit_cannot_start)
 {
-	mts_server *server = framed_server(fixed);
+	mts_server *server = framed_server(framed_fixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 3), 0);
 	ck_assert_int_eq(mts_server_start(server), -EINVAL);
 	ck_assert_str_ne(mts_server_error(server), "");
@@ -118,7 +89,7 @@ START_TEST(fixed_requests_may_be_as_large_as_they_say)
 	enum { SIZE = 300000 };
 	const uint32_t length = SIZE;
 	char *bytes = malloc(SIZE);
-	mts_server *server = server_new(record, NULL);
+	mts_server *server = server_new(framed_record, NULL);
 	ck_assert_int_eq(mts_server_frame_fixed(server, SIZE), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -152,7 +123,7 @@ static void send_large(int peer, char *bytes, size_t size)
 START_TEST(large_requests_give_their_memory_back)
 {
 	char *bytes = malloc(2 * MIB);
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 2 * MIB), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -176,7 +147,7 @@ END_TEST
 START_TEST(a_length_alone_costs_no_memory)
 {
 	const uint32_t length = 1024 * MIB;
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, length), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -200,7 +171,7 @@ START_TEST(long_streams_of_requests)
 {
 	enum { COUNT = 3000, MOST = 40000 };
 	char *bytes = malloc(MOST);
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	pattern_fill(bytes, MOST, 0);

@@ -9,18 +9,9 @@
 
 #include "support.h"
 
-static int keep(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_KEEP;
-}
-
 static mts_server *bare_server(void)
 {
-	mts_server *server = server_create(keep, NULL);
+	mts_server *server = server_create(answer_keep, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }

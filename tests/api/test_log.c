@@ -184,8 +184,7 @@ static void be_idle(const mts_server *server)
 {
 	const int before = gate_count(&endings.all);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "x");
-	peer_expect_text(peer, "x");
+	peer_ask(peer, "x");
 	peer_expect_end(peer);
 	gate_wait(&endings.all, before + 1);
 	close(peer);

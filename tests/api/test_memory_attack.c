@@ -40,13 +40,6 @@ enum {
 static struct endings endings;
 static _Atomic bool over;
 
-static int shrink(mts_client *client, void *user)
-{
-	(void)user;
-	small_buffers(mts_client_fd(client));
-	return 0;
-}
-
 /* "reply": more than will ever be read; anything else comes back. */
 static int serve(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -194,7 +187,7 @@ static mts_server *attacked_server(void)
 	ck_assert_int_eq(mts_server_set_max_clients(server, ATTACKERS + GOOD), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 20000), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, 5000), 0);
-	ck_assert_int_eq(mts_server_on_open(server, shrink, NULL), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	return server;
 }

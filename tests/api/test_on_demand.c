@@ -18,31 +18,13 @@ static struct gate entered;
 static struct gate leave;
 static struct endings endings;
 
-static struct {
-	_Atomic int now;
-	_Atomic int most;
-} threads;
+static struct workers threads;
 
 static void setup(void)
 {
 	entered = (struct gate)GATE;
 	leave = (struct gate)GATE;
 	endings = (struct endings){.all = GATE};
-}
-
-static void thread_begins(void *user)
-{
-	(void)user;
-	const int now = ++threads.now;
-	int most = threads.most;
-	while (now > most && !atomic_compare_exchange_weak(&threads.most, &most, now)) {
-	}
-}
-
-static void thread_ends(void *user)
-{
-	(void)user;
-	threads.now--;
 }
 
 static void burn(uint64_t nanoseconds)
@@ -79,7 +61,7 @@ static mts_server *obeying_server(unsigned limit)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, limit), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, NULL), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, worker_begins, worker_ends, &threads), 0);
 	return server;
 }
 

@@ -21,16 +21,9 @@ static void setup(void)
 	endings = (struct endings){.all = GATE};
 }
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	(void)mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 static mts_server *new_server(const char *address, size_t per_address)
 {
-	mts_server *server = server_create(echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	const int result = mts_server_listen(server, address);
 	ck_assert_msg(result == 0, "%s", mts_server_error(server));

@@ -213,8 +213,7 @@ START_TEST(one_who_does_not_read)
 	ck_assert_int_lt(more, ROUNDS);
 	ck_assert_uint_eq(
 		mts_server_stat(server, MTS_STAT_UNSENT) - refused, (uint64_t)(ROUNDS - more));
-	peer_puts(other, "still served\n");
-	peer_expect_text(other, "still served\n");
+	peer_ask(other, "still served\n");
 	peer_expect_pattern(deaf, taken, 0);
 	for (int i = 0; i < more; i++) {
 		peer_expect_text(deaf, news);

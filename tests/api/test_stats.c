@@ -276,8 +276,7 @@ START_TEST(accept_errors_are_counted)
 	}
 	expect_clients(server, 2, 0);
 	starve_descriptors(false);
-	peer_puts(late, "here\n");
-	peer_expect_text(late, "here\n");
+	peer_ask(late, "here\n");
 	expect_clients(server, 3, 0);
 	close(late);
 	close(another);

@@ -16,7 +16,6 @@
 
 #include "support.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { QUIET = 300 }; /* ms of silence, in which hardly any CPU time may be used */
 enum { MIB = 1024 * 1024 };
 
@@ -37,12 +36,7 @@ static int measure(mts_client *client, const void *request, size_t size, void *u
 
 static mts_server *measuring_server(int family)
 {
-	char address[64] = "127.0.0.1:0";
-	if (family == UNIX) {
-		(void)snprintf(address, sizeof(address), "unix:@mts-strange-%d", (int)getpid());
-	}
-	mts_server *server = server_create(measure, NULL);
-	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	mts_server *server = server_on(family, measure, NULL);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 4 * MIB), 0);
@@ -101,7 +95,7 @@ START_TEST(sends_of_nothing_do_not_spin)
 END_TEST
 
 /* After so many bytes, or replies; at once, or a little later; with unread replies, or none. */
-static void come_and_reset(mts_server *server, int family, size_t i)
+static void come_and_reset(mts_server *server, size_t i)
 {
 	static const char lines[] = "one\ntwo\nthree\nfour\nfi";
 	const size_t sent = i % sizeof(lines);
@@ -123,7 +117,7 @@ START_TEST(resets_harm_nobody_else)
 	peer_puts(stays, "half of ");
 	server_wait_stat(server, MTS_STAT_BYTES_IN, 8);
 	for (size_t i = 0; i < ROUNDS; i++) {
-		come_and_reset(server, _i, i);
+		come_and_reset(server, i);
 	}
 	/* One that is reset before it is accepted may never have been seen. */
 	wait_until(mts_server_stat(server, MTS_STAT_OPEN) <= 1);

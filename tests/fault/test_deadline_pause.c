@@ -83,8 +83,7 @@ static int begin(enum way way, const char *begun, enum mtsi_wait kind)
 	fault_hook(FAULT_RECV, hold);
 	fault_fail(FAULT_RECV, FAULT_NOTHING, 0, FAULT_FOREVER);
 	if (way == OWN) {
-		peer_puts(peer, "now\n");
-		peer_expect_text(peer, "now\n");
+		peer_ask(peer, "now\n");
 	} else {
 		peer_puts(peer, way == NEXT ? "next\n" : "read\n");
 	}

@@ -37,8 +37,7 @@ enum { DENIED = sizeof(denied) / sizeof(denied[0]) };
 
 static void ask(int peer)
 {
-	peer_puts(peer, "still there?\n");
-	peer_expect_text(peer, "still there?\n");
+	peer_ask(peer, "still there?\n");
 }
 
 static void serve_many(struct scene *scene)

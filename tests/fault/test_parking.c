@@ -65,8 +65,7 @@ START_TEST(after_its_replies)
 	fault_watch_only(PARKS);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, 1);
 	const int peer = peer_connect(scene.server, 0);
-	peer_puts(peer, "one\ntwo\n");
-	peer_expect_text(peer, "one\ntwo\n");
+	peer_ask(peer, "one\ntwo\n");
 	peer_expect_gone(peer);
 	gate_wait(&scene.reasons[MTS_CLOSED_ERROR], 1);
 	close(peer);

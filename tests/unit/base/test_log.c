@@ -40,18 +40,9 @@ static void note(int level, const char *message, void *user)
 	(void)strncpy(last, message, sizeof(last) - 1);
 }
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, &messages), 0);
 	ck_assert_int_eq(mtsi_logger_start(server), 0);
 	messages = 0;

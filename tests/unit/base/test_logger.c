@@ -41,20 +41,11 @@ static void note(int level, const char *message, void *user)
 	gate_add(&count);
 }
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
 	entered = go = count = (struct gate)GATE;
 	ck_assert_int_eq(pthread_mutex_init(&mutex, NULL), 0);
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	logger = &mtsi_base_floor(server)->log;
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(mtsi_logger_start(server), 0);

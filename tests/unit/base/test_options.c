@@ -10,21 +10,12 @@
 
 #include "../../api/support.h"
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 START_TEST(defaults)
 {
 	struct mtsi_options options;
 	int user;
-	mtsi_options_init(&options, no_handler, &user);
-	ck_assert(options.handler == no_handler);
+	mtsi_options_init(&options, answer_close, &user);
+	ck_assert(options.handler == answer_close);
 	ck_assert_ptr_eq(options.user, &user);
 	ck_assert(options.on_open == NULL && options.on_close == NULL);
 	ck_assert(options.on_thread_start == NULL && options.on_thread_end == NULL);
@@ -73,7 +64,7 @@ START_TEST(the_largest_request)
 	struct mtsi_options options;
 	const struct mtsi_framing framing = {
 		.kind = settlements[_i].kind, .fixed = settlements[_i].fixed};
-	mtsi_options_init(&options, no_handler, NULL);
+	mtsi_options_init(&options, answer_close, NULL);
 	mtsi_options_frame(&options, &framing);
 	options.max_request = settlements[_i].max_request;
 	for (int i = 0; i < 2; i++) {
@@ -90,7 +81,7 @@ END_TEST
 START_TEST(delimiters_are_owned)
 {
 	struct mtsi_options options;
-	mtsi_options_init(&options, no_handler, NULL);
+	mtsi_options_init(&options, answer_close, NULL);
 	for (int i = 0; i < 3; i++) {
 		const struct mtsi_framing framing = {
 			.kind = MTSI_FRAME_DELIMITED, .delimiter = malloc(10), .delimiter_size = 10};

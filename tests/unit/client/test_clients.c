@@ -18,18 +18,9 @@ enum { MANY = 1000, ROUNDS = 5000, FINDERS = 3 };
 
 static mts_server *server;
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	ck_assert_ptr_nonnull(server);
 }
 

@@ -20,19 +20,10 @@
 static mts_server *server;
 static struct mtsi_door *door;
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 /* A server that does not run, with its listener in epoll: arming is seen there. */
 static void setup(void)
 {
-	server = server_new(no_handler, NULL);
+	server = server_new(answer_close, NULL);
 	mtsi_base_floor(server)->poll = mtsi_poll_open();
 	ck_assert_int_ge(mtsi_base_floor(server)->poll, 0);
 	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);

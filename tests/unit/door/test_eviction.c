@@ -367,8 +367,7 @@ static bool is_idle(const struct mts_client *asked)
 /* A reply has come back before its client is idle again. */
 static void ask(int peer, int number)
 {
-	peer_puts(peer, "x");
-	peer_expect_text(peer, "x");
+	peer_ask(peer, "x");
 	wait_until(is_idle(clients[number]));
 }
 
