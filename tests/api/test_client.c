@@ -13,22 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { LONG_TEXT = 200000 };
 
 /* What tests and callbacks tell each other; one test runs in a process at a time. */
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
-
 static mts_server *started_lines(mts_handler handler)
 {
 	mts_server *server = server_of_lines(handler, NULL, &endings);
@@ -395,7 +384,7 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = suite_begin("client");
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, writes_arrive_in_order);
 	tcase_add_test(tcase, nonsense_is_refused_and_does_no_harm);
 	tcase_add_test(tcase, replies_to_pipelined_requests_go_out_together);

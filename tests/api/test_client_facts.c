@@ -10,18 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
+#include "stage.h"
 
 static mts_server *started_lines(mts_handler handler)
 {
@@ -350,7 +339,7 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = suite_begin("client facts");
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, names_of_both_ends);
 	tcase_add_test(tcase, sockaddr_whole_and_cut);
 	tcase_add_test(tcase, data_belongs_to_one_client);

@@ -12,20 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support.h"
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
+#include "stage.h"
 
 static struct workers threads;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
 
 static void burn(uint64_t nanoseconds)
 {
@@ -272,7 +261,7 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = suite_begin("on demand");
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, an_idle_server_is_never_woken);
 	tcase_add_test(tcase, as_many_as_block_and_one_when_quiet);
 	tcase_add_loop_test(tcase, the_limit_is_kept_and_all_are_served, 0, 3);

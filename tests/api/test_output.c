@@ -13,20 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
 
 /* A server and a peer between whom the kernel holds as little as it can. */
 static mts_server *narrow_server(mts_handler handler, void *user, size_t max_output)
@@ -243,7 +232,7 @@ static int refuse_bad(mts_client *client, const void *request, size_t size, void
 static void check_refusal(int verdict, const char *lines, const char *replies)
 {
 	mts_server *server = server_of_lines(refuse_bad, &verdict, &endings);
-	setup();
+	stage_setup();
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, lines);
@@ -292,7 +281,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, ten_megabytes_to_a_slow_reader);
 	tcase_add_test(tcase, past_the_limit_a_write_waits_for_the_peer);
 	tcase_add_test(tcase, one_write_larger_than_the_limit_waits_too);

@@ -13,20 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { MANY = 1000, OWN_DESCRIPTORS = 40 };
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
 
 static int stand_at_the_gate(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -205,7 +194,7 @@ START_TEST(spare_threads_leave_after_a_second)
 	server_expect_threads(server, MTS_STAT_THREADS_PEAK, 20);
 	poll(NULL, 0, 1300);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), 1);
-	setup();
+	stage_setup();
 	employ(server, 1); /* and it still serves */
 	server_expect_threads(server, MTS_STAT_THREADS, 1);
 	server_end(server);
@@ -273,7 +262,7 @@ START_TEST(work_that_comes_as_a_thread_leaves)
 	server_start(server);
 	employ(server, 2);
 	gate_wait(&leaving, 1);
-	setup();
+	stage_setup();
 	const uint64_t before = mts_server_stat(server, MTS_STAT_THREAD_WAITS);
 	for (int i = 0; i < 2; i++) {
 		peers[i] = peer_connect(server, 0);
@@ -368,7 +357,7 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = suite_begin("threads");
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, a_thousand_handlers_at_once);
 	tcase_add_test(tcase, as_many_as_the_usual_limit_of_files_allows);
 	tcase_add_test(tcase, threads_are_used_again);
