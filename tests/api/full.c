@@ -124,8 +124,7 @@ mts_server *full_start(int policy, size_t clients)
 
 void full_ask(int peer)
 {
-	peer_puts(peer, "hello\n");
-	peer_expect_text(peer, "hello\n");
+	peer_ask(peer, "hello\n");
 }
 
 /* A new client that has been served. */

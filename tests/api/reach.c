@@ -48,8 +48,7 @@ int reach_join(mts_server *server)
 {
 	const int peer = peer_connect(server, 0);
 	small_buffers(peer);
-	peer_puts(peer, "here\n");
-	peer_expect_text(peer, "here\n");
+	peer_ask(peer, "here\n");
 	return peer;
 }
 

@@ -6,8 +6,6 @@
 #include "support.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -16,7 +14,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,38 +30,6 @@ uint64_t now_ms(void)
 	return now_us() / 1000;
 }
 
-int gate_add(struct gate *gate)
-{
-	pthread_mutex_lock(&gate->mutex);
-	const int count = ++gate->count;
-	pthread_cond_broadcast(&gate->changed);
-	pthread_mutex_unlock(&gate->mutex);
-	return count;
-}
-
-int gate_count(struct gate *gate)
-{
-	pthread_mutex_lock(&gate->mutex);
-	const int count = gate->count;
-	pthread_mutex_unlock(&gate->mutex);
-	return count;
-}
-
-void gate_wait(struct gate *gate, int count)
-{
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += PATIENCE;
-	int result = 0;
-	pthread_mutex_lock(&gate->mutex);
-	while (gate->count < count && result == 0) {
-		result = pthread_cond_timedwait(&gate->changed, &gate->mutex, &until);
-	}
-	const int reached = gate->count;
-	pthread_mutex_unlock(&gate->mutex);
-	ck_assert_msg(reached >= count, "waited for %d events, %d came", count, reached);
-}
-
 int test_model = MTS_THREAD_ON_DEMAND;
 
 mts_server *server_create(mts_handler handler, void *user)
@@ -75,11 +40,28 @@ mts_server *server_create(mts_handler handler, void *user)
 	return server;
 }
 
+mts_server *server_on(int family, mts_handler handler, void *user)
+{
+	char address[64] = "127.0.0.1:0";
+	if (family == UNIX) {
+		(void)snprintf(address, sizeof(address), "unix:@mts-test-%d", (int)getpid());
+	}
+	mts_server *server = server_create(handler, user);
+	const int result = mts_server_listen(server, address);
+	ck_assert_msg(result == 0, "%s", mts_server_error(server));
+	return server;
+}
+
 mts_server *server_new(mts_handler handler, void *user)
 {
-	mts_server *server = server_create(handler, user);
-	const int result = mts_server_listen(server, "127.0.0.1:0");
-	ck_assert_msg(result == 0, "%s", mts_server_error(server));
+	return server_on(TCP, handler, user);
+}
+
+mts_server *server_of_lines(mts_handler handler, void *user, struct endings *endings)
+{
+	mts_server *server = server_new(handler, user);
+	ck_assert_int_eq(mts_server_frame_lines(server), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, endings), 0);
 	return server;
 }
 
@@ -172,162 +154,30 @@ void server_wait_stat(mts_server *server, int which, uint64_t value)
 	}
 }
 
-static int connect_unix(const char *name)
+uint64_t server_settled_bytes(const mts_server *server)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t size = strlen(name);
-	ck_assert_uint_lt(size, sizeof(address.sun_path));
-	memcpy(address.sun_path, name, size);
-	if (name[0] == '@') {
-		address.sun_path[0] = '\0';
-	}
-	const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
-	ck_assert_int_ge(peer, 0);
-	ck_assert_msg(connect(peer, (struct sockaddr *)&address, length) == 0, "connect to %s: %s",
-		name, strerror(errno));
-	return peer;
-}
-
-static int connect_inet(const char *text)
-{
-	char host[64];
-	const struct addrinfo hints = {
-		.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *found;
-	const char *colon = strrchr(text, ':');
-	const size_t bracket = text[0] == '[' ? 1 : 0;
-	const size_t size = (size_t)(colon - text) - 2 * bracket;
-	ck_assert_uint_lt(size, sizeof(host));
-	memcpy(host, text + bracket, size);
-	host[size] = '\0';
-	ck_assert_int_eq(getaddrinfo(host, colon + 1, &hints, &found), 0);
-	const int peer = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(peer, 0);
-	ck_assert_msg(connect(peer, found->ai_addr, found->ai_addrlen) == 0, "connect to %s: %s", text,
-		strerror(errno));
-	freeaddrinfo(found);
-	return peer;
-}
-
-static void be_patient(int peer)
-{
-	const struct timeval patience = {.tv_sec = PATIENCE};
-	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
-}
-
-int peer_connect(const mts_server *server, size_t index)
-{
-	const char *text = mts_server_address(server, index);
-	ck_assert_ptr_nonnull(text);
-	const int peer = strncmp(text, "unix:", 5) == 0 ? connect_unix(text + 5) : connect_inet(text);
-	be_patient(peer);
-	return peer;
-}
-
-int peer_socket(void)
-{
-	const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(peer, 0);
-	be_patient(peer);
-	return peer;
-}
-
-bool peer_try_connect(int peer, const mts_server *server)
-{
-	const char *colon = strrchr(mts_server_address(server, 0), ':');
-	const struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const int result = connect(peer, (const struct sockaddr *)&address, sizeof(address));
-	ck_assert_msg(result == 0 || errno == ECONNREFUSED || errno == ECONNRESET, "connect: %s",
-		strerror(errno));
-	return result == 0;
-}
-
-void peer_connect_socket(int peer, const mts_server *server)
-{
-	ck_assert(peer_try_connect(peer, server));
-}
-
-void peer_send(int peer, const void *data, size_t size)
-{
-	const char *bytes = data;
-	while (size > 0) {
-		const ssize_t sent = send(peer, bytes, size, MSG_NOSIGNAL);
-		ck_assert_msg(sent > 0, "send: %s", strerror(errno));
-		bytes += sent;
-		size -= (size_t)sent;
-	}
-}
-
-void peer_puts(int peer, const char *text)
-{
-	peer_send(peer, text, strlen(text));
-}
-
-void peer_expect(int peer, const void *data, size_t size)
-{
-	char *got = malloc(size + 1);
-	size_t have = 0;
-	while (have < size) {
-		const ssize_t count = recv(peer, got + have, size - have, 0);
-		ck_assert_msg(count > 0, "after %zu of %zu bytes: %s", have, size,
-			count == 0 ? "end of stream" : strerror(errno));
-		have += (size_t)count;
-	}
-	ck_assert_mem_eq(got, data, size);
-	free(got);
-}
-
-void peer_expect_text(int peer, const char *text)
-{
-	peer_expect(peer, text, strlen(text));
-}
-
-void peer_expect_end(int peer)
-{
-	char byte;
-	const ssize_t count = recv(peer, &byte, 1, 0);
-	ck_assert_msg(count == 0, "expected the end of the stream: %s",
-		count > 0 ? "there is more" : strerror(errno));
-}
-
-void peer_expect_gone(int peer)
-{
-	char bytes[4096];
-	ssize_t count;
+	uint64_t before;
+	uint64_t now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
 	do {
-		count = recv(peer, bytes, sizeof(bytes), 0);
-	} while (count > 0);
-	ck_assert_msg(count == 0 || errno == ECONNRESET || errno == EPIPE, "expected it to be gone: %s",
-		strerror(errno));
+		before = now;
+		poll(NULL, 0, 50);
+		now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
+	} while (now != before || now == 0);
+	return now;
 }
 
-size_t peer_expect_torn(int peer)
+int listening_socket(int family, int backlog)
 {
-	char bytes[4096];
-	size_t all = 0;
-	ssize_t count;
-	while ((count = recv(peer, bytes, sizeof(bytes), 0)) > 0) {
-		all += (size_t)count;
-	}
-	ck_assert_msg(count != 0, "after %zu bytes: an orderly end of the stream", all);
-	ck_assert_msg(errno == ECONNRESET, "expected a reset: %s", strerror(errno));
-	return all;
-}
-
-void peer_finish(int peer)
-{
-	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
-}
-
-void peer_reset(int peer)
-{
-	const struct linger now = {.l_onoff = 1, .l_linger = 0};
-	ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-	close(peer);
+	const struct sockaddr_in inet = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+	const int fd = socket(family == TCP ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	const void *address = family == TCP ? (const void *)&inet : (const void *)&unnamed;
+	const socklen_t size = family == TCP ? (socklen_t)sizeof(inet) : (socklen_t)sizeof(sa_family_t);
+	ck_assert_int_eq(bind(fd, address, size), 0);
+	ck_assert_int_eq(listen(fd, backlog), 0);
+	return fd;
 }
 
 static int count_entries(const char *path)
@@ -358,51 +208,6 @@ int count_threads(void)
 	return count_entries("/proc/self/task") - 2; /* without . and .. */
 }
 
-void endings_note(mts_client *client, int reason, void *user)
-{
-	struct endings *endings = user;
-	(void)client;
-	ck_assert_msg(reason >= 0 && reason <= MTS_CLOSED_STOP, "%d is no reason", reason);
-	endings->reasons[reason]++;
-	gate_add(&endings->all);
-}
-
-void endings_expect(struct endings *endings, int reason, int count)
-{
-	gate_wait(&endings->all, count);
-	ck_assert_int_eq(gate_count(&endings->all), count);
-	ck_assert_msg(endings->reasons[reason] == count, "%d of %d were closed %s",
-		endings->reasons[reason], count, mts_closed_name(reason));
-}
-
-void pattern_fill(void *bytes, size_t size, uint64_t position)
-{
-	unsigned char *byte = bytes;
-	for (size_t i = 0; i < size; i++, position++) {
-		byte[i] = (unsigned char)(position * 31 + position / 251 + position / 65521);
-	}
-}
-
-void peer_expect_pattern(int peer, size_t size, uint64_t position)
-{
-	unsigned char expected[16384];
-	while (size > 0) {
-		const size_t step = size < sizeof(expected) ? size : sizeof(expected);
-		pattern_fill(expected, step, position);
-		peer_expect(peer, expected, step);
-		position += step;
-		size -= step;
-	}
-}
-
-void small_buffers(int fd)
-{
-	/* With less than a segment of the loopback device (64 KiB) TCP would go on by timers only. */
-	const int size = 128 * 1024;
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
-}
-
 void starve_descriptors(bool starve)
 {
 	static rlim_t before;
@@ -431,6 +236,19 @@ size_t most_descriptors(void)
 	return limit.rlim_cur;
 }
 
+size_t stack_descend(const char *top, size_t depth)
+{
+	volatile char frame[256];
+	const char *here = __builtin_frame_address(0);
+	for (size_t i = 0; i < sizeof(frame); i++) {
+		frame[i] = (char)i;
+	}
+	if ((size_t)(top - here) >= depth) {
+		return (size_t)frame[7];
+	}
+	return stack_descend(top, depth) + (size_t)frame[5] - 5;
+}
+
 bool under_valgrind(void)
 {
 	const char *preloaded = getenv("LD_PRELOAD");
@@ -444,7 +262,25 @@ uint64_t cpu_ms(void)
 	return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
 }
 
-int run_suite(Suite *suite)
+static Suite *the_suite;
+
+TCase *suite_begin(const char *name)
+{
+	TCase *tests = tcase_create(name);
+	tcase_set_timeout(tests, 120);
+	the_suite = suite_create(name);
+	suite_add_tcase(the_suite, tests);
+	return tests;
+}
+
+static int runner_end(SRunner *runner)
+{
+	const int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int suite_run(void)
 {
 	static const struct {
 		const char *name;
@@ -454,7 +290,7 @@ int run_suite(Suite *suite)
 		{"per-client", MTS_THREAD_PER_CLIENT},
 	};
 	const char *only = getenv("MTS_TEST_MODEL");
-	SRunner *runner = srunner_create(suite);
+	SRunner *runner = srunner_create(the_suite);
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		if (only == NULL || strcmp(only, models[i].name) == 0) {
 			(void)printf("threads %s:\n", models[i].name);
@@ -463,16 +299,12 @@ int run_suite(Suite *suite)
 			srunner_run_all(runner, CK_ENV);
 		}
 	}
-	const int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return runner_end(runner);
 }
 
-int run_suite_once(Suite *suite)
+int suite_run_once(void)
 {
-	SRunner *runner = srunner_create(suite);
+	SRunner *runner = srunner_create(the_suite);
 	srunner_run_all(runner, CK_ENV);
-	const int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return runner_end(runner);
 }

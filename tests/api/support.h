@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of the public interface share: peers that never hang, and waiting for events instead of
- * for time. Everything here fails the running test when it does not succeed within PATIENCE.
+ * What the tests of the public interface share: servers, waiting for events instead of for time, and main();
+ * peers that never hang, common callbacks and gates have files of their own. Everything here fails the
+ * running test when it does not succeed within PATIENCE.
  */
 #ifndef SUPPORT_H
 #define SUPPORT_H
@@ -15,23 +16,9 @@
 
 #include <mtserver.h>
 
-enum { PATIENCE = 60 }; /* seconds; only a failure ever takes that long */
-
-/* Counts events, and waits for them. */
-struct gate {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	int count;
-};
-
-#define GATE \
-	{ \
-		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
-	}
-
-int gate_add(struct gate *gate); /* how many have come with this one */
-int gate_count(struct gate *gate);
-void gate_wait(struct gate *gate, int count); /* until at least so many have come */
+#include "callbacks.h"
+#include "gate.h"
+#include "peer.h"
 
 /* The thread model that is being tested: one of enum mts_thread_model. */
 extern int test_model;
@@ -39,9 +26,14 @@ extern int test_model;
 /* A server of `handler` of that model. */
 mts_server *server_create(mts_handler handler, void *user);
 
-/* The same, which listens on 127.0.0.1, any port; not started. */
-mts_server *server_new(mts_handler handler, void *user);
+/* The same, which listens on 127.0.0.1, any port, or on a Unix socket of this process; not started. */
+enum { TCP, UNIX, FAMILIES };
+mts_server *server_on(int family, mts_handler handler, void *user);
+mts_server *server_new(mts_handler handler, void *user); /* on TCP */
 void server_start(mts_server *server);
+
+/* A server of lines that counts how its clients end; like server_new(). */
+mts_server *server_of_lines(mts_handler handler, void *user, struct endings *endings);
 
 /* Stops, joins and destroys it, and requires that each of these works. */
 void server_end(mts_server *server);
@@ -72,27 +64,14 @@ struct library_threads {
 struct library_threads library_threads(void);
 void library_rests(void); /* waits until none of them has anything to do */
 
+/* Waits until what has gone out stands still for a while: whatever blocks has blocked then. */
+uint64_t server_settled_bytes(const mts_server *server);
+
 /* Waits until a number of the server reaches a value. */
 void server_wait_stat(mts_server *server, int which, uint64_t value);
 
-/* Connects to the server's index-th address: a blocking socket whose calls fail after PATIENCE. */
-int peer_connect(const mts_server *server, size_t index);
-/* The same in two steps, for when no descriptor can be had any more; to 127.0.0.1 only. */
-int peer_socket(void);
-void peer_connect_socket(int peer, const mts_server *server);
-bool peer_try_connect(int peer, const mts_server *server); /* false: refused */
-
-void peer_send(int peer, const void *data, size_t size);
-void peer_puts(int peer, const char *text);
-
-/* Receives exactly these bytes; the end of the stream; the end or a reset. */
-void peer_expect(int peer, const void *data, size_t size);
-void peer_expect_text(int peer, const char *text);
-void peer_expect_end(int peer);
-void peer_expect_gone(int peer);
-size_t peer_expect_torn(int peer); /* anything, then a reset: how much came before it */
-void peer_finish(int peer); /* no more from this side */
-void peer_reset(int peer); /* closes with a reset instead of an end of stream */
+/* A socket that listens, on 127.0.0.1 or under a name that the kernel has found. */
+int listening_socket(int family, int backlog);
 
 /* How many descriptors and threads this process has. */
 int count_descriptors(void);
@@ -101,22 +80,6 @@ int count_threads(void);
 
 uint64_t now_us(void);
 uint64_t now_ms(void);
-
-/* Counts clients that ended, by reason: mts_server_on_close(server, endings_note, &endings). */
-struct endings {
-	struct gate all;
-	_Atomic int reasons[MTS_CLOSED_STOP + 1];
-};
-
-void endings_note(mts_client *client, int reason, void *endings);
-void endings_expect(struct endings *endings, int reason, int count); /* waits for it */
-
-/* A stream whose every byte follows from its position, so that what arrives can be checked. */
-void pattern_fill(void *bytes, size_t size, uint64_t position);
-void peer_expect_pattern(int peer, size_t size, uint64_t position);
-
-/* Makes the kernel's buffers small, so that a peer that does not read is noticed soon. */
-void small_buffers(int fd);
 
 /* Makes this process unable to open more descriptors than it has, until called with false. */
 void starve_descriptors(bool starve);
@@ -130,15 +93,19 @@ size_t most_descriptors(void);
  */
 bool under_valgrind(void);
 
+/* Goes down the stack from its top in frames of a few hundred bytes, and touches all of it; the result is 7. */
+size_t stack_descend(const char *top, size_t depth);
+
 /* CPU time that this process has used, in milliseconds. */
 uint64_t cpu_ms(void);
 
 /*
- * Runs one suite with each thread model in turn, or only with MTS_TEST_MODEL (on-demand,
- * per-client); returns the exit status for main. The second function runs it once, for tests
- * without threads.
+ * Begins the suite of a program, in whose one case the tests go; none of them may take two minutes, or what
+ * the program sets instead. main() ends with one of the others: each test runs with each thread model in turn,
+ * or with MTS_TEST_MODEL (on-demand, per-client) alone; or once, for what knows no threads.
  */
-int run_suite(Suite *suite);
-int run_suite_once(Suite *suite);
+TCase *suite_begin(const char *name);
+int suite_run(void);
+int suite_run_once(void);
 
 #endif

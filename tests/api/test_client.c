@@ -13,33 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { LONG_TEXT = 200000 };
 
 /* What tests and callbacks tell each other; one test runs in a process at a time. */
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
-
-static mts_server *lines_server(mts_handler handler)
-{
-	mts_server *server = server_new(handler, NULL);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
-
 static mts_server *started_lines(mts_handler handler)
 {
-	mts_server *server = lines_server(handler);
+	mts_server *server = server_of_lines(handler, NULL, &endings);
 	server_start(server);
 	return server;
 }
@@ -309,7 +290,7 @@ static void free_name(mts_client *client, int reason, void *user)
 
 START_TEST(the_open_hook_may_converse)
 {
-	mts_server *server = lines_server(greet);
+	mts_server *server = server_of_lines(greet, NULL, &endings);
 	ck_assert_int_eq(mts_server_on_open(server, ask_name, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, free_name, &endings), 0);
 	server_start(server);
@@ -402,10 +383,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("client");
-	TCase *tcase = tcase_create("client");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	TCase *tcase = suite_begin("client");
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, writes_arrive_in_order);
 	tcase_add_test(tcase, nonsense_is_refused_and_does_no_harm);
 	tcase_add_test(tcase, replies_to_pipelined_requests_go_out_together);
@@ -417,6 +396,5 @@ int main(void)
 	tcase_add_test(tcase, the_open_hook_may_converse);
 	tcase_add_test(tcase, read_takes_what_is_here_then_the_socket);
 	tcase_add_test(tcase, read_flushes_and_tells_the_end);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

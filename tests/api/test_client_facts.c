@@ -10,30 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
-
-static mts_server *lines_server(mts_handler handler)
-{
-	mts_server *server = server_new(handler, NULL);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
+#include "stage.h"
 
 static mts_server *started_lines(mts_handler handler)
 {
-	mts_server *server = lines_server(handler);
+	mts_server *server = server_of_lines(handler, NULL, &endings);
 	server_start(server);
 	return server;
 }
@@ -311,15 +292,6 @@ START_TEST(gone_by_stop)
 }
 END_TEST
 
-static int just_close(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void call_all(mts_client *client, int reason, void *user)
 {
 	struct sockaddr_in address;
@@ -347,7 +319,7 @@ static void call_all(mts_client *client, int reason, void *user)
 
 START_TEST(calls_in_the_close_hook)
 {
-	mts_server *server = lines_server(just_close);
+	mts_server *server = server_of_lines(answer_close, NULL, &endings);
 	ck_assert_int_eq(mts_server_on_close(server, call_all, &endings), 0);
 	server_start(server);
 	const int by_handler = peer_connect(server, 0);
@@ -366,10 +338,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("client facts");
-	TCase *tcase = tcase_create("client facts");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	TCase *tcase = suite_begin("client facts");
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, names_of_both_ends);
 	tcase_add_test(tcase, sockaddr_whole_and_cut);
 	tcase_add_test(tcase, data_belongs_to_one_client);
@@ -378,6 +348,5 @@ int main(void)
 	tcase_add_test(tcase, gone_by_reset);
 	tcase_add_test(tcase, gone_by_stop);
 	tcase_add_test(tcase, calls_in_the_close_hook);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

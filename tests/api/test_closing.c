@@ -364,9 +364,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("closing");
-	TCase *tcase = tcase_create("closing");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("closing");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, a_reply_survives_unread_input);
 	tcase_add_test(tcase, input_goes_on_being_thrown_away);
@@ -382,6 +380,5 @@ int main(void)
 	tcase_add_test(tcase, a_lingering_peer_may_reset);
 	tcase_add_test(tcase, the_simplest_program_loses_nothing_either);
 	tcase_add_test(tcase, a_crowd_of_lingerers_makes_room);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -142,13 +142,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("farewell");
-	TCase *tcase = tcase_create("farewell");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("farewell");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, a_late_request, 0, WAYS);
 	tcase_add_loop_test(tcase, many_of_them, 0, WAYS);
 	tcase_add_loop_test(tcase, silence, 0, WAYS);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

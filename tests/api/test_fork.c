@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "support.h"
 
 /*
@@ -60,19 +61,6 @@ static void expect_well(pid_t child)
 	}
 	ck_assert_int_eq(ended, child);
 	ck_assert_msg(status == 0, "the child ended with status %#x", (unsigned)status);
-}
-
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	(void)mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static void expect_echo(int peer, const char *text)
-{
-	peer_puts(peer, text);
-	peer_expect_text(peer, text);
 }
 
 static ssize_t no_framer(const void *data, size_t size, size_t scanned, void *user)
@@ -135,19 +123,19 @@ static void require_refused(mts_server *server)
 /* The parent serves on, those who were there and those who come. */
 START_TEST(every_call_in_a_child)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	expect_echo(peer, "before");
+	peer_ask(peer, "before");
 	const pid_t child = make_child();
 	if (child == 0) {
 		require_refused(server);
 		leave(0);
 	}
 	expect_well(child);
-	expect_echo(peer, "after");
+	peer_ask(peer, "after");
 	const int other = peer_connect(server, 0);
-	expect_echo(other, "new");
+	peer_ask(other, "new");
 	ck_assert_int_eq(mts_server_broadcast(server, "all", 3), 2);
 	peer_expect_text(peer, "all");
 	peer_expect_text(other, "all");
@@ -160,7 +148,7 @@ END_TEST
 /* A grandchild is no other than a child; a server that has ended belongs to its process as ever. */
 START_TEST(later_and_further_down)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
@@ -191,12 +179,12 @@ START_TEST(a_copy_that_is_destroyed_keeps_nothing)
 	ck_assert_int_eq(pipe(order), 0);
 	ck_assert_int_eq(pipe(report), 0);
 	const int before = count_descriptors();
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_set_overload(server, MTS_OVERLOAD_REFUSE), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	const int other = peer_socket();
-	expect_echo(peer, "here");
+	peer_ask(peer, "here");
 	const pid_t child = make_child();
 	if (child == 0) {
 		require(mts_server_destroy(server) == 0);
@@ -207,7 +195,7 @@ START_TEST(a_copy_that_is_destroyed_keeps_nothing)
 		leave(0);
 	}
 	ck_assert_int_eq(read(report[0], &byte, 1), 1);
-	expect_echo(peer, "still");
+	peer_ask(peer, "still");
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
 	peer_expect_end(peer);
@@ -360,7 +348,7 @@ START_TEST(in_the_midst_of_everything)
 {
 	pthread_t noise[NOISE];
 	pthread_t comers[NOISE];
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	atomic_store(&quiet, false);
 	for (int i = 0; i < NOISE; i++) {
@@ -392,15 +380,6 @@ static void stop_it(int number)
 {
 	(void)number;
 	mts_server_stop(atomic_load(&to_stop));
-}
-
-static int tell_process(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)request;
-	(void)size;
-	(void)user;
-	(void)mts_client_printf(client, "%d", (int)getpid());
-	return MTS_CLOSE;
 }
 
 /* A worker process: serves until SIGTERM on its copy. */
@@ -442,14 +421,11 @@ static pid_t ask(const mts_server *server)
 	return (pid_t)atoi(text);
 }
 
-static char folder[64];
-static char address[96];
-
 /* Several processes serve on one socket, the first too in the end; each ends by itself. */
 START_TEST(each_starts_its_copy)
 {
-	mts_server *server = server_create(tell_process, NULL);
-	ck_assert_int_eq(mts_server_listen(server, _i == 0 ? "127.0.0.1:0" : address), 0);
+	mts_server *server = server_create(answer_process, NULL);
+	ck_assert_int_eq(mts_server_listen(server, _i == 0 ? "127.0.0.1:0" : folder_address), 0);
 	const pid_t first = make_worker(server);
 	const pid_t second = make_worker(server);
 	for (int i = 0; i < 10; i++) {
@@ -470,8 +446,8 @@ END_TEST
 /* Also one that destroys its copy at once, or listens elsewhere with it. */
 START_TEST(a_copy_is_used_before_the_start)
 {
-	mts_server *server = server_create(tell_process, NULL);
-	ck_assert_int_eq(mts_server_listen(server, _i == 0 ? "127.0.0.1:0" : address), 0);
+	mts_server *server = server_create(answer_process, NULL);
+	ck_assert_int_eq(mts_server_listen(server, _i == 0 ? "127.0.0.1:0" : folder_address), 0);
 	const pid_t child = make_child();
 	if (child == 0) {
 		require(mts_server_set_max_clients(server, 5) == 0);
@@ -497,22 +473,13 @@ static void set_up(void)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &child, NULL), 0);
-	strcpy(folder, "/tmp/mts-fork-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	(void)snprintf(address, sizeof(address), "unix:%s/socket", folder);
-}
-
-static void remove_folder(void)
-{
-	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
+	folder_make();
 }
 
 int main(void)
 {
-	Suite *suite = suite_create("fork");
-	TCase *cases = tcase_create("fork");
-	tcase_set_timeout(cases, 120);
-	tcase_add_checked_fixture(cases, set_up, remove_folder);
+	TCase *cases = suite_begin("fork");
+	tcase_add_checked_fixture(cases, set_up, folder_remove);
 	tcase_add_test(cases, every_call_in_a_child);
 	tcase_add_test(cases, later_and_further_down);
 	tcase_add_test(cases, a_copy_that_is_destroyed_keeps_nothing);
@@ -521,6 +488,5 @@ int main(void)
 	tcase_add_test(cases, in_the_midst_of_everything);
 	tcase_add_loop_test(cases, each_starts_its_copy, 0, 2);
 	tcase_add_loop_test(cases, a_copy_is_used_before_the_start, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

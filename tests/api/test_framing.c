@@ -8,13 +8,11 @@
  * are real.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "framed.h"
 
 enum { LIMIT = 8, MOST_REPLY = 512 };
 
@@ -25,33 +23,9 @@ static void setup(void)
 	endings = (struct endings){.all = GATE};
 }
 
-static int record(mts_client *client, const void *request, size_t size, void *user)
-{
-	const uint32_t length = (uint32_t)size;
-	(void)user;
-	ck_assert_ptr_nonnull(request);
-	ck_assert_int_eq(((const char *)request)[size], '\0');
-	ck_assert_int_eq(mts_client_write(client, &length, sizeof(length)), 0);
-	ck_assert_int_eq(mts_client_write(client, request, size), 0);
-	return MTS_KEEP;
-}
-
-static mts_server *framed_server(int (*choose)(mts_server *))
-{
-	mts_server *server = server_new(record, NULL);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	ck_assert_int_eq(choose(server), 0);
-	return server;
-}
-
 static int delimited(mts_server *server)
 {
 	return mts_server_frame_delimited(server, "aab", 3);
-}
-
-static int fixed(mts_server *server)
-{
-	return mts_server_frame_fixed(server, 4);
 }
 
 static int prefixed_1(mts_server *server)
@@ -72,11 +46,6 @@ static int prefixed_2_little(mts_server *server)
 static int prefixed_4_big(mts_server *server)
 {
 	return mts_server_frame_prefixed(server, 4, MTS_BIG_ENDIAN);
-}
-
-static int prefixed_4_little(mts_server *server)
-{
-	return mts_server_frame_prefixed(server, 4, MTS_LITTLE_ENDIAN);
 }
 
 static int prefixed_8_big(mts_server *server)
@@ -142,8 +111,8 @@ static const struct stream streams[] = {
 	{delimited, BYTES("12345678aab1234aaa5aab"), "8:123456788:1234aaa5", MTS_CLOSED_BY_PEER},
 	{delimited, BYTES("xaab123456789aab"), "1:x", MTS_CLOSED_TOO_LARGE},
 	{delimited, BYTES("xaabyaa"), "1:x", MTS_CLOSED_PROTOCOL},
-	{fixed, BYTES("abcdefghijkl"), "4:abcd4:efgh4:ijkl", MTS_CLOSED_BY_PEER},
-	{fixed, BYTES("abcdefg"), "4:abcd", MTS_CLOSED_PROTOCOL},
+	{framed_fixed, BYTES("abcdefghijkl"), "4:abcd4:efgh4:ijkl", MTS_CLOSED_BY_PEER},
+	{framed_fixed, BYTES("abcdefg"), "4:abcd", MTS_CLOSED_PROTOCOL},
 	{prefixed_1,
 		BYTES("\1a\0\10"
 			  "12345678\2yz"),
@@ -169,8 +138,8 @@ static const struct stream streams[] = {
 	{prefixed_4_big, BYTES("\0\0\0\1a\200\0\0\0zz"), "1:a", MTS_CLOSED_TOO_LARGE},
 	{prefixed_4_big, BYTES("\0\0\0\1a\377\377\377\377"), "1:a", MTS_CLOSED_TOO_LARGE},
 	{prefixed_4_big, BYTES("\0\0\0\1a\0\0\0\11"), "1:a", MTS_CLOSED_TOO_LARGE},
-	{prefixed_4_little, BYTES("\1\0\0\0a\0\0\0\0\2\0\0\0bc"), "1:a0:2:bc", MTS_CLOSED_BY_PEER},
-	{prefixed_4_little, BYTES("\1\0\0\0a\0\0\0\200"), "1:a", MTS_CLOSED_TOO_LARGE},
+	{framed_prefixed, BYTES("\1\0\0\0a\0\0\0\0\2\0\0\0bc"), "1:a0:2:bc", MTS_CLOSED_BY_PEER},
+	{framed_prefixed, BYTES("\1\0\0\0a\0\0\0\200"), "1:a", MTS_CLOSED_TOO_LARGE},
 	{prefixed_8_big,
 		BYTES("\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\10"
 			  "12345678"),
@@ -210,13 +179,6 @@ static size_t expected_reply(const char *requests, char *reply)
 	return size;
 }
 
-/* Small pieces are sent at once. */
-static void hurry(int peer)
-{
-	const int on = 1;
-	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
-}
-
 /* One client that sends the stream in pieces: up to `first`, then `step` bytes each. */
 static void play(mts_server *server, const struct stream *stream, size_t first, size_t step)
 {
@@ -226,7 +188,6 @@ static void play(mts_server *server, const struct stream *stream, size_t first, 
 	const int peer = peer_connect(server, 0);
 	const int ended = gate_count(&endings.all);
 	size_t end = first;
-	hurry(peer);
 	for (size_t at = 0; at < stream->size; at = end, end += step) {
 		end = end < stream->size ? end : stream->size;
 		if (send(peer, stream->bytes + at, end - at, MSG_NOSIGNAL) < 0) {
@@ -246,7 +207,7 @@ static void play(mts_server *server, const struct stream *stream, size_t first, 
 START_TEST(cuts_do_not_matter)
 {
 	const struct stream *stream = &streams[_i];
-	mts_server *server = framed_server(stream->choose);
+	mts_server *server = framed_server(stream->choose, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, LIMIT), 0);
 	server_start(server);
 	for (size_t cut = 1; cut <= stream->size; cut++) {
@@ -274,11 +235,10 @@ static ssize_t count_shown(const void *data, size_t size, size_t scanned, void *
 START_TEST(a_framer_is_told_what_it_has_seen)
 {
 	static const char text[] = "first|second|third|";
-	mts_server *server = server_new(record, NULL);
+	mts_server *server = server_new(framed_record, NULL);
 	ck_assert_int_eq(mts_server_frame_custom(server, count_shown, &shown), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	hurry(peer);
 	for (size_t i = 0; i < sizeof(text) - 1; i++) {
 		peer_send(peer, text + i, 1);
 		server_wait_stat(server, MTS_STAT_BYTES_IN, i + 1);
@@ -291,12 +251,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("framing");
-	TCase *tcase = tcase_create("framing");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("framing");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, cuts_do_not_matter, 0, STREAMS);
 	tcase_add_test(tcase, a_framer_is_told_what_it_has_seen);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -5,13 +5,11 @@
  */
 #include <errno.h>
 #include <malloc.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "framed.h"
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
@@ -20,42 +18,6 @@ static struct endings endings;
 static void setup(void)
 {
 	endings = (struct endings){.all = GATE};
-}
-
-static int record(mts_client *client, const void *request, size_t size, void *user)
-{
-	const uint32_t length = (uint32_t)size;
-	(void)user;
-	ck_assert_ptr_nonnull(request);
-	ck_assert_int_eq(((const char *)request)[size], '\0');
-	ck_assert_int_eq(mts_client_write(client, &length, sizeof(length)), 0);
-	ck_assert_int_eq(mts_client_write(client, request, size), 0);
-	return MTS_KEEP;
-}
-
-static mts_server *framed_server(int (*choose)(mts_server *))
-{
-	mts_server *server = server_new(record, NULL);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	ck_assert_int_eq(choose(server), 0);
-	return server;
-}
-
-static int fixed(mts_server *server)
-{
-	return mts_server_frame_fixed(server, 4);
-}
-
-static int prefixed_4_little(mts_server *server)
-{
-	return mts_server_frame_prefixed(server, 4, MTS_LITTLE_ENDIAN);
-}
-
-/* Small pieces are sent at once. */
-static void hurry(int peer)
-{
-	const int on = 1;
-	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
 /* Requests of exactly the limit and one byte more, with the default limit or one that was set. */
@@ -86,17 +48,17 @@ static void check_limit(mts_server *server, size_t limit)
 
 START_TEST(the_limit_is_64_kib_by_default)
 {
-	check_limit(framed_server(mts_server_frame_lines), 64 * KIB);
+	check_limit(framed_server(mts_server_frame_lines, &endings), 64 * KIB);
 }
 END_TEST
 
 START_TEST(a_limit_set_wins_in_any_order)
 {
-	mts_server *server = framed_server(mts_server_frame_lines);
+	mts_server *server = framed_server(mts_server_frame_lines, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 100000), 0);
 	check_limit(server, 100000);
 	setup();
-	server = server_new(record, NULL);
+	server = server_new(framed_record, NULL);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1000), 0);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 77), 0);
@@ -107,7 +69,7 @@ END_TEST
 
 START_TEST(fixed_requests_above_the_limit_cannot_start)
 {
-	mts_server *server = framed_server(fixed);
+	mts_server *server = framed_server(framed_fixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 3), 0);
 	ck_assert_int_eq(mts_server_start(server), -EINVAL);
 	ck_assert_str_ne(mts_server_error(server), "");
@@ -127,7 +89,7 @@ START_TEST(fixed_requests_may_be_as_large_as_they_say)
 	enum { SIZE = 300000 };
 	const uint32_t length = SIZE;
 	char *bytes = malloc(SIZE);
-	mts_server *server = server_new(record, NULL);
+	mts_server *server = server_new(framed_record, NULL);
 	ck_assert_int_eq(mts_server_frame_fixed(server, SIZE), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -161,7 +123,7 @@ static void send_large(int peer, char *bytes, size_t size)
 START_TEST(large_requests_give_their_memory_back)
 {
 	char *bytes = malloc(2 * MIB);
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, 2 * MIB), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -185,7 +147,7 @@ END_TEST
 START_TEST(a_length_alone_costs_no_memory)
 {
 	const uint32_t length = 1024 * MIB;
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	ck_assert_int_eq(mts_server_set_max_request(server, length), 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
@@ -209,10 +171,9 @@ START_TEST(long_streams_of_requests)
 {
 	enum { COUNT = 3000, MOST = 40000 };
 	char *bytes = malloc(MOST);
-	mts_server *server = framed_server(prefixed_4_little);
+	mts_server *server = framed_server(framed_prefixed, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	hurry(peer);
 	pattern_fill(bytes, MOST, 0);
 	for (uint32_t i = 0; i < COUNT; i += 20) {
 		for (uint32_t j = i; j < i + 20; j++) {
@@ -274,9 +235,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("framing limits");
-	TCase *tcase = tcase_create("framing limits");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("framing limits");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_limit_is_64_kib_by_default);
 	tcase_add_test(tcase, a_limit_set_wins_in_any_order);
@@ -286,6 +245,5 @@ int main(void)
 	tcase_add_test(tcase, a_length_alone_costs_no_memory);
 	tcase_add_test(tcase, long_streams_of_requests);
 	tcase_add_test(tcase, raw_requests_keep_within_the_limit);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

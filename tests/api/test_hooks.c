@@ -8,18 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support.h"
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
+#include "stage.h"
 
 /* Does what the line says. */
 static int obey(mts_client *client, const void *request, size_t size, void *user)
@@ -136,7 +125,7 @@ START_TEST(every_client_is_closed_once_with_its_reason)
 	mts_server *server = obeying_server();
 	server_start(server);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		setup();
+		stage_setup();
 		const int peer = peer_connect(server, 0);
 		peer_puts(peer, ends[i].text);
 		if (ends[i].finish) {
@@ -146,10 +135,10 @@ START_TEST(every_client_is_closed_once_with_its_reason)
 		endings_expect(&endings, ends[i].reason, 1);
 		close(peer);
 	}
-	setup();
+	stage_setup();
 	peer_reset(peer_connect(server, 0));
 	endings_expect(&endings, MTS_CLOSED_BY_PEER, 1);
-	setup();
+	stage_setup();
 	const int busy = peer_connect(server, 0);
 	const int idle = peer_connect(server, 0);
 	peer_puts(busy, "wait\n");
@@ -174,7 +163,7 @@ START_TEST(a_cut_request_breaks_the_protocol)
 	peer_expect_gone(peer);
 	endings_expect(&endings, MTS_CLOSED_BY_HANDLER, 1);
 	close(peer);
-	setup();
+	stage_setup();
 	const int another = peer_connect(server, 0);
 	peer_puts(another, "12345678");
 	peer_finish(another);
@@ -337,10 +326,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("hooks");
-	TCase *tcase = tcase_create("hooks");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	TCase *tcase = suite_begin("hooks");
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, a_refused_client_gets_what_was_written);
 	tcase_add_test(tcase, a_refusal_may_follow_a_talk);
 	tcase_add_test(tcase, every_client_is_closed_once_with_its_reason);
@@ -350,6 +337,5 @@ int main(void)
 	tcase_add_test(tcase, no_hooks_at_all);
 	tcase_add_test(tcase, half_of_the_thread_hooks);
 	tcase_add_test(tcase, reasons_have_names);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -274,9 +274,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("inherit");
-	TCase *cases = tcase_create("inherit");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("inherit");
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, while_a_handler_converses);
 	tcase_add_test(cases, while_a_handler_writes);
@@ -284,6 +282,5 @@ int main(void)
 	tcase_add_test(cases, while_a_client_opens);
 	tcase_add_test(cases, while_a_client_closes);
 	tcase_add_test(cases, as_threads_begin);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

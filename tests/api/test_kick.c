@@ -175,8 +175,7 @@ START_TEST(kicked_while_parked)
 	ck_assert_int_eq(mts_server_kick(server, reach.ids[1]), -ENOENT);
 	peer_expect_gone(peer);
 	endings_expect(&reach.endings, MTS_CLOSED_KICKED, 1);
-	peer_puts(other, "still served\n");
-	peer_expect_text(other, "still served\n");
+	peer_ask(other, "still served\n");
 	close(peer);
 	close(other);
 	server_end(server);
@@ -280,10 +279,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("kick");
-	TCase *cases = tcase_create("kick");
+	TCase *cases = suite_begin("kick");
 	tcase_add_checked_fixture(cases, reach_setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, kicked_in_its_handler, 0, BLOCKED);
 	tcase_add_loop_test(
 		cases, kicked_on_a_unix_socket, 0, BLOCKED - 1); /* the last one waits for nothing */
@@ -292,6 +289,5 @@ int main(void)
 	tcase_add_test(cases, kicked_while_it_ends);
 	tcase_add_test(cases, kicked_by_many);
 	tcase_add_test(cases, kicked_and_stopped);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

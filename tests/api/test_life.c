@@ -21,27 +21,6 @@
 enum { CROWD = 4 };
 
 static struct watch watch;
-static int threads_before;
-static int descriptors_before;
-
-static void remember(void)
-{
-	threads_before = settled_threads();
-	descriptors_before = count_descriptors();
-}
-
-static void nothing_left(void)
-{
-	wait_threads(threads_before);
-	ck_assert_int_eq(count_descriptors(), descriptors_before);
-}
-
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
 
 /* A thread that runs or joins a server, and what it got. */
 struct caller {
@@ -98,20 +77,13 @@ static int caller_end(struct caller *caller)
 	return caller->result;
 }
 
-static void talk_once(const mts_server *server)
-{
-	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-	close(peer);
-}
-
 START_TEST(never_started)
 {
-	ck_assert_int_eq(mts_server_destroy(server_create(echo, NULL)), 0);
-	mts_server *server = server_new(echo, NULL);
+	const int threads = count_threads();
+	ck_assert_int_eq(mts_server_destroy(server_create(answer_echo, NULL)), 0);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen(server, "localhost:0"), 0);
-	ck_assert_int_eq(count_threads(), threads_before);
+	ck_assert_int_eq(count_threads(), threads);
 	ck_assert_int_eq(mts_server_join(server), -EINVAL);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 	ck_assert_int_eq(mts_server_destroy(NULL), 0);
@@ -121,10 +93,10 @@ END_TEST
 START_TEST(runs_in_a_thread)
 {
 	struct caller caller;
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	watch_install(&watch, server);
 	caller_start(&caller, server, mts_server_run);
-	talk_once(server);
+	peer_visit(server, 0);
 	gate_wait(&watch.closed, 1);
 	mts_server_stop(server);
 	ck_assert_int_eq(caller_end(&caller), 0);
@@ -138,12 +110,12 @@ END_TEST
 
 START_TEST(served_when_start_returns)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
-	talk_once(server);
+	peer_visit(server, 0);
 	ck_assert_int_eq(mts_server_start(server), -EALREADY);
 	ck_assert_int_eq(mts_server_run(server), -EALREADY);
-	talk_once(server);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
 	ck_assert_int_eq(mts_server_join(server), 0);
@@ -154,12 +126,12 @@ END_TEST
 START_TEST(joined_by_many)
 {
 	struct caller callers[CROWD];
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	for (int i = 0; i < CROWD; i++) {
 		caller_start(&callers[i], server, mts_server_join);
 	}
-	talk_once(server);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	for (int i = 0; i < CROWD; i++) {
 		ck_assert_int_eq(caller_end(&callers[i]), 0);
@@ -172,11 +144,11 @@ END_TEST
 START_TEST(run_by_many)
 {
 	struct caller callers[CROWD];
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	for (int i = 0; i < CROWD; i++) {
 		caller_start(&callers[i], server, mts_server_run);
 	}
-	talk_once(server);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	int ran = 0;
 	for (int i = 0; i < CROWD; i++) {
@@ -192,7 +164,7 @@ END_TEST
 /* A start that fails changes nothing: what was missing can be supplied. */
 START_TEST(start_that_fails)
 {
-	mts_server *server = server_create(echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_run(server), -EINVAL);
 	ck_assert_str_eq(mts_server_error(server), "cannot start: the server listens nowhere");
 	ck_assert_int_eq(mts_server_start(server), -EINVAL);
@@ -204,7 +176,7 @@ START_TEST(start_that_fails)
 	ck_assert_int_eq(mts_server_join(server), -EINVAL);
 	ck_assert_int_eq(mts_server_frame_raw(server), 0);
 	server_start(server);
-	talk_once(server);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
@@ -220,7 +192,7 @@ static int refused_hook(mts_client *client, void *user)
 START_TEST(stopped_before_run)
 {
 	struct gate opened = GATE;
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_on_open(server, refused_hook, &opened), 0);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "hello");
@@ -238,7 +210,7 @@ END_TEST
 
 START_TEST(stopped_before_start)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_start(server), 0);
 	ck_assert_int_eq(mts_server_join(server), 0);
@@ -250,13 +222,12 @@ END_TEST
 START_TEST(destroyed_while_running)
 {
 	int peers[CROWD];
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	watch_install(&watch, server);
 	server_start(server);
 	for (int i = 0; i < CROWD; i++) {
 		peers[i] = peer_connect(server, 0);
-		peer_puts(peers[i], "hello");
-		peer_expect_text(peers[i], "hello");
+		peer_ask(peers[i], "hello");
 	}
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 	watch_expect(&watch, MTS_CLOSED_STOP, CROWD);
@@ -269,10 +240,10 @@ END_TEST
 
 START_TEST(destroyed_at_once)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
-	server = server_new(echo, NULL);
+	server = server_new(answer_echo, NULL);
 	server_start(server);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
@@ -287,9 +258,9 @@ START_TEST(destroyed_while_run)
 {
 	for (int i = 0; i < 200; i++) {
 		struct caller caller;
-		mts_server *server = server_new(echo, NULL);
+		mts_server *server = server_new(answer_echo, NULL);
 		caller_start(&caller, server, mts_server_run);
-		talk_once(server);
+		peer_visit(server, 0);
 		ck_assert_int_eq(mts_server_destroy(server), 0);
 		ck_assert_int_eq(caller_end(&caller), 0);
 	}
@@ -299,7 +270,7 @@ END_TEST
 static int gated_echo(mts_client *client, const void *request, size_t size, void *user)
 {
 	gate_wait(user, 1);
-	return echo(client, request, size, NULL);
+	return answer_echo(client, request, size, NULL);
 }
 
 /* Threads that wait in join are let go before the server is freed. */
@@ -377,10 +348,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life");
-	TCase *cases = tcase_create("life");
-	tcase_set_timeout(cases, 120);
-	tcase_add_checked_fixture(cases, remember, nothing_left);
+	TCase *cases = suite_begin("life");
+	tcase_add_checked_fixture(cases, remember_what_there_is, expect_nothing_left);
 	tcase_add_test(cases, never_started);
 	tcase_add_test(cases, runs_in_a_thread);
 	tcase_add_test(cases, served_when_start_returns);
@@ -395,6 +364,5 @@ int main(void)
 	tcase_add_test(cases, destroyed_while_joined);
 	tcase_add_test(cases, destroyed_with_a_handler);
 	tcase_add_test(cases, exit_under_load);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -130,8 +130,7 @@ START_TEST(life_from_inside)
 	mts_server *server = probed_server((enum place)_i, call_everything);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	close(peer);
 	gate_wait(&watch.closed, 1);
 	mts_server_stop(server);
@@ -204,8 +203,7 @@ START_TEST(anything_from_inside)
 		gate_wait(&probe.done, 1);
 	}
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	close(peer);
 	gate_wait(&watch.closed, 1);
 	server_end(server);
@@ -220,22 +218,14 @@ START_TEST(anything_from_inside)
 }
 END_TEST
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 /* A whole life of another server. */
 static void live_another(mts_server *server)
 {
 	(void)server;
-	mts_server *other = server_new(echo, NULL);
+	mts_server *other = server_new(answer_echo, NULL);
 	server_start(other);
 	const int peer = peer_connect(other, 0);
-	peer_puts(peer, "inner");
-	peer_expect_text(peer, "inner");
+	peer_ask(peer, "inner");
 	mts_server_stop(other);
 	answers.join = mts_server_join(other);
 	answers.run = mts_server_run(other);
@@ -248,8 +238,7 @@ START_TEST(another_life_from_inside)
 	mts_server *server = probed_server((enum place)_i, live_another);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	close(peer);
 	gate_wait(&watch.closed, 1);
 	server_end(server);
@@ -277,21 +266,19 @@ START_TEST(several_servers)
 	mts_server *servers[SERVERS];
 	int peers[SERVERS];
 	for (int i = 0; i < SERVERS; i++) {
-		servers[i] = i == 0 ? server_new(end_other, &servers[1]) : server_new(echo, NULL);
+		servers[i] = i == 0 ? server_new(end_other, &servers[1]) : server_new(answer_echo, NULL);
 		server_start(servers[i]);
 		peers[i] = peer_connect(servers[i], 0);
 	}
 	for (int i = 1; i < SERVERS; i++) {
-		peer_puts(peers[i], "hello");
-		peer_expect_text(peers[i], "hello");
+		peer_ask(peers[i], "hello");
 	}
 	peer_puts(peers[0], "end the other");
 	peer_expect_text(peers[0], "0");
 	peer_expect_end(peers[0]);
 	peer_expect_end(peers[1]);
 	for (int i = 2; i < SERVERS; i++) {
-		peer_puts(peers[i], "still");
-		peer_expect_text(peers[i], "still");
+		peer_ask(peers[i], "still");
 	}
 	for (int i = 0; i < SERVERS; i++) {
 		close(peers[i]);
@@ -341,15 +328,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life, from inside");
-	TCase *cases = tcase_create("inside");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("life, from inside");
 	tcase_add_loop_test(cases, life_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, stop_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, anything_from_inside, 0, PLACES);
 	tcase_add_loop_test(cases, another_life_from_inside, 0, PLACES);
 	tcase_add_test(cases, several_servers);
 	tcase_add_test(cases, exec_from_a_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

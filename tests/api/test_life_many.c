@@ -141,10 +141,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life, again and again");
-	TCase *cases = tcase_create("many");
+	TCase *cases = suite_begin("life, again and again");
 	tcase_set_timeout(cases, 120 + lives() / 10);
 	tcase_add_test(cases, many_lives);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -18,13 +18,6 @@
 
 static struct watch watch;
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 /* Asynchronous signals all, and those that a fault raises, which stay open. */
 static const int asynchronous[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1,
 	SIGUSR2, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM,
@@ -64,7 +57,7 @@ static void look(void)
 static int look_in_handler(mts_client *client, const void *request, size_t size, void *user)
 {
 	look();
-	return echo(client, request, size, user);
+	return answer_echo(client, request, size, user);
 }
 
 static int look_in_open(mts_client *client, void *user)
@@ -129,8 +122,7 @@ START_TEST(callbacks_run_elsewhere)
 	mts_server *server = looking_server();
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_it, server), 0);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	close(peer);
 	gate_wait(&watch.closed, 1);
 	mts_server_stop(server);
@@ -231,11 +223,10 @@ END_TEST
 START_TEST(no_hook_no_thread)
 {
 	const int before = settled_threads();
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	server_wait_stat(server, MTS_STAT_THREADS, 1);
 	wait_threads(before + 3); /* keeper, stand-in, worker */
 	ck_assert_int_eq(count_named("mts-log", false), 0);
@@ -264,11 +255,10 @@ START_TEST(signals_come_to_the_program)
 	for (int i = 1; i < SIGNALS; i++) {
 		sigaction(i, NULL, &before[i]);
 	}
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	for (int i = 1; i < SIGNALS; i++) {
 		if (sigaction(i, NULL, &now) == 0) {
 			ck_assert_msg(now.sa_handler == before[i].sa_handler, "signal %d is handled", i);
@@ -306,7 +296,7 @@ START_TEST(nothing_outlives_exec)
 	}
 	const int adopted = socket(AF_INET, SOCK_STREAM, 0);
 	ck_assert_int_eq(listen(adopted, 5), 0);
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	watch_install(&watch, server);
 	ck_assert_int_eq(mts_server_listen(server, "localhost:0"), 0);
 	ck_assert_int_eq(mts_server_listen_fd(server, adopted), 0);
@@ -326,14 +316,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("life, its threads");
-	TCase *cases = tcase_create("threads");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("life, its threads");
 	tcase_add_test(cases, callbacks_run_elsewhere);
 	tcase_add_test(cases, names_and_masks);
 	tcase_add_test(cases, no_hook_no_thread);
 	tcase_add_test(cases, signals_come_to_the_program);
 	tcase_add_test(cases, nothing_outlives_exec);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -40,12 +40,6 @@ static mts_server *echo_server(size_t max_clients)
 	return server;
 }
 
-static void expect_served(int peer)
-{
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-}
-
 /* As many as that are in, and nobody comes or goes for a moment. */
 static void expect_in(mts_server *server, uint64_t accepted, uint64_t open)
 {
@@ -68,14 +62,14 @@ START_TEST(the_rest_waits_outside)
 	expect_in(server, 3, 3);
 	close(peers[0]);
 	expect_in(server, 4, 3); /* one out, one in */
-	expect_served(peers[3]);
+	peer_ask(peers[3], "hello");
 	ck_assert_int_eq(mts_server_set_max_clients(server, 5), 0);
 	expect_in(server, 6, 5);
-	expect_served(peers[5]);
+	peer_ask(peers[5], "hello");
 	ck_assert_int_eq(mts_server_set_max_clients(server, 2), 0);
 	expect_in(server, 6, 5); /* nobody is cut off */
 	for (int i = 1; i < 6; i++) {
-		expect_served(peers[i]);
+		peer_ask(peers[i], "hello");
 	}
 	close(peers[1]);
 	close(peers[2]);
@@ -86,7 +80,7 @@ START_TEST(the_rest_waits_outside)
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1000), 0);
 	expect_in(server, PEERS, 5);
 	for (int i = 5; i < PEERS; i++) {
-		expect_served(peers[i]);
+		peer_ask(peers[i], "hello");
 		close(peers[i]);
 	}
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), 0);
@@ -99,7 +93,7 @@ START_TEST(refused_clients_leave_room)
 	mts_server *server = echo_server(1);
 	server_start(server);
 	const int first = peer_connect(server, 0);
-	expect_served(first);
+	peer_ask(first, "hello");
 	const int second = peer_connect(server, 0);
 	const int third = peer_connect(server, 0);
 	peer_reset(second); /* gone while it waited outside */
@@ -124,7 +118,7 @@ static void *visit(void *argument)
 	const struct crowd *crowd = argument;
 	for (int i = 0; i < crowd->visits; i++) {
 		const int peer = peer_connect(crowd->server, 0);
-		expect_served(peer);
+		peer_ask(peer, "hello");
 		if (i % 16 == 0) {
 			peer_puts(peer, "close");
 			peer_expect_end(peer);
@@ -191,7 +185,7 @@ START_TEST(without_descriptors_the_listeners_rest)
 	ck_assert_int_eq(mts_server_on_log(server, count_complaints, MTS_LOG_ERR, &complaints), 0);
 	server_start(server);
 	const int inside = peer_connect(server, 0);
-	expect_served(inside);
+	peer_ask(inside, "hello");
 	const int outside = peer_socket();
 	const int last = peer_socket();
 	starve_descriptors(true);
@@ -206,13 +200,13 @@ START_TEST(without_descriptors_the_listeners_rest)
 	ck_assert_int_le(gate_count(&complaints), (int)(passed / 1000) + 2);
 	ck_assert_uint_ge(mts_server_stat(server, MTS_STAT_ACCEPT_ERRORS), 2);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_ACCEPTED), 1);
-	expect_served(inside); /* those who are in notice nothing */
+	peer_ask(inside, "hello"); /* those who are in notice nothing */
 	peer_puts(inside, "close");
 	peer_expect_end(inside);
-	expect_served(outside);
+	peer_ask(outside, "hello");
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 1);
 	starve_descriptors(false);
-	expect_served(last); /* also without anybody leaving */
+	peer_ask(last, "hello"); /* also without anybody leaving */
 	close(inside);
 	close(outside);
 	close(last);
@@ -231,7 +225,7 @@ START_TEST(accept_is_tried_again_by_itself)
 		poll(NULL, 0, 1);
 	}
 	starve_descriptors(false);
-	expect_served(outside);
+	peer_ask(outside, "hello");
 	close(outside);
 	server_end(server);
 }
@@ -261,9 +255,9 @@ START_TEST(a_silent_peer_is_not_accepted_when_deferred)
 	server_start(server);
 	const int silent = peer_connect(server, 0);
 	const int talking = peer_connect(server, 0);
-	expect_served(talking);
+	peer_ask(talking, "hello");
 	expect_in(server, 1, 1);
-	expect_served(silent);
+	peer_ask(silent, "hello");
 	expect_in(server, 2, 2);
 	close(silent);
 	close(talking);
@@ -282,7 +276,7 @@ START_TEST(deferring_does_not_matter_to_unix_sockets)
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_OPEN, 1);
-	expect_served(peer);
+	peer_ask(peer, "hello");
 	close(peer);
 	server_end(server);
 }
@@ -304,7 +298,7 @@ START_TEST(bad_memory_limits_are_refused_with_a_sentence)
 	ck_assert_int_eq(mts_server_set_max_memory(server, 65535), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_memory(server, SIZE_MAX / 2), 0);
 	const int peer = peer_connect(server, 0);
-	expect_served(peer);
+	peer_ask(peer, "hello");
 	close(peer);
 	server_end(server);
 }
@@ -312,9 +306,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("limits");
-	TCase *tcase = tcase_create("limits");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("limits");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_rest_waits_outside);
 	tcase_add_test(tcase, refused_clients_leave_room);
@@ -327,6 +319,5 @@ int main(void)
 	tcase_add_test(tcase, bad_memory_limits_are_refused_with_a_sentence);
 	tcase_add_test(tcase, a_silent_peer_is_not_accepted_when_deferred);
 	tcase_add_test(tcase, deferring_does_not_matter_to_unix_sockets);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

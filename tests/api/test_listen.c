@@ -17,20 +17,6 @@
 
 #include "support.h"
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static mts_server *bare_server(void)
-{
-	mts_server *server = server_create(echo, NULL);
-	ck_assert_ptr_nonnull(server);
-	return server;
-}
-
 static int open_inet(int family, const void *address, socklen_t size)
 {
 	const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -98,14 +84,6 @@ static void expect_host(const mts_server *server, size_t index, const char *host
 	ck_assert_int_gt(port_in(text), 0);
 }
 
-static void talk(const mts_server *server, size_t index)
-{
-	const int peer = peer_connect(server, index);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-	close(peer);
-}
-
 /* An address that may stand for both families, and what it is then bound as. */
 static const struct {
 	const char *address;
@@ -120,7 +98,7 @@ static const struct {
 
 START_TEST(both_families)
 {
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	expect_listen(server, both[_i].address, 0);
 	expect_host(server, 0, both[_i].ipv4);
 	if (have_ipv6()) {
@@ -133,7 +111,7 @@ START_TEST(both_families)
 	}
 	server_start(server);
 	for (size_t i = 0; mts_server_address(server, i) != NULL; i++) {
-		talk(server, i);
+		peer_visit(server, i);
 	}
 	server_end(server);
 }
@@ -156,12 +134,12 @@ START_TEST(one_family)
 	if (single[_i].address[0] == '[' && !have_ipv6()) {
 		return;
 	}
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	expect_listen(server, single[_i].address, 0);
 	expect_host(server, 0, single[_i].host);
 	ck_assert_ptr_null(mts_server_address(server, 1));
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
@@ -198,7 +176,7 @@ END_TEST
 START_TEST(several)
 {
 	enum { LISTENERS = 20 };
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	for (int i = 0; i < LISTENERS; i++) {
 		expect_listen(server, "127.0.0.1:0", 0);
 	}
@@ -209,7 +187,7 @@ START_TEST(several)
 	ck_assert_ptr_null(mts_server_address(server, (size_t)-1));
 	server_start(server);
 	for (size_t i = 0; i < LISTENERS; i++) {
-		talk(server, i);
+		peer_visit(server, i);
 	}
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_ACCEPTED), LISTENERS);
 	mts_server_stop(server);
@@ -222,7 +200,7 @@ END_TEST
 /* Peers may connect before it runs; they wait in the kernel's queue. */
 START_TEST(connected_before_run)
 {
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	expect_listen(server, "127.0.0.1:0", 0);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "early");
@@ -238,8 +216,8 @@ START_TEST(port_in_use)
 	char address[32];
 	char sentence[128];
 	const int descriptors = count_descriptors();
-	mts_server *other = bare_server();
-	mts_server *server = bare_server();
+	mts_server *other = server_create(answer_echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	own_address(address, sizeof(address));
 	expect_listen(other, address, 0);
 	snprintf(address, sizeof(address), "%s", mts_server_address(other, 0));
@@ -260,13 +238,13 @@ END_TEST
 /* Two servers of ours on one port are an error as well. */
 START_TEST(port_of_another_server)
 {
-	mts_server *first = server_new(echo, NULL);
-	mts_server *second = bare_server();
+	mts_server *first = server_new(answer_echo, NULL);
+	mts_server *second = server_create(answer_echo, NULL);
 	expect_listen(second, mts_server_address(first, 0), -EADDRINUSE);
 	expect_listen(first, mts_server_address(first, 0), -EADDRINUSE);
 	server_start(first);
 	expect_listen(second, mts_server_address(first, 0), -EADDRINUSE);
-	talk(first, 0);
+	peer_visit(first, 0);
 	server_end(first);
 	ck_assert_int_eq(mts_server_destroy(second), 0);
 }
@@ -278,13 +256,12 @@ START_TEST(same_port_again)
 	char address[32];
 	own_address(address, sizeof(address));
 	for (int i = 0; i < 5; i++) {
-		mts_server *server = bare_server();
+		mts_server *server = server_create(answer_echo, NULL);
 		expect_listen(server, address, 0);
 		snprintf(address, sizeof(address), "%s", mts_server_address(server, 0));
 		server_start(server);
 		const int peer = peer_connect(server, 0);
-		peer_puts(peer, "hello");
-		peer_expect_text(peer, "hello");
+		peer_ask(peer, "hello");
 		server_end(server);
 		peer_expect_end(peer);
 		close(peer);
@@ -323,7 +300,7 @@ START_TEST(second_address_in_use)
 	uint16_t port;
 	const int taken = taken_ipv6_alone(&port);
 	const int descriptors = count_descriptors();
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	snprintf(address, sizeof(address), "localhost:%d", port);
 	snprintf(sentence, sizeof(sentence), "cannot listen on [::1]:%d: Address already in use", port);
 	expect_listen(server, address, -EADDRINUSE);
@@ -335,7 +312,7 @@ START_TEST(second_address_in_use)
 	close(other);
 	close(taken);
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
@@ -343,7 +320,7 @@ END_TEST
 /* What nobody should be able to bind. 192.0.2.0/24 is for documentation, so no machine has it. */
 START_TEST(address_of_others)
 {
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	expect_listen(server, "192.0.2.1:0", -EADDRNOTAVAIL);
 	ck_assert_str_eq(
 		mts_server_error(server), "cannot listen on 192.0.2.1:0: Cannot assign requested address");
@@ -355,7 +332,7 @@ END_TEST
 /* Not once it runs, nor afterwards. */
 START_TEST(too_late)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	expect_listen(server, "127.0.0.1:0", -EBUSY);
 	ck_assert_str_ne(mts_server_error(server), "");
@@ -371,9 +348,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen");
-	TCase *cases = tcase_create("listen");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen");
 	tcase_add_loop_test(cases, both_families, 0, COUNT(both));
 	tcase_add_loop_test(cases, one_family, 0, COUNT(single));
 	tcase_add_test(cases, ipv6_only);
@@ -385,6 +360,5 @@ int main(void)
 	tcase_add_test(cases, second_address_in_use);
 	tcase_add_test(cases, address_of_others);
 	tcase_add_test(cases, too_late);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -15,20 +15,6 @@
 
 #include "support.h"
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static mts_server *bare_server(void)
-{
-	mts_server *server = server_create(echo, NULL);
-	ck_assert_ptr_nonnull(server);
-	return server;
-}
-
 static int inet_socket(int type, bool listening)
 {
 	const struct sockaddr_in address = {
@@ -40,14 +26,6 @@ static int inet_socket(int type, bool listening)
 	return fd;
 }
 
-static void talk(const mts_server *server, size_t index)
-{
-	const int peer = peer_connect(server, index);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-	close(peer);
-}
-
 static bool open_still(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;
@@ -56,14 +34,14 @@ static bool open_still(int fd)
 START_TEST(adopted)
 {
 	const int fd = inet_socket(SOCK_STREAM, true);
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	ck_assert_int_eq(strncmp(mts_server_address(server, 1), "127.0.0.1:", 10), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 	server_start(server);
-	talk(server, 0);
-	talk(server, 1);
+	peer_visit(server, 0);
+	peer_visit(server, 1);
 	server_end(server);
 	ck_assert(!open_still(fd));
 }
@@ -72,7 +50,7 @@ END_TEST
 START_TEST(adopted_and_never_run)
 {
 	const int fd = inet_socket(SOCK_STREAM, true);
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 	ck_assert(!open_still(fd));
@@ -88,11 +66,11 @@ START_TEST(adopted_unix)
 	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	ck_assert_str_eq(mts_server_address(server, 0) + 5, name.sun_path);
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 	ck_assert(!open_still(fd));
 	ck_assert_int_eq(stat(name.sun_path, &status), 0);
@@ -118,7 +96,7 @@ START_TEST(refused)
 {
 	int pipes[2];
 	int pair[2];
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	const int silent = inet_socket(SOCK_STREAM, false);
 	const int datagram = inet_socket(SOCK_DGRAM, false);
 	const int file = open("/dev/null", O_RDWR);
@@ -146,7 +124,7 @@ START_TEST(not_a_stream)
 {
 	const int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
 	refuse(server, fd, -EINVAL);
@@ -159,13 +137,13 @@ END_TEST
 START_TEST(given_twice)
 {
 	const int fd = inet_socket(SOCK_STREAM, true);
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	ck_assert_int_lt(mts_server_listen_fd(server, fd), 0);
 	ck_assert_str_ne(mts_server_error(server), "");
 	ck_assert_ptr_null(mts_server_address(server, 1));
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
@@ -173,7 +151,7 @@ END_TEST
 START_TEST(too_late)
 {
 	const int fd = inet_socket(SOCK_STREAM, true);
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), -EBUSY);
 	server_end(server);
@@ -184,9 +162,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen, adopted sockets");
-	TCase *cases = tcase_create("adopted");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen, adopted sockets");
 	tcase_add_test(cases, adopted);
 	tcase_add_test(cases, adopted_and_never_run);
 	tcase_add_test(cases, adopted_unix);
@@ -194,6 +170,5 @@ int main(void)
 	tcase_add_test(cases, not_a_stream);
 	tcase_add_test(cases, given_twice);
 	tcase_add_test(cases, too_late);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

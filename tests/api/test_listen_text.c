@@ -9,18 +9,9 @@
 
 #include "support.h"
 
-static int keep(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_KEEP;
-}
-
 static mts_server *bare_server(void)
 {
-	mts_server *server = server_create(keep, NULL);
+	mts_server *server = server_create(answer_keep, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }
@@ -140,13 +131,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen, texts");
-	TCase *cases = tcase_create("texts");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen, texts");
 	tcase_add_test(cases, name_of_nobody);
 	tcase_add_loop_test(cases, hostile_strings, 0, COUNT(hostile));
 	tcase_add_test(cases, endless_strings);
 	tcase_add_loop_test(cases, whole_sentences, 0, COUNT(sentences));
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -16,41 +16,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "support.h"
 
-static char folder[64];
-static char path[80]; /* in it */
-static char address[96]; /* of it */
 static int descriptors;
 
 static void make_folder(void)
 {
-	strcpy(folder, "/tmp/mts-listen-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/socket", folder);
-	snprintf(address, sizeof(address), "unix:%s", path);
+	folder_make();
 	descriptors = count_descriptors();
 }
 
 static void remove_folder(void)
 {
 	ck_assert_int_eq(count_descriptors(), descriptors);
-	(void)unlink(path);
-	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
-}
-
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static mts_server *bare_server(void)
-{
-	mts_server *server = server_create(echo, NULL);
-	ck_assert_ptr_nonnull(server);
-	return server;
+	(void)unlink(folder_path);
+	folder_remove();
 }
 
 static void expect_listen(mts_server *server, const char *where, int result)
@@ -63,14 +44,6 @@ static void expect_listen(mts_server *server, const char *where, int result)
 static void destroy(mts_server *server)
 {
 	ck_assert_int_eq(mts_server_destroy(server), 0);
-}
-
-static void talk(const mts_server *server, size_t index)
-{
-	const int peer = peer_connect(server, index);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-	close(peer);
 }
 
 static bool exists(const char *file)
@@ -89,7 +62,7 @@ static void write_file(const char *file)
 static int unix_socket(int type, bool listening)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	strcpy(name.sun_path, path);
+	strcpy(name.sun_path, folder_path);
 	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
@@ -99,16 +72,16 @@ static int unix_socket(int type, bool listening)
 
 START_TEST(path_socket)
 {
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
-	ck_assert_str_eq(mts_server_address(server, 0), address);
-	ck_assert(exists(path));
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
+	ck_assert_str_eq(mts_server_address(server, 0), folder_address);
+	ck_assert(exists(folder_path));
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
-	ck_assert(!exists(path));
-	ck_assert_str_eq(mts_server_address(server, 0), address);
+	ck_assert(!exists(folder_path));
+	ck_assert_str_eq(mts_server_address(server, 0), folder_address);
 	destroy(server);
 }
 END_TEST
@@ -116,48 +89,49 @@ END_TEST
 /* It goes away with a server that never ran, too. */
 START_TEST(path_never_run)
 {
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
 	destroy(server);
-	ck_assert(!exists(path));
+	ck_assert(!exists(folder_path));
 }
 END_TEST
 
 START_TEST(stale_file_is_replaced)
 {
 	close(unix_socket(SOCK_STREAM, true));
-	ck_assert(exists(path));
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
+	ck_assert(exists(folder_path));
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
-	ck_assert(!exists(path));
+	ck_assert(!exists(folder_path));
 }
 END_TEST
 
 static void expect_in_use(void)
 {
 	char sentence[160];
-	mts_server *server = bare_server();
-	snprintf(sentence, sizeof(sentence), "cannot listen on %s: Address already in use", address);
-	expect_listen(server, address, -EADDRINUSE);
+	mts_server *server = server_create(answer_echo, NULL);
+	snprintf(
+		sentence, sizeof(sentence), "cannot listen on %s: Address already in use", folder_address);
+	expect_listen(server, folder_address, -EADDRINUSE);
 	ck_assert_str_eq(mts_server_error(server), sentence);
 	destroy(server);
-	ck_assert(exists(path));
+	ck_assert(exists(folder_path));
 }
 
 START_TEST(live_socket_is_refused)
 {
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
 	expect_in_use();
-	expect_listen(server, address, -EADDRINUSE);
+	expect_listen(server, folder_address, -EADDRINUSE);
 	server_start(server);
 	expect_in_use();
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
-	ck_assert(!exists(path));
+	ck_assert(!exists(folder_path));
 }
 END_TEST
 
@@ -167,7 +141,7 @@ START_TEST(busy_socket_is_refused)
 	const int fd = unix_socket(SOCK_STREAM, true);
 	int peers[2];
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	strcpy(name.sun_path, path);
+	strcpy(name.sun_path, folder_path);
 	for (int i = 0; i < 2; i++) {
 		peers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		(void)connect(peers[i], (struct sockaddr *)&name, sizeof(name));
@@ -190,17 +164,17 @@ END_TEST
 START_TEST(other_files_are_left_alone)
 {
 	char target[96];
-	write_file(path);
+	write_file(folder_path);
 	expect_in_use();
-	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
+	ck_assert_int_eq(mkdir(folder_path, 0700), 0);
 	expect_in_use();
-	ck_assert_int_eq(rmdir(path), 0);
-	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(rmdir(folder_path), 0);
+	ck_assert_int_eq(mkfifo(folder_path, 0600), 0);
 	expect_in_use();
-	ck_assert_int_eq(unlink(path), 0);
-	snprintf(target, sizeof(target), "%s-nowhere", path);
-	ck_assert_int_eq(symlink(target, path), 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
+	snprintf(target, sizeof(target), "%s-nowhere", folder_path);
+	ck_assert_int_eq(symlink(target, folder_path), 0);
 	expect_in_use();
 	ck_assert(!exists(target));
 }
@@ -209,24 +183,24 @@ END_TEST
 /* At the end there is another file where ours was: a regular one, or the socket of a successor. */
 START_TEST(replaced_file_stays)
 {
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
-	ck_assert_int_eq(unlink(path), 0);
-	write_file(path);
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
+	write_file(folder_path);
 	server_start(server);
 	server_end(server);
-	ck_assert(exists(path));
-	ck_assert_int_eq(unlink(path), 0);
-	server = bare_server();
-	expect_listen(server, address, 0);
-	ck_assert_int_eq(unlink(path), 0);
-	mts_server *successor = bare_server();
-	expect_listen(successor, address, 0);
+	ck_assert(exists(folder_path));
+	ck_assert_int_eq(unlink(folder_path), 0);
+	server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
+	mts_server *successor = server_create(answer_echo, NULL);
+	expect_listen(successor, folder_address, 0);
 	destroy(server);
 	server_start(successor);
-	talk(successor, 0);
+	peer_visit(successor, 0);
 	server_end(successor);
-	ck_assert(!exists(path));
+	ck_assert(!exists(folder_path));
 }
 END_TEST
 
@@ -237,42 +211,42 @@ START_TEST(modes)
 	struct stat status;
 	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
 		const mode_t before = umask(masks[i]);
-		mts_server *server = bare_server();
-		expect_listen(server, address, 0);
+		mts_server *server = server_create(answer_echo, NULL);
+		expect_listen(server, folder_address, 0);
 		umask(before);
-		ck_assert_int_eq(lstat(path, &status), 0);
+		ck_assert_int_eq(lstat(folder_path, &status), 0);
 		ck_assert_uint_eq(status.st_mode & 07777, 0777 & ~masks[i]);
-		ck_assert_int_eq(chmod(path, 0640), 0);
+		ck_assert_int_eq(chmod(folder_path, 0640), 0);
 		server_start(server);
-		talk(server, 0);
-		ck_assert_int_eq(lstat(path, &status), 0);
+		peer_visit(server, 0);
+		ck_assert_int_eq(lstat(folder_path, &status), 0);
 		ck_assert_uint_eq(status.st_mode & 07777, 0640);
 		server_end(server);
-		ck_assert(!exists(path));
+		ck_assert(!exists(folder_path));
 	}
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	strcpy(name.sun_path, path);
+	strcpy(name.sun_path, folder_path);
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(fchmod(fd, 0600), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
-	ck_assert_int_eq(lstat(path, &status), 0);
+	ck_assert_int_eq(lstat(folder_path, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0600);
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
-	ck_assert(exists(path)); /* not ours */
+	ck_assert(exists(folder_path)); /* not ours */
 }
 END_TEST
 
 /* Removed by somebody else meanwhile: that is no failure. */
 START_TEST(file_is_gone)
 {
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
-	ck_assert_int_eq(unlink(path), 0);
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
 	server_start(server);
 	server_end(server);
 }
@@ -282,7 +256,7 @@ START_TEST(folder_that_is_not_there)
 {
 	char where[160];
 	char sentence[256];
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	snprintf(where, sizeof(where), "unix:%s/nowhere/socket", folder);
 	snprintf(sentence, sizeof(sentence), "cannot listen on %s: No such file or directory", where);
 	expect_listen(server, where, -ENOENT);
@@ -295,7 +269,7 @@ END_TEST
 START_TEST(long_paths)
 {
 	char where[200];
-	mts_server *server = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
 	memset(where, 'x', sizeof(where));
 	const int start = snprintf(where, sizeof(where), "unix:%s/", folder);
 	memset(where + start, 'x', sizeof(where) - (size_t)start);
@@ -314,13 +288,13 @@ START_TEST(abstract_socket)
 {
 	char where[64];
 	snprintf(where, sizeof(where), "unix:@mts-listen-%d", (int)getpid());
-	mts_server *server = bare_server();
-	mts_server *other = bare_server();
+	mts_server *server = server_create(answer_echo, NULL);
+	mts_server *other = server_create(answer_echo, NULL);
 	expect_listen(server, where, 0);
 	ck_assert_str_eq(mts_server_address(server, 0), where);
 	expect_listen(other, where, -EADDRINUSE);
 	server_start(server);
-	talk(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 	expect_listen(other, where, 0);
 	destroy(other);
@@ -332,13 +306,13 @@ START_TEST(side_by_side)
 {
 	char where[64];
 	snprintf(where, sizeof(where), "unix:@mts-both-%d", (int)getpid());
-	mts_server *server = bare_server();
-	expect_listen(server, address, 0);
+	mts_server *server = server_create(answer_echo, NULL);
+	expect_listen(server, folder_address, 0);
 	expect_listen(server, where, 0);
 	expect_listen(server, "127.0.0.1:0", 0);
 	server_start(server);
 	for (size_t i = 0; i < 3; i++) {
-		talk(server, i);
+		peer_visit(server, i);
 	}
 	server_end(server);
 }
@@ -346,9 +320,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen, Unix sockets");
-	TCase *cases = tcase_create("unix");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen, Unix sockets");
 	tcase_add_checked_fixture(cases, make_folder, remove_folder);
 	tcase_add_test(cases, path_socket);
 	tcase_add_test(cases, path_never_run);
@@ -364,6 +336,5 @@ int main(void)
 	tcase_add_test(cases, long_paths);
 	tcase_add_test(cases, abstract_socket);
 	tcase_add_test(cases, side_by_side);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -184,8 +184,7 @@ static void be_idle(const mts_server *server)
 {
 	const int before = gate_count(&endings.all);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "x");
-	peer_expect_text(peer, "x");
+	peer_ask(peer, "x");
 	peer_expect_end(peer);
 	gate_wait(&endings.all, before + 1);
 	close(peer);
@@ -234,15 +233,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log");
-	TCase *tcase = tcase_create("log");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("log");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_log_has_levels);
 	tcase_add_test(tcase, the_log_is_bounded);
 	tcase_add_test(tcase, debug_tells_of_threads_and_deadlines);
 	tcase_add_test(tcase, debug_tells_of_relief);
 	tcase_add_test(tcase, debug_is_asked_for);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -111,8 +111,7 @@ static mts_server *new_server(mts_log_hook hook, unsigned timeout)
 
 static void ask(int peer)
 {
-	peer_puts(peer, "echo\n");
-	peer_expect_text(peer, "echo\n");
+	peer_ask(peer, "echo\n");
 }
 
 static int visit(mts_server *server)
@@ -148,13 +147,6 @@ static void expect_line(int i, const char *start)
 	ck_assert_msg(strstr(lines[i], start) != NULL, "%d: %s", i, lines[i]);
 }
 
-static void destroy_in_the_end(mts_server *server)
-{
-	int result = -EBUSY;
-	wait_until((result = mts_server_destroy(server)) != -EBUSY);
-	ck_assert_int_eq(result, 0);
-}
-
 /* From its first line to beyond the end of the run. */
 START_TEST(for_ever)
 {
@@ -175,7 +167,7 @@ START_TEST(for_ever)
 	ck_assert_int_eq(gate_count(&inside), 1);
 	gate_add(&go);
 	server_wait_stat(server, MTS_STAT_HUNG, 0);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	ck_assert_int_eq(gate_count(&said), 6);
 	expect_line(0, "serving");
 	for (int i = 1; i <= 3; i++) {
@@ -201,7 +193,7 @@ START_TEST(beside_a_hung_handler)
 	server_wait_stat(server, MTS_STAT_HUNG, 1);
 	ck_assert_int_eq(mts_server_destroy(server), -EBUSY);
 	gate_add(&release);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	ck_assert_int_eq(gate_count(&said), 3);
 	close(peer);
 	watch_expect(&watch, MTS_CLOSED_STOP, 1);
@@ -220,7 +212,7 @@ START_TEST(after_a_hung_handler)
 	watch_stop(server, TIMEOUT, -EBUSY);
 	expect_line(2, "a callback still runs");
 	gate_add(&release);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	close(peer);
 }
 END_TEST
@@ -288,7 +280,7 @@ static size_t drain_pipe(char *text, size_t size)
 
 static void *destroy_and_close(void *server)
 {
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	close(pipe_ends[1]);
 	return NULL;
 }
@@ -427,9 +419,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log, a hook that blocks");
-	TCase *cases = tcase_create("blocks");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("log, a hook that blocks");
 	tcase_add_checked_fixture(cases, remember, nothing_left);
 	tcase_add_test(cases, for_ever);
 	tcase_add_test(cases, beside_a_hung_handler);
@@ -439,6 +429,5 @@ int main(void)
 	tcase_add_loop_test(cases, on_a_mutex_of_a_handler, 0, CALLS);
 	tcase_add_test(cases, on_a_mutex_of_the_program);
 	tcase_add_test(cases, it_stops_the_server);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

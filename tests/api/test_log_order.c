@@ -194,13 +194,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log, its order");
-	TCase *cases = tcase_create("order");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("log, its order");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_test(cases, one_thread_in_order);
 	tcase_add_test(cases, none_after_the_answer);
 	tcase_add_test(cases, several_servers);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

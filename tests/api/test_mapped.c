@@ -172,8 +172,7 @@ START_TEST(others_do_not_wait)
 		ck_assert_int_eq(mts_server_kick(server, reach.ids[0]), 0);
 		peer_expect_gone(peer);
 	}
-	peer_puts(other, "here\n");
-	peer_expect_text(other, "here\n");
+	peer_ask(other, "here\n");
 	page_in();
 	gate_wait(&reach.leave, 1);
 	if (kicks) {
@@ -237,13 +236,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("mapped");
-	TCase *cases = tcase_create("mapped");
+	TCase *cases = suite_begin("mapped");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, others_do_not_wait, 0, 2 * WAYS);
 	tcase_add_loop_test(cases, a_stop_does_not_wait, 0, WAYS);
 	tcase_add_loop_test(cases, what_is_gone_is_refused, 0, READ);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -19,19 +19,10 @@
 
 #define GIB ((size_t)1024 * 1024 * 1024)
 
-static int keep(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_KEEP;
-}
-
 /* A call on a fresh `server` that gives `code`, and a sentence when `told`. */
 #define ANSWERS_WITH(code, call, told) \
 	do { \
-		mts_server *server = mts_server_create(keep, NULL); \
+		mts_server *server = mts_server_create(answer_keep, NULL); \
 		const int result = (call); \
 		ck_assert_msg(result == (code), "%s: %d instead of %d", #call, result, (code)); \
 		ck_assert_msg((told) == (*mts_server_error(server) != '\0'), "%s: \"%s\"", #call, \
@@ -90,7 +81,7 @@ static void start(void)
 static void join(void)
 {
 	REFUSES(mts_server_join(NULL));
-	mts_server *server = mts_server_create(keep, NULL);
+	mts_server *server = mts_server_create(answer_keep, NULL);
 	ck_assert_int_eq(mts_server_join(server), -EINVAL);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
@@ -115,8 +106,8 @@ static void error(void)
 static void serve(void)
 {
 	ck_assert_int_eq(mts_serve(NULL, NULL, NULL), EXIT_FAILURE);
-	ck_assert_int_eq(mts_serve(NULL, keep, NULL), EXIT_FAILURE);
-	ck_assert_int_eq(mts_serve("", keep, NULL), EXIT_FAILURE);
+	ck_assert_int_eq(mts_serve(NULL, answer_keep, NULL), EXIT_FAILURE);
+	ck_assert_int_eq(mts_serve("", answer_keep, NULL), EXIT_FAILURE);
 }
 
 static void name_error(void)
@@ -459,11 +450,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("misuse");
-	TCase *cases = tcase_create("misuse");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("misuse");
 	tcase_add_loop_test(cases, misused, 0, FUNCTIONS);
 	tcase_add_test(cases, complete);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

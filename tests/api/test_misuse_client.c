@@ -270,12 +270,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("misuse, clients");
-	TCase *cases = tcase_create("clients");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("misuse, clients");
 	tcase_add_loop_test(cases, misused, 0, FUNCTIONS);
 	tcase_add_test(cases, complete);
 	tcase_add_test(cases, misused_when_closed);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -13,13 +13,6 @@
 
 #include "support.h"
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 static int other_open(mts_client *client, void *user)
 {
 	(void)client;
@@ -34,14 +27,6 @@ static ssize_t other_framer(const void *data, size_t size, size_t scanned, void 
 	(void)scanned;
 	(void)user;
 	return -1;
-}
-
-static void talk(const mts_server *server)
-{
-	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-	close(peer);
 }
 
 static void expect_busy(mts_server *server, int result, const char *call)
@@ -107,12 +92,12 @@ static void configure_live(mts_server *server)
 
 START_TEST(while_it_runs)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
 	configure_live(server);
 	configure(server);
 	configure_live(server);
-	talk(server);
+	peer_visit(server, 0);
 	ck_assert_ptr_null(mts_server_address(server, 1));
 	server_end(server);
 }
@@ -120,9 +105,9 @@ END_TEST
 
 START_TEST(when_it_has_run)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	server_start(server);
-	talk(server);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
 	configure(server);
@@ -136,7 +121,7 @@ END_TEST
 /* Asking it to stop is no start: it can be configured still. */
 START_TEST(when_it_was_only_stopped)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
@@ -148,7 +133,7 @@ END_TEST
 /* A refused value leaves the one before it in force. */
 START_TEST(refused_values_change_nothing)
 {
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 5), 0);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_frame_delimited(server, NULL, 4), -EINVAL);
@@ -160,7 +145,7 @@ START_TEST(refused_values_change_nothing)
 	ck_assert_int_eq(mts_server_set_max_clients(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_stack_size(server, 0), -EINVAL);
 	server_start(server);
-	talk(server);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
@@ -168,7 +153,7 @@ END_TEST
 /* The least of everything. */
 START_TEST(least_values)
 {
-	mts_server *server = server_create(echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_set_backlog(server, 1), 0);
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 1), 0);
@@ -180,8 +165,8 @@ START_TEST(least_values)
 	ck_assert_int_eq(mts_server_set_stack_size(server, 16384), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 1), 0);
 	server_start(server);
-	talk(server);
-	talk(server);
+	peer_visit(server, 0);
+	peer_visit(server, 0);
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), 0);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
@@ -192,7 +177,7 @@ END_TEST
 START_TEST(most_values)
 {
 	const size_t gib = (size_t)1024 * 1024 * 1024;
-	mts_server *server = server_create(echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_set_backlog(server, INT_MAX), 0);
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, gib), 0);
@@ -204,23 +189,20 @@ START_TEST(most_values)
 	ck_assert_int_eq(mts_server_set_defer_accept(server, 3600), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, UINT_MAX), 0);
 	server_start(server);
-	talk(server);
-	talk(server);
+	peer_visit(server, 0);
+	peer_visit(server, 0);
 	server_end(server);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("misuse, states");
-	TCase *cases = tcase_create("states");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("misuse, states");
 	tcase_add_test(cases, while_it_runs);
 	tcase_add_test(cases, when_it_has_run);
 	tcase_add_test(cases, when_it_was_only_stopped);
 	tcase_add_test(cases, refused_values_change_nothing);
 	tcase_add_test(cases, least_values);
 	tcase_add_test(cases, most_values);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -12,38 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static struct {
-	_Atomic int now;
-	_Atomic int most;
-} threads;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
-
-static void thread_begins(void *user)
-{
-	(void)user;
-	const int now = ++threads.now;
-	int most = threads.most;
-	while (now > most && !atomic_compare_exchange_weak(&threads.most, &most, now)) {
-	}
-}
-
-static void thread_ends(void *user)
-{
-	(void)user;
-	threads.now--;
-}
+static struct workers threads;
 
 static void burn(uint64_t nanoseconds)
 {
@@ -79,7 +50,7 @@ static mts_server *obeying_server(unsigned limit)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, limit), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, NULL), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, worker_begins, worker_ends, &threads), 0);
 	return server;
 }
 
@@ -289,10 +260,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand");
-	TCase *tcase = tcase_create("threads");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	TCase *tcase = suite_begin("on demand");
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, an_idle_server_is_never_woken);
 	tcase_add_test(tcase, as_many_as_block_and_one_when_quiet);
 	tcase_add_loop_test(tcase, the_limit_is_kept_and_all_are_served, 0, 3);
@@ -300,6 +269,5 @@ int main(void)
 	if (!under_valgrind()) { /* which lets one thread run at a time, and the others wait */
 		tcase_add_test(tcase, handlers_that_compute_breed_no_threads);
 	}
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -336,9 +336,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, blocking");
-	TCase *tcase = tcase_create("blocking");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, blocking");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, a_handler_that_waits_holds_up_nobody, 0, WAITS);
 	tcase_add_loop_test(tcase, nobody_is_stranded_behind_it, 0, WAITS);
@@ -346,6 +344,5 @@ int main(void)
 	tcase_add_test(tcase, a_close_hook_that_waits);
 	tcase_add_test(tcase, a_thread_hook_that_waits);
 	tcase_add_loop_test(tcase, a_call_of_the_library_hands_over_at_once, 0, LIBRARY_WAITS);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -5,8 +5,6 @@
  * and what comes together with too many others waits for a further turn.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,7 +15,6 @@
 
 #include "support.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { QUIET = 300 }; /* ms of silence, in which hardly any CPU time may be used */
 
 static struct endings endings;
@@ -51,34 +48,19 @@ static void expect_summary(int peer, const void *request, size_t size)
 	peer_expect_text(peer, text);
 }
 
-static mts_server *server_on(int family, unsigned threads)
+static mts_server *summarizing_server(int family, unsigned threads)
 {
-	char address[64] = "127.0.0.1:0";
-	if (family == UNIX) {
-		(void)snprintf(address, sizeof(address), "unix:@mts-on-demand-%d", (int)getpid());
-	}
-	mts_server *server = server_create(summarize, NULL);
-	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	mts_server *server = server_on(family, summarize, NULL);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, threads), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	return server;
 }
 
-/* Sends each piece at once. */
-static int prompt_peer(const mts_server *server, int family)
+/* Two requests, cut in two at every byte; the first piece has been taken before the second one comes. */
+static void cut_everywhere(mts_server *server, const char *bytes, size_t size)
 {
 	const int peer = peer_connect(server, 0);
-	if (family == TCP) {
-		ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
-	}
-	return peer;
-}
-
-/* Two requests, cut in two at every byte; the first piece has been taken before the second one comes. */
-static void cut_everywhere(mts_server *server, int family, const char *bytes, size_t size)
-{
-	const int peer = prompt_peer(server, family);
 	uint64_t sent = 0;
 	for (size_t cut = 1; cut < size; cut++) {
 		peer_send(peer, bytes, cut);
@@ -101,9 +83,9 @@ static void cut_everywhere(mts_server *server, int family, const char *bytes, si
 START_TEST(lines_cut_at_every_byte)
 {
 	static const char lines[] = "hello\r\nworld!\n";
-	mts_server *server = server_on(_i, 0);
+	mts_server *server = summarizing_server(_i, 0);
 	server_start(server);
-	cut_everywhere(server, _i, lines, sizeof(lines) - 1);
+	cut_everywhere(server, lines, sizeof(lines) - 1);
 	server_end(server);
 }
 END_TEST
@@ -111,10 +93,10 @@ END_TEST
 START_TEST(prefixes_cut_at_every_byte)
 {
 	static const char frames[] = "\0\0\0\5hello\0\0\0\6world!";
-	mts_server *server = server_on(_i, 0);
+	mts_server *server = summarizing_server(_i, 0);
 	ck_assert_int_eq(mts_server_frame_prefixed(server, 4, MTS_BIG_ENDIAN), 0);
 	server_start(server);
-	cut_everywhere(server, _i, frames, sizeof(frames) - 1);
+	cut_everywhere(server, frames, sizeof(frames) - 1);
 	server_end(server);
 }
 END_TEST
@@ -125,14 +107,14 @@ START_TEST(large_requests_in_small_pieces)
 	enum { PEERS = 4, SIZE = 65536 };
 	static char request[SIZE + 1];
 	int peers[PEERS];
-	mts_server *server = server_on(_i, 0);
+	mts_server *server = summarizing_server(_i, 0);
 	server_start(server);
 	for (size_t i = 0; i < SIZE; i++) {
 		request[i] = (char)('a' + i % 23);
 	}
 	request[SIZE] = '\n';
 	for (int i = 0; i < PEERS; i++) {
-		peers[i] = prompt_peer(server, _i);
+		peers[i] = peer_connect(server, 0);
 	}
 	size_t sent = 0;
 	for (size_t step = 1; sent <= SIZE; step = step % 31 + 1) {
@@ -177,7 +159,7 @@ START_TEST(many_in_one_go)
 		int count;
 		size_t size;
 	} goes[] = {{10, 10}, {63, 8}, {64, 8}, {65, 8}, {1000, 8}, {5, 4000}, {40, 1000}, {3, 30000}};
-	mts_server *server = server_on(_i % 2, _i < 2 ? 0 : 1);
+	mts_server *server = summarizing_server(_i % 2, _i < 2 ? 0 : 1);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	for (size_t i = 0; i < sizeof(goes) / sizeof(goes[0]); i++) {
@@ -232,7 +214,7 @@ START_TEST(a_firehose_drowns_nobody)
 	enum { PEERS = 20, ROUNDS = 8 };
 	struct firehose hose = {.over = false};
 	int peers[PEERS];
-	mts_server *server = server_on(_i % 2, _i < 2 ? 1 : 0);
+	mts_server *server = summarizing_server(_i % 2, _i < 2 ? 1 : 0);
 	server_start(server);
 	hose.peer = peer_connect(server, 0);
 	ck_assert_int_eq(pthread_create(&hose.sender, NULL, send_on, &hose), 0);
@@ -280,9 +262,9 @@ static void send_urgent(int peer)
 /* Urgent data stays in the stream, in its place, also where it alone wakes the client; nothing spins. */
 START_TEST(urgent_data_anywhere)
 {
-	mts_server *server = server_on(TCP, 0);
+	mts_server *server = summarizing_server(TCP, 0);
 	server_start(server);
-	const int peer = prompt_peer(server, TCP);
+	const int peer = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_OPEN, 1);
 	send_urgent(peer);
 	server_wait_stat(server, MTS_STAT_BYTES_IN, 1);
@@ -325,11 +307,11 @@ START_TEST(half_closed)
 {
 	static const char *const texts[] = {"", "one\n", "one\ntwo", "one\ntwo\n", "\n", "\n\none\n"};
 	enum { TEXTS = sizeof(texts) / sizeof(texts[0]), ROUNDS = 50 };
-	mts_server *server = server_on(_i, 0);
+	mts_server *server = summarizing_server(_i, 0);
 	server_start(server);
 	for (int i = 0; i < TEXTS * ROUNDS; i++) {
 		const char *text = texts[i % TEXTS];
-		const int peer = prompt_peer(server, _i);
+		const int peer = peer_connect(server, 0);
 		if (i % 3 == 0) { /* parked */
 			server_wait_stat(server, MTS_STAT_OPEN, 1);
 		}
@@ -357,12 +339,12 @@ START_TEST(reset_at_any_moment)
 {
 	enum { ROUNDS = 300 };
 	static const char lines[] = "one\ntwo\nthree\nfour\n";
-	mts_server *server = server_on(TCP, 0);
+	mts_server *server = summarizing_server(TCP, 0);
 	server_start(server);
 	const int stays = peer_connect(server, 0);
 	peer_puts(stays, "half of ");
 	for (size_t i = 0; i < ROUNDS; i++) {
-		const int peer = prompt_peer(server, TCP);
+		const int peer = peer_connect(server, 0);
 		peer_send(peer, lines, i % (sizeof(lines) - 1));
 		if (i % 3 == 1) {
 			poll(NULL, 0, 1);
@@ -390,7 +372,7 @@ START_TEST(descriptors_in_between)
 {
 	enum { ROUNDS = 100 };
 	char control[CMSG_SPACE(sizeof(int))] = "";
-	mts_server *server = server_on(UNIX, 0);
+	mts_server *server = summarizing_server(UNIX, 0);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	const int stderr_number = STDERR_FILENO;
@@ -423,9 +405,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, input");
-	TCase *tcase = tcase_create("input");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, input");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, lines_cut_at_every_byte, 0, FAMILIES);
 	tcase_add_loop_test(tcase, prefixes_cut_at_every_byte, 0, FAMILIES);
@@ -436,6 +416,5 @@ int main(void)
 	tcase_add_loop_test(tcase, half_closed, 0, FAMILIES);
 	tcase_add_test(tcase, reset_at_any_moment);
 	tcase_add_test(tcase, descriptors_in_between);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

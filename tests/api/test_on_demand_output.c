@@ -23,13 +23,6 @@ static void setup(void)
 	handled = (struct gate)GATE;
 }
 
-static int small_client(mts_client *client, void *user)
-{
-	(void)user;
-	small_buffers(mts_client_fd(client));
-	return 0;
-}
-
 /* The request says how much to write, and, behind it, whether that was all. */
 static int pour(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -53,25 +46,17 @@ static mts_server *pouring_server(size_t most_output, unsigned threads)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, most_output), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, threads), 0);
-	ck_assert_int_eq(mts_server_on_open(server, small_client, NULL), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	server_start(server);
 	return server;
-}
-
-static int slow_reader(const mts_server *server)
-{
-	const int peer = peer_socket();
-	small_buffers(peer);
-	peer_connect_socket(peer, server);
-	return peer;
 }
 
 /* Their handlers are done, and no thread is left but the one that polls; much of it still waits. */
 static void let_them_wait(mts_server *server, int *peers, const char *request)
 {
 	for (int i = 0; i < PEERS; i++) {
-		peers[i] = slow_reader(server);
+		peers[i] = peer_connect_small(server);
 		peer_puts(peers[i], request);
 	}
 	gate_wait(&handled, PEERS);
@@ -121,7 +106,7 @@ START_TEST(it_waits_for_one_that_has_finished)
 	int peers[PEERS];
 	mts_server *server = pouring_server(MOST_OUTPUT, _i == 0 ? 0 : 1);
 	for (int i = 0; i < PEERS; i++) {
-		peers[i] = slow_reader(server);
+		peers[i] = peer_connect_small(server);
 		peer_puts(peers[i], "1000000\n500000\n");
 		peer_finish(peers[i]);
 	}
@@ -176,10 +161,10 @@ START_TEST(it_goes_out_while_all_threads_are_busy)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, MOST_OUTPUT), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, LIMIT), 0);
-	ck_assert_int_eq(mts_server_on_open(server, small_client, NULL), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	server_start(server);
-	const int stays = slow_reader(server);
-	const int ends = slow_reader(server);
+	const int stays = peer_connect_small(server);
+	const int ends = peer_connect_small(server);
 	peer_puts(stays, "1000000\n");
 	peer_puts(ends, "1000000 and close\n");
 	gate_wait(&handled, 2);
@@ -210,7 +195,7 @@ START_TEST(more_replies_than_the_limit)
 {
 	enum { REQUESTS = 3000, REPLY = 1000 };
 	mts_server *server = pouring_server(1, _i == 0 ? 0 : 2);
-	const int slow = slow_reader(server);
+	const int slow = peer_connect_small(server);
 	const int other = peer_connect(server, 0);
 	for (int i = 0; i < REQUESTS; i++) {
 		peer_puts(slow, "1000\n");
@@ -231,9 +216,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, output");
-	TCase *tcase = tcase_create("output");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, output");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, it_waits_without_a_thread, 0, 2);
 	tcase_add_loop_test(tcase, it_waits_without_a_thread_at_the_end, 0, 2);
@@ -241,6 +224,5 @@ int main(void)
 	tcase_add_loop_test(tcase, nobody_reads_it, 0, 2);
 	tcase_add_test(tcase, it_goes_out_while_all_threads_are_busy);
 	tcase_add_loop_test(tcase, more_replies_than_the_limit, 0, 2);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

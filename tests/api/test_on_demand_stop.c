@@ -36,7 +36,7 @@ static int obey(mts_client *client, const void *request, size_t size, void *user
 	return MTS_KEEP;
 }
 
-static int open_small(mts_client *client, void *user)
+static int open_watched_small(mts_client *client, void *user)
 {
 	small_buffers(mts_client_fd(client));
 	return watch_open(client, user);
@@ -48,7 +48,7 @@ static mts_server *parking_server(unsigned timeout, unsigned threads)
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 4 * LARGE), 0);
 	ck_assert_int_eq(mts_server_set_max_threads(server, threads), 0);
-	ck_assert_int_eq(mts_server_on_open(server, open_small, &watch), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_watched_small, &watch), 0);
 	server_start(server);
 	return server;
 }
@@ -62,24 +62,15 @@ struct crowd {
 	int ending[EACH];
 };
 
-static int small_peer(const mts_server *server)
-{
-	const int peer = peer_socket();
-	small_buffers(peer);
-	peer_connect_socket(peer, server);
-	return peer;
-}
-
 static void gather(mts_server *server, struct crowd *crowd)
 {
 	for (int i = 0; i < EACH; i++) {
-		crowd->silent[i] = small_peer(server);
-		crowd->served[i] = small_peer(server);
-		crowd->half[i] = small_peer(server);
-		crowd->pouring[i] = small_peer(server);
-		crowd->ending[i] = small_peer(server);
-		peer_puts(crowd->served[i], "hello\n");
-		peer_expect_text(crowd->served[i], "hello\n");
+		crowd->silent[i] = peer_connect_small(server);
+		crowd->served[i] = peer_connect_small(server);
+		crowd->half[i] = peer_connect_small(server);
+		crowd->pouring[i] = peer_connect_small(server);
+		crowd->ending[i] = peer_connect_small(server);
+		peer_ask(crowd->served[i], "hello\n");
 		peer_puts(crowd->half[i], "hello\nhalf");
 		peer_expect_text(crowd->half[i], "hello\n");
 		peer_puts(crowd->pouring[i], "pour\n");
@@ -230,13 +221,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, stop");
-	TCase *tcase = tcase_create("stop");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("on demand, stop");
 	tcase_add_loop_test(tcase, parked_in_every_way, 0, 2);
 	tcase_add_loop_test(tcase, parked_and_cut_off, 0, 2);
 	tcase_add_test(tcase, received_while_nobody_could_serve_it);
 	tcase_add_test(tcase, more_than_a_turn);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

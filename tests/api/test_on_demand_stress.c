@@ -19,23 +19,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "support.h"
 
 enum { VISITORS = 6, TALKS = 50, MOST_BURST = 100, HEAD = 5, MOST_PAD = 3000, MOST_RAW = 97 };
 enum { BURST_BYTES = MOST_BURST * (2 + HEAD + MOST_PAD + MOST_RAW) };
-
-static uint64_t next_number(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static size_t below(uint64_t *state, size_t limit)
-{
-	return (size_t)(next_number(state) >> 16) % limit;
-}
 
 struct round {
 	mts_server *server;
@@ -176,8 +164,9 @@ struct visitor {
 static void put_request(struct visitor *visitor, struct talk *talk, char kind)
 {
 	const uint32_t number = talk->sent++;
-	const size_t pad = below(&visitor->random, 20) == 0 ? below(&visitor->random, MOST_PAD)
-														: below(&visitor->random, 40);
+	const size_t pad = chance_below(&visitor->random, 20) == 0
+		? chance_below(&visitor->random, MOST_PAD)
+		: chance_below(&visitor->random, 40);
 	char *at = visitor->burst + visitor->size;
 	at[0] = (char)((HEAD + pad) >> 8);
 	at[1] = (char)(HEAD + pad);
@@ -195,11 +184,11 @@ static void put_request(struct visitor *visitor, struct talk *talk, char kind)
 static void make_burst(struct visitor *visitor, struct talk *talk)
 {
 	static const char kinds[] = "eeeeeeeeeefbnr";
-	const size_t most = below(&visitor->random, 20) == 0 ? MOST_BURST - 1 : 10;
-	size_t count = 1 + below(&visitor->random, most);
+	const size_t most = chance_below(&visitor->random, 20) == 0 ? MOST_BURST - 1 : 10;
+	size_t count = 1 + chance_below(&visitor->random, most);
 	visitor->size = 0;
 	for (; count > 0; count--) {
-		const char kind = kinds[below(&visitor->random, sizeof(kinds) - 1)];
+		const char kind = kinds[chance_below(&visitor->random, sizeof(kinds) - 1)];
 		put_request(visitor, talk, kind);
 		if (kind == 'n') {
 			put_request(visitor, talk, 'e');
@@ -210,13 +199,13 @@ static void make_burst(struct visitor *visitor, struct talk *talk)
 /* Nothing, or a moment, about as long as it takes to serve a request and to park its client. */
 static void pause_a_moment(uint64_t *random)
 {
-	const size_t choice = below(random, 16);
+	const size_t choice = chance_below(random, 16);
 	if (choice == 0) {
 		poll(NULL, 0, 1);
 	} else if (choice < 4) {
 		sched_yield();
 	} else if (choice < 8) {
-		for (volatile size_t i = below(random, 20000); i > 0; i--) {
+		for (volatile size_t i = chance_below(random, 20000); i > 0; i--) {
 		}
 	}
 }
@@ -226,7 +215,9 @@ static void send_burst(struct visitor *visitor, const struct talk *talk, size_t 
 	size_t done = 0;
 	while (done < size) {
 		const size_t left = size - done;
-		size_t step = below(&visitor->random, 3) == 0 ? left : 1 + below(&visitor->random, 60);
+		size_t step = chance_below(&visitor->random, 3) == 0
+			? left
+			: 1 + chance_below(&visitor->random, 60);
 		step = step < left ? step : left;
 		peer_send(talk->peer, visitor->burst + done, step);
 		done += step;
@@ -250,7 +241,7 @@ static void begin_talk(struct visitor *visitor, struct talk *talk)
 
 static void end_talk(struct visitor *visitor, struct talk *talk)
 {
-	switch (below(&visitor->random, 4)) {
+	switch (chance_below(&visitor->random, 4)) {
 	case 0: /* as one should */
 		peer_finish(talk->peer);
 		await_answers(talk);
@@ -266,7 +257,7 @@ static void end_talk(struct visitor *visitor, struct talk *talk)
 		break;
 	default: /* in the middle of a request */
 		make_burst(visitor, talk);
-		send_burst(visitor, talk, 1 + below(&visitor->random, visitor->size));
+		send_burst(visitor, talk, 1 + chance_below(&visitor->random, visitor->size));
 		close(talk->peer);
 	}
 	talk->peer = -1;
@@ -279,10 +270,10 @@ static void *visit(void *argument)
 		begin_talk(visitor, &visitor->talks[i]);
 	}
 	while (!visitor->round->over) {
-		struct talk *talk = &visitor->talks[below(&visitor->random, TALKS)];
+		struct talk *talk = &visitor->talks[chance_below(&visitor->random, TALKS)];
 		make_burst(visitor, talk);
 		send_burst(visitor, talk, visitor->size);
-		const size_t choice = below(&visitor->random, 40);
+		const size_t choice = chance_below(&visitor->random, 40);
 		if (choice == 0) {
 			end_talk(visitor, talk);
 			begin_talk(visitor, talk);
@@ -329,7 +320,7 @@ static int play_round(uint64_t *random, int limit, uint64_t milliseconds)
 	server_start(round.server);
 	for (int i = 0; i < VISITORS; i++) {
 		visitors[i].round = &round;
-		visitors[i].random = next_number(random) | 1;
+		visitors[i].random = chance_next(random) | 1;
 		visitors[i].burst = malloc(2 * BURST_BYTES);
 		ck_assert_ptr_nonnull(visitors[i].burst);
 		ck_assert_int_eq(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]), 0);
@@ -350,18 +341,12 @@ static int play_round(uint64_t *random, int limit, uint64_t milliseconds)
 	return round.handled;
 }
 
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-	const char *text = getenv(variable);
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 START_TEST(parked_and_found_again)
 {
 	static const int limits[] = {0, 1, 2, 4, 0};
 	enum { ROUNDS = sizeof(limits) / sizeof(limits[0]) };
-	const uint64_t seed = number_of("MTS_TEST_SEED", now_ms() * 1000003 + (uint64_t)getpid());
-	const uint64_t span = 1000 * number_of("MTS_TEST_SECONDS", 4) / ROUNDS;
+	const uint64_t seed = chance_variable("MTS_TEST_SEED", now_ms() * 1000003 + (uint64_t)getpid());
+	const uint64_t span = 1000 * chance_variable("MTS_TEST_SECONDS", 4) / ROUNDS;
 	const int before = count_descriptors();
 	uint64_t random = seed | 1;
 	printf("MTS_TEST_SEED=%llu\n", (unsigned long long)seed);
@@ -377,10 +362,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("on demand, stress");
-	TCase *tcase = tcase_create("stress");
-	tcase_set_timeout(tcase, 120.0 + (double)number_of("MTS_TEST_SECONDS", 4));
+	TCase *tcase = suite_begin("on demand, stress");
+	tcase_set_timeout(tcase, 120.0 + (double)chance_variable("MTS_TEST_SECONDS", 4));
 	tcase_add_test(tcase, parked_and_found_again);
-	suite_add_tcase(suite, tcase);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -13,50 +13,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
-
-static int shrink(mts_client *client, void *user)
-{
-	(void)user;
-	small_buffers(mts_client_fd(client));
-	return 0;
-}
-
-static mts_server *lines_server(mts_handler handler, void *user)
-{
-	mts_server *server = server_new(handler, user);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
 
 /* A server and a peer between whom the kernel holds as little as it can. */
 static mts_server *narrow_server(mts_handler handler, void *user, size_t max_output)
 {
-	mts_server *server = lines_server(handler, user);
-	ck_assert_int_eq(mts_server_on_open(server, shrink, NULL), 0);
+	mts_server *server = server_of_lines(handler, user, &endings);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, max_output), 0);
 	return server;
-}
-
-static int narrow_peer(mts_server *server)
-{
-	const int peer = peer_connect(server, 0);
-	small_buffers(peer);
-	return peer;
 }
 
 /* Writes as many bytes of the pattern as the line says, in steps of the second number. */
@@ -86,7 +53,7 @@ START_TEST(ten_megabytes_to_a_slow_reader)
 	static const char *const lines[] = {
 		"10485760 10485760\n", "10485760 70000\n", "3145728 1777\n", "262144 1\n"};
 	static const size_t sizes[] = {10485760, 10485760, 3145728, 262144};
-	mts_server *server = lines_server(write_pattern, NULL);
+	mts_server *server = server_of_lines(write_pattern, NULL, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	small_buffers(peer);
@@ -104,26 +71,13 @@ START_TEST(ten_megabytes_to_a_slow_reader)
 }
 END_TEST
 
-/* Waits until bytes_out has stood still for a while: whatever blocks has blocked then. */
-static uint64_t settled_bytes(mts_server *server)
-{
-	uint64_t before;
-	uint64_t now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
-	do {
-		before = now;
-		poll(NULL, 0, 50);
-		now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
-	} while (now != before || now == 0);
-	return now;
-}
-
 START_TEST(past_the_limit_a_write_waits_for_the_peer)
 {
 	mts_server *server = narrow_server(write_pattern, NULL, 64 * KIB);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "2097152 4096\n");
-	const uint64_t taken = settled_bytes(server);
+	const uint64_t taken = server_settled_bytes(server);
 	ck_assert_uint_lt(taken, 1 * MIB);
 	ck_assert_int_eq(gate_count(&entered), 0);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BUSY), 1);
@@ -138,9 +92,9 @@ START_TEST(one_write_larger_than_the_limit_waits_too)
 {
 	mts_server *server = narrow_server(write_pattern, NULL, 1);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "2097152 2097152\n");
-	ck_assert_uint_lt(settled_bytes(server), 1 * MIB);
+	ck_assert_uint_lt(server_settled_bytes(server), 1 * MIB);
 	ck_assert_int_eq(gate_count(&entered), 0);
 	peer_expect_pattern(peer, 2 * MIB, 0);
 	gate_wait(&entered, 1);
@@ -153,7 +107,7 @@ START_TEST(below_the_limit_the_rest_follows_by_itself)
 {
 	mts_server *server = narrow_server(write_pattern, NULL, 4 * MIB);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "2097152 4096\n");
 	gate_wait(&entered, 1); /* the handler is done, and nobody has read */
 	server_wait_stat(server, MTS_STAT_BUSY, 0);
@@ -173,14 +127,14 @@ START_TEST(the_limit_is_live)
 {
 	mts_server *server = narrow_server(write_pattern, NULL, 4 * MIB);
 	server_start(server);
-	const int first = narrow_peer(server);
-	const int second = narrow_peer(server);
+	const int first = peer_connect_small(server);
+	const int second = peer_connect_small(server);
 	peer_puts(first, "2097152 4096\n");
 	gate_wait(&entered, 1);
 	ck_assert_int_eq(mts_server_set_max_output(server, 4096), 0);
 	peer_puts(second, "2097152 4096\n");
 	server_wait_stat(server, MTS_STAT_BUSY, 1);
-	settled_bytes(server);
+	server_settled_bytes(server);
 	ck_assert_int_eq(gate_count(&entered), 1);
 	peer_expect_pattern(second, 2 * MIB, 0);
 	gate_wait(&entered, 2);
@@ -220,7 +174,7 @@ static int write_until_lost(mts_client *client, const void *request, size_t size
 START_TEST(a_peer_that_is_gone_ends_the_write)
 {
 	char bytes[5000];
-	mts_server *server = lines_server(write_until_lost, NULL);
+	mts_server *server = server_of_lines(write_until_lost, NULL, &endings);
 	server_start(server);
 	for (int round = 1; round <= 20; round++) {
 		const int peer = peer_connect(server, 0);
@@ -246,7 +200,7 @@ START_TEST(a_peer_that_has_finished_gets_its_replies)
 {
 	mts_server *server = narrow_server(write_pattern, NULL, 64 * KIB);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "300000 3000\n5 1\n400000 400000\n20 20");
 	peer_finish(peer);
 	peer_expect_pattern(peer, 300000, 0);
@@ -277,8 +231,8 @@ static int refuse_bad(mts_client *client, const void *request, size_t size, void
 
 static void check_refusal(int verdict, const char *lines, const char *replies)
 {
-	mts_server *server = lines_server(refuse_bad, &verdict);
-	setup();
+	mts_server *server = server_of_lines(refuse_bad, &verdict, &endings);
+	stage_setup();
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, lines);
@@ -312,7 +266,7 @@ static int never_mind(mts_client *client, const void *request, size_t size, void
 
 START_TEST(an_error_does_not_wait_for_the_peer_to_finish)
 {
-	mts_server *server = lines_server(never_mind, NULL);
+	mts_server *server = server_of_lines(never_mind, NULL, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go\nand much more, without end");
@@ -327,7 +281,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, ten_megabytes_to_a_slow_reader);
 	tcase_add_test(tcase, past_the_limit_a_write_waits_for_the_peer);
 	tcase_add_test(tcase, one_write_larger_than_the_limit_waits_too);
@@ -341,9 +295,7 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-	Suite *suite = suite_create("output");
-	TCase *tcase = tcase_create("output");
+	TCase *tcase = suite_begin("output");
 	add_tests(tcase);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -183,9 +183,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("overload");
-	TCase *tcase = tcase_create("overload");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("overload");
 	tcase_add_checked_fixture(tcase, full_setup, NULL);
 	tcase_add_test(tcase, refused_at_once);
 	if (!under_valgrind()) {
@@ -195,6 +193,5 @@ int main(void)
 		tcase, a_stop_with_some_at_the_door, MTS_OVERLOAD_WAIT, MTS_OVERLOAD_EVICT + 1);
 	tcase_add_loop_test(
 		tcase, a_crowd_while_limits_change, MTS_OVERLOAD_WAIT, MTS_OVERLOAD_EVICT + 1);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

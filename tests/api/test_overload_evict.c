@@ -370,9 +370,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("overload, evicting");
-	TCase *tcase = tcase_create("overload, evicting");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("overload, evicting");
 	tcase_add_checked_fixture(tcase, full_setup, NULL);
 	tcase_add_test(tcase, one_goes_for_each_who_comes);
 	tcase_add_test(tcase, nobody_comes_before_the_other_has_gone);
@@ -387,6 +385,5 @@ int main(void)
 	tcase_add_test(tcase, who_does_not_get_past_the_open_hook);
 	tcase_add_loop_test(tcase, urgent_bytes_shield_nobody, 0, 2);
 	tcase_add_test(tcase, low_water_marks_shield_nobody);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

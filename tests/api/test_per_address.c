@@ -21,16 +21,9 @@ static void setup(void)
 	endings = (struct endings){.all = GATE};
 }
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	(void)mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 static mts_server *new_server(const char *address, size_t per_address)
 {
-	mts_server *server = server_create(echo, NULL);
+	mts_server *server = server_create(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	const int result = mts_server_listen(server, address);
 	ck_assert_msg(result == 0, "%s", mts_server_error(server));
@@ -314,9 +307,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("clients of an address");
-	TCase *tcase = tcase_create("per address");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("clients of an address");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, each_address_for_itself);
 	tcase_add_test(tcase, those_who_are_there_count);
@@ -325,6 +316,5 @@ int main(void)
 	tcase_add_test(tcase, ipv4_and_ipv6_count_apart);
 	tcase_add_loop_test(tcase, users_of_unix_sockets, 0, 2);
 	tcase_add_loop_test(tcase, exact_in_a_crowd, 0, 2);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -213,8 +213,7 @@ START_TEST(one_who_does_not_read)
 	ck_assert_int_lt(more, ROUNDS);
 	ck_assert_uint_eq(
 		mts_server_stat(server, MTS_STAT_UNSENT) - refused, (uint64_t)(ROUNDS - more));
-	peer_puts(other, "still served\n");
-	peer_expect_text(other, "still served\n");
+	peer_ask(other, "still served\n");
 	peer_expect_pattern(deaf, taken, 0);
 	for (int i = 0; i < more; i++) {
 		peer_expect_text(deaf, news);
@@ -340,10 +339,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("reach");
-	TCase *cases = tcase_create("reach");
+	TCase *cases = suite_begin("reach");
 	tcase_add_checked_fixture(cases, reach_setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, in_order);
 	tcase_add_test(cases, before_and_after);
 	tcase_add_loop_test(cases, while_it_opens, 0, 2);
@@ -353,6 +350,5 @@ int main(void)
 	tcase_add_test(cases, served_again_after_a_large_message);
 	tcase_add_test(cases, while_a_write_waits);
 	tcase_add_test(cases, from_another_server);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

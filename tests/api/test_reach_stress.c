@@ -459,10 +459,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("reach_stress");
-	TCase *cases = tcase_create("reach_stress");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("reach_stress");
 	tcase_add_loop_test(cases, broadcasts, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

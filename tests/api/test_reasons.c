@@ -228,9 +228,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("reasons");
-	TCase *tcase = tcase_create("reasons");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("reasons");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, the_peer_is_gone_while_it_writes);
 	tcase_add_test(tcase, it_is_kicked_while_it_writes);
@@ -239,6 +237,5 @@ int main(void)
 	tcase_add_test(tcase, the_stream_breaks_off);
 	tcase_add_loop_test(tcase, the_server_stops, 0, 2);
 	tcase_add_loop_test(tcase, the_handler_has_failed, 0, 7);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

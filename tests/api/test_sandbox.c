@@ -338,12 +338,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sandbox");
-	TCase *cases = tcase_create("sandbox");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("sandbox");
 	tcase_add_loop_test(cases, a_call_is_denied, 0, 2 * DENIED);
 	tcase_add_loop_test(cases, a_call_is_denied_that_is_needed, 0, 2 * NEEDED);
 	tcase_add_loop_test(cases, no_descriptors_are_allowed, 0, 4);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

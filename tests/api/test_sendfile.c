@@ -65,34 +65,12 @@ static void teardown(void)
 	ck_assert_int_eq(sigpipes, 0);
 }
 
-static int shrink(mts_client *client, void *user)
-{
-	(void)user;
-	small_buffers(mts_client_fd(client));
-	return 0;
-}
-
-static mts_server *file_server(mts_handler handler, void *user)
-{
-	mts_server *server = server_new(handler, user);
-	ck_assert_int_eq(mts_server_frame_lines(server), 0);
-	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
-	return server;
-}
-
 /* A server and a peer between whom the kernel holds as little as it can. */
 static mts_server *narrow_server(mts_handler handler, void *user)
 {
-	mts_server *server = file_server(handler, user);
-	ck_assert_int_eq(mts_server_on_open(server, shrink, NULL), 0);
+	mts_server *server = server_of_lines(handler, user, &endings);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	return server;
-}
-
-static int narrow_peer(mts_server *server)
-{
-	const int peer = peer_connect(server, 0);
-	small_buffers(peer);
-	return peer;
 }
 
 static ssize_t send_file(mts_client *client, int fd, int64_t offset, size_t count)
@@ -128,7 +106,7 @@ START_TEST(all_of_it_between_writes)
 	mts_server *server = narrow_server(send_part, NULL);
 	server_start(server);
 	ck_assert_int_eq(lseek(file, 12345, SEEK_SET), 12345);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "0 5242897\n4096 1000000\n1 1\n5000000 9\n7 0\n12345 70000\n");
 	expect_part(peer, "0 5242897", FILE_SIZE, 0);
 	expect_part(peer, "4096 1000000", 1000000, 4096);
@@ -169,7 +147,7 @@ START_TEST(after_what_waits)
 {
 	mts_server *server = narrow_server(write_then_send, NULL);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "go\n");
 	peer_expect_pattern(peer, 400 * KIB + MIB, 0);
 	peer_expect_end(peer);
@@ -182,7 +160,7 @@ END_TEST
 /* The file is shorter than what is asked for: large counts and offsets too. */
 START_TEST(the_end_of_the_file)
 {
-	mts_server *server = file_server(send_part, NULL);
+	mts_server *server = server_of_lines(send_part, NULL, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "5242880 5000000000\n");
@@ -206,26 +184,13 @@ START_TEST(the_end_of_the_file)
 }
 END_TEST
 
-/* Waits until bytes_out has stood still for a while: whatever blocks has blocked then. */
-static uint64_t settled_bytes(mts_server *server)
-{
-	uint64_t before;
-	uint64_t now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
-	do {
-		before = now;
-		poll(NULL, 0, 50);
-		now = mts_server_stat(server, MTS_STAT_BYTES_OUT);
-	} while (now != before || now == 0);
-	return now;
-}
-
 START_TEST(it_is_truncated_meanwhile)
 {
 	mts_server *server = narrow_server(send_part, NULL);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "0 5242897\n");
-	ck_assert_uint_lt(settled_bytes(server), 3 * MIB);
+	ck_assert_uint_lt(server_settled_bytes(server), 3 * MIB);
 	ck_assert_int_eq(gate_count(&entered), 0);
 	ck_assert_int_eq(ftruncate(file, 3 * MIB), 0);
 	expect_part(peer, "0 5242897", 3 * MIB, 0);
@@ -249,7 +214,7 @@ static int send_descriptor(mts_client *client, const void *request, size_t size,
 static void check_descriptor(int fd, const char *middle, ssize_t sent)
 {
 	char after[32];
-	mts_server *server = file_server(send_descriptor, &fd);
+	mts_server *server = server_of_lines(send_descriptor, &fd, &endings);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go\n");
@@ -321,7 +286,7 @@ START_TEST(a_long_pipe)
 	mts_server *server = narrow_server(send_descriptor, &ends[0]);
 	server_start(server);
 	ck_assert_int_eq(pthread_create(&filler, NULL, fill_pipe, &ends[1]), 0);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "go\n");
 	peer_expect_text(peer, "before ");
 	peer_expect_pattern(peer, MIB, 0);
@@ -368,7 +333,7 @@ START_TEST(the_peer_goes_away)
 	mts_server *server = narrow_server(send_until_lost, &open);
 	server_start(server);
 	for (int round = 1; round <= 20; round++) {
-		const int peer = narrow_peer(server);
+		const int peer = peer_connect_small(server);
 		peer_puts(peer, "go\n");
 		gate_wait(&entered, 2 * round - 1);
 		if (round % 4 != 0) {
@@ -404,7 +369,7 @@ START_TEST(in_a_conversation)
 {
 	mts_server *server = narrow_server(converse, NULL);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	for (int i = 0; i < 3; i++) {
 		peer_puts(peer, "100 600000\n");
 		expect_part(peer, "100 600000", 600000, 100);
@@ -421,7 +386,7 @@ END_TEST
 /* Many at once, of one file, while others are served. */
 static void *read_slowly(void *argument)
 {
-	const int peer = narrow_peer(argument);
+	const int peer = peer_connect_small(argument);
 	peer_puts(peer, "0 5242897\n3 1000000\n");
 	expect_part(peer, "0 5242897", FILE_SIZE, 0);
 	expect_part(peer, "3 1000000", 1000000, 3);
@@ -453,9 +418,9 @@ static void check_stuck(bool stop, int reason, ssize_t wanted)
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_WRITE, 0), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, 200), 0);
 	server_start(server);
-	const int peer = narrow_peer(server);
+	const int peer = peer_connect_small(server);
 	peer_puts(peer, "0 5242897\n");
-	(void)settled_bytes(server);
+	(void)server_settled_bytes(server);
 	ck_assert_int_eq(gate_count(&entered), 0);
 	const int other = peer_connect(server, 0);
 	peer_puts(other, "9 9\n");
@@ -485,9 +450,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sendfile");
-	TCase *tcase = tcase_create("sendfile");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("sendfile");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, all_of_it_between_writes);
 	tcase_add_test(tcase, after_what_waits);
@@ -500,6 +463,5 @@ int main(void)
 	tcase_add_test(tcase, in_a_conversation);
 	tcase_add_test(tcase, many_at_once);
 	tcase_add_test(tcase, a_peer_that_does_not_read);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

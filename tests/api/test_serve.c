@@ -24,13 +24,6 @@ enum { CHANGED = 40, MISJUDGED = 41 }; /* exit statuses of processes that found 
 
 static struct gate go;
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 /* The number-th server of a process. */
 static void name_of(pid_t process, int number, char *name, size_t size)
 {
@@ -94,8 +87,7 @@ static int reach(const struct process *process)
 static int reach_and_talk(const struct process *process)
 {
 	const int peer = reach(process);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	return peer;
 }
 
@@ -119,7 +111,7 @@ static void expect_exit(const struct process *process, int code, const char *sai
 
 static int just_serve(void)
 {
-	return serve_here(echo);
+	return serve_here(answer_echo);
 }
 
 static const int signals[] = {SIGINT, SIGTERM};
@@ -158,7 +150,7 @@ static int wait_and_echo(mts_client *client, const void *request, size_t size, v
 	while (before == 0 && mts_client_gone(client) != MTS_GONE_STOP) {
 		poll(NULL, 0, 1);
 	}
-	return echo(client, request, size, user);
+	return answer_echo(client, request, size, user);
 }
 
 static int serve_waiting(void)
@@ -196,7 +188,7 @@ static int serve_in_a_child(mts_client *client, const void *request, size_t size
 			sigfillset(&all);
 			(void)pthread_sigmask(SIG_UNBLOCK, &all, NULL);
 			/* What leaves is another program, in which no tool looks for what the threads had. */
-			const char *how = serve_here(echo) == EXIT_SUCCESS ? "exit 0" : "exit 1";
+			const char *how = serve_here(answer_echo) == EXIT_SUCCESS ? "exit 0" : "exit 1";
 			execl("/bin/sh", "sh", "-c", how, (char *)NULL);
 			_exit(EXIT_FAILURE);
 		}
@@ -302,7 +294,7 @@ static int check_signals(void)
 	sigaddset(&own.sa_mask, SIGUSR2);
 	sigaction(SIGINT, &own, NULL);
 	sigaction(SIGTERM, &usual, NULL);
-	if (serve_here(echo) != EXIT_SUCCESS) {
+	if (serve_here(answer_echo) != EXIT_SUCCESS) {
 		return MISJUDGED;
 	}
 	sigaction(SIGINT, NULL, &interrupt);
@@ -330,7 +322,7 @@ static int serve_ignoring(void)
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct sigaction after;
 	sigaction(ignored_signal, &ignore, NULL);
-	if (serve_here(echo) != EXIT_SUCCESS) {
+	if (serve_here(answer_echo) != EXIT_SUCCESS) {
 		return MISJUDGED;
 	}
 	sigaction(ignored_signal, NULL, &after);
@@ -346,8 +338,7 @@ START_TEST(an_ignored_signal_stays_ignored)
 	ck_assert_int_eq(kill(process.number, ignored_signal), 0);
 	const int second = reach_and_talk(&process);
 	for (int i = 0; i < 10; i++) {
-		peer_puts(first, "still");
-		peer_expect_text(first, "still");
+		peer_ask(first, "still");
 	}
 	ck_assert_int_eq(kill(process.number, signals[1 - _i]), 0);
 	peer_expect_end(first);
@@ -363,7 +354,7 @@ static int echo_and_stop(mts_client *client, const void *request, size_t size, v
 	if (size == 4 && memcmp(request, "stop", size) == 0) {
 		mts_server_stop(mts_client_server(client));
 	}
-	return echo(client, request, size, user);
+	return answer_echo(client, request, size, user);
 }
 
 static int serve_ignoring_both(void)
@@ -381,11 +372,9 @@ START_TEST(both_are_ignored)
 	ck_assert_int_eq(kill(process.number, SIGINT), 0);
 	ck_assert_int_eq(kill(process.number, SIGTERM), 0);
 	for (int i = 0; i < 10; i++) {
-		peer_puts(peer, "still");
-		peer_expect_text(peer, "still");
+		peer_ask(peer, "still");
 	}
-	peer_puts(peer, "stop");
-	peer_expect_text(peer, "stop");
+	peer_ask(peer, "stop");
 	peer_expect_end(peer);
 	close(peer);
 	expect_exit(&process, EXIT_SUCCESS, "");
@@ -397,7 +386,7 @@ static int fail_and_check_signals(void)
 	const struct sigaction own = {.sa_handler = handle};
 	struct sigaction now;
 	sigaction(SIGINT, &own, NULL);
-	const int status = mts_serve("nonsense", echo, NULL);
+	const int status = mts_serve("nonsense", answer_echo, NULL);
 	sigaction(SIGINT, NULL, &now);
 	return now.sa_handler == handle ? status : CHANGED;
 }
@@ -414,13 +403,13 @@ static char taken[64];
 
 static int serve_taken(void)
 {
-	return mts_serve(taken, echo, NULL);
+	return mts_serve(taken, answer_echo, NULL);
 }
 
 START_TEST(port_in_use)
 {
 	char sentence[128];
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	snprintf(taken, sizeof(taken), "%s", mts_server_address(server, 0));
 	snprintf(sentence, sizeof(sentence), "cannot listen on %s: Address already in use\n", taken);
 	const struct process process = start(serve_taken);
@@ -436,7 +425,7 @@ static int serve_nobody(void)
 
 static int serve_nowhere(void)
 {
-	return mts_serve(NULL, echo, NULL);
+	return mts_serve(NULL, answer_echo, NULL);
 }
 
 START_TEST(without_arguments)
@@ -453,7 +442,7 @@ static int serve_inside(mts_client *client, const void *request, size_t size, vo
 	(void)request;
 	(void)size;
 	(void)user;
-	mts_client_printf(client, "%d", mts_serve("127.0.0.1:0", echo, NULL));
+	mts_client_printf(client, "%d", mts_serve("127.0.0.1:0", answer_echo, NULL));
 	return MTS_KEEP;
 }
 
@@ -506,7 +495,7 @@ END_TEST
 static int hang(mts_client *client, const void *request, size_t size, void *user)
 {
 	mts_server_set_timeout(mts_client_server(client), MTS_TIMEOUT_STOP, 100);
-	(void)echo(client, request, size, user);
+	(void)answer_echo(client, request, size, user);
 	mts_client_flush(client);
 	gate_wait(&go, 1);
 	return MTS_KEEP;
@@ -531,9 +520,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("serve");
-	TCase *cases = tcase_create("serve");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("serve");
 	go = (struct gate)GATE;
 	tcase_add_loop_test(cases, ends_by_signal, 0, 2);
 	tcase_add_test(cases, ends_by_both_signals);
@@ -548,6 +535,5 @@ int main(void)
 	tcase_add_test(cases, one_at_a_time);
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, hung_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

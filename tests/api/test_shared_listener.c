@@ -17,7 +17,6 @@
 
 #include "watch.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { STOP_TIMEOUT = 30000, OWN = 0, SHARED = 1 };
 
 static struct watch watch;
@@ -34,34 +33,13 @@ static void on_log(int level, const char *message, void *user)
 	}
 }
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	(void)mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static int listening_socket(int family)
-{
-	const struct sockaddr_in inet = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
-	const int fd = socket(family == TCP ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(fd, 0);
-	const void *address = family == TCP ? (const void *)&inet : (const void *)&unnamed;
-	const socklen_t size = family == TCP ? (socklen_t)sizeof(inet) : (socklen_t)sizeof(sa_family_t);
-	ck_assert_int_eq(bind(fd, address, size), 0);
-	ck_assert_int_eq(listen(fd, 200), 0);
-	return fd;
-}
-
 static mts_server *make_server(int family)
 {
-	const int fd = listening_socket(family);
+	const int fd = listening_socket(family, 200);
 	other = dup(fd);
 	ck_assert_int_ge(other, 0);
 	reports = (struct gate)GATE;
-	mts_server *server = watch_server(&watch, echo, STOP_TIMEOUT, TCP);
+	mts_server *server = watch_server(&watch, answer_echo, STOP_TIMEOUT, TCP);
 	ck_assert_int_eq(mts_server_on_log(server, on_log, MTS_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
 	return server;
@@ -78,16 +56,10 @@ static bool is_blocking(void)
 	return (fcntl(other, F_GETFL) & O_NONBLOCK) == 0;
 }
 
-static void talk(int peer)
-{
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
-}
-
 static int visit(mts_server *server, size_t listener)
 {
 	const int peer = peer_connect(server, listener);
-	talk(peer);
+	peer_ask(peer, "hello");
 	return peer;
 }
 
@@ -104,7 +76,7 @@ START_TEST(made_blocking)
 		ck_assert(!is_blocking());
 	}
 	for (int i = 0; i < 2 * TIMES; i++) {
-		talk(peers[i]);
+		peer_ask(peers[i], "hello");
 	}
 	make_blocking();
 	watch_stop_well(server, STOP_TIMEOUT);
@@ -196,7 +168,7 @@ START_TEST(somebody_takes_connections_too)
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_too, NULL), 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		try_shared(server);
-		talk(inside);
+		peer_ask(inside, "hello");
 		close(visit(server, OWN));
 	}
 	/* The other one may sleep in accept, and so may the server: two more wake both. */
@@ -218,13 +190,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("shared listeners");
-	TCase *cases = tcase_create("shared listeners");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("shared listeners");
 	tcase_add_loop_test(cases, made_blocking, 0, FAMILIES);
 	tcase_add_loop_test(
 		cases, made_blocking_before_a_crowd, 0, FAMILIES * (MTS_OVERLOAD_EVICT + 1));
 	tcase_add_loop_test(cases, somebody_takes_connections_too, 0, FAMILIES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -22,7 +22,6 @@
 
 #include "watch.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { BOTH_WAYS, RECEIVING, SHUTDOWNS };
 enum { BY_DUP, BY_CHILD, BY_TIMEOUT, INHERITED };
 enum { STOP_TIMEOUT = 30000, RECEIVE_TIMEOUT_MS = 10, IDLE_MS = 250, WATCHED_MS = 500 };
@@ -132,12 +131,6 @@ static int handler(mts_client *client, const void *request, size_t size, void *u
 	return MTS_KEEP;
 }
 
-static void talk(int peer, const char *text)
-{
-	peer_puts(peer, text);
-	peer_expect_text(peer, text);
-}
-
 /* A client that is idle, between requests and inside one, stays; and a stop finds it. */
 static void be_idle(mts_server *server, size_t index)
 {
@@ -146,12 +139,12 @@ static void be_idle(mts_server *server, size_t index)
 	struct pollfd news = {.fd = peer, .events = POLLIN};
 	expect_rest(IDLE_MS);
 	ck_assert_int_eq(poll(&news, 1, 0), 0);
-	talk(peer, "hello");
-	talk(peer, "well?");
+	peer_ask(peer, "hello");
+	peer_ask(peer, "well?");
 	expect_rest(IDLE_MS);
 	ck_assert_int_eq(poll(&news, 1, 0), 0);
-	talk(peer, "!");
-	talk(peer, "hello");
+	peer_ask(peer, "!");
+	peer_ask(peer, "hello");
 	watch_stop_well(server, STOP_TIMEOUT);
 	peer_expect_end(peer);
 	close(peer);
@@ -175,28 +168,11 @@ START_TEST(client_does_not_block)
 }
 END_TEST
 
-static int listening_socket(int family)
-{
-	const struct sockaddr_in inet = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
-	const int fd = socket(family == TCP ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(fd, 0);
-	if (family == TCP) {
-		ck_assert_int_eq(bind(fd, (const struct sockaddr *)&inet, sizeof(inet)), 0);
-	} else {
-		/* The kernel finds an abstract name. */
-		ck_assert_int_eq(bind(fd, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)), 0);
-	}
-	ck_assert_int_eq(listen(fd, 5), 0);
-	return fd;
-}
-
 /* TCP sockets have it from the listener that accepted them. */
 START_TEST(receive_timeout_of_the_listener)
 {
 	int way = INHERITED;
-	const int listener = listening_socket(TCP);
+	const int listener = listening_socket(TCP, 5);
 	ck_assert_int_eq(
 		setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &receive_timeout, sizeof(receive_timeout)),
 		0);
@@ -233,7 +209,7 @@ static void expect_report(const char *address)
 /* The first listener is the server's own, the second one, of the i-th kind, is shared. */
 static mts_server *server_of_two(int i, int *shared)
 {
-	const int fd = listening_socket(i % FAMILIES);
+	const int fd = listening_socket(i % FAMILIES, 5);
 	*shared = dup(fd);
 	ck_assert_int_ge(*shared, 0);
 	mts_server *server = watch_server(&watch, handler, STOP_TIMEOUT, 0);
@@ -255,14 +231,14 @@ START_TEST(listener_is_shut_down)
 	mts_server *server = server_of_two(_i, &shared);
 	server_start(server);
 	const int earlier = peer_connect(server, 1);
-	talk(earlier, "hello");
+	peer_ask(earlier, "hello");
 	shut_down(shared, _i);
 	const int later = peer_connect(server, 0);
-	talk(later, "hello");
+	peer_ask(later, "hello");
 	expect_rest(WATCHED_MS);
 	expect_report(mts_server_address(server, 1));
-	talk(earlier, "hello");
-	talk(later, "hello");
+	peer_ask(earlier, "hello");
+	peer_ask(later, "hello");
 	watch_stop_well(server, STOP_TIMEOUT);
 	expect_report(mts_server_address(server, 1));
 	watch_destroy(server);
@@ -281,11 +257,11 @@ START_TEST(listener_of_a_full_server_is_shut_down)
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	server_start(server);
 	const int inside = peer_connect(server, 1);
-	talk(inside, "hello");
+	peer_ask(inside, "hello");
 	shut_down(shared, _i);
 	const int outside = peer_connect(server, 0);
 	peer_puts(outside, "hello");
-	talk(inside, "hello");
+	peer_ask(inside, "hello");
 	expect_rest(WATCHED_MS);
 	close(inside);
 	peer_expect_text(outside, "hello");
@@ -366,7 +342,7 @@ START_TEST(a_copy_of_a_closed_socket_raises_no_events)
 	gate_wait(&watch.closed, 1);
 	server_wait_stat(server, MTS_STAT_LINGERING, 0);
 	const int next = peer_connect(server, 0);
-	talk(next, "hello");
+	peer_ask(next, "hello");
 	for (int i = 0; i < 10; i++) {
 		(void)send(peer, "and another thing", 17, MSG_NOSIGNAL);
 	}
@@ -375,10 +351,10 @@ START_TEST(a_copy_of_a_closed_socket_raises_no_events)
 	expect_rest(IDLE_MS);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BYTES_IN), 1 + 5);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_OPEN), 1);
-	talk(next, "still here");
+	peer_ask(next, "still here");
 	let_go_of_the_copy();
 	peer_expect_gone(peer);
-	talk(next, "and now");
+	peer_ask(next, "and now");
 	watch_stop_well(server, STOP_TIMEOUT);
 	watch_destroy(server);
 	watch_expect_some(&watch, MTS_CLOSED_STOP, 1);
@@ -390,14 +366,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("shared sockets");
-	TCase *cases = tcase_create("shared");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("shared sockets");
 	tcase_add_loop_test(cases, client_does_not_block, 0, FAMILIES * INHERITED);
 	tcase_add_test(cases, receive_timeout_of_the_listener);
 	tcase_add_loop_test(cases, listener_is_shut_down, 0, SHUTDOWNS * FAMILIES);
 	tcase_add_loop_test(cases, listener_of_a_full_server_is_shut_down, 0, SHUTDOWNS * FAMILIES);
 	tcase_add_loop_test(cases, a_copy_of_a_closed_socket_raises_no_events, 0, GHOSTS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -22,7 +22,6 @@
 
 #include "watch.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { BY_PROGRAM, BY_CHILD, BY_LISTENER, BY_LISTENER_LATER, WAYS };
 enum {
 	STOP_TIMEOUT = 30000,
@@ -157,21 +156,10 @@ static int handle(mts_client *client, const void *request, size_t size, void *us
 	return MTS_KEEP;
 }
 
-static int listening_socket(void)
-{
-	const struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(listen(fd, 50), 0);
-	return fd;
-}
-
 /* A listener more, which somebody else has too; that one sets the option before, or later. */
 static void share_listener(mts_server *server, const struct option *option, int *other)
 {
-	const int fd = listening_socket();
+	const int fd = listening_socket(TCP, 50);
 	*other = dup(fd);
 	if (way == BY_LISTENER) {
 		set(fd, option);
@@ -196,12 +184,6 @@ static int come(mts_server *server, size_t listener)
 	const int peer = peer_connect(server, listener);
 	gate_wait(&watch.opened, before + 1);
 	return peer;
-}
-
-static void talk(int peer, const char *line)
-{
-	peer_puts(peer, line);
-	peer_expect_text(peer, line);
 }
 
 /* All do this at the same time, since some options cost a wait for each packet. */
@@ -294,7 +276,7 @@ END_TEST
 static void expect_service(mts_server *server, size_t listener)
 {
 	const int peer = come(server, listener);
-	talk(peer, "is anybody there?\n");
+	peer_ask(peer, "is anybody there?\n");
 	close(peer);
 }
 
@@ -362,13 +344,13 @@ START_TEST(turning_away_does_not_wait)
 	server_start(server);
 	set(other, &options[1]);
 	const int inside = peer_connect(server, 1);
-	talk(inside, "hello\n");
+	peer_ask(inside, "hello\n");
 	for (int i = 0; i < 20; i++) {
 		const int outside = peer_connect(server, 1);
 		peer_expect_gone(outside);
 		close(outside);
 	}
-	talk(inside, "hello\n");
+	peer_ask(inside, "hello\n");
 	watch_stop_well(server, STOP_TIMEOUT);
 	watch_destroy(server);
 	close(inside);
@@ -453,15 +435,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("socket options");
-	TCase *cases = tcase_create("options");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("socket options");
 	tcase_add_loop_test(cases, served_as_ever, 0, WAYS); /* TCP */
 	tcase_add_loop_test(cases, served_as_ever, WAYS, WAYS + BY_LISTENER); /* Unix inherits none */
 	tcase_add_loop_test(cases, closing_does_not_wait, 0, WAYS);
 	tcase_add_loop_test(cases, turning_away_does_not_wait, 0, 2);
 	tcase_add_test(cases, below_the_low_water_mark);
 	tcase_add_loop_test(cases, urgent_bytes_of_a_unix_socket, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -276,8 +276,7 @@ START_TEST(accept_errors_are_counted)
 	}
 	expect_clients(server, 2, 0);
 	starve_descriptors(false);
-	peer_puts(late, "here\n");
-	peer_expect_text(late, "here\n");
+	peer_ask(late, "here\n");
 	expect_clients(server, 3, 0);
 	close(late);
 	close(another);
@@ -288,9 +287,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stats");
-	TCase *tcase = tcase_create("stats");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("stats");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, every_number_has_a_name);
 	tcase_add_test(tcase, clients_are_counted);
@@ -302,6 +299,5 @@ int main(void)
 	if (!under_valgrind()) {
 		tcase_add_test(tcase, accept_errors_are_counted);
 	}
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

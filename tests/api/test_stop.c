@@ -23,18 +23,11 @@ static void reset(void)
 	go = (struct gate)GATE;
 }
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 static int wait_and_echo(mts_client *client, const void *request, size_t size, void *user)
 {
 	gate_add(&busy);
 	gate_wait(&go, 1);
-	return echo(client, request, size, user);
+	return answer_echo(client, request, size, user);
 }
 
 static mts_server *watched_server(mts_handler handler, unsigned timeout)
@@ -45,15 +38,14 @@ static mts_server *watched_server(mts_handler handler, unsigned timeout)
 static int connect_and_talk(const mts_server *server)
 {
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	return peer;
 }
 
 /* Returns at once, and again when there is nothing left to stop. */
 START_TEST(from_another_thread)
 {
-	mts_server *server = watched_server(echo, 5000);
+	mts_server *server = watched_server(answer_echo, 5000);
 	server_start(server);
 	const int peer = connect_and_talk(server);
 	const uint64_t took = watch_stop(server, 5000, 0);
@@ -79,7 +71,7 @@ START_TEST(from_many_threads)
 {
 	enum { STOPPERS = 8 };
 	pthread_t stoppers[STOPPERS];
-	mts_server *server = watched_server(echo, 5000);
+	mts_server *server = watched_server(answer_echo, 5000);
 	for (int i = 0; i < STOPPERS; i++) {
 		ck_assert_int_eq(pthread_create(&stoppers[i], NULL, stop_it, server), 0);
 	}
@@ -134,7 +126,7 @@ START_TEST(from_a_signal_handler)
 	pthread_t self = pthread_self();
 	const struct sigaction action = {.sa_handler = stop_on_signal};
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
-	mts_server *server = watched_server(echo, 5000);
+	mts_server *server = watched_server(answer_echo, 5000);
 	atomic_store(&signalled, server);
 	ck_assert_int_eq(pthread_create(&thread, NULL, send_signal, &self), 0);
 	ck_assert_int_eq(mts_server_run(server), 0);
@@ -151,7 +143,7 @@ START_TEST(from_a_signal_handler_before_run)
 {
 	const struct sigaction action = {.sa_handler = stop_on_signal};
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
-	mts_server *server = watched_server(echo, 5000);
+	mts_server *server = watched_server(answer_echo, 5000);
 	atomic_store(&signalled, server);
 	ck_assert_int_eq(raise(SIGUSR1), 0);
 	ck_assert_int_eq(atomic_load(&errno_changed), 0);
@@ -214,7 +206,7 @@ static const unsigned timeouts[] = {0, 1, 2, 10, INT_MAX, UINT_MAX};
 
 START_TEST(idle_with_any_timeout)
 {
-	mts_server *server = watched_server(echo, timeouts[_i]);
+	mts_server *server = watched_server(answer_echo, timeouts[_i]);
 	server_start(server);
 	const int peer = connect_and_talk(server);
 	watch_stop(server, 0, 0);
@@ -256,13 +248,12 @@ START_TEST(crowd)
 {
 	enum { CROWD = 400 };
 	int peers[CROWD];
-	mts_server *server = watched_server(echo, 5000);
+	mts_server *server = watched_server(answer_echo, 5000);
 	server_start(server);
 	for (int i = 0; i < CROWD; i++) {
 		peers[i] = peer_connect(server, 0);
 		if (i % 2 == 0) {
-			peer_puts(peers[i], "hello");
-			peer_expect_text(peers[i], "hello");
+			peer_ask(peers[i], "hello");
 		}
 	}
 	gate_wait(&watch.opened, CROWD);
@@ -282,9 +273,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop");
-	TCase *cases = tcase_create("stop");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop");
 	tcase_add_checked_fixture(cases, reset, NULL);
 	tcase_add_test(cases, from_another_thread);
 	tcase_add_test(cases, from_many_threads);
@@ -296,6 +285,5 @@ int main(void)
 		cases, idle_with_any_timeout, 0, (int)(sizeof(timeouts) / sizeof(timeouts[0])));
 	tcase_add_test(cases, timeout_set_meanwhile);
 	tcase_add_test(cases, crowd);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -309,9 +309,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, clients");
-	TCase *cases = tcase_create("clients");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop, clients");
 	tcase_add_loop_test(cases, idle, 0, 2);
 	tcase_add_loop_test(cases, half_a_request, 0, 2);
 	tcase_add_loop_test(cases, in_a_handler, 0, 2);
@@ -323,6 +321,5 @@ int main(void)
 	tcase_add_loop_test(cases, waits_for_next, 0, 2);
 	tcase_add_loop_test(cases, waits_in_read, 0, 2);
 	tcase_add_loop_test(cases, waits_for_next_in_open, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

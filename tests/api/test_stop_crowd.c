@@ -340,12 +340,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, a crowd");
-	TCase *cases = tcase_create("crowd");
+	TCase *cases = suite_begin("stop, a crowd");
 	tcase_set_timeout(cases, 240);
 	tcase_add_test(cases, all_that_return);
 	tcase_add_test(cases, some_hang);
 	tcase_add_test(cases, destroyed);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -27,8 +27,6 @@ static struct gate entered = GATE; /* destructors */
 static struct gate go = GATE; /* they may end */
 static struct gate ended = GATE;
 static pthread_key_t key;
-static int threads_before;
-static int descriptors_before;
 
 /* What the log said at level ERR; written before it is counted. */
 static char report[256];
@@ -45,14 +43,12 @@ static void destructor(void *value)
 static void remember(void)
 {
 	ck_assert_int_eq(pthread_key_create(&key, destructor), 0);
-	threads_before = settled_threads();
-	descriptors_before = count_descriptors();
+	remember_what_there_is();
 }
 
 static void nothing_left(void)
 {
-	wait_threads(threads_before);
-	ck_assert_int_eq(count_descriptors(), descriptors_before);
+	expect_nothing_left();
 	ck_assert_int_eq(pthread_key_delete(key), 0);
 }
 
@@ -109,18 +105,6 @@ static void expect_report(const int *peers, int count)
 	}
 }
 
-/* They have been let go: as soon as the threads have ended destroy works. */
-static void destroy_in_the_end(mts_server *server)
-{
-	const uint64_t start = now_ms();
-	int result;
-	while ((result = mts_server_destroy(server)) == -EBUSY) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		poll(NULL, 0, 1);
-	}
-	ck_assert_int_eq(result, 0);
-}
-
 /* One thread, and several: each of them is told of. */
 START_TEST(hung_destructor)
 {
@@ -137,7 +121,7 @@ START_TEST(hung_destructor)
 	ck_assert_int_eq(mts_server_destroy(server), -EBUSY);
 	ck_assert_int_eq(gate_count(&ended), 0);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	ck_assert_int_eq(gate_count(&ended), count);
 	ck_assert_int_eq(gate_count(&reports), 1);
 }
@@ -169,7 +153,7 @@ START_TEST(hung_destructor_of_run)
 	expect_report(&peer, 1);
 	ck_assert_int_eq(gate_count(&ended), 0);
 	gate_add(&go);
-	destroy_in_the_end(runner.server);
+	watch_destroy_at_last(runner.server);
 	ck_assert_int_eq(gate_count(&ended), 1);
 }
 END_TEST
@@ -185,7 +169,7 @@ START_TEST(destroy_alone)
 	expect_report(&peer, 1);
 	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	ck_assert_int_eq(gate_count(&ended), 1);
 }
 END_TEST
@@ -221,14 +205,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, destructors");
-	TCase *cases = tcase_create("destructors");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stop, destructors");
 	tcase_add_checked_fixture(cases, remember, nothing_left);
 	tcase_add_loop_test(cases, hung_destructor, 0, 2);
 	tcase_add_test(cases, hung_destructor_of_run);
 	tcase_add_test(cases, destroy_alone);
 	tcase_add_test(cases, slow_destructor);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -23,8 +23,6 @@ static struct watch watch;
 static struct gate hanging;
 static struct gate go;
 static enum place hangs;
-static int threads_before;
-static int descriptors_before;
 
 /* What the log had to say about it; written before it is counted. */
 static char report[8][256];
@@ -33,14 +31,7 @@ static struct gate reports;
 static void remember(void)
 {
 	hanging = go = reports = (struct gate)GATE;
-	threads_before = settled_threads();
-	descriptors_before = count_descriptors();
-}
-
-static void nothing_left(void)
-{
-	wait_threads(threads_before);
-	ck_assert_int_eq(count_descriptors(), descriptors_before);
+	remember_what_there_is();
 }
 
 static void reach(enum place place)
@@ -140,18 +131,6 @@ static int connect_to_hang(const mts_server *server)
 	return peer;
 }
 
-/* The callback has been let go: as soon as its thread has ended destroy works. */
-static void destroy_in_the_end(mts_server *server)
-{
-	const uint64_t start = now_ms();
-	int result;
-	while ((result = mts_server_destroy(server)) == -EBUSY) {
-		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
-		poll(NULL, 0, 1);
-	}
-	ck_assert_int_eq(result, 0);
-}
-
 static const int reasons[PLACES] = {
 	[HANDLER] = MTS_CLOSED_STOP,
 	[OPEN] = MTS_CLOSED_STOP,
@@ -177,7 +156,7 @@ START_TEST(hung_callback)
 	close(peer);
 	ck_assert_int_eq(gate_count(&watch.closed), _i == THREAD_END ? 1 : 0);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	expect_reports(1);
 	/* The start hook of its thread comes before the client's own, which may be called or not. */
 	watch_expect(&watch, reasons[_i], _i == THREAD_START ? gate_count(&watch.opened) : 1);
@@ -210,7 +189,7 @@ START_TEST(report_names_the_client)
 	ck_assert_uint_le(age, most);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_BUSY), 1);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	close(peer);
 	watch_expect(&watch, MTS_CLOSED_STOP, 1);
 }
@@ -237,7 +216,7 @@ START_TEST(several_hang)
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_ACCEPTED), HUNG);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), 1);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	for (int i = 0; i < HUNG; i++) {
 		close(peers[i]);
 	}
@@ -256,7 +235,7 @@ START_TEST(destroy_alone)
 	expect_reports(1);
 	ck_assert_int_eq(mts_server_join(server), -EBUSY);
 	gate_add(&go);
-	destroy_in_the_end(server);
+	watch_destroy_at_last(server);
 	close(peer);
 	watch_expect(&watch, MTS_CLOSED_STOP, 1);
 }
@@ -283,15 +262,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stop, hung callbacks");
-	TCase *cases = tcase_create("hung");
-	tcase_set_timeout(cases, 120);
-	tcase_add_checked_fixture(cases, remember, nothing_left);
+	TCase *cases = suite_begin("stop, hung callbacks");
+	tcase_add_checked_fixture(cases, remember, expect_nothing_left);
 	tcase_add_loop_test(cases, hung_callback, 0, PLACES);
 	tcase_add_test(cases, report_names_the_client);
 	tcase_add_test(cases, several_hang);
 	tcase_add_test(cases, destroy_alone);
 	tcase_add_test(cases, exit_with_a_hung_handler);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

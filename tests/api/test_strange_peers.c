@@ -5,8 +5,6 @@
  * client anything. With both thread models; what is particular to threads on demand is in
  * test_on_demand_input.c.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -18,7 +16,6 @@
 
 #include "support.h"
 
-enum { TCP, UNIX, FAMILIES };
 enum { QUIET = 300 }; /* ms of silence, in which hardly any CPU time may be used */
 enum { MIB = 1024 * 1024 };
 
@@ -39,26 +36,12 @@ static int measure(mts_client *client, const void *request, size_t size, void *u
 
 static mts_server *measuring_server(int family)
 {
-	char address[64] = "127.0.0.1:0";
-	if (family == UNIX) {
-		(void)snprintf(address, sizeof(address), "unix:@mts-strange-%d", (int)getpid());
-	}
-	mts_server *server = server_create(measure, NULL);
-	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	mts_server *server = server_on(family, measure, NULL);
 	ck_assert_int_eq(mts_server_frame_lines(server), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	ck_assert_int_eq(mts_server_set_max_request(server, 4 * MIB), 0);
 	server_start(server);
 	return server;
-}
-
-static int prompt_peer(const mts_server *server, int family)
-{
-	const int peer = peer_connect(server, 0);
-	if (family == TCP) {
-		ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
-	}
-	return peer;
 }
 
 /* Nobody is busy with what has come: less than 2 % of a CPU, and what a look costs under valgrind. */
@@ -72,7 +55,7 @@ static void expect_quiet(void)
 START_TEST(urgent_data_does_not_spin)
 {
 	mts_server *server = measuring_server(TCP);
-	const int peer = prompt_peer(server, TCP);
+	const int peer = peer_connect(server, 0);
 	for (uint64_t i = 1; i <= 3; i++) {
 		ck_assert_int_eq(send(peer, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
 		server_wait_stat(server, MTS_STAT_BYTES_IN, i);
@@ -89,7 +72,7 @@ END_TEST
 START_TEST(sends_of_nothing_do_not_spin)
 {
 	mts_server *server = measuring_server(_i);
-	const int peer = prompt_peer(server, _i);
+	const int peer = peer_connect(server, 0);
 	server_wait_stat(server, MTS_STAT_OPEN, 1);
 	for (int i = 0; i < 1000; i++) {
 		ck_assert_int_eq(send(peer, "", 0, MSG_NOSIGNAL), 0);
@@ -112,11 +95,11 @@ START_TEST(sends_of_nothing_do_not_spin)
 END_TEST
 
 /* After so many bytes, or replies; at once, or a little later; with unread replies, or none. */
-static void come_and_reset(mts_server *server, int family, size_t i)
+static void come_and_reset(mts_server *server, size_t i)
 {
 	static const char lines[] = "one\ntwo\nthree\nfour\nfi";
 	const size_t sent = i % sizeof(lines);
-	const int peer = prompt_peer(server, family);
+	const int peer = peer_connect(server, 0);
 	peer_send(peer, lines, sent);
 	if (i % 3 == 1) {
 		poll(NULL, 0, 1);
@@ -134,7 +117,7 @@ START_TEST(resets_harm_nobody_else)
 	peer_puts(stays, "half of ");
 	server_wait_stat(server, MTS_STAT_BYTES_IN, 8);
 	for (size_t i = 0; i < ROUNDS; i++) {
-		come_and_reset(server, _i, i);
+		come_and_reset(server, i);
 	}
 	/* One that is reset before it is accepted may never have been seen. */
 	wait_until(mts_server_stat(server, MTS_STAT_OPEN) <= 1);
@@ -181,7 +164,7 @@ START_TEST(one_byte_at_a_time_takes_linear_time)
 	char *start = malloc(MIB);
 	memset(start, 'y', MIB);
 	mts_server *server = measuring_server(_i);
-	const int peer = prompt_peer(server, _i);
+	const int peer = peer_connect(server, 0);
 	(void)byte_by_byte(server, peer, COUNT);
 	const uint64_t early = byte_by_byte(server, peer, COUNT);
 	peer_send(peer, start, MIB);
@@ -206,14 +189,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("strange peers");
-	TCase *tcase = tcase_create("strange");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("strange peers");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, urgent_data_does_not_spin);
 	tcase_add_loop_test(tcase, sends_of_nothing_do_not_spin, 0, FAMILIES);
 	tcase_add_loop_test(tcase, resets_harm_nobody_else, 0, FAMILIES);
 	tcase_add_loop_test(tcase, one_byte_at_a_time_takes_linear_time, 0, FAMILIES);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

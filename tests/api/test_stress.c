@@ -17,23 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "support.h"
 
 enum { VISITORS = 12, MOST = 60000 };
-
-/* Numbers that a seed determines (xorshift); a generator for each thread. */
-static uint64_t next_number(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static size_t below(uint64_t *state, size_t limit)
-{
-	return (size_t)(next_number(state) >> 16) % limit;
-}
 
 /* One server with its visitors. */
 struct round {
@@ -156,7 +143,7 @@ static void take(struct visit *visit, int flags)
 static void send_some(struct visit *visit)
 {
 	unsigned char bytes[2000];
-	const size_t count = 1 + below(&visit->random, sizeof(bytes));
+	const size_t count = 1 + chance_below(&visit->random, sizeof(bytes));
 	pattern_fill(bytes, count, visit->sent);
 	const ssize_t sent = send(visit->peer, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent > 0) {
@@ -169,15 +156,15 @@ static void send_some(struct visit *visit)
 
 static void talk(struct visit *visit)
 {
-	const size_t total = below(&visit->random, 4) == 0 ? below(&visit->random, MOST)
-													   : below(&visit->random, 3000);
-	const bool floods = below(&visit->random, 3) == 0;
+	const size_t total = chance_below(&visit->random, 4) == 0 ? chance_below(&visit->random, MOST)
+															  : chance_below(&visit->random, 3000);
+	const bool floods = chance_below(&visit->random, 3) == 0;
 	while (visit->sent < total && !visit->lost) {
 		send_some(visit);
 		if (!floods) {
 			take(visit, MSG_DONTWAIT);
 		}
-		if (below(&visit->random, 50) == 0) {
+		if (chance_below(&visit->random, 50) == 0) {
 			poll(NULL, 0, 1);
 		}
 	}
@@ -187,7 +174,7 @@ static void talk(struct visit *visit)
 static void go(struct visit *visit)
 {
 	bool refused_or_stopped;
-	switch (below(&visit->random, 5)) {
+	switch (chance_below(&visit->random, 5)) {
 	case 0:
 		peer_reset(visit->peer);
 		return;
@@ -239,11 +226,12 @@ static mts_server *random_server(struct round *round, uint64_t *random)
 	ck_assert_int_eq(mts_server_on_open(server, open_one, round), 0);
 	ck_assert_int_eq(mts_server_on_close(server, close_one, round), 0);
 	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, round), 0);
-	ck_assert_int_eq(mts_server_set_max_clients(server, 1 + below(random, 2 * VISITORS)), 0);
-	ck_assert_int_eq(mts_server_set_max_threads(server, (unsigned)below(random, 2 * VISITORS)), 0);
-	ck_assert_int_eq(mts_server_set_max_output(server, 1 + below(random, 100000)), 0);
-	ck_assert_int_eq(mts_server_set_max_request(server, 1 + below(random, 5000)), 0);
-	if (below(random, 3) == 0) {
+	ck_assert_int_eq(mts_server_set_max_clients(server, 1 + chance_below(random, 2 * VISITORS)), 0);
+	ck_assert_int_eq(
+		mts_server_set_max_threads(server, (unsigned)chance_below(random, 2 * VISITORS)), 0);
+	ck_assert_int_eq(mts_server_set_max_output(server, 1 + chance_below(random, 100000)), 0);
+	ck_assert_int_eq(mts_server_set_max_request(server, 1 + chance_below(random, 5000)), 0);
+	if (chance_below(random, 3) == 0) {
 		ck_assert_int_eq(mts_server_set_defer_accept(server, 1), 0);
 	}
 	return server;
@@ -275,10 +263,10 @@ static int play_round(uint64_t *random)
 	round.server = random_server(&round, random);
 	server_start(round.server);
 	for (int i = 0; i < VISITORS; i++) {
-		visits[i] = (struct visit){.round = &round, .random = next_number(random) | 1};
+		visits[i] = (struct visit){.round = &round, .random = chance_next(random) | 1};
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, visitor, &visits[i]), 0);
 	}
-	poll(NULL, 0, (int)below(random, 300));
+	poll(NULL, 0, (int)chance_below(random, 300));
 	round.stopping = true;
 	mts_server_stop(round.server);
 	ck_assert_int_eq(mts_server_join(round.server), 0);
@@ -290,16 +278,10 @@ static int play_round(uint64_t *random)
 	return round.handled;
 }
 
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-	const char *text = getenv(variable);
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 START_TEST(everything_at_once)
 {
-	const uint64_t seed = number_of("MTS_TEST_SEED", now_ms() * 1000003 + (uint64_t)getpid());
-	const uint64_t end = now_ms() + 1000 * number_of("MTS_TEST_SECONDS", 4);
+	const uint64_t seed = chance_variable("MTS_TEST_SEED", now_ms() * 1000003 + (uint64_t)getpid());
+	const uint64_t end = now_ms() + 1000 * chance_variable("MTS_TEST_SECONDS", 4);
 	const int before = count_descriptors();
 	uint64_t random = seed | 1;
 	int rounds = 0;
@@ -318,10 +300,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stress");
-	TCase *tcase = tcase_create("stress");
-	tcase_set_timeout(tcase, 120.0 + (double)number_of("MTS_TEST_SECONDS", 4));
+	TCase *tcase = suite_begin("stress");
+	tcase_set_timeout(tcase, 120.0 + (double)chance_variable("MTS_TEST_SECONDS", 4));
 	tcase_add_test(tcase, everything_at_once);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

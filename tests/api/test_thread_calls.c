@@ -105,17 +105,11 @@ static mts_server *new_server(void (*what)(void), enum place where, int times)
 	return server;
 }
 
-static void talk(int peer)
-{
-	peer_puts(peer, "hello\n");
-	peer_expect_text(peer, "hello\n");
-}
-
 static void serves_others(const mts_server *server)
 {
 	const int peer = peer_connect(server, 0);
-	talk(peer);
-	talk(peer);
+	peer_ask(peer, "hello\n");
+	peer_ask(peer, "hello\n");
 	peer_finish(peer);
 	peer_expect_end(peer);
 	close(peer);
@@ -148,7 +142,7 @@ START_TEST(detached)
 	mts_server *server = new_server(detach, (enum place)_i, VICTIMS);
 	for (int i = 0; i < VICTIMS; i++) {
 		peers[i] = peer_connect(server, 0);
-		talk(peers[i]);
+		peer_ask(peers[i], "hello\n");
 	}
 	for (int i = 0; i < VICTIMS; i++) {
 		peer_finish(peers[i]);
@@ -228,7 +222,7 @@ START_TEST(a_handler_that_ends_its_thread_has_failed)
 	mts_server *server = new_server(end_the_thread, HANDLER, 0);
 	for (int i = 0; i < VICTIMS; i++) {
 		peers[i] = peer_connect(server, 0);
-		talk(peers[i]);
+		peer_ask(peers[i], "hello\n");
 	}
 	const uint64_t before = mts_server_stat(server, MTS_STAT_CLOSED);
 	atomic_store(&left, 1);
@@ -237,7 +231,7 @@ START_TEST(a_handler_that_ends_its_thread_has_failed)
 	gate_wait(&watch.closed, 1);
 	server_wait_stat(server, MTS_STAT_CLOSED, before + 1);
 	for (int i = 1; i < VICTIMS; i++) {
-		talk(peers[i]);
+		peer_ask(peers[i], "hello\n");
 	}
 	for (int i = 0; i < VICTIMS; i++) {
 		close(peers[i]);
@@ -324,7 +318,7 @@ START_TEST(cancelled_in_vain)
 	mts_server *server = new_server(cancel, (enum place)_i, VICTIMS);
 	const int peer = peer_connect(server, 0);
 	for (int i = 0; i < 3 * VICTIMS; i++) {
-		talk(peer);
+		peer_ask(peer, "hello\n");
 		serves_others(server);
 	}
 	close(peer);
@@ -462,8 +456,7 @@ START_TEST(a_profiler_needs_the_hook)
 	}
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "hello");
-	peer_expect_text(peer, "hello");
+	peer_ask(peer, "hello");
 	peer_expect_end(peer);
 	close(peer);
 	server_end(server);
@@ -473,9 +466,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread calls");
-	TCase *cases = tcase_create("thread calls");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("thread calls");
 	tcase_add_loop_test(cases, detached, 0, PLACES);
 	tcase_add_loop_test(cases, ended_by_exit, 0, PLACES);
 	tcase_add_loop_test(cases, ended_by_cancel, 0, PLACES);
@@ -487,6 +478,5 @@ int main(void)
 	tcase_add_test(cases, ended_after_the_run);
 	tcase_add_test(cases, cancelled_from_outside);
 	tcase_add_loop_test(cases, a_profiler_needs_the_hook, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

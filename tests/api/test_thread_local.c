@@ -15,20 +15,6 @@ enum { KIB = 1024 };
 
 static _Thread_local volatile char much[600 * KIB];
 
-/* Goes down the stack in frames of a few hundred bytes, touching all of it. */
-static size_t descend(const char *top, size_t depth)
-{
-	volatile char frame[256];
-	const char *here = __builtin_frame_address(0);
-	for (size_t i = 0; i < sizeof(frame); i++) {
-		frame[i] = (char)i;
-	}
-	if ((size_t)(top - here) >= depth) {
-		return (size_t)frame[7];
-	}
-	return descend(top, depth) + (size_t)frame[5] - 5;
-}
-
 static const char again[] = "MTS_TEST_AGAIN"; /* set: this program has been run by itself */
 
 static int use_both(mts_client *client, const void *request, size_t size, void *user)
@@ -38,7 +24,7 @@ static int use_both(mts_client *client, const void *request, size_t size, void *
 	(void)size;
 	much[0]++;
 	much[sizeof(much) - 1]++;
-	ck_assert_uint_eq(descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
+	ck_assert_uint_eq(stack_descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
 	return mts_client_puts(client, "survived") == 0 ? MTS_CLOSE : MTS_KEEP;
 }
 
@@ -87,13 +73,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread-local data");
-	TCase *tcase = tcase_create("thread-local data");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("thread-local data");
 	tcase_add_loop_test(tcase, thread_local_data_costs_no_stack, 0, 3);
 	if (getenv(again) == NULL) {
 		tcase_add_loop_test(tcase, nor_does_what_is_set_aside, 0, 3);
 	}
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

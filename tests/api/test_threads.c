@@ -13,20 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "stage.h"
 
 enum { MANY = 1000, OWN_DESCRIPTORS = 40 };
-
-static struct gate entered;
-static struct gate leave;
-static struct endings endings;
-
-static void setup(void)
-{
-	entered = (struct gate)GATE;
-	leave = (struct gate)GATE;
-	endings = (struct endings){.all = GATE};
-}
 
 static int stand_at_the_gate(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -118,27 +107,7 @@ START_TEST(threads_are_used_again)
 }
 END_TEST
 
-static struct {
-	_Atomic int now;
-	_Atomic int most;
-	_Atomic int begun;
-	_Atomic int ended;
-} threads;
-
-static void thread_begins(void *user)
-{
-	(void)user;
-	const int now = ++threads.now;
-	int most = threads.most;
-	while (now > most && !atomic_compare_exchange_weak(&threads.most, &most, now)) {
-	}
-}
-
-static void thread_ends(void *user)
-{
-	(void)user;
-	threads.now--;
-}
+static struct workers threads;
 
 START_TEST(the_limit_of_threads_is_kept)
 {
@@ -146,7 +115,7 @@ START_TEST(the_limit_of_threads_is_kept)
 	int peers[PEERS];
 	mts_server *server = server_new(echo, NULL);
 	ck_assert_int_eq(mts_server_set_max_threads(server, LIMIT), 0);
-	ck_assert_int_eq(mts_server_on_thread(server, thread_begins, thread_ends, NULL), 0);
+	ck_assert_int_eq(mts_server_on_thread(server, worker_begins, worker_ends, &threads), 0);
 	server_start(server);
 	for (int round = 1; round <= 10; round++) {
 		for (int i = 0; i < PEERS; i++) {
@@ -225,24 +194,27 @@ START_TEST(spare_threads_leave_after_a_second)
 	server_expect_threads(server, MTS_STAT_THREADS_PEAK, 20);
 	poll(NULL, 0, 1300);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_THREADS), 1);
-	setup();
+	stage_setup();
 	employ(server, 1); /* and it still serves */
 	server_expect_threads(server, MTS_STAT_THREADS, 1);
 	server_end(server);
 }
 END_TEST
 
+static _Atomic int threads_begun;
+static _Atomic int threads_ended;
+
 static void note_start(void *user)
 {
 	(void)user;
-	threads.begun++;
+	threads_begun++;
 }
 
 /* The first one to leave takes its time. */
 static void leave_slowly(void *user)
 {
 	(void)user;
-	threads.ended++;
+	threads_ended++;
 	gate_add(&entered);
 	gate_wait(&leave, 2);
 }
@@ -255,17 +227,17 @@ START_TEST(one_thread_stays)
 	employ(server, 5);
 	int begun; /* on demand the one that polls may not have been there yet */
 	const uint64_t start = now_ms();
-	while ((begun = threads.begun) < 5 || threads.ended < begun - 1) {
+	while ((begun = threads_begun) < 5 || threads_ended < begun - 1) {
 		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
 		poll(NULL, 0, 1);
 	}
 	poll(NULL, 0, 1300); /* longer than a thread rests */
-	ck_assert_int_eq(threads.begun, begun);
-	ck_assert_int_eq(threads.ended, begun - 1);
+	ck_assert_int_eq(threads_begun, begun);
+	ck_assert_int_eq(threads_ended, begun - 1);
 	gate_add(&leave);
 	server_wait_stat(server, MTS_STAT_THREADS, 1);
 	server_end(server);
-	ck_assert_int_eq(threads.ended, begun);
+	ck_assert_int_eq(threads_ended, begun);
 }
 END_TEST
 
@@ -290,7 +262,7 @@ START_TEST(work_that_comes_as_a_thread_leaves)
 	server_start(server);
 	employ(server, 2);
 	gate_wait(&leaving, 1);
-	setup();
+	stage_setup();
 	const uint64_t before = mts_server_stat(server, MTS_STAT_THREAD_WAITS);
 	for (int i = 0; i < 2; i++) {
 		peers[i] = peer_connect(server, 0);
@@ -312,26 +284,12 @@ START_TEST(work_that_comes_as_a_thread_leaves)
 }
 END_TEST
 
-/* Goes down the stack in frames of a few hundred bytes, touching all of it. */
-static size_t descend(const char *top, size_t depth)
-{
-	volatile char frame[256];
-	const char *here = __builtin_frame_address(0);
-	for (size_t i = 0; i < sizeof(frame); i++) {
-		frame[i] = (char)i;
-	}
-	if ((size_t)(top - here) >= depth) {
-		return (size_t)frame[7];
-	}
-	return descend(top, depth) + (size_t)frame[5] - 5;
-}
-
 static int use_the_stack(mts_client *client, const void *request, size_t size, void *user)
 {
 	const size_t *stack = user;
 	(void)request;
 	(void)size;
-	ck_assert_uint_eq(descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
+	ck_assert_uint_eq(stack_descend(__builtin_frame_address(0), *stack / 10 * 9), 7);
 	return mts_client_puts(client, "survived") == 0 ? MTS_CLOSE : MTS_KEEP;
 }
 
@@ -398,10 +356,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("threads");
-	TCase *tcase = tcase_create("threads");
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, NULL);
+	TCase *tcase = suite_begin("threads");
+	tcase_add_checked_fixture(tcase, stage_setup, NULL);
 	tcase_add_test(tcase, a_thousand_handlers_at_once);
 	tcase_add_test(tcase, as_many_as_the_usual_limit_of_files_allows);
 	tcase_add_test(tcase, threads_are_used_again);
@@ -412,6 +368,5 @@ int main(void)
 	tcase_add_test(tcase, one_thread_stays);
 	tcase_add_test(tcase, work_that_comes_as_a_thread_leaves);
 	tcase_add_loop_test(tcase, the_stack_is_as_large_as_was_asked_for, 0, 4);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -13,17 +13,10 @@ enum { TIMEOUT = 60, LATE = 10, TRIES = 20, CROWD = 300 }; /* milliseconds; clie
 
 static struct endings endings;
 
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	(void)mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
 static mts_server *server_with(int which, unsigned timeout)
 {
 	endings = (struct endings){.all = GATE};
-	mts_server *server = server_new(echo, NULL);
+	mts_server *server = server_new(answer_echo, NULL);
 	ck_assert_int_eq(mts_server_frame_fixed(server, 4), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
 	ck_assert_int_eq(mts_server_set_timeout(server, which, timeout), 0);
@@ -85,8 +78,7 @@ START_TEST(a_crowd)
 	server_wait_stat(server, MTS_STAT_ACCEPTED, CROWD + 1);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 2000), 0);
 	while (mts_server_stat(server, MTS_STAT_OPEN) > 1) {
-		peer_puts(talker, "here");
-		peer_expect_text(talker, "here");
+		peer_ask(talker, "here");
 	}
 	endings_expect(&endings, MTS_CLOSED_IDLE, CROWD);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_TIMEOUTS), CROWD);
@@ -121,13 +113,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("timeouts");
-	TCase *cases = tcase_create("timeouts");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("timeouts");
 	tcase_add_test(cases, idle_is_punctual);
 	tcase_add_test(cases, request_is_punctual);
 	tcase_add_test(cases, a_crowd);
 	tcase_add_test(cases, changes_under_load);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -421,15 +421,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("truncation");
-	TCase *cases = tcase_create("truncation");
+	TCase *cases = suite_begin("truncation");
 	FILE *stream = tmpfile();
 	if (stream == NULL || ftruncate(fileno(stream), REACH_MIB) != 0) {
 		return 99;
 	}
 	file = fileno(stream);
 	tcase_add_checked_fixture(cases, setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, what_is_dropped_ends_with_a_reset, 0, DROPPED);
 	tcase_add_loop_test(cases, also_while_a_child_holds_the_socket, 0, DROPPED);
 	tcase_add_test(cases, an_error_behind_messages);
@@ -439,6 +437,5 @@ int main(void)
 	tcase_add_loop_test(cases, what_the_kernel_has_arrives, 0, ENDS);
 	tcase_add_loop_test(cases, unix_sockets_come_as_near_as_they_can, 0, 2);
 	tcase_add_test(cases, a_refusal_with_a_greeting);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

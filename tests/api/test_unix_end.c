@@ -18,43 +18,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "support.h"
-
-static char folder[64];
-static char path[80]; /* in it */
-static char address[96]; /* of it */
-
-static void make_folder(void)
-{
-	strcpy(folder, "/tmp/mts-end-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/socket", folder);
-	snprintf(address, sizeof(address), "unix:%s", path);
-}
-
-static void remove_folder(void)
-{
-	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
-}
 
 static bool exists(void)
 {
 	struct stat status;
-	return lstat(path, &status) == 0;
-}
-
-static int tell_process(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)request;
-	(void)size;
-	(void)user;
-	(void)mts_client_printf(client, "%d", (int)getpid());
-	return MTS_CLOSE;
+	return lstat(folder_path, &status) == 0;
 }
 
 static mts_server *listening(const char *where)
 {
-	mts_server *server = server_create(tell_process, NULL);
+	mts_server *server = server_create(answer_process, NULL);
 	ck_assert_msg(mts_server_listen(server, where) == 0, "%s", mts_server_error(server));
 	ck_assert(exists());
 	return server;
@@ -65,7 +40,7 @@ static pid_t ask(void)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	char text[32] = "";
-	strcpy(name.sun_path, path);
+	strcpy(name.sun_path, folder_path);
 	const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(connect(peer, (const struct sockaddr *)&name, sizeof(name)), 0);
 	peer_puts(peer, "who");
@@ -120,7 +95,7 @@ START_TEST(another_root)
 {
 	const pid_t child = fork();
 	if (child == 0) {
-		mts_server *server = listening(address);
+		mts_server *server = listening(folder_address);
 		char empty[96];
 		snprintf(empty, sizeof(empty), "%s/root", folder);
 		if (mkdir(empty, 0700) != 0 || chroot(empty) != 0 || chdir("/") != 0) {
@@ -174,7 +149,7 @@ START_TEST(without_rights)
 {
 	static struct journal journal;
 	char expected[256];
-	mts_server *server = listening(address);
+	mts_server *server = listening(folder_address);
 	ck_assert_int_eq(mts_server_on_log(server, keep_journal, MTS_LOG_WARNING, &journal), 0);
 	lose_rights(true);
 	run_to_the_end(server);
@@ -182,18 +157,18 @@ START_TEST(without_rights)
 	ck_assert(exists());
 	ck_assert_int_eq(atomic_load(&journal.told), 1);
 	ck_assert_int_eq(journal.level, MTS_LOG_WARNING);
-	snprintf(expected, sizeof(expected), "the file of %s stays, it cannot be removed: %s", address,
-		strerror(EACCES));
+	snprintf(expected, sizeof(expected), "the file of %s stays, it cannot be removed: %s",
+		folder_address, strerror(EACCES));
 	ck_assert_str_eq(journal.text, expected);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
-	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(unlink(folder_path), 0);
 }
 END_TEST
 
 /* Somebody sits on the folder's lock: the stop is not held up by that, and the file goes. */
 START_TEST(the_folder_is_locked)
 {
-	mts_server *server = listening(address);
+	mts_server *server = listening(folder_address);
 	const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_eq(flock(lock, LOCK_EX), 0);
 	run_to_the_end(server);
@@ -257,7 +232,7 @@ static void end_worker(const struct worker *worker)
 START_TEST(a_child_destroys_its_copy)
 {
 	int status = -1;
-	mts_server *server = listening(address);
+	mts_server *server = listening(folder_address);
 	if (_i == 1) {
 		server_start(server);
 	}
@@ -284,7 +259,7 @@ END_TEST
 START_TEST(workers_end_one_by_one)
 {
 	struct worker workers[2];
-	mts_server *server = listening(address);
+	mts_server *server = listening(folder_address);
 	for (int i = 0; i < 2; i++) {
 		make_worker(&workers[i], server);
 	}
@@ -301,7 +276,7 @@ END_TEST
 START_TEST(the_parent_is_done_first)
 {
 	struct worker worker;
-	mts_server *server = listening(address);
+	mts_server *server = listening(folder_address);
 	make_worker(&worker, server);
 	if (_i == 1) {
 		run_to_the_end(server);
@@ -342,10 +317,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("the end of a Unix path");
-	TCase *cases = tcase_create("end");
-	tcase_set_timeout(cases, 120);
-	tcase_add_checked_fixture(cases, make_folder, remove_folder);
+	TCase *cases = suite_begin("the end of a Unix path");
+	tcase_add_checked_fixture(cases, folder_make, folder_remove);
 	tcase_add_loop_test(cases, another_working_directory, 0, 2);
 	tcase_add_test(cases, another_way);
 	tcase_add_test(cases, another_root);
@@ -355,6 +328,5 @@ int main(void)
 	tcase_add_test(cases, workers_end_one_by_one);
 	tcase_add_loop_test(cases, the_parent_is_done_first, 0, 2);
 	tcase_add_test(cases, the_parent_has_ended);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

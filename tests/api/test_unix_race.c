@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "support.h"
 
 enum { CONTENDERS = 3, ROUNDS = 2000, STEPS = 40, STEP = 500 };
@@ -35,30 +36,6 @@ struct contender {
 	pthread_t thread;
 	pid_t process;
 };
-
-static char folder[64];
-static char path[80]; /* in it */
-static char address[96]; /* of it */
-
-static int echo(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)user;
-	mts_client_write(client, request, size);
-	return MTS_KEEP;
-}
-
-static void make_folder(void)
-{
-	strcpy(folder, "/tmp/mts-race-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/socket", folder);
-	snprintf(address, sizeof(address), "unix:%s", path);
-}
-
-static void remove_folder(void)
-{
-	ck_assert_msg(rmdir(folder) == 0, "%s is not empty", folder);
-}
 
 static struct arena *make_arena(void)
 {
@@ -102,10 +79,10 @@ static void *contend(void *argument)
 	const struct contender *self = argument;
 	struct arena *arena = self->arena;
 	for (int round = 0; round < ROUNDS; round++) {
-		mts_server *server = server_create(echo, NULL);
+		mts_server *server = server_create(answer_echo, NULL);
 		meet(arena);
 		start_in_step(arena, round, self->number);
-		arena->results[self->number] = mts_server_listen(server, address);
+		arena->results[self->number] = mts_server_listen(server, folder_address);
 		meet(arena); /* to be judged */
 		meet(arena);
 		(void)mts_server_destroy(server);
@@ -117,7 +94,7 @@ static void *contend(void *argument)
 static bool visit(bool leave_stale_file)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	strcpy(name.sun_path, path);
+	strcpy(name.sun_path, folder_path);
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const int result = leave_stale_file ? bind(fd, (const struct sockaddr *)&name, sizeof(name))
 										: connect(fd, (const struct sockaddr *)&name, sizeof(name));
@@ -136,7 +113,7 @@ static void judge(struct arena *arena, struct tally *tally)
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		int winners = 0;
-		(void)unlink(path); /* not there, but for a server that lost it to another one */
+		(void)unlink(folder_path); /* not there, but for a server that lost it to another one */
 		tally->unprepared += !visit(true);
 		meet(arena);
 		meet(arena);
@@ -207,12 +184,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("race for a Unix path");
-	TCase *cases = tcase_create("race");
-	tcase_set_timeout(cases, 120);
-	tcase_add_checked_fixture(cases, make_folder, remove_folder);
+	TCase *cases = suite_begin("race for a Unix path");
+	tcase_add_checked_fixture(cases, folder_make, folder_remove);
 	tcase_add_test(cases, threads);
 	tcase_add_test(cases, processes);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -134,11 +134,8 @@ END_TEST
 int main(void)
 {
 	enum { WINDOWS = sizeof(windows) / sizeof(windows[0]) };
-	Suite *suite = suite_create("closed window");
-	TCase *tcase = tcase_create("closed window");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("closed window");
 	tcase_add_loop_test(tcase, one_more_byte_from_the_peer, 0, WINDOWS);
 	tcase_add_loop_test(tcase, one_more_byte_while_the_server_stops, 0, WINDOWS);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

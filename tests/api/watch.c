@@ -5,6 +5,7 @@
  */
 #include "watch.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,13 +72,7 @@ void watch_install(struct watch *watch, mts_server *server)
 
 mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned timeout, int family)
 {
-	char address[64] = "127.0.0.1:0";
-	if (family == 1) {
-		snprintf(address, sizeof(address), "unix:@mts-watch-%d", (int)getpid());
-	}
-	mts_server *server = server_create(handler, NULL);
-	ck_assert_ptr_nonnull(server);
-	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	mts_server *server = server_on(family, handler, NULL);
 	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, timeout), 0);
 	watch_install(watch, server);
 	return server;
@@ -136,6 +131,13 @@ void watch_destroy(mts_server *server)
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 
+void watch_destroy_at_last(mts_server *server)
+{
+	int result;
+	wait_until((result = mts_server_destroy(server)) != -EBUSY);
+	ck_assert_int_eq(result, 0);
+}
+
 void wait_threads(int count)
 {
 	const uint64_t start = now_ms();
@@ -164,6 +166,21 @@ int settled_threads(void)
 		poll(NULL, 0, 1);
 	}
 	return count_threads();
+}
+
+static int threads_before;
+static int descriptors_before;
+
+void remember_what_there_is(void)
+{
+	threads_before = settled_threads();
+	descriptors_before = count_descriptors();
+}
+
+void expect_nothing_left(void)
+{
+	wait_threads(threads_before);
+	ck_assert_int_eq(count_descriptors(), descriptors_before);
 }
 
 void wait_unread(int fd, int count)

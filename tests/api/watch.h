@@ -28,7 +28,7 @@ struct watch {
 /* Sets the open, close and log hooks of a server that does not run yet. */
 void watch_install(struct watch *watch, mts_server *server);
 
-/* A watched server with a stop timeout in milliseconds, on TCP (family 0) or a Unix socket (1). */
+/* A watched server with a stop timeout in milliseconds, on TCP or a Unix socket. */
 mts_server *watch_server(struct watch *watch, mts_handler handler, unsigned timeout, int family);
 
 /* The hooks that watch_install() sets, for hooks that do more. */
@@ -55,6 +55,7 @@ void watch_stop_by_cut(mts_server *server, unsigned timeout, unsigned count);
 
 /* Destroys a server that was stopped. */
 void watch_destroy(mts_server *server);
+void watch_destroy_at_last(mts_server *server); /* once its last callback has returned */
 
 /*
  * Waits until the process has so many threads: a thread that was joined is listed for a moment
@@ -64,6 +65,10 @@ void wait_threads(int count);
 
 /* How many threads there are, including any that a sanitizer starts with the first thread. */
 int settled_threads(void);
+
+/* Fixtures: after a test there are as many threads and descriptors as before it. */
+void remember_what_there_is(void);
+void expect_nothing_left(void);
 
 /* Waits until so many bytes lie unread in the socket of a server's client. */
 void wait_unread(int fd, int count);

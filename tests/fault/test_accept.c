@@ -506,9 +506,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("accept");
-	TCase *cases = tcase_create("accept");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("accept");
 	tcase_add_loop_test(cases, a_shortage_backs_off, 0, SHORTAGES);
 	tcase_add_test(cases, pauses_are_bounded);
 	tcase_add_test(cases, a_closing_client_ends_the_pause);
@@ -526,6 +524,5 @@ int main(void)
 	tcase_add_test(cases, a_stand_in_sleeps_in_accept);
 	tcase_add_test(cases, a_stop_while_a_thread_sleeps_in_accept);
 	tcase_add_loop_test(cases, stop_in_a_pause, 0, SHORTAGES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

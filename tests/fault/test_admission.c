@@ -243,9 +243,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("admission");
-	TCase *cases = tcase_create("admission");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("admission");
 	tcase_add_loop_test(cases, a_lasting_shortage_costs_little, 0, SHORTAGES);
 	/* There a descriptor that is given up may not be had again at once. */
 	if (!under_valgrind()) {
@@ -257,6 +255,5 @@ int main(void)
 	tcase_add_loop_test(cases, no_memory_to_count_those_who_are_there, 0, 2);
 	tcase_add_loop_test(
 		cases, the_limit_is_lowered_in_that_moment, MTS_OVERLOAD_WAIT, MTS_OVERLOAD_EVICT + 1);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -202,9 +202,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadline");
-	TCase *cases = tcase_create("deadline");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadline");
 	tcase_add_test(cases, idle);
 	tcase_add_test(cases, idle_from_the_start);
 	tcase_add_test(cases, each_request_begins_anew);
@@ -216,6 +214,5 @@ int main(void)
 	tcase_add_test(cases, lengthened_and_ended);
 	tcase_add_test(cases, lingering);
 	tcase_add_test(cases, one_after_the_other);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -89,8 +89,7 @@ START_TEST(a_handler_that_runs_long)
 	moment_pass(moment_since() + MTSI_SECOND);
 	gate_wait(&scene.logs[MTS_LOG_WARNING], 1);
 	gate_add(&scene.release);
-	peer_puts(peer, "second\n");
-	peer_expect_text(peer, "second\n");
+	peer_ask(peer, "second\n");
 	ck_assert_int_eq(gone[0], 0);
 	ck_assert_int_eq(gone[1], MTS_GONE_DEADLINE);
 	ck_assert_int_eq(gone[2], MTS_GONE_DEADLINE);
@@ -129,8 +128,7 @@ START_TEST(a_handler_that_has_waited)
 	gate_wait(&scene.entered, 1);
 	moment_pass((start + 127) / 128 * 128 + 10 * MTSI_SECOND);
 	gate_add(&scene.release);
-	peer_puts(peer, "third\n");
-	peer_expect_text(peer, "third\n");
+	peer_ask(peer, "third\n");
 	ck_assert_int_eq(gone[1], MTS_GONE_DEADLINE);
 	peer_finish(peer);
 	peer_expect_end(peer);
@@ -140,12 +138,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadline of handlers");
-	TCase *cases = tcase_create("deadline of handlers");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadline of handlers");
 	tcase_add_loop_test(cases, inside_a_handler, 0, 3);
 	tcase_add_test(cases, a_handler_that_runs_long);
 	tcase_add_test(cases, a_handler_that_has_waited);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -172,14 +172,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadline of output");
-	TCase *cases = tcase_create("deadline of output");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadline of output");
 	tcase_add_test(cases, a_write_without_progress);
 	tcase_add_test(cases, queued_output_without_progress);
 	tcase_add_test(cases, idle_passes_while_output_is_stuck);
 	tcase_add_test(cases, a_handler_overruns_while_it_writes);
 	tcase_add_test(cases, a_slow_reader_stays);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

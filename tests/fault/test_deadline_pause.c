@@ -83,8 +83,7 @@ static int begin(enum way way, const char *begun, enum mtsi_wait kind)
 	fault_hook(FAULT_RECV, hold);
 	fault_fail(FAULT_RECV, FAULT_NOTHING, 0, FAULT_FOREVER);
 	if (way == OWN) {
-		peer_puts(peer, "now\n");
-		peer_expect_text(peer, "now\n");
+		peer_ask(peer, "now\n");
 	} else {
 		peer_puts(peer, way == NEXT ? "next\n" : "read\n");
 	}
@@ -260,14 +259,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadlines and pauses");
-	TCase *cases = tcase_create("deadlines and pauses");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadlines and pauses");
 	tcase_add_loop_test(cases, it_came_in_the_pause, 0, WAITS);
 	tcase_add_loop_test(cases, it_came_behind_the_mark, 0, WAITS);
 	tcase_add_loop_test(cases, a_part_came_in_the_pause, 0, WAITS);
 	tcase_add_loop_test(cases, a_large_request_came_in_the_pause, 0, READ);
 	tcase_add_test(cases, what_wakes_nobody);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

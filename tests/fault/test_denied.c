@@ -37,8 +37,7 @@ enum { DENIED = sizeof(denied) / sizeof(denied[0]) };
 
 static void ask(int peer)
 {
-	peer_puts(peer, "still there?\n");
-	peer_expect_text(peer, "still there?\n");
+	peer_ask(peer, "still there?\n");
 }
 
 static void serve_many(struct scene *scene)
@@ -275,9 +274,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("denied");
-	TCase *cases = tcase_create("denied");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("denied");
 	tcase_add_loop_test(cases, it_serves_all_the_same, 0, 2 * DENIED);
 	tcase_add_loop_test(cases, a_handler_that_waits, 0, DENIED);
 	tcase_add_loop_test(cases, a_write_that_waits, 0, DENIED);
@@ -286,6 +283,5 @@ int main(void)
 	tcase_add_test(cases, a_stop_without_events);
 	tcase_add_loop_test(cases, a_file, 0, ABOUT_FILES);
 	tcase_add_loop_test(cases, a_file_to_nobody, 0, ABOUT_FILES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

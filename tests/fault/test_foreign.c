@@ -340,10 +340,8 @@ static void teardown(void)
 
 int main(void)
 {
-	Suite *suite = suite_create("foreign");
-	TCase *cases = tcase_create("foreign");
+	TCase *cases = suite_begin("foreign");
 	tcase_add_checked_fixture(cases, map, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, the_stream_is_the_same, 0, 2 * UNKNOWN);
 	tcase_add_test(cases, small_ones_are_copied);
 	tcase_add_test(cases, no_lock_is_held);
@@ -355,6 +353,5 @@ int main(void)
 		tcase_add_loop_test(cases, a_reset_is_refused, 0, 2);
 	}
 	tcase_add_loop_test(cases, what_could_not_be_sent, 0, SEND_ERRORS + 1);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -114,10 +114,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("lengths");
-	TCase *cases = tcase_create("lengths");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("lengths");
 	tcase_add_loop_test(cases, nothing_is_allocated_for_a_claim, 0, ROUNDS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -215,9 +215,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listen");
-	TCase *cases = tcase_create("listen");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listen");
 	tcase_add_loop_test(cases, each_step_is_undone, 0, STEPS);
 	tcase_add_test(cases, the_sentence_says_which);
 	tcase_add_loop_test(cases, a_missing_family_is_skipped, 0, 3);
@@ -225,6 +223,5 @@ int main(void)
 	tcase_add_test(cases, a_given_port_is_not_retried);
 	tcase_add_loop_test(cases, a_unix_socket_leaves_no_file, 0, UNIX_STEPS);
 	tcase_add_test(cases, a_file_is_not_taken_on_a_guess);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

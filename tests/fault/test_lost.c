@@ -81,10 +81,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("lost");
-	TCase *cases = tcase_create("lost");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("lost");
 	tcase_add_loop_test(cases, it_keeps_nobody_busy, 0, WAYS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

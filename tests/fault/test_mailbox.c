@@ -275,9 +275,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("post");
-	TCase *cases = tcase_create("post");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("post");
 	tcase_add_loop_test(cases, the_stream_is_the_same, 0, WAYS);
 	tcase_add_test(cases, the_socket_takes_nothing);
 	tcase_add_test(cases, memory_is_short);
@@ -287,6 +285,5 @@ int main(void)
 	tcase_add_test(cases, the_peer_goes_meanwhile);
 	tcase_add_test(cases, the_client_ends_meanwhile);
 	tcase_add_test(cases, kicked_right_before_a_receive);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -215,12 +215,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("memory");
-	TCase *cases = tcase_create("memory");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("memory");
 	tcase_add_test(cases, each_allocation_once);
 	tcase_add_test(cases, each_allocation_and_some_more);
 	tcase_add_test(cases, each_allocation_and_all_that_follow);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -194,9 +194,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("memory limit");
-	TCase *tcase = tcase_create("memory limit");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("memory limit");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, what_is_in_use_is_counted);
 	tcase_add_test(tcase, the_largest_is_cut_off);
@@ -204,6 +202,5 @@ int main(void)
 	tcase_add_test(tcase, the_limit_is_live);
 	tcase_add_test(tcase, a_write_waits_for_its_peer);
 	tcase_add_test(tcase, evictions_go_on_afterwards);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -257,9 +257,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("waiting for memory");
-	TCase *tcase = tcase_create("waiting for memory");
-	tcase_set_timeout(tcase, 120);
+	TCase *tcase = suite_begin("waiting for memory");
 	tcase_add_checked_fixture(tcase, weigh_setup, NULL);
 	tcase_add_test(tcase, a_request_waits_for_memory);
 	tcase_add_test(tcase, those_who_wait_are_parked);
@@ -268,6 +266,5 @@ int main(void)
 	tcase_add_test(tcase, it_waits_for_too_long);
 	tcase_add_test(tcase, nothing_of_a_request_is_here_yet);
 	tcase_add_test(tcase, a_stop_while_it_waits);
-	suite_add_tcase(suite, tcase);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -65,8 +65,7 @@ START_TEST(after_its_replies)
 	fault_watch_only(PARKS);
 	fault_fail(FAULT_EPOLL_CTL, errors[_i], 0, 1);
 	const int peer = peer_connect(scene.server, 0);
-	peer_puts(peer, "one\ntwo\n");
-	peer_expect_text(peer, "one\ntwo\n");
+	peer_ask(peer, "one\ntwo\n");
 	peer_expect_gone(peer);
 	gate_wait(&scene.reasons[MTS_CLOSED_ERROR], 1);
 	close(peer);
@@ -319,9 +318,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("parking");
-	TCase *cases = tcase_create("parking");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("parking");
 	tcase_add_loop_test(cases, epoll_has_no_memory, 0, ERRORS);
 	tcase_add_loop_test(cases, after_its_replies, 0, ERRORS);
 	tcase_add_test(cases, no_memory_for_half_a_request);
@@ -331,6 +328,5 @@ int main(void)
 	tcase_add_test(cases, a_second_thread_after_all);
 	tcase_add_test(cases, input_while_it_is_parked_first);
 	tcase_add_test(cases, input_while_it_is_parked_again);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

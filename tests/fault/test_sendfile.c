@@ -206,14 +206,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sendfile");
-	TCase *cases = tcase_create("sendfile");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("sendfile");
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_loop_test(cases, the_stream_is_the_same, 0, WAYS);
 	tcase_add_loop_test(cases, the_file_fails, 0, OF_THE_FILE);
 	tcase_add_loop_test(cases, it_is_not_said_whose, 0, 2);
 	tcase_add_loop_test(cases, the_client_is_lost, 0, LOSSES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -211,15 +211,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stale");
-	TCase *cases = tcase_create("stale");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stale");
 	tcase_add_test(cases, for_a_client_that_is_gone);
 	tcase_add_test(cases, for_a_lingerer_that_is_gone);
 	tcase_add_test(cases, for_nobody);
 	tcase_add_test(cases, for_a_listener);
 	tcase_add_test(cases, generations_run_out);
 	tcase_add_test(cases, generations_run_out_while_it_serves);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -170,14 +170,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("start");
-	TCase *cases = tcase_create("start");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("start");
 	tcase_add_loop_test(cases, start_again, 0, STEPS);
 	tcase_add_loop_test(cases, give_up, 0, STEPS);
 	tcase_add_loop_test(cases, stop_in_between, 0, STEPS);
 	tcase_add_loop_test(cases, run_too, 0, STEPS);
 	tcase_add_loop_test(cases, started_again_in_a_child, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -204,11 +204,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("steps");
-	TCase *cases = tcase_create("steps");
+	TCase *cases = suite_begin("steps");
 	tcase_set_timeout(cases, 240);
 	tcase_add_test(cases, stopped_at_any_step);
 	tcase_add_test(cases, destroyed_from_any_step_on);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -307,9 +307,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stream");
-	TCase *cases = tcase_create("stream");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("stream");
 	tcase_add_loop_test(cases, lines_are_the_same, 0, WAYS);
 	tcase_add_loop_test(cases, long_replies_are_the_same, 0, WAYS);
 	tcase_add_loop_test(cases, stopped_on_the_way, 0, WAYS);
@@ -318,6 +316,5 @@ int main(void)
 	tcase_add_loop_test(cases, a_receive_fails, 0, ERRORS);
 	tcase_add_loop_test(cases, a_receive_of_a_handler_fails, 0, ERRORS);
 	tcase_add_loop_test(cases, a_lost_client_costs_nothing, 0, LOSSES);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -380,9 +380,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("threads");
-	TCase *cases = tcase_create("threads");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("threads");
 	tcase_add_loop_test(cases, for_a_while, 0, 3 * ERRORS);
 	tcase_add_test(cases, attempts_are_paced);
 	tcase_add_loop_test(cases, threads_there_are_serve_them, 0, ERRORS);
@@ -391,6 +389,5 @@ int main(void)
 	tcase_add_test(cases, a_resting_thread_is_not_forgotten);
 	tcase_add_test(cases, they_end_one_by_one);
 	tcase_add_test(cases, one_that_hangs_holds_up_no_other);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

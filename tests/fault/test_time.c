@@ -188,9 +188,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("time");
-	TCase *cases = tcase_create("time");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("time");
 	tcase_add_loop_test(cases, while_idle, 0, JUMPS);
 	tcase_add_loop_test(cases, while_clients_linger, 0, JUMPS);
 	tcase_add_loop_test(cases, while_accept_rests, 0, JUMPS);
@@ -198,6 +196,5 @@ int main(void)
 	tcase_add_loop_test(cases, while_it_stops, 0, JUMPS);
 	tcase_add_loop_test(cases, stop_timeouts_near_zero, 1, 4);
 	tcase_add_loop_test(cases, stop_timeouts_without_end, 0, LONG_TIMEOUTS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -185,9 +185,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("watch");
-	TCase *cases = tcase_create("watch");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("watch");
 	tcase_add_loop_test(cases, for_queued_output, 0, ERRORS);
 	tcase_add_loop_test(cases, for_queued_output_once, 0, ERRORS);
 	tcase_add_loop_test(cases, for_a_lingerer, 0, ERRORS);
@@ -195,6 +193,5 @@ int main(void)
 	tcase_add_loop_test(cases, for_listeners_when_there_is_room_again, 0, ERRORS);
 	tcase_add_loop_test(cases, for_listeners_after_a_pause, 0, ERRORS);
 	tcase_add_loop_test(cases, for_listeners_when_the_limit_is_raised, 0, ERRORS);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -19,13 +19,6 @@ void weigh_setup(void)
 	weigh_endings = (struct endings){.all = GATE};
 }
 
-static int shrink(mts_client *client, void *user)
-{
-	(void)user;
-	small_buffers(mts_client_fd(client));
-	return 0;
-}
-
 static void count_cuts(int level, const char *message, void *user)
 {
 	(void)user;
@@ -42,7 +35,7 @@ mts_server *weigh_server(mts_handler handler, size_t limit)
 	ck_assert_int_eq(mts_server_set_max_request(server, LARGEST), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, LARGEST), 0);
 	ck_assert_int_eq(mts_server_set_max_memory(server, limit), 0);
-	ck_assert_int_eq(mts_server_on_open(server, shrink, NULL), 0);
+	ck_assert_int_eq(mts_server_on_open(server, open_with_small_buffers, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, endings_note, &weigh_endings), 0);
 	ck_assert_int_eq(mts_server_on_log(server, count_cuts, MTS_LOG_WARNING, NULL), 0);
 	return server;

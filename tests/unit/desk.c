@@ -11,18 +11,9 @@
 #include "os/pages.h"
 #include "os/poll.h"
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 mts_server *desk_server(void)
 {
-	mts_server *server = server_create(no_handler, NULL);
+	mts_server *server = server_create(answer_close, NULL);
 	ck_assert_ptr_nonnull(server);
 	return server;
 }
@@ -58,4 +49,12 @@ void desk_close(struct desk *desk)
 		close(desk->peer);
 	}
 	ck_assert_int_eq(mts_server_destroy(desk->server), 0);
+}
+
+size_t desk_queued(struct desk *desk)
+{
+	mtsi_lock_take(&desk->client->lock);
+	const size_t size = mtsi_buffer_size(&desk->client->output);
+	mtsi_lock_release(&desk->client->lock);
+	return size;
 }

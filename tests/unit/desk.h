@@ -21,6 +21,9 @@ struct desk {
 mts_server *desk_server(void);
 void desk_open(struct desk *desk, mts_server *server);
 
+/* How much output waits. */
+size_t desk_queued(struct desk *desk);
+
 /* Ends the client and frees all. */
 void desk_close(struct desk *desk);
 

@@ -76,10 +76,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("heap");
-	TCase *cases = tcase_create("heap");
+	TCase *cases = suite_begin("heap");
 	tcase_add_loop_test(cases, any_order, 0, 4);
 	tcase_add_loop_test(cases, in_rows, 0, 3);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -40,18 +40,9 @@ static void note(int level, const char *message, void *user)
 	(void)strncpy(last, message, sizeof(last) - 1);
 }
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, &messages), 0);
 	ck_assert_int_eq(mtsi_logger_start(server), 0);
 	messages = 0;
@@ -200,16 +191,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log");
-	TCase *cases = tcase_create("log");
+	TCase *cases = suite_begin("log");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, levels, 0, KINDS);
 	tcase_add_loop_test(cases, rates, 0, KINDS);
 	tcase_add_test(cases, kinds_are_counted_apart);
 	tcase_add_test(cases, one_line_each);
 	tcase_add_test(cases, the_longest_line);
 	tcase_add_test(cases, who_it_is_about);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

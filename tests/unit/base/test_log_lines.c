@@ -243,10 +243,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("log lines");
-	TCase *cases = tcase_create("log lines");
+	TCase *cases = suite_begin("log lines");
 	tcase_add_checked_fixture(cases, setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, in_order);
 	tcase_add_test(cases, round_and_round);
 	tcase_add_test(cases, full);
@@ -256,6 +254,5 @@ int main(void)
 	tcase_add_test(cases, for_those_that_it_stands_for);
 	tcase_add_test(cases, the_longest_line);
 	tcase_add_test(cases, anything);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

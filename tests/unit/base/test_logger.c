@@ -41,20 +41,11 @@ static void note(int level, const char *message, void *user)
 	gate_add(&count);
 }
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
 	entered = go = count = (struct gate)GATE;
 	ck_assert_int_eq(pthread_mutex_init(&mutex, NULL), 0);
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	logger = &mtsi_base_floor(server)->log;
 	ck_assert_int_eq(mts_server_on_log(server, note, MTS_LOG_DEBUG, NULL), 0);
 	ck_assert_int_eq(mtsi_logger_start(server), 0);
@@ -293,10 +284,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("logger");
-	TCase *cases = tcase_create("logger");
+	TCase *cases = suite_begin("logger");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, too_much);
 	tcase_add_test(cases, too_much_in_the_end);
 	tcase_add_test(cases, from_many_threads);
@@ -306,6 +295,5 @@ int main(void)
 	tcase_add_test(cases, its_destructor_hangs);
 	tcase_add_test(cases, its_thread_is_ended);
 	tcase_add_test(cases, once_more);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -10,21 +10,12 @@
 
 #include "../../api/support.h"
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 START_TEST(defaults)
 {
 	struct mtsi_options options;
 	int user;
-	mtsi_options_init(&options, no_handler, &user);
-	ck_assert(options.handler == no_handler);
+	mtsi_options_init(&options, answer_close, &user);
+	ck_assert(options.handler == answer_close);
 	ck_assert_ptr_eq(options.user, &user);
 	ck_assert(options.on_open == NULL && options.on_close == NULL);
 	ck_assert(options.on_thread_start == NULL && options.on_thread_end == NULL);
@@ -73,7 +64,7 @@ START_TEST(the_largest_request)
 	struct mtsi_options options;
 	const struct mtsi_framing framing = {
 		.kind = settlements[_i].kind, .fixed = settlements[_i].fixed};
-	mtsi_options_init(&options, no_handler, NULL);
+	mtsi_options_init(&options, answer_close, NULL);
 	mtsi_options_frame(&options, &framing);
 	options.max_request = settlements[_i].max_request;
 	for (int i = 0; i < 2; i++) {
@@ -90,7 +81,7 @@ END_TEST
 START_TEST(delimiters_are_owned)
 {
 	struct mtsi_options options;
-	mtsi_options_init(&options, no_handler, NULL);
+	mtsi_options_init(&options, answer_close, NULL);
 	for (int i = 0; i < 3; i++) {
 		const struct mtsi_framing framing = {
 			.kind = MTSI_FRAME_DELIMITED, .delimiter = malloc(10), .delimiter_size = 10};
@@ -109,13 +100,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("options");
-	TCase *cases = tcase_create("options");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("options");
 	tcase_add_test(cases, defaults);
 	tcase_add_loop_test(
 		cases, the_largest_request, 0, sizeof(settlements) / sizeof(settlements[0]));
 	tcase_add_test(cases, delimiters_are_owned);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

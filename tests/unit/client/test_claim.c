@@ -109,14 +109,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("claim");
-	TCase *cases = tcase_create("claim");
+	TCase *cases = suite_begin("claim");
 	tcase_add_checked_fixture(cases, setup, NULL);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, who_comes_first_owns_it);
 	tcase_add_test(cases, it_is_let_go_once);
 	tcase_add_test(cases, not_before_its_owner_has_looked_again);
 	tcase_add_test(cases, several_at_once);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -18,18 +18,9 @@ enum { MANY = 1000, ROUNDS = 5000, FINDERS = 3 };
 
 static mts_server *server;
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	ck_assert_ptr_nonnull(server);
 }
 
@@ -309,10 +300,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("clients");
-	TCase *cases = tcase_create("clients");
+	TCase *cases = suite_begin("clients");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, a_new_client);
 	tcase_add_test(cases, a_slot_used_again);
 	tcase_add_loop_test(cases, what_each_stage_allows, MTSI_CLIENT_FREE, MTSI_CLIENT_LINGERING + 1);
@@ -321,6 +310,5 @@ int main(void)
 	tcase_add_test(cases, marked);
 	tcase_add_test(cases, each_of_them);
 	tcase_add_test(cases, finding_while_they_come_and_go);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

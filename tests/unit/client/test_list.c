@@ -77,12 +77,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("line");
-	TCase *cases = tcase_create("line");
+	TCase *cases = suite_begin("line");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_test(cases, in_order);
 	tcase_add_test(cases, in_turns);
 	tcase_add_loop_test(cases, put_together, 0, 9);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -431,10 +431,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("memory");
-	TCase *cases = tcase_create("memory");
+	TCase *cases = suite_begin("memory");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, output_is_charged_with_its_blocks);
 	tcase_add_test(cases, output_that_cannot_be_read);
 	tcase_add_test(cases, output_is_refused_at_the_limit);
@@ -451,6 +449,5 @@ int main(void)
 	tcase_add_test(cases, a_limit_that_is_lowered);
 	tcase_add_test(cases, lingerers_are_left_alone);
 	tcase_add_test(cases, the_default);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

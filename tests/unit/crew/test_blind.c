@@ -194,10 +194,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("blind");
-	TCase *cases = tcase_create("blind");
+	TCase *cases = suite_begin("blind");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, all_or_less_than_all);
 	tcase_add_test(cases, after_a_sleep);
 	tcase_add_test(cases, with_a_quota);
@@ -205,6 +203,5 @@ int main(void)
 	tcase_add_test(cases, right_guesses_allow_for_more);
 	tcase_add_test(cases, a_wrong_guess_is_the_last_for_a_while);
 	tcase_add_loop_test(cases, it_is_found_out_meanwhile, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -366,10 +366,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("crew");
-	TCase *cases = tcase_create("crew");
+	TCase *cases = suite_begin("crew");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, a_thread_for_each);
 	tcase_add_test(cases, no_more_than_allowed);
 	tcase_add_test(cases, used_again);
@@ -379,6 +377,5 @@ int main(void)
 	tcase_add_test(cases, taken_back);
 	tcase_add_test(cases, not_dismissed_with_somebody_in_line);
 	tcase_add_test(cases, dismissed_before_it_began);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

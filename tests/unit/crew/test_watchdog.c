@@ -468,10 +468,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("watch");
-	TCase *cases = tcase_create("watch");
+	TCase *cases = suite_begin("watch");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, it_sleeps_when_there_is_nobody);
 	tcase_add_test(cases, it_stays_awake_while_nobody_polls);
 	tcase_add_test(cases, an_alarm_for_who_sleeps);
@@ -490,6 +488,5 @@ int main(void)
 	tcase_add_test(cases, it_learns);
 	tcase_add_test(cases, what_is_learned_outlasts_a_burst);
 	tcase_add_test(cases, stepping_aside);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -21,18 +21,9 @@
 
 static mts_server *server;
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 }
 
 static void teardown(void)
@@ -223,15 +214,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("address book");
-	TCase *cases = tcase_create("address book");
+	TCase *cases = suite_begin("address book");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, what_is_one_address, 0, sizeof(pairs) / sizeof(pairs[0]));
 	tcase_add_test(cases, only_those_who_came_in_count);
 	tcase_add_test(cases, unknown_addresses_are_not_counted);
 	tcase_add_test(cases, the_user_of_a_unix_socket);
 	tcase_add_test(cases, all_at_the_same_time);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -20,19 +20,10 @@
 static mts_server *server;
 static struct mtsi_door *door;
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 /* A server that does not run, with its listener in epoll: arming is seen there. */
 static void setup(void)
 {
-	server = server_new(no_handler, NULL);
+	server = server_new(answer_close, NULL);
 	mtsi_base_floor(server)->poll = mtsi_poll_open();
 	ck_assert_int_ge(mtsi_base_floor(server)->poll, 0);
 	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);
@@ -297,10 +288,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("door");
-	TCase *cases = tcase_create("door");
+	TCase *cases = suite_begin("door");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, who_comes_in, 0, sizeof(plays) / sizeof(plays[0]));
 	tcase_add_test(cases, a_pause_that_is_not_due);
 	tcase_add_test(cases, how_long_it_pauses);
@@ -308,6 +297,5 @@ int main(void)
 	tcase_add_test(cases, how_many_are_open);
 	tcase_add_loop_test(cases, a_limit_that_cannot_be_served, 0, 2);
 	tcase_add_test(cases, a_limit_that_was_set_stays);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -367,8 +367,7 @@ static bool is_idle(const struct mts_client *asked)
 /* A reply has come back before its client is idle again. */
 static void ask(int peer, int number)
 {
-	peer_puts(peer, "x");
-	peer_expect_text(peer, "x");
+	peer_ask(peer, "x");
 	wait_until(is_idle(clients[number]));
 }
 
@@ -475,9 +474,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("eviction");
-	TCase *cases = tcase_create("eviction");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("eviction");
 	tcase_add_loop_test(cases, who_is_idle, 0, STATES);
 	tcase_add_test(cases, a_wait_is_ended_for_good);
 	tcase_add_test(cases, an_offer);
@@ -487,6 +484,5 @@ int main(void)
 	tcase_add_test(cases, the_longest_idle_goes_first);
 	tcase_add_test(cases, a_candidate_that_has_asked_again);
 	tcase_add_test(cases, nobody_is_looked_for_again_and_again);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

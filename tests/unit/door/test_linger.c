@@ -394,10 +394,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("linger");
-	TCase *cases = tcase_create("linger");
+	TCase *cases = suite_begin("linger");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, nothing_to_lose);
 	tcase_add_test(cases, a_short_reply);
 	tcase_add_test(cases, given_up);
@@ -411,6 +409,5 @@ int main(void)
 	tcase_add_test(cases, evicted);
 	tcase_add_loop_test(cases, in_any_order, 0, 4);
 	tcase_add_test(cases, the_end);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

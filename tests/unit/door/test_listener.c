@@ -26,18 +26,9 @@ static mts_server *server;
 static struct mtsi_listeners *listeners;
 static char why[600];
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	mtsi_base_floor(server)->poll = mtsi_poll_open();
 	listeners = &mtsi_door_floor(server)->listeners;
 }
@@ -300,19 +291,9 @@ START_TEST(the_longest_is_named)
 }
 END_TEST
 
-static int listening_socket(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	const int fd = socket(AF_INET, SOCK_STREAM, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(listen(fd, 5), 0);
-	return fd;
-}
-
 START_TEST(taking_over)
 {
-	const int fd = listening_socket();
+	const int fd = listening_socket(TCP, 5);
 	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), 0);
 	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), -EALREADY);
 	ck_assert_uint_eq(listeners->count, 1);
@@ -359,7 +340,7 @@ END_TEST
 /* Somebody else who has that socket shuts it down: it raises no event any more, the others do. */
 START_TEST(buried)
 {
-	const int fd = listening_socket();
+	const int fd = listening_socket(TCP, 5);
 	const int same = dup(fd);
 	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), 0);
 	ck_assert_int_eq(add("127.0.0.1:0"), 0);
@@ -382,7 +363,7 @@ END_TEST
 /* Two own ones, and one that others have too; all are armed. */
 static void open_three(int *same)
 {
-	const int fd = listening_socket();
+	const int fd = listening_socket(TCP, 5);
 	*same = dup(fd);
 	ck_assert_int_eq(add("127.0.0.1:0"), 0);
 	ck_assert_int_eq(add("127.0.0.1:0"), 0);
@@ -485,10 +466,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listener");
-	TCase *cases = tcase_create("listener");
+	TCase *cases = suite_begin("listener");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, they_are_listed);
 	tcase_add_loop_test(cases, wrong_ones_leave_nothing, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(cases, all_of_many);
@@ -503,6 +482,5 @@ int main(void)
 	tcase_add_test(cases, closed_in_a_turn);
 	tcase_add_test(cases, the_spare_descriptor);
 	tcase_add_test(cases, tags);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

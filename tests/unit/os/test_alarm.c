@@ -150,10 +150,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("alarm");
-	TCase *cases = tcase_create("alarm");
+	TCase *cases = suite_begin("alarm");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, it_is_not_inherited);
 	tcase_add_test(cases, it_rings_once);
 	tcase_add_test(cases, it_can_be_taken_back);
@@ -163,6 +161,5 @@ int main(void)
 	tcase_add_test(cases, sleep_ends_with_an_event);
 	tcase_add_test(cases, none_at_all);
 	tcase_add_loop_test(cases, with_a_low_limit_of_descriptors, 0, 3);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

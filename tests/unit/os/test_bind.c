@@ -171,15 +171,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("bind");
-	TCase *cases = tcase_create("bind");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("bind");
 	tcase_add_loop_test(cases, resolving, 0, sizeof(numeric) / sizeof(numeric[0]));
 	tcase_add_test(cases, as_many_as_there_are);
 	tcase_add_test(cases, options_of_listeners);
 	tcase_add_test(cases, ipv6_is_only_ipv6);
 	tcase_add_test(cases, adopting);
 	tcase_add_test(cases, how_many_descriptors);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

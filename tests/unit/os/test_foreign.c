@@ -80,11 +80,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("foreign");
-	TCase *cases = tcase_create("foreign");
+	TCase *cases = suite_begin("foreign");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_test(cases, what_is_there);
 	tcase_add_test(cases, what_is_not_there);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -183,16 +183,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("home");
-	TCase *cases = tcase_create("home");
+	TCase *cases = suite_begin("home");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, nobodys, 0, 2);
 	tcase_add_loop_test(cases, somebodys, 0, 2);
 	tcase_add_loop_test(cases, without_a_page, 0, 2);
 	tcase_add_loop_test(cases, settled_anew, 0, 2);
 	tcase_add_loop_test(cases, the_first, 0, 2);
 	tcase_add_test(cases, a_child_with_the_same_memory);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -83,11 +83,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("listening");
-	TCase *cases = tcase_create("listening");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("listening");
 	tcase_add_loop_test(cases, how_many_wait, 0, 2);
 	tcase_add_loop_test(cases, made_non_blocking, 0, 2);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

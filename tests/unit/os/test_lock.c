@@ -269,16 +269,13 @@ static void add_wrong_use(TCase *cases)
 
 int main(void)
 {
-	Suite *suite = suite_create("lock");
-	TCase *cases = tcase_create("lock");
+	TCase *cases = suite_begin("lock");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, it_excludes);
 	tcase_add_test(cases, signals_wake);
 	tcase_add_test(cases, waits_are_never_too_short);
 	tcase_add_test(cases, far_deadlines);
 	tcase_add_test(cases, in_order);
 	add_wrong_use(cases);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

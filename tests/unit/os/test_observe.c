@@ -266,10 +266,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("observe");
-	TCase *cases = tcase_create("observe");
+	TCase *cases = suite_begin("observe");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, one_that_waits, 0, sizeof(waits) / sizeof(waits[0]));
 	if (!under_valgrind()) { /* which lets one thread run at a time, and the others wait */
 		tcase_add_test(cases, one_that_computes);
@@ -281,6 +279,5 @@ int main(void)
 	}
 	tcase_add_test(cases, one_that_has_ended);
 	tcase_add_test(cases, cpus_are_those_that_may_be_used);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

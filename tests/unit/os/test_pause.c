@@ -70,12 +70,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("pause");
-	TCase *cases = tcase_create("pause");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("pause");
 	tcase_add_test(cases, it_lasts);
 	tcase_add_test(cases, it_ends_when_the_wait_would);
 	tcase_add_test(cases, many_cost_as_little_as_one);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

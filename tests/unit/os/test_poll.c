@@ -231,10 +231,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("poll");
-	TCase *cases = tcase_create("poll");
+	TCase *cases = suite_begin("poll");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, descriptors_are_not_inherited);
 	tcase_add_test(cases, events_have_their_tag);
 	tcase_add_test(cases, edges_and_nothing);
@@ -245,6 +243,5 @@ int main(void)
 	tcase_add_test(cases, a_signal_ends_the_wait);
 	tcase_add_test(cases, without_a_descriptor);
 	tcase_add_test(cases, wake_ups);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

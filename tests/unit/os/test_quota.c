@@ -108,13 +108,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("quota");
-	TCase *cases = tcase_create("quota");
+	TCase *cases = suite_begin("quota");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, one_file);
 	tcase_add_test(cases, the_lowest_on_the_way);
 	tcase_add_test(cases, unknown);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

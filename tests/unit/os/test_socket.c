@@ -404,10 +404,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("socket");
-	TCase *cases = tcase_create("socket");
+	TCase *cases = suite_begin("socket");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, accepted_sockets);
 	tcase_add_test(cases, receiving);
 	tcase_add_test(cases, sending);
@@ -424,6 +422,5 @@ int main(void)
 	tcase_add_test(cases, something_in_the_error_queue);
 	tcase_add_test(cases, without_poll);
 	tcase_add_loop_test(cases, shutting_down_wakes, 0, 4);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -205,9 +205,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread");
-	TCase *cases = tcase_create("thread");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("thread");
 	tcase_add_test(cases, signals_go_elsewhere);
 	tcase_add_test(cases, the_stack_is_there);
 	tcase_add_test(cases, the_guard_is_not_jumped_over);
@@ -216,6 +214,5 @@ int main(void)
 	}
 	tcase_add_test(cases, an_impossible_stack);
 	tcase_add_test(cases, joined_in_time_or_not);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -153,15 +153,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("thread_end");
-	TCase *cases = tcase_create("thread_end");
+	TCase *cases = suite_begin("thread_end");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_loop_test(cases, waited_for_until_it_has_ended, 0, 2);
 #ifndef __SANITIZE_THREAD__
 	tcase_add_test(cases, detached_after_the_note);
 #endif
 	tcase_add_loop_test(cases, guarded_against_its_end, 0, 3);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

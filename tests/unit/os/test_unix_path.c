@@ -434,9 +434,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("unix_path");
-	TCase *cases = tcase_create("unix_path");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("unix_path");
 	tcase_add_checked_fixture(cases, make_folder, remove_folder);
 	tcase_add_test(cases, a_socket_that_lives);
 	tcase_add_test(cases, a_socket_that_was_left);
@@ -453,6 +451,5 @@ int main(void)
 	tcase_add_test(cases, one_at_a_time);
 	tcase_add_loop_test(
 		cases, folders_that_are_there_or_not, 0, sizeof(folders) / sizeof(folders[0]));
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -237,9 +237,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("deadline, step by step");
-	TCase *cases = tcase_create("deadline, step by step");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("deadline, step by step");
 	tcase_add_checked_fixture(cases, open_desk, close_desk);
 	tcase_add_loop_test(cases, when_nothing_has_come, 0, 2);
 	tcase_add_loop_test(cases, when_something_has_come, 0, 2);
@@ -250,6 +248,5 @@ int main(void)
 	tcase_add_loop_test(cases, a_wait_that_goes_on, 0, 2);
 	tcase_add_loop_test(cases, the_owner_ends_it, 0, 2);
 	tcase_add_test(cases, no_node_outlives_its_client);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

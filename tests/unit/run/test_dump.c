@@ -207,16 +207,13 @@ int main(void)
 #ifdef __SANITIZE_THREAD__
 	return 77; /* it reads what others write, with no lock: that is what it is for */
 #endif
-	Suite *suite = suite_create("dump");
-	TCase *cases = tcase_create("dump");
+	TCase *cases = suite_begin("dump");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, it_names_what_there_is);
 	tcase_add_test(cases, it_is_bounded);
 	tcase_add_test(cases, it_takes_no_lock);
 #ifdef MTSI_DEBUG
 	tcase_add_exit_test(cases, it_is_told_at_the_end, 42);
 #endif
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

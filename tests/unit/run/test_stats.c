@@ -15,19 +15,10 @@ enum { WORKERS = 3, ROUNDS = 50000 };
 static mts_server *server;
 static struct mtsi_member workers[WORKERS];
 
-static int no_handler(mts_client *client, const void *request, size_t size, void *user)
-{
-	(void)client;
-	(void)request;
-	(void)size;
-	(void)user;
-	return MTS_CLOSE;
-}
-
 /* Workers that only count. */
 static void setup(void)
 {
-	server = server_create(no_handler, NULL);
+	server = server_create(answer_close, NULL);
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	for (int i = 0; i < WORKERS; i++) {
 		workers[i].next = mtsi_crew_floor(server)->crew.workers;
@@ -139,14 +130,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("stats");
-	TCase *cases = tcase_create("stats");
+	TCase *cases = suite_begin("stats");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, sums);
 	tcase_add_test(cases, gauges_come_down);
 	tcase_add_test(cases, what_is_not_counted);
 	tcase_add_test(cases, read_while_they_count);
-	suite_add_tcase(suite, cases);
-	return run_suite_once(suite);
+	return suite_run_once();
 }

@@ -394,9 +394,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("input");
-	TCase *cases = tcase_create("input");
-	tcase_set_timeout(cases, 120);
+	TCase *cases = suite_begin("input");
 	tcase_add_test(cases, several_at_once);
 	tcase_add_test(cases, the_nul_hides_nothing);
 	tcase_add_test(cases, reading_beside_the_request);
@@ -412,6 +410,5 @@ int main(void)
 	tcase_add_loop_test(cases, late_and_in_part, 0, 2);
 	tcase_add_loop_test(cases, too_late_to_block, 0, 2);
 	tcase_add_test(cases, a_lost_client);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

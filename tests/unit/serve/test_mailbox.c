@@ -35,14 +35,6 @@ static void teardown(void)
 	desk_close(&desk);
 }
 
-static size_t queued(void)
-{
-	mtsi_lock_take(&desk.client->lock);
-	const size_t size = mtsi_buffer_size(&desk.client->output);
-	mtsi_lock_release(&desk.client->lock);
-	return size;
-}
-
 /* Sends a piece of the pattern. */
 static int post(size_t size, uint64_t position)
 {
@@ -55,7 +47,7 @@ static int post(size_t size, uint64_t position)
 static uint64_t fill(void)
 {
 	uint64_t done = 0;
-	while (queued() == 0) {
+	while (desk_queued(&desk) == 0) {
 		ck_assert_int_eq(post(1000, done), 0);
 		done += 1000;
 	}
@@ -77,7 +69,7 @@ static void expect(uint64_t from, uint64_t to)
 	while (from < to) {
 		const ssize_t count = recv(desk.peer, got, sizeof(got), MSG_DONTWAIT);
 		if (count < 0) {
-			ck_assert_uint_gt(queued(), 0);
+			ck_assert_uint_gt(desk_queued(&desk), 0);
 			send_on();
 			continue;
 		}
@@ -87,7 +79,7 @@ static void expect(uint64_t from, uint64_t to)
 	}
 	ck_assert_uint_eq(from, to);
 	ck_assert_int_lt(recv(desk.peer, got, 1, MSG_DONTWAIT), 0);
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 }
 
 static uint64_t unsent(void)
@@ -100,7 +92,7 @@ START_TEST(sent_at_once)
 	ck_assert_int_eq(post(100, 0), 0);
 	ck_assert_int_eq(post(0, 0), 0);
 	ck_assert_int_eq(post(200, 100), 0);
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 	peer_expect_pattern(desk.peer, 300, 0);
 	ck_assert_uint_eq(mtsi_stats_read(desk.server, MTS_STAT_BYTES_OUT), 300);
 	ck_assert_uint_eq(unsent(), 0);
@@ -113,17 +105,17 @@ START_TEST(at_the_limit)
 {
 	struct mtsi_poll_event event;
 	uint64_t done = fill();
-	const size_t room = LIMIT - queued();
+	const size_t room = LIMIT - desk_queued(&desk);
 	ck_assert_uint_ne(desk.client->watched & MTSI_POLL_OUT, 0);
 	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(post(room + 1, done), -ENOBUFS);
 	ck_assert_int_eq(post(MOST, done), -ENOBUFS);
 	ck_assert_int_eq(mts_server_send(desk.server, desk.client->id, bytes, SIZE_MAX), -ENOBUFS);
-	ck_assert_uint_eq(queued(), LIMIT - room);
+	ck_assert_uint_eq(desk_queued(&desk), LIMIT - room);
 	ck_assert_uint_eq(unsent(), 3);
 	ck_assert_int_eq(post(room, done), 0);
 	done += room;
-	ck_assert_uint_eq(queued(), LIMIT);
+	ck_assert_uint_eq(desk_queued(&desk), LIMIT);
 	ck_assert_int_eq(post(1, done), -ENOBUFS);
 	ck_assert_int_eq(mts_server_broadcast(desk.server, bytes, 1), 0);
 	ck_assert_uint_eq(unsent(), 5);
@@ -137,7 +129,7 @@ END_TEST
 START_TEST(above_the_limit)
 {
 	ck_assert_int_eq(post(3 * LIMIT, 0), 0);
-	ck_assert_uint_gt(queued(), LIMIT);
+	ck_assert_uint_gt(desk_queued(&desk), LIMIT);
 	ck_assert_int_eq(post(1, 3 * LIMIT), -ENOBUFS);
 	expect(0, 3 * LIMIT);
 	ck_assert_int_eq(post(2 * LIMIT, 3 * LIMIT), 0);
@@ -149,7 +141,7 @@ END_TEST
 START_TEST(room_that_nobody_has_noticed)
 {
 	uint64_t done = fill();
-	const size_t room = LIMIT - queued();
+	const size_t room = LIMIT - desk_queued(&desk);
 	ck_assert_int_eq(post(room, done), 0);
 	done += room;
 	ck_assert_int_eq(post(1, done), -ENOBUFS);
@@ -271,7 +263,7 @@ START_TEST(a_kick_claims)
 	ck_assert(!handed_over()); /* a message is no reason to wake anybody */
 	ck_assert_int_eq(mts_server_kick(desk.server, desk.client->id), 0);
 	take_back();
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 	ck_assert_int_eq(atomic_load(&desk.client->cause), MTS_CLOSED_KICKED);
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, "x", 1), -EPIPE);
@@ -293,7 +285,7 @@ START_TEST(a_message_fulfils_the_wish)
 {
 	const size_t much = LIMIT + 30000;
 	ck_assert_int_eq(post(much, 0), 0);
-	ck_assert_uint_gt(queued(), LIMIT);
+	ck_assert_uint_gt(desk_queued(&desk), LIMIT);
 	ck_assert(mtsi_output_throttles(desk.client));
 	ck_assert(mtsi_claim_release(desk.client));
 	ck_assert_int_eq(post(1, much), -ENOBUFS);
@@ -304,7 +296,7 @@ START_TEST(a_message_fulfils_the_wish)
 		read += 1000;
 		ck_assert_int_eq(post(LIMIT, much), -ENOBUFS);
 	}
-	ck_assert_uint_le(queued(), LIMIT);
+	ck_assert_uint_le(desk_queued(&desk), LIMIT);
 	take_back();
 	expect(read, much);
 }
@@ -345,10 +337,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("post");
-	TCase *cases = tcase_create("post");
+	TCase *cases = suite_begin("post");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, sent_at_once);
 	tcase_add_test(cases, at_the_limit);
 	tcase_add_test(cases, above_the_limit);
@@ -361,6 +351,5 @@ int main(void)
 	tcase_add_test(cases, a_message_fulfils_the_wish);
 	tcase_add_test(cases, a_message_finds_it_lost);
 	tcase_add_test(cases, wrong_arguments);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

@@ -39,14 +39,6 @@ static bool arrived(void)
 	return recv(desk.peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
-static size_t queued(void)
-{
-	mtsi_lock_take(&desk.client->lock);
-	const size_t size = mtsi_buffer_size(&desk.client->output);
-	mtsi_lock_release(&desk.client->lock);
-	return size;
-}
-
 static void write_pattern(size_t size, uint64_t position)
 {
 	static char bytes[1 << 20];
@@ -104,12 +96,12 @@ START_TEST(they_gather_in_larger_buffers)
 	ck_assert(!arrived() || position > MTSI_LARGE_REPLIES);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
 	uint64_t done = take(0);
-	while (queued() > 0) {
+	while (desk_queued(&desk) > 0) {
 		send_on();
 		done = take(done);
 	}
 	ck_assert_uint_eq(done, position);
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
 }
 END_TEST
@@ -133,12 +125,12 @@ START_TEST(they_are_queued)
 {
 	struct mtsi_poll_event event;
 	write_pattern(LIMIT, 0);
-	ck_assert_uint_gt(queued(), 0);
-	ck_assert_uint_le(queued(), LIMIT);
+	ck_assert_uint_gt(desk_queued(&desk), 0);
+	ck_assert_uint_le(desk_queued(&desk), LIMIT);
 	ck_assert_uint_eq(desk.client->watched, MTSI_POLL_OUT);
 	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	uint64_t done = take(0);
-	while (queued() > 0) {
+	while (desk_queued(&desk) > 0) {
 		ck_assert_int_eq(
 			mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, MTSI_NEVER), 1);
 		ck_assert_uint_eq(event.tag, desk.client->id);
@@ -166,10 +158,10 @@ START_TEST(they_are_waited_for)
 	for (size_t done = 0; done < all; done += PIECE) {
 		const size_t step = all - done < PIECE ? all - done : PIECE;
 		write_pattern(step, done);
-		ck_assert_uint_le(queued(), LIMIT);
+		ck_assert_uint_le(desk_queued(&desk), LIMIT);
 	}
 	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
 }
@@ -182,7 +174,7 @@ START_TEST(one_large_write)
 	size_t all = 10 * LIMIT;
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &all), 0);
 	write_pattern(all, 0);
-	ck_assert_uint_le(queued(), LIMIT);
+	ck_assert_uint_le(desk_queued(&desk), LIMIT);
 	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
 }
@@ -192,7 +184,7 @@ static void want_lost(void)
 {
 	struct mtsi_poll_event event;
 	ck_assert(atomic_load(&desk.client->lost));
-	ck_assert_uint_eq(queued(), 0);
+	ck_assert_uint_eq(desk_queued(&desk), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
 	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, 0), 0);
 	ck_assert_int_eq(mtsi_output_write(&desk.worker, "x", 1), -EPIPE);
@@ -238,7 +230,7 @@ START_TEST(a_limit_that_falls)
 	ck_assert_int_eq(pthread_create(&reader, NULL, read_all, &all), 0);
 	write_pattern(100, LIMIT);
 	ck_assert_int_eq(mtsi_output_flush(&desk.worker, true), 0);
-	ck_assert_uint_le(queued(), 1);
+	ck_assert_uint_le(desk_queued(&desk), 1);
 	ck_assert_int_eq(mtsi_output_finish(&desk.worker), 0);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
 }
@@ -246,10 +238,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("output");
-	TCase *cases = tcase_create("output");
+	TCase *cases = suite_begin("output");
 	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, they_gather);
 	tcase_add_test(cases, they_gather_in_larger_buffers);
 	tcase_add_test(cases, they_are_forgotten);
@@ -259,6 +249,5 @@ int main(void)
 	tcase_add_test(cases, the_worker_finds_it_lost);
 	tcase_add_test(cases, the_keeper_finds_it_lost);
 	tcase_add_test(cases, a_limit_that_falls);
-	suite_add_tcase(suite, cases);
-	return run_suite(suite);
+	return suite_run();
 }

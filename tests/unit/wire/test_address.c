@@ -9,8 +9,8 @@
  */
 #include "wire/address.h"
 
+#include "../../api/support.h"
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -266,10 +266,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("address");
-	TCase *cases = tcase_create("address");
+	TCase *cases = suite_begin("address");
 
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, inet_text);
 	tcase_add_test(cases, unix_text);
 	tcase_add_test(cases, longest_unix_text);
@@ -277,14 +275,6 @@ int main(void)
 	tcase_add_test(cases, no_address);
 	tcase_add_test(cases, peer_round_trip);
 	tcase_add_test(cases, unix_peer);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

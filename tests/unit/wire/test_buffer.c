@@ -4,7 +4,7 @@
  */
 #include "wire/buffer.h"
 
-#include <check.h>
+#include "../../api/support.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -301,8 +301,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("queue");
-	TCase *cases = tcase_create("queue");
+	TCase *cases = suite_begin("queue");
 
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, empty_queue);
@@ -313,14 +312,6 @@ int main(void)
 	tcase_add_test(cases, copying_fails);
 	tcase_add_test(cases, constant_work_per_byte);
 	tcase_add_test(cases, random_use);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

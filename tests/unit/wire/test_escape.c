@@ -3,7 +3,7 @@
  */
 #include "wire/escape.h"
 
-#include <check.h>
+#include "../../api/support.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,21 +119,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("escape");
-	TCase *cases = tcase_create("escape");
+	TCase *cases = suite_begin("escape");
 
 	tcase_add_test(cases, samples);
 	tcase_add_test(cases, every_byte);
 	tcase_add_test(cases, every_size);
 	tcase_add_test(cases, no_room);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

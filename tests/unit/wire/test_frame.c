@@ -8,7 +8,7 @@
  */
 #include "../feed.h"
 
-#include <check.h>
+#include "../../api/support.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -221,23 +221,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("frame");
-	TCase *cases = tcase_create("frame");
+	TCase *cases = suite_begin("frame");
 
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, line_streams);
 	tcase_add_test(cases, delimited_streams);
 	tcase_add_test(cases, fixed_streams);
 	tcase_add_test(cases, prefixed_streams);
 	tcase_add_test(cases, prefix_values);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

@@ -11,7 +11,7 @@
  */
 #include "../feed.h"
 
-#include <check.h>
+#include "../../api/support.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -298,10 +298,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("frame_custom");
-	TCase *cases = tcase_create("frame_custom");
+	TCase *cases = suite_begin("frame_custom");
 
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, custom_streams);
 	tcase_add_test(cases, custom_answers);
 	tcase_add_test(cases, raw_pieces);
@@ -310,14 +308,6 @@ int main(void)
 	tcase_add_test(cases, nonsense_framings);
 	tcase_add_test(cases, linear_searches);
 	tcase_add_test(cases, linear_framer);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

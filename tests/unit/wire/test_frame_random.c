@@ -11,7 +11,7 @@
  */
 #include "../feed.h"
 
-#include <check.h>
+#include "../../api/support.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -214,19 +214,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("frame_random");
-	TCase *cases = tcase_create("frame_random");
+	TCase *cases = suite_begin("frame_random");
 
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, random_streams);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }

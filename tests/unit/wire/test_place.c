@@ -8,8 +8,8 @@
  */
 #include "wire/place.h"
 
+#include "../../api/support.h"
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -397,24 +397,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("place");
-	TCase *cases = tcase_create("place");
+	TCase *cases = suite_begin("place");
 
-	tcase_set_timeout(cases, 120);
 	tcase_add_test(cases, accepted_inet);
 	tcase_add_test(cases, refused);
 	tcase_add_test(cases, unfit);
 	tcase_add_test(cases, every_byte);
 	tcase_add_test(cases, long_texts);
 	tcase_add_test(cases, accepted_unix);
-	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run_once();
 }
