@@ -48,7 +48,8 @@ struct mtsi_crew {
 	size_t active_count;
 	size_t long_count;
 	size_t in_stint; /* active, long and away */
-	size_t width; /* how many may be active or poll, 1 or 2: see watchdog.c */
+	size_t width; /* how many may be active or poll: see watchdog.c and width.c */
+	size_t surplus; /* so many of the active ones rest when they can: it has become narrower */
 	bool blocking; /* handlers mostly wait for something: nobody in a stint is counted on */
 
 	struct mtsi_seat *seats; /* seats that no worker has */

@@ -53,6 +53,7 @@ enum {
 	MOST_WAIT = WHOLE / 4,
 	FEW_WAIT = WHOLE / 8,
 	WEIGHT = 8, /* one sample in so many makes the share */
+	MOST_PER_CPU = 4, /* workers that may compute for each CPU, whatever waits */
 	SPARE_WORKERS = 2 /* that may compute beyond the number of CPUs */
 };
 
@@ -100,7 +101,7 @@ static bool one_more_locked(
 	if (computing < watchdog->cpus && late_locked(crew, watchdog)) {
 		return true;
 	}
-	if (now - watchdog->let_in < patience) {
+	if (now - watchdog->let_in < patience || computing >= MOST_PER_CPU * watchdog->cpus) {
 		return false;
 	}
 	if (computing < watchdog->cpus + SPARE_WORKERS) {
@@ -165,6 +166,21 @@ void mtsi_watchdog_report(struct mts_server *server, unsigned waking, bool waite
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 }
 
+/* How many may serve side by side: at least so many. */
+static void set_width_locked(
+	struct mtsi_crew *crew, struct mtsi_watchdog *watchdog, uint64_t now, size_t least)
+{
+	const struct mtsi_bounds bounds = {least, watchdog->cpus};
+	const size_t before = watchdog->width.now;
+	const bool full = crew->ready.count > 0 && crew->pollers == 0
+		&& crew->active_count + crew->long_count >= crew->width;
+	mtsi_width_look(&watchdog->width, now, crew->stints, &bounds, full);
+	if (watchdog->width.now != before) {
+		crew->surplus = before > watchdog->width.now ? before - watchdog->width.now : 0;
+	}
+	crew->width = crew->blocking || watchdog->width.now < least ? least : watchdog->width.now;
+}
+
 /*
  * Decides from the stalls and samples how many workers are to be counted on. A guess relieves a
  * worker that may wait, but nothing is learned from it. Else a few wrong guesses, made because
@@ -188,7 +204,7 @@ static void adapt_locked(struct mts_server *server, uint64_t now, struct mtsi_st
 	}
 	crew->blocking = watchdog->share > (crew->blocking ? FEW_WAIT : MOST_WAIT);
 	const bool lately = now - watchdog->last_stall < recent;
-	crew->width = lately && !crew->blocking ? 2 : 1;
+	set_width_locked(crew, watchdog, now, lately && !crew->blocking ? 2 : 1);
 	if (lately) {
 		watchdog->period = MTSI_SHORTEST_PERIOD;
 	} else if (watchdog->period < longest_period) {
@@ -287,7 +303,9 @@ uint64_t mtsi_watchdog_look(struct mts_server *server, uint64_t now, bool *retur
 		mtsi_blind_forget_locked(&watchdog->blind);
 		watchdog->waking += watchdog->waking < UINT_MAX ? 1 : 2; /* never 0 */
 		crew->blocking = false;
+		mtsi_width_forget(&watchdog->width);
 		crew->width = 1;
+		crew->surplus = 0;
 	}
 	const unsigned sample = watchdog->asleep ? 0 : watchdog->waking;
 	remember_locked(watchdog, crew, now);
@@ -307,6 +325,7 @@ void mtsi_watchdog_init(struct mtsi_watchdog *watchdog)
 	memset(watchdog, 0, sizeof(*watchdog));
 	watchdog->period = MTSI_SHORTEST_PERIOD;
 	watchdog->waking = 1;
+	mtsi_width_forget(&watchdog->width);
 }
 
 void mtsi_watchdog_begin(struct mtsi_watchdog *watchdog)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/crew/blind.h"
+#include "engine/crew/width.h"
 
 struct mts_server;
 
@@ -37,6 +38,7 @@ struct mtsi_watchdog {
 	unsigned share; /* the share of handlers that wait for something, in 1,024ths */
 	unsigned cpus; /* how many the process may use */
 
+	struct mtsi_width width;
 	struct mtsi_blind blind; /* a part of it is the keeper's, without the lock */
 };
 

@@ -88,18 +88,33 @@ static inline void release_and_send(struct mts_server *server)
 	}
 }
 
-/* Serves its client, and whoever is ready after that. It comes without the lock, and returns with it. */
-static void serve(struct mtsi_worker *worker)
+/* Whether this worker is one too many, and is to rest, since the crew has become narrower. */
+static bool is_surplus_locked(struct mtsi_crew *crew)
+{
+	if (crew->surplus == 0 || crew->active_count <= crew->width) {
+		return false;
+	}
+	crew->surplus--;
+	return true;
+}
+
+/*
+ * Serves its client, and whoever is ready after that. It comes without the lock, and returns with it:
+ * false when this worker is to rest.
+ */
+static bool serve(struct mtsi_worker *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
 	struct mts_client *client = worker->member.client;
+	bool surplus = false;
 	for (;;) {
 		const bool later = mtsi_turn(worker, client);
 		mtsi_lock_take(&crew->lock);
 		if (later) {
 			mtsi_list_add(&crew->later, client);
 		}
-		client = take_client_locked(crew);
+		surplus = is_surplus_locked(crew);
+		client = surplus ? NULL : take_client_locked(crew);
 		if (client == NULL) {
 			break;
 		}
@@ -107,6 +122,7 @@ static void serve(struct mtsi_worker *worker)
 		release_and_send(worker->member.server);
 	}
 	mtsi_stint_end_locked(&worker->member);
+	return !surplus;
 }
 
 /* Polls once; the lock is released meanwhile. */
@@ -170,7 +186,7 @@ static void arrive(struct mtsi_worker *worker)
 		mtsi_stint_begin_locked(&worker->member, client);
 		release_and_send(server);
 		run_start_hook(worker);
-		serve(worker);
+		(void)serve(worker);
 		return;
 	}
 	if (hook) {
@@ -213,7 +229,9 @@ static void work(void *argument)
 		if (client != NULL) {
 			mtsi_stint_begin_locked(&worker->member, client);
 			release_and_send(worker->member.server);
-			serve(worker);
+			if (!serve(worker) && !crew->dismissed && !mtsi_rest_locked(&worker->member)) {
+				break;
+			}
 		} else if (on_demand && crew->pollers < crew->width
 			&& (!crew->dismissed || crew->later.count > 0)) {
 			poll_locked(worker);
