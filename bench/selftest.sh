@@ -138,6 +138,19 @@ lines_together() {
 	within p50_us 2000 2600
 	within requests_per_s 48000 64000 # four times 32 in 2.1 ms
 }
+# All have made their share, and no one more.
+all_made() {
+	within all_requests 800 800
+	within requests 792 792 # without the first of each
+}
+lines_made() {
+	within all_requests 2560 2560
+}
+# In each round of eight one is slow, and the others wait for it.
+in_step() {
+	within requests_per_s 400 800
+	within all_requests 160 160
+}
 # Cold until 200 ms, and the last cold request takes until 240.
 slow_ramp() {
 	within ramp_ms 230 300
@@ -176,6 +189,12 @@ stalls="--stall-ms 100 --stall-every-ms 300 --delay-us"
 timed "a firehose" hosed --clients 4 --firehose --seconds 0.3 -- --delay-us 2000
 timed "lines together" lines_together --clients 4 --pipeline 32 --size 24 --seconds 0.2 \
 	-- --mode lines --delay-us 2000
+timed "so many requests" all_made --clients 8 --requests 800 --
+timed "so many, two threads" all_made --clients 8 --threads 2 --requests 800 --
+timed "so many connections" all_made --shape connect --clients 8 --requests 800 -- --mode hello
+timed "so many lines" lines_made --clients 4 --lines --requests 2560 -- --mode lines
+timed "so many batches" lines_made --clients 4 --pipeline 32 --requests 2560 -- --mode lines
+timed "in step" in_step --clients 8 --requests 160 -- --slow-us 10000 --slow-every 8
 ramp="--shape ramp --clients 16 --mark 100 --seconds 0.6"
 # shellcheck disable=SC2086
 {
@@ -188,6 +207,7 @@ misbehaves "a wrong line" wrong --clients 4 --pipeline 32 --size 24 --warmup 0.0
 misbehaves "a wrong reply" wrong --clients 4 --warmup 0.02 --seconds 0.1 -- --wrong-every 500
 misbehaves "half a reply" short --clients 4 --warmup 0.02 --seconds 0.1 -- --short-every 500
 misbehaves "no reply" lost --clients 4 --warmup 0.02 --seconds 0.1 -- --silent-every 500
+misbehaves "no reply, so many requests" lost --clients 4 --requests 4000 -- --silent-every 500
 misbehaves "nobody listens" refused --clients 4 --warmup 0.02 --seconds 0.1 -- --refuse
 misbehaves "nobody listens" refused --shape connect --clients 4 --warmup 0.02 --seconds 0.1 -- --refuse
 misbehaves "a wrong hello" wrong --shape connect --clients 4 --warmup 0.02 --seconds 0.1 \
