@@ -163,6 +163,7 @@ compare() {
 : >"$scratch/figures"
 # shellcheck disable=SC2086
 row "user instructions a request" $loads
+# shellcheck disable=SC2046
 row "---------------------------" $(for load in $loads; do echo --------:; done)
 for server in $servers; do
 	describe_server "$server"
