@@ -15,8 +15,8 @@
  * opens before they ask for the second time, and closes when the last has its reply; all_requests has
  * the first ones too.
  *
- * With --firehose one more client streams from the warm-up on, and is no part of the figures but of
- * one of its own.
+ * With --firehoses N so many more clients stream from the warm-up on, and are no part of the figures
+ * but of one of their own; --firehose is one.
  *
  * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1
  * when there was any error: a figure of a server that does not answer right is worth nothing, so it
@@ -45,7 +45,7 @@ struct options {
 	double warmup;
 	double seconds;
 	int pin;
-	int firehose; /* one more client streams meanwhile */
+	unsigned firehoses; /* so many more clients stream meanwhile */
 	char **command;
 };
 
@@ -133,7 +133,11 @@ static int measure(const struct options *options, pid_t pid, struct clients *cli
 static void warm_up_and_measure(const struct options *options, const struct child *child,
 	struct clients *clients, struct figures *figures)
 {
-	struct hose *hose = options->firehose ? hose_start(child->port) : NULL;
+	struct hose *hose = NULL;
+
+	if (options->firehoses > 0) {
+		hose = hose_start(child->port, options->firehoses);
+	}
 
 	if (!begins_cold(&options->load)) {
 		clients_go(clients);
@@ -144,8 +148,8 @@ static void warm_up_and_measure(const struct options *options, const struct chil
 	if (measure(options, child->pid, clients, hose, figures) != 0) {
 		figures->server_errors++;
 	}
-	figures->firehose = options->firehose;
-	if (options->firehose && (!hose || hose_finish(hose) != 0)) {
+	figures->firehose = options->firehoses > 0;
+	if (options->firehoses > 0 && (!hose || hose_finish(hose) != 0)) {
 		figures->server_errors++;
 	}
 }
@@ -268,7 +272,9 @@ static void parse(struct options *options, int argc, char **argv)
 		} else if (strcmp(argv[i], "--lines") == 0) {
 			load->request.lines = 1;
 		} else if (strcmp(argv[i], "--firehose") == 0) {
-			options->firehose = 1;
+			options->firehoses = 1;
+		} else if (strcmp(argv[i], "--firehoses") == 0) {
+			options->firehoses = (unsigned)contract_number(argc, argv, &i, 1000);
 		} else if (strcmp(argv[i], "--pin") == 0) {
 			options->pin = 1;
 		} else {
