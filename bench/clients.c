@@ -97,9 +97,10 @@ struct clients *clients_start(const struct load *load)
 	return all->lanes ? all : NULL;
 }
 
+static const struct timespec moment = {.tv_nsec = 2 * 1000 * 1000};
+
 int clients_ready(struct clients *clients, unsigned seconds)
 {
-	static const struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
 	uint64_t end = now() + seconds * UINT64_C(1000000000);
 
 	while (now() < end) {
@@ -112,9 +113,29 @@ int clients_ready(struct clients *clients, unsigned seconds)
 		if (settled == clients->load.clients) {
 			return 0;
 		}
-		nanosleep(&pause, NULL);
+		nanosleep(&moment, NULL);
 	}
 	return -1;
+}
+
+void clients_wait(struct clients *clients)
+{
+	uint64_t patience = (uint64_t)(clients->load.patience * 1e9);
+	uint64_t end = now() + patience;
+	uint64_t completed = 0;
+	unsigned finished = 0;
+
+	while (finished < clients->load.clients && now() < end) {
+		uint64_t before = completed;
+		unsigned i;
+
+		nanosleep(&moment, NULL);
+		completed = clients_completed(clients);
+		end = completed > before ? now() + patience : end;
+		for (finished = 0, i = 0; i < clients->load.threads; i++) {
+			finished += atomic_load(&clients->lanes[i].finished);
+		}
+	}
 }
 
 void clients_go(struct clients *clients)

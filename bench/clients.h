@@ -36,6 +36,7 @@ struct load {
 	unsigned clients;
 	unsigned threads;
 	unsigned rate; /* requests a second in all, by the clock; 0: each as soon as the last is done */
+	unsigned requests; /* each client makes its share of so many, then stops; 0: it goes on */
 	double patience; /* seconds to wait for the replies still due at the end */
 	size_t bins; /* how many of RAMP_BIN_NS to count replies in; 0 but for SHAPE_RAMP */
 	struct request request;
@@ -56,6 +57,10 @@ struct clients *clients_start(const struct load *load);
 
 /* Waits until every client had its first reply, or failed.  -1: some had none in time. */
 int clients_ready(struct clients *clients, unsigned seconds);
+
+/* Waits until every client has made its share of load.requests, or failed, as long as replies come:
+ * without any for load.patience it returns. */
+void clients_wait(struct clients *clients);
 
 /* Lets them ask on, which they do not before. */
 void clients_go(struct clients *clients);

@@ -1,9 +1,9 @@
 /*
- * The firehose: a client that always has more to say, and takes what is echoed as it comes.
+ * The firehoses: clients that always have more to say, and take what is echoed as it comes.
  *
- * It runs on a thread of its own and sends whatever its socket takes, so the server's side is never
- * empty; what the others have to bear meanwhile is the load's latency.  Its bytes are counted apart
- * and are no requests.  Every byte follows from its place in the stream, and is compared.
+ * They run on one thread of their own, which sends whatever their sockets take, so the server's side
+ * is never empty; what the others have to bear meanwhile is the load's latency.  Their bytes are
+ * counted apart and are no requests.  Every byte follows from its place in its stream, and is compared.
  */
 #include "hose.h"
 
@@ -23,15 +23,23 @@
 #define PIECE (64 * 1024)
 #define LOOK_MS 20 /* how often it looks whether it is to end, when nothing moves */
 
+/* The thread's own once it runs, but for what is atomic. */
 struct hose {
 	pthread_t thread;
-	int fd;
+	unsigned count;
 	int broken;
-	uint64_t sent;
-	atomic_ullong echoed;
+	struct jet *jets; /* count of them, and so are the next */
+	struct pollfd *wanted;
+	atomic_ullong echoed; /* on all */
 	atomic_int stop;
 	char stream[PIECE + PERIOD];
 	char buffer[PIECE];
+};
+
+/* One connection's place in its stream. */
+struct jet {
+	uint64_t sent;
+	uint64_t echoed;
 };
 
 static int may_go_on(ssize_t count)
@@ -40,49 +48,87 @@ static int may_go_on(ssize_t count)
 }
 
 /* 0, or -1 when it cannot go on. */
-static int pour(struct hose *hose)
+static int pour(struct hose *hose, int fd, struct jet *jet)
 {
-	ssize_t sent = send(hose->fd, hose->stream + hose->sent % PERIOD, PIECE, MSG_NOSIGNAL);
+	ssize_t sent = send(fd, hose->stream + jet->sent % PERIOD, PIECE, MSG_NOSIGNAL);
 
-	hose->sent += sent > 0 ? (uint64_t)sent : 0;
+	jet->sent += sent > 0 ? (uint64_t)sent : 0;
 	return may_go_on(sent) ? 0 : -1;
 }
 
-static int take(struct hose *hose)
+static int take(struct hose *hose, int fd, struct jet *jet)
 {
-	uint64_t before = atomic_load_explicit(&hose->echoed, memory_order_relaxed);
-	ssize_t got = recv(hose->fd, hose->buffer, sizeof(hose->buffer), 0);
+	ssize_t got = recv(fd, hose->buffer, sizeof(hose->buffer), 0);
 
 	if (got > 0) {
-		if (memcmp(hose->buffer, hose->stream + before % PERIOD, (size_t)got) != 0) {
+		if (memcmp(hose->buffer, hose->stream + jet->echoed % PERIOD, (size_t)got) != 0) {
 			return -1;
 		}
-		atomic_store_explicit(&hose->echoed, before + (uint64_t)got, memory_order_relaxed);
+		jet->echoed += (uint64_t)got;
+		atomic_fetch_add_explicit(&hose->echoed, (uint64_t)got, memory_order_relaxed);
 	}
 	return may_go_on(got) ? 0 : -1;
+}
+
+static void move(struct hose *hose, const struct pollfd *ready, struct jet *jet)
+{
+	if ((ready->revents & ~POLLOUT) != 0) {
+		hose->broken = take(hose, ready->fd, jet) != 0;
+	}
+	if ((ready->revents & POLLOUT) != 0 && !hose->broken) {
+		hose->broken = pour(hose, ready->fd, jet) != 0;
+	}
 }
 
 static void *run(void *argument)
 {
 	struct hose *hose = argument;
+	unsigned i;
 
 	while (!hose->broken && !atomic_load_explicit(&hose->stop, memory_order_relaxed)) {
-		struct pollfd wanted = {.fd = hose->fd, .events = POLLIN | POLLOUT};
-
-		if (poll(&wanted, 1, LOOK_MS) <= 0) {
+		if (poll(hose->wanted, hose->count, LOOK_MS) <= 0) {
 			continue;
 		}
-		if ((wanted.revents & ~POLLOUT) != 0) {
-			hose->broken = take(hose) != 0;
-		}
-		if ((wanted.revents & POLLOUT) != 0 && !hose->broken) {
-			hose->broken = pour(hose) != 0;
+		for (i = 0; i < hose->count && !hose->broken; i++) {
+			move(hose, &hose->wanted[i], &hose->jets[i]);
 		}
 	}
 	return NULL;
 }
 
-struct hose *hose_start(unsigned port)
+static void release(struct hose *hose)
+{
+	unsigned i;
+
+	for (i = 0; hose->wanted && hose->jets && i < hose->count; i++) {
+		if (hose->wanted[i].fd >= 0) {
+			close(hose->wanted[i].fd);
+		}
+	}
+	free(hose->wanted);
+	free(hose->jets);
+	free(hose);
+}
+
+/* 0, or -1 with errno set. */
+static int connect_all(struct hose *hose, unsigned port)
+{
+	unsigned i;
+
+	for (i = 0; i < hose->count; i++) {
+		hose->wanted[i].fd = -1;
+		hose->wanted[i].events = POLLIN | POLLOUT;
+	}
+	for (i = 0; i < hose->count; i++) {
+		hose->wanted[i].fd = dial_start(port, 0, i);
+		if (hose->wanted[i].fd < 0 || dial_wait(hose->wanted[i].fd) != 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+struct hose *hose_start(unsigned port, unsigned count)
 {
 	struct hose *hose = calloc(1, sizeof(*hose));
 	size_t i;
@@ -90,17 +136,16 @@ struct hose *hose_start(unsigned port)
 	if (!hose) {
 		return NULL;
 	}
+	hose->count = count;
+	hose->jets = calloc(count, sizeof(*hose->jets));
+	hose->wanted = calloc(count, sizeof(*hose->wanted));
 	for (i = 0; i < sizeof(hose->stream); i++) {
 		hose->stream[i] = (char)(i % PERIOD);
 	}
-	hose->fd = dial_start(port, 0, 0);
-	if (hose->fd < 0 || dial_wait(hose->fd) != 0
+	if (!hose->jets || !hose->wanted || connect_all(hose, port) != 0
 		|| pthread_create(&hose->thread, NULL, run, hose) != 0) {
 		perror("load: cannot start the firehose");
-		if (hose->fd >= 0) {
-			close(hose->fd);
-		}
-		free(hose);
+		release(hose);
 		return NULL;
 	}
 	return hose;
@@ -119,10 +164,8 @@ int hose_finish(struct hose *hose)
 	pthread_join(hose->thread, NULL);
 	broken = hose->broken;
 	if (broken) {
-		fprintf(
-			stderr, "load: the firehose lost its connection, or got other bytes than it sent\n");
+		fprintf(stderr, "load: a firehose lost its connection, or got other bytes than it sent\n");
 	}
-	close(hose->fd);
-	free(hose);
+	release(hose);
 	return broken ? -1 : 0;
 }

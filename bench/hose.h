@@ -1,4 +1,4 @@
-/* One more client, beside those of the load, that streams without a pause; hose.c says how. */
+/* More clients, beside those of the load, that stream without a pause; hose.c says how. */
 #ifndef BENCH_HOSE_H
 #define BENCH_HOSE_H
 
@@ -6,13 +6,13 @@
 
 struct hose;
 
-/* Connects and begins to stream.  NULL, with the reason printed, when it cannot. */
-struct hose *hose_start(unsigned port);
+/* Connects so many and begins to stream.  NULL, with the reason printed, when it cannot. */
+struct hose *hose_start(unsigned port, unsigned count);
 
-/* Bytes that have come back so far. */
+/* Bytes that have come back so far, on all. */
 uint64_t hose_echoed(const struct hose *hose);
 
-/* Ends it and frees it: 0, or -1 when its connection was lost, or other bytes came back. */
+/* Ends and frees all: 0, or -1 when a connection was lost, or other bytes came back. */
 int hose_finish(struct hose *hose);
 
 #endif

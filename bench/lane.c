@@ -4,21 +4,24 @@
  * A client is a slot.  It connects, asks, reads its reply to the last byte and asks again; what
  * "again" means is the load's shape.  Every request differs, by its number and its client's, and
  * every byte of the reply is compared: an answer that is late by one, or somebody else's, is as
- * wrong as a broken one.  A client that saw an error is retired, as one in a loop of errors would
- * drown the rest.
+ * wrong as a broken one.
  *
  * By the clock, the timetable does not wait for replies.  A request that is due while every client
  * waits for one is sent by the first that comes free, and its latency counts from when it was due:
  * else a server that stalls would be asked nothing meanwhile, and the stall would show in one
  * request instead of in all that it held up ("coordinated omission").
  *
+ * A fixed number of requests is made in step: all clients ask at once, and again when all have their
+ * replies.  So what the server finds at a time hardly depends on how fast the generator is, nor does
+ * what it does with it.  After an error nobody goes on.
+ *
  * Whatever is sent at once, be it one request or a batch of lines, is one step here: it is timed
  * from its sending to its last byte of reply, and only counted by its lines.
  */
 #include "lane.h"
 
-#include "dial.h"
 #include "ramp.h"
+#include "slot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,129 +42,6 @@ static uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static void settle(struct lane *lane, struct slot *slot)
-{
-	if (!slot->settled) {
-		atomic_fetch_add(&lane->settled, 1);
-	}
-	slot->settled = 1;
-}
-
-static void retire(struct lane *lane, struct slot *slot, enum client_error error)
-{
-	static const char *const texts[] = {
-#define X(id, name, text) text,
-		CLIENT_ERRORS(X)
-#undef X
-	};
-	int code = errno;
-
-	if (lane->errors[error]++ == 0) {
-		fprintf(stderr, "load: client %llu, request %llu: %s%s%s\n",
-			(unsigned long long)slot->id.client, (unsigned long long)slot->id.sequence,
-			texts[error], error <= CLIENT_RESET ? ": " : "",
-			error <= CLIENT_RESET ? strerror(code) : "");
-	}
-	if (slot->fd >= 0) {
-		close(slot->fd);
-	}
-	slot->fd = -1;
-	lane->live--;
-	lane->waiting -= slot->waiting ? 1 : 0;
-	slot->waiting = 0;
-	settle(lane, slot);
-}
-
-static int watch(struct lane *lane, struct slot *slot, int how, uint32_t events)
-{
-	struct epoll_event event = {.events = events, .data = {.ptr = slot}};
-
-	return epoll_ctl(lane->epoll, how, slot->fd, &event);
-}
-
-/* 0: under way or done; -1: failed. */
-static int start_connect(struct lane *lane, struct slot *slot)
-{
-	const struct load *load = &lane->all->load;
-
-	slot->fd = dial_start(load->port, load->shape == SHAPE_CONNECT, lane->connections++);
-	return slot->fd >= 0 ? 0 : -1;
-}
-
-/* -1 when the socket did not take it; a request is small, so it takes all or none. */
-static int send_request(struct lane *lane, struct slot *slot)
-{
-	ssize_t sent;
-
-	request_compose(&lane->all->load.request, slot->id, lane->request);
-	sent = send(slot->fd, lane->request, lane->size, MSG_NOSIGNAL);
-	if (sent >= 0 && (size_t)sent < lane->size) {
-		errno = EMSGSIZE;
-	}
-	return sent == (ssize_t)lane->size ? 0 : -1;
-}
-
-static void begin(struct lane *lane, struct slot *slot, uint64_t time)
-{
-	slot->id.sequence++;
-	slot->started = time;
-	slot->got = 0;
-	slot->waiting = 1;
-	lane->waiting++;
-}
-
-static void ask(struct lane *lane, struct slot *slot, uint64_t time)
-{
-	begin(lane, slot, time);
-	if (send_request(lane, slot) != 0) {
-		retire(lane, slot, CLIENT_RESET);
-	}
-}
-
-/* On loopback the handshake is nearly always over when connect returns, so sending is tried at
- * once, which spares the generator a round through epoll. */
-static void connect_and_ask(struct lane *lane, struct slot *slot, uint64_t time)
-{
-	uint32_t events = EPOLLIN;
-
-	begin(lane, slot, time);
-	slot->connecting = 0;
-	if (start_connect(lane, slot) != 0) {
-		retire(lane, slot, CLIENT_REFUSED);
-		return;
-	}
-	if (send_request(lane, slot) != 0) {
-		if (errno != EAGAIN) {
-			retire(lane, slot, CLIENT_REFUSED);
-			return;
-		}
-		slot->connecting = 1;
-		events = EPOLLOUT;
-	}
-	if (watch(lane, slot, EPOLL_CTL_ADD, events) != 0) {
-		retire(lane, slot, CLIENT_RESET);
-	}
-}
-
-static void connected(struct lane *lane, struct slot *slot)
-{
-	slot->connecting = 0;
-	if (dial_result(slot->fd) != 0) {
-		retire(lane, slot, CLIENT_REFUSED);
-	} else if (send_request(lane, slot) != 0 || watch(lane, slot, EPOLL_CTL_MOD, EPOLLIN) != 0) {
-		retire(lane, slot, CLIENT_RESET);
-	}
-}
-
-/* Connects and waits for it: many at once would overflow the server's queue of connections. */
-static void open_slot(struct lane *lane, struct slot *slot)
-{
-	if (start_connect(lane, slot) != 0 || dial_wait(slot->fd) != 0
-		|| watch(lane, slot, EPOLL_CTL_ADD, EPOLLIN) != 0) {
-		retire(lane, slot, CLIENT_REFUSED);
-	}
 }
 
 static int asks_on(const struct load *load)
@@ -206,7 +86,36 @@ static void ask_when_due(struct lane *lane, struct slot *slot, uint64_t time)
 		uint64_t due = lane->due;
 
 		lane->due += lane->interval;
-		ask(lane, slot, due);
+		slot_ask(lane, slot, due);
+	}
+}
+
+static int has_made_its_share(const struct load *load, const struct slot *slot)
+{
+	return slot->id.sequence * load->request.pipeline >= load->requests / load->clients;
+}
+
+static void ask_again(struct lane *lane, struct slot *slot, uint64_t time)
+{
+	if (lane->all->load.shape == SHAPE_CONNECT) {
+		slot_connect_and_ask(lane, slot, time);
+	} else {
+		slot_ask(lane, slot, time);
+	}
+}
+
+/* All that have not made their share, once nobody waits. */
+static void ask_in_step(struct lane *lane)
+{
+	unsigned i;
+
+	if (!lane->going || lane->waiting > 0 || lane->live < lane->count) {
+		return;
+	}
+	for (i = 0; i < lane->count; i++) {
+		if (!has_made_its_share(&lane->all->load, &lane->slots[i])) {
+			ask_again(lane, &lane->slots[i], now());
+		}
 	}
 }
 
@@ -218,7 +127,7 @@ static void complete(struct lane *lane, struct slot *slot)
 	count(lane, slot, time);
 	slot->waiting = 0;
 	lane->waiting--;
-	settle(lane, slot);
+	slot_settle(lane, slot);
 	if (all->load.shape == SHAPE_CONNECT) {
 		close(slot->fd);
 		slot->fd = -1;
@@ -226,12 +135,16 @@ static void complete(struct lane *lane, struct slot *slot)
 	if (atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		return;
 	}
-	if (lane->interval > 0) {
+	if (all->load.requests > 0) {
+		if (has_made_its_share(&all->load, slot)) {
+			atomic_fetch_add(&lane->finished, 1);
+		}
+		ask_in_step(lane);
+	} else if (lane->interval > 0) {
 		ask_when_due(lane, slot, time);
-	} else if (asks_on(&all->load) && all->load.rate == 0 && lane->going) {
-		ask(lane, slot, time);
-	} else if (all->load.shape == SHAPE_CONNECT) {
-		connect_and_ask(lane, slot, time);
+	} else if (all->load.shape == SHAPE_CONNECT
+		|| (asks_on(&all->load) && all->load.rate == 0 && lane->going)) {
+		ask_again(lane, slot, time);
 	}
 }
 
@@ -244,12 +157,12 @@ static void readable(struct lane *lane, struct slot *slot)
 		return;
 	}
 	if (got < 0) {
-		retire(lane, slot, CLIENT_RESET);
+		slot_retire(lane, slot, CLIENT_RESET);
 	} else if (got == 0) {
 		if (until_end && slot->got == lane->reply_size) {
 			complete(lane, slot);
 		} else {
-			retire(lane, slot, CLIENT_SHORT);
+			slot_retire(lane, slot, CLIENT_SHORT);
 		}
 	} else {
 		if (!until_end) {
@@ -257,7 +170,7 @@ static void readable(struct lane *lane, struct slot *slot)
 		}
 		if (!slot->waiting || slot->got + (size_t)got > lane->reply_size
 			|| memcmp(lane->reply + slot->got, lane->buffer, (size_t)got) != 0) {
-			retire(lane, slot, CLIENT_WRONG);
+			slot_retire(lane, slot, CLIENT_WRONG);
 			return;
 		}
 		slot->got += (size_t)got;
@@ -273,16 +186,16 @@ static void begin_all(struct lane *lane)
 
 	if (lane->all->load.shape == SHAPE_CONNECT) {
 		for (i = 0; i < lane->count; i++) {
-			connect_and_ask(lane, &lane->slots[i], now());
+			slot_connect_and_ask(lane, &lane->slots[i], now());
 		}
 		return;
 	}
 	for (i = 0; i < lane->count; i++) {
-		open_slot(lane, &lane->slots[i]);
+		slot_open(lane, &lane->slots[i]);
 	}
 	for (i = 0; i < lane->count; i++) {
 		if (lane->slots[i].fd >= 0) {
-			ask(lane, &lane->slots[i], now());
+			slot_ask(lane, &lane->slots[i], now());
 		}
 	}
 }
@@ -324,7 +237,7 @@ static void serve_events(struct lane *lane, int timeout)
 		} else if (events[i].data.ptr == lane) {
 			tick(lane);
 		} else if (slot->connecting) {
-			connected(lane, slot);
+			slot_connected(lane, slot);
 		} else {
 			readable(lane, slot);
 		}
@@ -374,9 +287,13 @@ static void go_on(struct lane *lane)
 	if (rate > 0) {
 		start_timetable(lane, UINT64_C(1000000000) * all->load.threads / rate);
 	}
+	if (all->load.requests > 0) {
+		ask_in_step(lane);
+		return;
+	}
 	for (i = 0; rate == 0 && asks_on(&all->load) && i < lane->count; i++) {
 		if (lane->slots[i].fd >= 0) {
-			ask(lane, &lane->slots[i], now());
+			slot_ask(lane, &lane->slots[i], now());
 		}
 	}
 }
@@ -399,7 +316,7 @@ void *lane_run(void *argument)
 	}
 	for (i = 0; i < lane->count; i++) {
 		if (lane->slots[i].waiting) {
-			retire(lane, &lane->slots[i], CLIENT_LOST);
+			slot_retire(lane, &lane->slots[i], CLIENT_LOST);
 		} else if (lane->slots[i].fd >= 0) {
 			close(lane->slots[i].fd);
 		}

@@ -39,6 +39,7 @@ struct lane {
 	uint64_t missed;
 	atomic_ullong completed;
 	atomic_uint settled; /* slots that had their first reply, or failed */
+	atomic_uint finished; /* slots that have made their share of requests, or failed */
 	uint64_t errors[CLIENT_ERROR_KINDS];
 	struct hist hist[2]; /* of unmarked requests, of marked ones */
 	struct hist late; /* of the timetable's requests that did not wait for a client */

@@ -11,8 +11,12 @@
  * The ramp is the exception: there the clients have their first reply, rest for the time of the
  * warm-up, and the window opens right before they all ask at once.
  *
- * With --firehose one more client streams from the warm-up on, and is no part of the figures but of
- * one of its own.
+ * With --requests N the clients make N in all, an equal share each and in step (lane.c). The window
+ * opens before they ask for the second time, and closes when the last has its reply; all_requests has
+ * the first ones too.
+ *
+ * With --firehoses N so many more clients stream from the warm-up on, and are no part of the figures
+ * but of one of their own; --firehose is one.
  *
  * The result is one line of name=value (report.c), for run.sh to collect.  The status is 0, or 1
  * when there was any error: a figure of a server that does not answer right is worth nothing, so it
@@ -41,7 +45,7 @@ struct options {
 	double warmup;
 	double seconds;
 	int pin;
-	int firehose; /* one more client streams meanwhile */
+	unsigned firehoses; /* so many more clients stream meanwhile */
 	char **command;
 };
 
@@ -86,7 +90,13 @@ static int read_all(
 	return 0;
 }
 
-/* The warm-up is over when this begins, but for the ramp, where the load begins in here. */
+/* Without a warm-up: the load begins when the window is open. */
+static int begins_cold(const struct load *load)
+{
+	return load->shape == SHAPE_RAMP || load->requests > 0;
+}
+
+/* The warm-up is over when this begins, where there is one. */
 static int measure(const struct options *options, pid_t pid, struct clients *clients,
 	const struct hose *hose, struct figures *figures)
 {
@@ -98,10 +108,14 @@ static int measure(const struct options *options, pid_t pid, struct clients *cli
 	requests = clients_completed(clients);
 	clients_record(clients, 1);
 	failed |= read_all(pid, clients, hose, &figures->begin);
-	if (options->load.shape == SHAPE_RAMP) {
+	if (begins_cold(&options->load)) {
 		clients_go(clients);
 	}
-	pause_for(options->seconds);
+	if (options->load.requests > 0) {
+		clients_wait(clients);
+	} else {
+		pause_for(options->seconds);
+	}
 	failed |= read_all(pid, clients, hose, &figures->end);
 	clients_record(clients, 0);
 	failed |= meter_memory(pid, &figures->memory);
@@ -119,17 +133,23 @@ static int measure(const struct options *options, pid_t pid, struct clients *cli
 static void warm_up_and_measure(const struct options *options, const struct child *child,
 	struct clients *clients, struct figures *figures)
 {
-	struct hose *hose = options->firehose ? hose_start(child->port) : NULL;
+	struct hose *hose = NULL;
 
-	if (options->load.shape != SHAPE_RAMP) {
+	if (options->firehoses > 0) {
+		hose = hose_start(child->port, options->firehoses);
+	}
+
+	if (!begins_cold(&options->load)) {
 		clients_go(clients);
 	}
-	pause_for(options->warmup);
+	if (options->load.requests == 0) {
+		pause_for(options->warmup);
+	}
 	if (measure(options, child->pid, clients, hose, figures) != 0) {
 		figures->server_errors++;
 	}
-	figures->firehose = options->firehose;
-	if (options->firehose && (!hose || hose_finish(hose) != 0)) {
+	figures->firehose = options->firehoses > 0;
+	if (options->firehoses > 0 && (!hose || hose_finish(hose) != 0)) {
 		figures->server_errors++;
 	}
 }
@@ -182,11 +202,11 @@ static enum shape shape_value(int argc, char **argv, int *index)
 static int load_option(struct load *load, int argc, char **argv, int *index)
 {
 	static const char *const names[] = {
-		"--clients", "--threads", "--size", "--pipeline", "--mark", "--rate"};
+		"--clients", "--threads", "--size", "--pipeline", "--mark", "--rate", "--requests"};
 	static const unsigned long max[] = {
-		1000000, 64, REQUEST_MAX_SIZE, REQUEST_MAX_SIZE, 100, 1000000};
+		1000000, 64, REQUEST_MAX_SIZE, REQUEST_MAX_SIZE, 100, 1000000, 1000000000};
 	unsigned *const numbers[] = {&load->clients, &load->threads, &load->request.size,
-		&load->request.pipeline, &load->request.mark, &load->rate};
+		&load->request.pipeline, &load->request.mark, &load->rate, &load->requests};
 	size_t option;
 
 	for (option = 0; option < sizeof(names) / sizeof(*names); option++) {
@@ -202,10 +222,13 @@ static int load_option(struct load *load, int argc, char **argv, int *index)
 static void complete_load(struct options *options, const char *program)
 {
 	struct load *load = &options->load;
-	const struct request *request = &load->request;
+	struct request *request = &load->request;
 	size_t least = request->mark > 0 ? REQUEST_MIN_MARKED : REQUEST_MIN_SIZE;
 
 	if (request->pipeline > 1) {
+		request->lines = 1;
+	}
+	if (request->lines) {
 		least++; /* for the LF */
 	}
 	if (load->clients == 0 || load->threads == 0 || request->size < least
@@ -220,6 +243,10 @@ static void complete_load(struct options *options, const char *program)
 	}
 	if (load->rate > 0 && load->shape != SHAPE_KEEP) {
 		contract_usage(program, "--rate goes with --shape keep only");
+	}
+	if (load->requests > 0
+		&& (load->rate > 0 || (load->shape != SHAPE_KEEP && load->shape != SHAPE_CONNECT))) {
+		contract_usage(program, "--requests goes with --shape keep or connect, without --rate");
 	}
 	if (load->shape == SHAPE_RAMP) {
 		load->bins = (size_t)(options->seconds * 1e9 / RAMP_BIN_NS);
@@ -242,8 +269,12 @@ static void parse(struct options *options, int argc, char **argv)
 			options->seconds = contract_seconds(argc, argv, &i);
 		} else if (strcmp(argv[i], "--patience") == 0) {
 			load->patience = contract_seconds(argc, argv, &i);
+		} else if (strcmp(argv[i], "--lines") == 0) {
+			load->request.lines = 1;
 		} else if (strcmp(argv[i], "--firehose") == 0) {
-			options->firehose = 1;
+			options->firehoses = 1;
+		} else if (strcmp(argv[i], "--firehoses") == 0) {
+			options->firehoses = (unsigned)contract_number(argc, argv, &i, 1000);
 		} else if (strcmp(argv[i], "--pin") == 0) {
 			options->pin = 1;
 		} else {

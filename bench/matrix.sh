@@ -2,16 +2,25 @@
 # add a line to the functions below. A server is a program that keeps to servers/contract.h.
 # shellcheck shell=sh disable=SC2034 # run.sh uses what is set here
 
-tcp_servers="bare_threads bare_epoll bare_epoll_n ours ours_per_client libevent libuv glib asio \
+tcp_servers="bare_threads bare_epoll bare_epoll_n ours ours_before ours_per_client libevent libuv glib asio \
 	asio_n go_net python_tcp"
 http_servers="ours_http ours_http_per_client mhd_threads mhd_pool httplib"
 all_servers="$tcp_servers $http_servers"
+# With these, handlers that take their time are compared. ours_before is there with --before only.
+handler_servers="bare_threads bare_epoll bare_epoll_n ours ours_before ours_per_client asio_n"
 
 quick_loads="pingpong-1 pingpong-64 pingpong-1000 paced-30 open-64 connect-64 pipeline-64 \
-	block1-64 ramp-1000 idle-1000 http-64"
+	burn20us-64 block1-64 ramp-1000 idle-1000 http-64"
 full_loads="pingpong-1 pingpong-64 pingpong-1000 pingpong-10000 pinned-64 pinned-1000 connect-64 \
 	deferred-64 pipeline-64 paced-30 open-64 open-1000 openblock1-1000 block1-64 block100-1000 \
 	ramp-1000 sleep40us-64 burn1ms-64 burn5ms-64 firehose-50 idle-10000 http-64"
+# Handlers that take their time, where a few percent decide: these have more rounds.
+handler_loads="burn10us-64 burn20us-64 burn50us-64 burn100us-64 burn300us-64 \
+	burn10us-block1-64 burn20us-block1-64 burn50us-block1-64 burn100us-block1-64 \
+	burn300us-block1-64 burn10us-pinned-64 burn20us-pinned-64 burn50us-pinned-64 \
+	burn100us-pinned-64 burn300us-pinned-64 block1-1000 firehoses-50"
+also_handler_loads="sleep40us-64 block100-1000 burn5ms-64" # of the full ones
+full_loads="$full_loads $handler_loads"
 
 # NAME-NUMBER; sets $driver, the number of $clients, $mode and $work (the server's options), $options
 # (the driver's), $window and $warmup in ms, and the $title.
@@ -69,6 +78,9 @@ describe_load() {
 		options="--mark 10" work="--burn 5000"
 		title="$clients clients, and every tenth request takes 5 ms of CPU; latencies of the others"
 		;;
+	burn*us-*)
+		describe_burn "$1"
+		;;
 	ramp-*)
 		options="--shape ramp --mark 100" work="--sleep 10000"
 		warmup=$rest_ms window=$((window < ramp_ms ? ramp_ms : window))
@@ -77,6 +89,10 @@ describe_load() {
 	firehose-*)
 		options="--firehose"
 		title="$clients clients as pingpong, beside one more that sends as much as it can"
+		;;
+	firehoses-*)
+		options="--firehoses $clients" title="10 clients as pingpong, beside $clients that send as much as they can"
+		clients=10
 		;;
 	idle-*)
 		options="--shape idle" window=$((window < rest_ms ? rest_ms : window))
@@ -99,13 +115,42 @@ describe_load() {
 	[ "$driver" = wrk ] || options="$options --size 32"
 }
 
-# Sets $program, which is an interpreter's when $script is not empty, and its $arguments.
+# burnNus-CLIENTS, with -block1, -pinned or both in between.
+describe_burn() {
+	burn=${1#burn}
+	burn=${burn%%us-*}
+	work="--burn-all $burn" window=$((window < burn_ms ? window : burn_ms))
+	title="$clients clients, and every request takes $burn us of CPU"
+	case $1 in
+	*-block1-*)
+		options="--mark 1" work="$work --sleep 10000"
+		title="$title; 1 % block for 10 ms besides, latencies of the others"
+		;;
+	esac
+	case $1 in
+	*-pinned-*)
+		options="$options --pin"
+		title="$title; the server is held to CPU 0, the generator to CPU 1"
+		;;
+	esac
+}
+
+# Sets $program, its $path and $arguments, and $libraries, a folder to take those from; or $script, for an
+# interpreter.
 describe_server() {
-	program=$1 arguments='' script=''
+	program=$1 arguments='' script='' libraries='' path=''
 	case $1 in
 	bare_threads | bare_epoll | ours | libevent | libuv | glib | asio | go_net | ours_http) ;;
 	bare_epoll_n) program=bare_epoll arguments="--loops 0" ;;
 	asio_n) program=asio arguments="--threads 0" ;;
+	ours_before)
+		program=ours
+		if [ -d "${before:-}" ]; then
+			libraries=$before
+		else
+			path=${before:-}
+		fi
+		;;
 	ours_per_client) program=ours arguments="--threads per-client" ;;
 	ours_http_per_client) program=ours_http arguments="--threads per-client" ;;
 	mhd_threads) program=mhd arguments="--model thread-per-connection" ;;
@@ -117,10 +162,28 @@ describe_server() {
 		exit 2
 		;;
 	esac
+	path=${path:-$bin/servers/$program}
+}
+
+# is_one_of WORD LIST…
+is_one_of() {
+	word=$1
+	shift
+	for one in "$@"; do
+		[ "$one" != "$word" ] || return 0
+	done
+	return 1
 }
 
 # Whether the load $1 is for the server $2.
 goes_with() {
+	case $1 in
+	burn*us-* | block1-1000 | firehoses-*)
+		# shellcheck disable=SC2086
+		is_one_of "$2" $handler_servers
+		return
+		;;
+	esac
 	case $2:$1 in
 	*http*:http-* | mhd_*:http-*) return 0 ;;
 	*http*:* | mhd_*:* | *:http-*) return 1 ;;

@@ -32,7 +32,7 @@ void request_prepare(const struct request *request, char *buffer)
 	for (i = 0; i < REQUEST_MAX_SIZE; i++) {
 		buffer[i] = (char)(FILLER + i % 26);
 	}
-	for (line = 0; request->pipeline > 1 && line < request->pipeline; line++) {
+	for (line = 0; request->lines && line < request->pipeline; line++) {
 		char *start = buffer + line * request->size;
 
 		start[LETTERS] = (char)(FILLER + line / 26 % 26);
@@ -54,7 +54,7 @@ void request_compose(const struct request *request, struct request_id id, char *
 	char letters[LETTERS];
 	unsigned line;
 
-	if (request->pipeline == 1) {
+	if (!request->lines) {
 		memcpy(buffer, &id.sequence, sizeof(id.sequence));
 		memcpy(buffer + 8, &id.client, sizeof(id.client));
 	} else {

@@ -12,7 +12,8 @@
 /* What all requests have in common. */
 struct request {
 	unsigned size; /* of each */
-	unsigned pipeline; /* 1, or how many lines are sent at once */
+	unsigned pipeline; /* how many are sent at once; more than one are lines */
+	int lines; /* each is a line, with its LF */
 	unsigned mark; /* percentage of them; 0: the byte for it is not touched */
 };
 

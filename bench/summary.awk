@@ -16,7 +16,8 @@ BEGIN {
 		"refused reset short wrong lost server_failed"
 	fields = split(names, field, " ")
 	bases = split("bare_threads bare_epoll ours ours_http", base, " ")
-	compares = split("cpu_us_per_request requests_per_s p99_us fast_p99_us ramp_ms rss_kib", compared, " ")
+	compares = split("cpu_us_per_request requests_per_s p50_us fast_p50_us p99_us fast_p99_us ramp_ms rss_kib", \
+		compared, " ")
 	line = field[1]
 	for (i = 2; i <= fields; i++)
 		line = line "," field[i]

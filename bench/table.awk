@@ -2,8 +2,13 @@
 # files: lines `load title`, and the summary. Errors are summed over the rounds by the CSV of all
 # runs, which comes third.
 
+# -v handlers=LOADS: those whose table has ratios to ours, with their spread.
+
 BEGIN {
 	row = 0
+	handler_count = split(handlers, handler, " ")
+	for (i = 1; i <= handler_count; i++)
+		is_handlers[handler[i]] = 1
 }
 
 FILENAME == ARGV[1] {
@@ -144,6 +149,11 @@ function columns_for(load,    costs, prefix, second, mib) {
 	if (load ~ /^ramp-/)
 		return "ramp ms=ramp_ms~|/threads=ramp_ms/bare_threads|requests/s=requests_per_s~|" costs \
 			"|RSS MiB=rss_kib" mib "|threads=threads"
+	if ((load in is_handlers) && load !~ /^http-/)
+		return "requests/s=requests_per_s~|/ours=requests_per_s/ours~|p50 us=" prefix "p50_us~|/ours=" prefix \
+			"p50_us/ours~|p99 us=" prefix "p99_us~|/ours=" prefix "p99_us/ours~|CPU us/request=" \
+			"cpu_us_per_request~|/ours=cpu_us_per_request/ours~|threads=threads" \
+			"|switches=switches_per_request|gen.%=generator_percent"
 	if (load ~ /^firehose-/)
 		return "p50 us=p50_us|p99 us=p99_us~|/threads=p99_us/bare_threads|/epoll=p99_us/bare_epoll|" \
 			"p99.9 us=p999_us|requests/s=requests_per_s|firehose MiB/s=hose_mib_per_s~|threads=threads"
@@ -155,7 +165,7 @@ function columns_for(load,    costs, prefix, second, mib) {
 }
 
 function is_cost(load) {
-	return load !~ /^(idle|ramp|firehose|http)-/
+	return load !~ /^(idle|ramp|firehoses?|http)-/
 }
 
 function overview(    i, j) {

@@ -1,6 +1,6 @@
 /*
  * What every benchmarked server does the same way: `--mode echo|hello|lines --port N`,
- * `--sleep US --burn US --defer-accept S`, a line `port N` on its standard output once it listens on
+ * `--sleep US --burn US --burn-all US --defer-accept S`, a line `port N` on its standard output once it listens on
  * 127.0.0.1, and to end on SIGTERM.
  */
 #ifndef BENCH_CONTRACT_H
@@ -30,6 +30,8 @@ struct contract {
 	unsigned defer_accept; /* seconds of TCP_DEFER_ACCEPT (tcp(7)); 0: not set */
 	unsigned long sleep_us; /* what a marked request costs */
 	unsigned long burn_us;
+	unsigned long burn_all_us; /* what every request costs, besides */
+	int costs; /* any of these is above 0 */
 };
 
 /* Takes one option off the command line.  1: it was one of the contract's, *index now names its
@@ -51,7 +53,8 @@ int contract_listen(const struct contract *contract, int flags);
 /* Whether it is marked, and that costs anything: for servers that do such work elsewhere. */
 int contract_marked(const struct contract *contract, const void *request, size_t size);
 
-/* Does what a marked request demands, in the thread that calls; nothing for the others. */
+/* Does what a request demands, in the thread that calls; nothing, if it is not marked and not all
+ * requests cost something. */
 void contract_work(const struct contract *contract, const void *request, size_t size);
 
 /* Does it for a request that is none of the generator's own, and so has no place for a mark. */
