@@ -33,6 +33,20 @@
 #include "os/sendfile.h"
 #include "os/socket.h"
 
+/* What all connections have in common that come from one listener. */
+struct mtsi_traits {
+	bool shared; /* the program made the listener, and others may have it */
+};
+
+/*
+ * The client has come from a listener with these traits. The owner, before anybody else can own it;
+ * with the listeners' lock held, so nothing here may wait.
+ */
+static inline void mtsi_conn_accepted(struct mts_client *client, const struct mtsi_traits *traits)
+{
+	client->shared = traits->shared;
+}
+
 /*
  * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. The owner, no lock.
  */
