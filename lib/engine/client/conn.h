@@ -33,6 +33,20 @@
 #include "os/sendfile.h"
 #include "os/socket.h"
 
+/* What all connections have in common that come from one listener. */
+struct mtsi_traits {
+	bool shared; /* the program made the listener, and others may have it */
+};
+
+/*
+ * The client has come from a listener with these traits. The owner, before anybody else can own it;
+ * with the listeners' lock held, so nothing here may wait.
+ */
+static inline void mtsi_conn_accepted(struct mts_client *client, const struct mtsi_traits *traits)
+{
+	client->shared = traits->shared;
+}
+
 /*
  * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. The owner, no lock.
  */
@@ -53,8 +67,10 @@ static inline ssize_t mtsi_conn_receive_now(struct mts_client *client, void *buf
  * pieces are kept apart, or where an end of the stream was announced (`special`). The owner, no
  * lock.
  *
- * A transform would answer by what it has got from the socket itself, not by `count`, which is what
- * it has given out.
+ * A transform has to say whether the socket was asked in that very call, and found drained. It
+ * tells so by what the socket gave, not by `count`, which is what was given out; and not by an
+ * earlier call, since the caller has cleared AGAIN in between (claim.h), and with it the sign that
+ * more has come. So after a call that needed only what was held back the answer is false.
  */
 static inline bool mtsi_conn_received_all(
 	const struct mts_client *client, ssize_t count, size_t size)
@@ -77,7 +93,14 @@ static inline bool mtsi_conn_holds_back(const struct mts_client *client)
 	return false;
 }
 
-/* Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or -EPIPE. */
+/*
+ * Whether there is something to receive: 1, 0 at the end of the stream, -EAGAIN, or -EPIPE.
+ *
+ * The owner asks whether there is anything for it (engine/serve/fill.c). The keeper and eviction
+ * ask, under the lock, whether anything has come, before they end a wait. For both a transform has
+ * to count what it holds back too. The owner, which takes no lock for that, may be receiving while
+ * the others ask: so an atomic number has to say how much is held back.
+ */
 static inline ssize_t mtsi_conn_peek(const struct mts_client *client)
 {
 	return mtsi_socket_peek(client->fd);
@@ -86,6 +109,15 @@ static inline ssize_t mtsi_conn_peek(const struct mts_client *client)
 /*
  * Sends what the socket takes at once; -EAGAIN when that is nothing. `more`: the end of the stream
  * follows at once, in one packet if it can be. Under the lock, since output has an order.
+ *
+ * The caller keeps the bytes that are not counted as sent, and comes again with them when there is
+ * room; but a piece of which nothing is counted may also be taken back. When all are counted, nobody
+ * comes again. So if a record goes out only in part, a transform counts all its bytes but the last
+ * one. That brings the caller back; then the rest of the record is sent, and the last byte counted.
+ * (A record must not end with the first byte of a piece, since that piece may be taken back.)
+ *
+ * Nothing says which piece is the program's own memory. A transform reads the bytes itself, so it
+ * has to read each piece by mtsi_foreign_copy(), and return -EFAULT as the socket would.
  */
 static inline ssize_t mtsi_conn_send_locked(
 	struct mts_client *client, struct iovec *pieces, unsigned short count, bool more)
@@ -145,7 +177,16 @@ static inline bool mtsi_conn_wait_closed_for(
 	return mtsi_socket_wait_closed_for(client->fd, milliseconds, failed);
 }
 
-/* How many bytes wait to be received, including those that nobody can receive; 0 if unknown. */
+/*
+ * How many bytes wait to be received, including those that nobody can receive; 0 if unknown.
+ *
+ * A receive that takes only what is here by now (engine/serve/receive.c) uses this as an upper
+ * bound of what can still come, and 0 as "nothing can be given out any more". So a transform answers
+ * with what the socket holds plus what it keeps itself; or with 0, when the socket is empty and it
+ * keeps no more than a part of a record. Those who end the connection (client.c,
+ * engine/door/linger.c) mean the socket's own bytes, because of which a close becomes a reset; for
+ * them a transform needs a question of its own.
+ */
 static inline size_t mtsi_conn_unread(const struct mts_client *client)
 {
 	return mtsi_socket_unread(client->fd);

@@ -44,6 +44,7 @@
 #include "engine/base/log.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
+#include "engine/client/conn.h"
 #include "engine/client/list.h"
 #include "engine/crew/stand_in.h"
 #include "engine/crew/stint.h"
@@ -149,7 +150,7 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
 		return -ENOMEM;
 	}
-	client->shared = batch->listener->shared;
+	mtsi_conn_accepted(client, &batch->listener->traits);
 	admit_client(client, found, batch);
 	return 0;
 }
@@ -178,7 +179,7 @@ static bool somebody_waits(struct batch *batch)
 {
 	const struct mtsi_listener *listener = batch->listener;
 	if (!listener->counts) {
-		return batch->tries == 0 || !listener->shared || mtsi_listening_ready(batch->fd);
+		return batch->tries == 0 || !listener->traits.shared || mtsi_listening_ready(batch->fd);
 	}
 	if (!batch->counted) {
 		batch->waiting = mtsi_listening_count(batch->fd);
@@ -327,7 +328,7 @@ static void take_turn(
 		.listener = &mtsi_door_floor(server)->listeners.list[tag - 1], .fd = listener};
 	uint64_t freed;
 	const size_t room = mtsi_door_room(server, &freed);
-	if (batch.listener->shared && room > 0) {
+	if (batch.listener->traits.shared && room > 0) {
 		look_after(server, batch.listener, listener);
 	}
 	if (refuses(server)) {
@@ -353,7 +354,7 @@ void mtsi_accept(struct mts_server *server, struct mtsi_member *worker, uint64_t
 		return;
 	}
 	/* Where accept may sleep, the thread must not count as polling meanwhile. */
-	if (!mtsi_door_floor(server)->listeners.list[tag - 1].shared) {
+	if (!mtsi_door_floor(server)->listeners.list[tag - 1].traits.shared) {
 		take_turn(server, tag, listener, found);
 	} else if (worker != NULL) {
 		mtsi_stint_leave_poll(worker);

@@ -33,7 +33,7 @@ enum { FEW_TIMES = 4 };
 
 static struct mtsi_entry *entry_of(struct mtsi_listeners *listeners, struct mtsi_listener *listener)
 {
-	return listener->shared ? &listener->entry : &listeners->entry;
+	return listener->traits.shared ? &listener->entry : &listeners->entry;
 }
 
 /*
@@ -95,7 +95,7 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag)
 
 bool mtsi_entry_taken_locked(struct mtsi_listeners *listeners, const struct mtsi_listener *listener)
 {
-	const bool taken = listener->shared ? listener->entry.taken : listeners->entry.taken;
+	const bool taken = listener->traits.shared ? listener->entry.taken : listeners->entry.taken;
 	mtsi_lock_assert_held(&listeners->lock);
 	return listener->fd >= 0 && taken;
 }
@@ -106,7 +106,8 @@ const char *mtsi_entry_taken(struct mts_server *server)
 	const char *text = NULL;
 	mtsi_lock_take(&listeners->lock);
 	for (size_t i = 0; i < listeners->count && text == NULL; i++) {
-		if (listeners->list[i].shared && mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
+		if (listeners->list[i].traits.shared
+			&& mtsi_entry_taken_locked(listeners, &listeners->list[i])) {
 			text = listeners->list[i].text;
 		}
 	}

@@ -145,7 +145,7 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 	if (result == 0) {
 		mtsi_door_floor(server)
 			->listeners.list[mtsi_door_floor(server)->listeners.count - 1]
-			.shared = true;
+			.traits.shared = true;
 	}
 	return result;
 }

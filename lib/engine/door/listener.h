@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/client/conn.h"
 #include "os/bind.h"
 #include "os/lock.h"
 #include "os/unix_path.h"
@@ -24,7 +25,7 @@ struct mtsi_entry {
 struct mtsi_listener {
 	int fd; /* -1: closed */
 	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
-	bool shared; /* the program made it, and others may have it; constant */
+	struct mtsi_traits traits; /* of its clients; constant */
 	bool counts; /* the kernel says how many connections wait; constant in a run */
 	bool told; /* logged: somebody has made it blocking; the thread that accepts */
 	bool put_off; /* not to be watched for connections; written under the lock and the door's */

@@ -152,8 +152,8 @@ void mtsi_mailbox_free(struct mtsi_mailbox *mailbox)
 }
 
 /*
- * Leaves the claimed clients to the keeper; whether the keeper is to be woken. Under those clients'
- * lock.
+ * Leaves the client that was claimed, if any, to the keeper; whether the keeper is to be woken.
+ * Under that client's lock.
  */
 static bool hand_over_locked(struct mts_server *server, struct mtsi_list *claimed)
 {

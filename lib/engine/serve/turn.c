@@ -261,6 +261,11 @@ __attribute__((noinline)) static enum result open_and_serve(struct mtsi_worker *
 	return result;
 }
 
+static inline enum result serve(struct mtsi_worker *worker, const struct mts_client *client)
+{
+	return client->opened ? serve_requests(worker) : open_and_serve(worker);
+}
+
 /*
  * One go: until the client ends, can be parked, or has had enough. A client that is throttled gets
  * none: what it has sent meanwhile stays in the socket, and is asked for when its output has gone.
@@ -277,7 +282,7 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 		return THROTTLED;
 	}
 	client->throttled = false;
-	return client->opened ? serve_requests(worker) : open_and_serve(worker);
+	return serve(worker, client);
 }
 
 /* What the client is waited for once the turn is over. */
@@ -293,13 +298,13 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool throttle
 /*
  * The client has been waited for too long. What is in its socket at this moment may have come in
  * time, so that is served before the client ends; a client that waits for memory cannot take it.
- * Returns what serve_requests() does.
+ * Returns what serve() does.
  */
 static enum result too_late(struct mtsi_worker *worker, enum mtsi_wait kind, enum result result)
 {
 	if (result != STARVED && !worker->late) {
 		mtsi_receive_late(worker);
-		result = serve_requests(worker);
+		result = serve(worker, worker->member.client);
 		if (result != STARVED) {
 			return result;
 		}
