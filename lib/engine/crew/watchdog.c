@@ -53,7 +53,6 @@ enum {
 	MOST_WAIT = WHOLE / 4,
 	FEW_WAIT = WHOLE / 8,
 	WEIGHT = 8, /* one sample in so many makes the share */
-	MOST_PER_CPU = 4, /* workers that may compute for each CPU, whatever waits */
 	SPARE_WORKERS = 2 /* that may compute beyond the number of CPUs */
 };
 
@@ -101,7 +100,7 @@ static bool one_more_locked(
 	if (computing < watchdog->cpus && late_locked(crew, watchdog)) {
 		return true;
 	}
-	if (now - watchdog->let_in < patience || computing >= MOST_PER_CPU * watchdog->cpus) {
+	if (now - watchdog->let_in < patience) {
 		return false;
 	}
 	if (computing < watchdog->cpus + SPARE_WORKERS) {
