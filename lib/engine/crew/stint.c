@@ -129,15 +129,11 @@ void mtsi_stint_return_to_poll(struct mtsi_member *worker)
 	mtsi_lock_release(&crew->lock);
 }
 
-void mtsi_stint_step_aside(struct mtsi_member *worker)
+void mtsi_stint_have_others(struct mtsi_member *worker)
 {
 	struct mts_server *server = worker->server;
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_relief relief = {.wake = NULL};
-	worker->stood_aside = true;
-	if (!mtsi_on_demand(server)) {
-		return;
-	}
 	mtsi_lock_take(&crew->lock);
 	if (is_watched(worker->standing)) {
 		mtsi_stint_stand_locked(worker, MTSI_AWAY);

@@ -2,10 +2,11 @@
 #ifndef MTSI_ENGINE_CREW_STINT_H
 #define MTSI_ENGINE_CREW_STINT_H
 
+#include "engine/base/floor.h"
 #include "engine/crew/crew.h"
+#include "engine/crew/member.h"
 
 struct mts_client;
-struct mtsi_member;
 
 /* Stints (see enum mtsi_standing). "Locked" means: under the crew's lock. */
 
@@ -31,12 +32,21 @@ void mtsi_stint_leave_poll(struct mtsi_member *worker);
 /* The worker has returned from that call, and polls again. */
 void mtsi_stint_return_to_poll(struct mtsi_member *worker);
 
+/* Another worker takes over, on demand. */
+void mtsi_stint_have_others(struct mtsi_member *worker);
+
 /*
  * This worker is about to wait in a call of the library, inside a callback: another one takes over
  * at once. It is not counted on again before its next stint. For a callback that converses waits
  * again and again; if many of these were counted on in between, they would keep others from being
  * sent for.
  */
-void mtsi_stint_step_aside(struct mtsi_member *worker);
+static inline void mtsi_stint_step_aside(struct mtsi_member *worker)
+{
+	worker->stood_aside = true;
+	if (mtsi_on_demand(worker->server)) {
+		mtsi_stint_have_others(worker);
+	}
+}
 
 #endif

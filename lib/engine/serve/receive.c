@@ -32,6 +32,7 @@
 #include "engine/client/deadline.h"
 #include "engine/crew/stint.h"
 #include "engine/door/eviction.h"
+#include "engine/door/floor.h"
 #include "engine/serve/worker.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -131,7 +132,9 @@ static ssize_t receive_waiting(
 		mtsi_receive_late(worker);
 		return -EAGAIN;
 	}
-	mtsi_eviction_offer(worker->member.server, client->id);
+	if (mtsi_eviction_wanted(&mtsi_door_floor(worker->member.server)->eviction)) {
+		mtsi_eviction_offer(worker->member.server, client->id);
+	}
 	/*
 	 * Looked at after it has said that it waits: a later cut wakes it, an earlier one is seen here
 	 * (client.c).
