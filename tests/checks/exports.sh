@@ -9,10 +9,13 @@ static=$builddir/lib/.libs/libmtserver.a
 public_functions >"$work/headers"
 [ -s "$work/headers" ] || fail "no function was found in the public headers"
 
-sed -n '/^global:/,/^local:/ s/^[[:space:]]*\([a-z0-9_]*\);.*/\1/p' "$srcdir/lib/mtserver.map" \
-	>"$work/map"
-LC_ALL=C sort -u "$work/map" >"$work/sorted"
-same "lib/mtserver.map is not in alphabetical order" "$work/sorted" "$work/map"
+# Each node of the version script by its number, and the names in it.
+awk '/^MTSERVER_/ { node++; within = 0 } /^local:|^}/ { within = 0 }
+	within && /;/ { sub(/;.*/, ""); print node, $1 } /^global:/ { within = 1 }' \
+	"$srcdir/lib/mtserver.map" >"$work/nodes"
+LC_ALL=C sort -s -u -k1,1n -k2,2 "$work/nodes" >"$work/sorted"
+same "a node of lib/mtserver.map is not in alphabetical order" "$work/sorted" "$work/nodes"
+cut -d' ' -f2 "$work/nodes" | LC_ALL=C sort >"$work/map"
 same "the public headers (-) and lib/mtserver.map (+) differ" "$work/headers" "$work/map"
 
 if [ -f "$shared" ]; then
