@@ -88,6 +88,10 @@ void mtsi_width_look(struct mtsi_width *width, uint64_t now, uint64_t stints,
 {
 	const uint64_t elapsed = now - width->since;
 	const uint64_t done = stints - width->stints;
+	if (width->since == 0) {
+		begin_window(width, now, stints);
+		return;
+	}
 	width->looks++;
 	width->full += full ? 1 : 0;
 	if (elapsed < shortest_window || (done < FEWEST * width->now && elapsed < longest_window)) {

@@ -18,7 +18,7 @@ struct mtsi_width {
 	bool narrower_next; /* if there is a choice */
 
 	/* The present window. */
-	uint64_t since;
+	uint64_t since; /* 0: there is none yet */
 	uint64_t stints; /* that had begun by then */
 	unsigned looks;
 	unsigned full; /* of these looks, those that found it full */

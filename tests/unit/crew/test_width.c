@@ -93,6 +93,19 @@ START_TEST(as_wide_as_the_machine)
 }
 END_TEST
 
+/* What was before the first look is no throughput to compare with. */
+START_TEST(the_first_look_only_begins)
+{
+	const struct mtsi_bounds bounds = {1, 4};
+	mtsi_width_look(&width, now, 1000, &bounds, true);
+	ck_assert_int_eq(width.trial, MTSI_TRIAL_NONE);
+	ck_assert_uint_eq(width.stints, 1000);
+	mtsi_width_look(&width, now + 10 * MTSI_MILLISECOND, 1400, &bounds, true);
+	ck_assert_int_eq(width.trial, MTSI_TRIAL_WIDER);
+	ck_assert_uint_eq(width.rate, 40000);
+}
+END_TEST
+
 START_TEST(slow_handlers_need_longer_windows)
 {
 	struct machine machine = {4, 4, 1000, WITHOUT_END, 0.05};
@@ -185,6 +198,7 @@ int main(void)
 	TCase *cases = suite_begin("width");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, as_wide_as_the_machine, 0, sizeof(sizes) / sizeof(*sizes));
+	tcase_add_test(cases, the_first_look_only_begins);
 	tcase_add_test(cases, slow_handlers_need_longer_windows);
 	tcase_add_loop_test(cases, one_where_two_bring_nothing, 0, sizeof(noises) / sizeof(*noises));
 	tcase_add_test(cases, no_wider_than_what_is_free);
