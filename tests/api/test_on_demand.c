@@ -5,6 +5,7 @@
  * is forgotten; and not one for each handler that computes.
  */
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@
 #include "stage.h"
 
 static struct workers threads;
+static _Atomic unsigned calls; /* of a handler that computes a little, */
+static _Atomic unsigned together; /* those that began while another one was at it, */
+static _Atomic unsigned inside; /* and those that are at it now */
 
 static void burn(uint64_t nanoseconds)
 {
@@ -38,6 +42,11 @@ static int obey(mts_client *client, const void *request, size_t size, void *user
 		gate_wait(&leave, 1);
 	} else if (strcmp(request, "burn") == 0) {
 		burn(2000000);
+	} else if (strcmp(request, "work") == 0) {
+		calls++;
+		together += atomic_fetch_add(&inside, 1) > 0 ? 1 : 0;
+		burn(50000);
+		inside--;
 	} else if (strcmp(request, "nap") == 0) {
 		poll(NULL, 0, 1);
 	}
@@ -258,6 +267,39 @@ START_TEST(handlers_that_compute_breed_no_threads)
 }
 END_TEST
 
+/* How many CPUs this process may use. */
+static int allowed_cpus(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* Nobody is late, but as long as clients wait behind each other a second CPU is of use. */
+START_TEST(handlers_that_compute_a_little_use_two_cpus)
+{
+	enum { PEERS = 32, STRETCH = 1000 };
+	int peers[PEERS];
+	mts_server *server = obeying_server(0);
+	server_start(server);
+	connect_all(server, peers, PEERS);
+	server_wait_stat(server, MTS_STAT_OPEN, PEERS);
+	do {
+		calls = 0;
+		together = 0;
+		while (calls < STRETCH) {
+			for (int i = 0; i < PEERS; i++) {
+				ask(peers[i], "work");
+			}
+			for (int i = 0; i < PEERS; i++) {
+				want(peers[i], "work");
+			}
+		}
+	} while (together < STRETCH / 2);
+	close_all(peers, PEERS);
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = suite_begin("on demand");
@@ -268,6 +310,9 @@ int main(void)
 	tcase_add_loop_test(tcase, at_the_limit_connections_are_accepted, 0, 3);
 	if (!under_valgrind()) { /* which lets one thread run at a time, and the others wait */
 		tcase_add_test(tcase, handlers_that_compute_breed_no_threads);
+		if (allowed_cpus() > 1) { /* with one there is nothing to be had */
+			tcase_add_test(tcase, handlers_that_compute_a_little_use_two_cpus);
+		}
 	}
 	return suite_run_once();
 }
