@@ -263,6 +263,18 @@ static void remember_locked(
 	watchdog->next = now + watchdog->period;
 }
 
+/* It falls asleep, and what it has learned is forgotten. */
+static void forget_locked(struct mtsi_crew *crew, struct mtsi_watchdog *watchdog)
+{
+	watchdog->share = 0;
+	mtsi_blind_forget_locked(&watchdog->blind);
+	watchdog->waking += watchdog->waking < UINT_MAX ? 1 : 2; /* never 0 */
+	crew->blocking = false;
+	mtsi_width_forget(&watchdog->width);
+	crew->width = 1;
+	crew->surplus = 0;
+}
+
 uint64_t mtsi_watchdog_look(struct mts_server *server, uint64_t now, bool *returned)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -298,13 +310,7 @@ uint64_t mtsi_watchdog_look(struct mts_server *server, uint64_t now, bool *retur
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	watchdog->asleep = may_sleep_locked(crew, watchdog, now);
 	if (watchdog->asleep) {
-		watchdog->share = 0;
-		mtsi_blind_forget_locked(&watchdog->blind);
-		watchdog->waking += watchdog->waking < UINT_MAX ? 1 : 2; /* never 0 */
-		crew->blocking = false;
-		mtsi_width_forget(&watchdog->width);
-		crew->width = 1;
-		crew->surplus = 0;
+		forget_locked(crew, watchdog);
 	}
 	const unsigned sample = watchdog->asleep ? 0 : watchdog->waking;
 	remember_locked(watchdog, crew, now);
