@@ -12,7 +12,8 @@
  * To destroy such a copy is to close what it keeps open: listeners, on which nobody would accept
  * once the parent has ended, and clients' sockets, whose peers would see no end of the stream. The
  * memory stays, since much of it may have been in the middle of a change. So does a descriptor that
- * a thread of the parent was accepting or closing at that moment, and did not have in a slot.
+ * a thread of the parent was accepting or closing at that moment, and did not have in a slot; or had
+ * open for that moment only, to read a file (os/observe.c).
  */
 #include "engine/run/abandon.h"
 
