@@ -1,6 +1,6 @@
 #!/bin/sh
 # The benchmark's arithmetic, on figures that are known: medians, spreads, ratios within a round, what
-# was not measured, and errors that must not be lost on the way to the tables.
+# was not measured, and errors that must not be lost on the way to the tables; and the model of many CPUs.
 . "$srcdir/tests/checks/common.sh"
 
 bench=$srcdir/bench
@@ -75,6 +75,32 @@ if summarize; then
 fi
 tables
 in_table "- | 3 |"
+
+# Locks: 3 takes in 2 calls between the short run and the long one, one of them contended; medians of two
+# rounds, the second of which is the same but for how long the lock was held.
+for round in 1 2; do
+	cat <<END
+cost $round pair=10 line=0 event=0
+plain burn20us-64 ours $round 26 1000
+calls burn20us-64 ours $round short 8
+calls burn20us-64 ours $round long 10
+lock burn20us-64 ours $round short crew 4 0 50
+lock burn20us-64 ours $round long crew 7 1 ${round}00
+lock burn20us-64 ours $round short door 2 0 50
+lock burn20us-64 ours $round long door 3 0 40
+END
+done >"$work/raw"
+awk -v figures="$work/figures" -f "$bench/locks.awk" "$work/raw" >"$work/tables.md" || fail "locks.awk failed"
+in_table "| burn20us-64 | on demand | 1.50 | 33.33 | 150 | 0 | - | - | door 0.50 (40) |"
+expect figures "takes 1.5"
+expect figures "cpu 26"
+
+# One queue of 1 us and 10 us beside it: 90.9 a millisecond alone, 353.3 for four, and 1,000 at most.
+printf '%s\n' "takes 1" "held 1000" "pair 0" "cpu 26" "line 0" "event 0" |
+	awk -f "$bench/mva.awk" >"$work/tables.md" || fail "mva.awk failed"
+in_table "| handlers of 5 us | 4 | 353 (97 %) |"
+in_table "| handlers of 5 us | 64 | 1000 (17 %) |"
+in_table "| 0 | 5.00 | 1.00 | 0.00 | 1000 | 10 | 26 | 116 |"
 
 if command -v gnuplot >/dev/null; then
 	"$bench/plot.sh" "$work" || fail "plot.sh failed"
