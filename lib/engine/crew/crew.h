@@ -69,7 +69,7 @@ struct mtsi_crew {
 	bool told_limit; /* the log has been told that the limit of threads is reached */
 	bool dismissed; /* no more clients will come: a worker that finds none leaves */
 	bool hung; /* the run has ended with some still at work: no thread is made or joined any more */
-	struct mtsi_signal gone; /* the last worker has left */
+	struct mtsi_signal gone; /* the last worker has left, or a stand-in */
 	uint64_t join_at; /* when the keeper tries again to join workers that have left */
 	uint64_t join_pause; /* how long it waits between two tries; 0: a worker has left since */
 };

@@ -156,6 +156,7 @@ static void *body(void *argument)
 	}
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	mtsi_crew_floor(server)->stand_in.present--;
+	mtsi_signal_all(&mtsi_crew_floor(server)->crew.gone);
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);
 	return NULL;
 }

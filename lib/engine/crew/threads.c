@@ -164,8 +164,8 @@ bool mtsi_threads_dismiss(struct mts_server *server, uint64_t deadline)
 	crew->dismissed = true;
 	mtsi_rest_disturb_locked(crew);
 	mtsi_wake_poller(server);
-	while (
-		!mtsi_crew_all_gone_locked(crew) && mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
+	while (!(mtsi_crew_all_gone_locked(crew) && mtsi_crew_floor(server)->stand_in.present == 0)
+		&& mtsi_signal_wait(&crew->gone, &crew->lock, deadline)) {
 	}
 	const bool all_gone = mtsi_crew_all_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);

@@ -33,8 +33,8 @@ bool mtsi_threads_take_up(struct mts_server *server);
 size_t mtsi_threads_hung_locked(struct mts_server *server);
 
 /*
- * Lets all workers go, and waits until they have left; false when some have not by `deadline`, or
- * clients are left for whom a worker has to be made.
+ * Lets all workers go, and waits until they and the stand-in have left, until `deadline` at the
+ * latest. False when some workers have not, or clients are left for whom one has to be made.
  */
 bool mtsi_threads_dismiss(struct mts_server *server, uint64_t deadline);
 

@@ -31,7 +31,10 @@ int mtsi_request_take(struct mtsi_worker *worker);
  */
 int mtsi_request_more(struct mtsi_worker *worker, bool wait);
 
-/* As mtsi_request_await(), by these two, with the request as the former and errors as the latter. */
+/*
+ * The client's next request, by these two: receives until one is whole. Returns what the last of them
+ * has returned.
+ */
 static inline int mtsi_request_next(struct mtsi_worker *worker, bool wait)
 {
 	const struct mtsi_input *input = &worker->input;
