@@ -31,7 +31,10 @@ enum mts_gone {
 	MTS_GONE_STOP = 3, /**< the server is stopping */
 	MTS_GONE_DEADLINE = 4, /**< the handler has run for longer than #MTS_TIMEOUT_HANDLER, or another
 							   deadline has ended the client */
-	MTS_GONE_KICKED = 5 /**< mts_server_kick() has cut it off, or another client needed its place */
+	MTS_GONE_KICKED =
+		5, /**< mts_server_kick() has cut it off, or another client needed its place */
+	MTS_GONE_CLOSED = 6 /**< mts_server_close() ends it after this request; since
+							 0.2. What is written arrives. */
 };
 
 /**
@@ -164,7 +167,8 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval 1 here it is
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
- * @retval -ECANCELED the server stops, and no whole request had arrived by then
+ * @retval -ECANCELED the server stops, and no whole request had arrived by then; or mts_server_close()
+ *         has told this client to end, whatever has arrived. It can still be written to.
  * @retval -ETIMEDOUT no request has begun within #MTS_TIMEOUT_IDLE, or one that has begun is not
  *         whole within #MTS_TIMEOUT_REQUEST; all that had come by then was taken first. The client
  *         ends when the callback returns, and can be written to until then.
@@ -191,7 +195,8 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @param size how many at most, above 0
  * @return how many bytes were read, 0 at the peer's end of stream, or
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
- * @retval -ECANCELED the server stops, and all that had arrived by then was read
+ * @retval -ECANCELED the server stops, and all that had arrived by then was read; or after
+ *         mts_server_close(), once mts_client_next() has answered the same
  * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EPIPE the client is lost; as with mts_client_next()
  * @retval -ENOMEM memory is short; the client is cut off
@@ -311,7 +316,8 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  *
  * @param client the client
  * @return 0: no. Otherwise one of #mts_gone: the one that the server itself has brought about, if
- *         any; else the first that is true of #MTS_GONE_RESET, #MTS_GONE_STOP and #MTS_GONE_EOF. Or
+ *         any; else the first that is true of #MTS_GONE_RESET, #MTS_GONE_CLOSED, #MTS_GONE_STOP and
+ *         #MTS_GONE_EOF. Or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

@@ -240,7 +240,10 @@ int mts_client_gone(mts_client *client)
 	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {
 		return MTS_GONE_RESET;
 	}
-	/* Asked after the look at the socket: a stop sets its flag first, and then half-closes. */
+	/* Asked after the look at the socket: a close or a stop sets its flag first, then half-closes. */
+	if (mtsi_client_finishes(client)) {
+		return MTS_GONE_CLOSED;
+	}
 	if (mtsi_stopping(client->server)) {
 		return MTS_GONE_STOP;
 	}

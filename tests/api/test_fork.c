@@ -110,6 +110,7 @@ static void require_refused(mts_server *server)
 	require(mts_server_send(server, 1, "x", 1) == -ECHILD);
 	require(mts_server_broadcast(server, "x", 1) == -ECHILD);
 	require(mts_server_kick(server, 1) == -ECHILD);
+	require(mts_server_close(server, 1) == -ECHILD);
 	for (int i = 0; mts_stat_name(i) != NULL; i++) {
 		require(mts_server_stat(server, i) == 0);
 	}

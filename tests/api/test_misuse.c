@@ -331,6 +331,7 @@ static void send_by_id(void)
 		SAYS(-ENOENT, mts_server_send(server, nobody[i], "x", 1));
 		SAYS(-ENOENT, mts_server_send(server, nobody[i], NULL, 0));
 		SAYS(-ENOENT, mts_server_kick(server, nobody[i]));
+		SAYS(-ENOENT, mts_server_close(server, nobody[i]));
 	}
 }
 
@@ -341,6 +342,12 @@ static void broadcast(void)
 	SAYS(-EINVAL, mts_server_broadcast(server, NULL, 1));
 	SAYS(0, mts_server_broadcast(server, NULL, 0));
 	SAYS(0, mts_server_broadcast(server, "x", 1));
+}
+
+static void close_by_id(void)
+{
+	REFUSES(mts_server_close(NULL, 1));
+	SAYS(-ENOENT, mts_server_close(server, 0));
 }
 
 static void kick(void)
@@ -428,6 +435,7 @@ static const struct misuse functions[] = {
 	{"mts_server_set_timeout", timeout},
 	{"mts_server_send", send_by_id},
 	{"mts_server_broadcast", broadcast},
+	{"mts_server_close", close_by_id},
 	{"mts_server_kick", kick},
 	{"mts_server_stat", stat},
 	{"mts_stat_name", stat_name},

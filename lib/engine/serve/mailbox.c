@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reaching clients by their ids, from threads that own none of them: send, broadcast, kick.
+ * Reaching clients by their ids, from threads that own none of them: send, broadcast, close, kick.
  *
  * An id leads to a slot, never to freed memory. Under the slot's lock the client is either this
  * very one, with its socket, or gone (clients.h). All that is done to the client is done under that
@@ -20,9 +20,10 @@
  * without the lock, because the disk may be slow.
  *
  * A client that ends takes no messages: it would have to wait for them, and senders could keep it
- * for ever. Messages are refused from the moment before its last output is sent.
+ * for ever. Messages are refused from the moment before its last output is sent, or from the moment
+ * at which it is told to finish.
  *
- * Sometimes a parked client must have a turn because of this: it was kicked, or found lost, or less
+ * Sometimes a parked client must have a turn because of this: it was kicked, told to finish, or found lost, or less
  * of its output waits now, as it has waited for. Then it is claimed, and left to the keeper, which
  * offers it to the crew. The caller does not offer it itself: it may be any thread, it may hold
  * locks of the program, and a worker that it made would inherit its CPUs and its priority.
@@ -109,7 +110,7 @@ static int take_message_locked(struct mts_client *client, const struct message *
 {
 	const size_t size = message->size;
 	*turn = false;
-	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE)) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_finishes(client)) {
 		return -ENOENT;
 	}
 	if (client->writing) {
@@ -288,7 +289,16 @@ ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size
 	return reached;
 }
 
-int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
+/* Not if it is lost already: then it ends by itself, and for another reason. */
+static bool kick_locked(struct mts_client *client, struct mtsi_list *claimed)
+{
+	return mtsi_client_may_still(client, MTSI_MAY_DROP)
+		&& mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, claimed);
+}
+
+/* Ends a client in one of two ways: 0 or -ENOENT. */
+static int end_by_id(struct mts_server *server, uint64_t id,
+	bool (*end_locked)(struct mts_client *client, struct mtsi_list *claimed))
 {
 	const int before = mtsi_thread_shield();
 	struct mtsi_list claimed = {NULL, NULL, 0};
@@ -296,12 +306,8 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 	bool wake = false;
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
-		/* Not if it is lost already: then it ends by itself, and for another reason. */
-		if (mtsi_client_may_still(client, MTSI_MAY_DROP)) {
-			(void)mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, &claimed);
-			wake = hand_over_locked(server, &claimed);
-			result = 0;
-		}
+		result = end_locked(client, &claimed) ? 0 : -ENOENT;
+		wake = hand_over_locked(server, &claimed);
 		mtsi_lock_release(&client->lock);
 	}
 	if (wake) {
@@ -309,4 +315,14 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 	}
 	mtsi_thread_unshield(before);
 	return result;
+}
+
+int mtsi_mailbox_close(struct mts_server *server, uint64_t id)
+{
+	return end_by_id(server, id, mtsi_client_finish_locked);
+}
+
+int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
+{
+	return end_by_id(server, id, kick_locked);
 }

@@ -34,6 +34,9 @@ int mtsi_mailbox_send(struct mts_server *server, uint64_t id, const void *data, 
  */
 ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size_t size);
 
+/* Tells the client with this id to finish: 0 or -ENOENT. */
+int mtsi_mailbox_close(struct mts_server *server, uint64_t id);
+
 /* Cuts the client with this id off: 0 or -ENOENT. */
 int mtsi_mailbox_kick(struct mts_server *server, uint64_t id);
 
