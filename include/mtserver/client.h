@@ -66,6 +66,37 @@ enum mts_gone {
 MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
 
 /**
+ * Writes to the client without waiting for its peer: all of it, or nothing. So it may be called with
+ * locks of the program held, and a handler can do something else for a peer that does not read.
+ *
+ * Small writes are gathered as by mts_client_write(), and come in the same order. When no more can be
+ * gathered, 16 KiB at most, they are sent, and what the socket does not take is kept up to the output
+ * limit (mts_server_set_max_output()). A write that does not fit is refused; where nothing waits, one
+ * of any size is taken if there is memory for it (mts_server_set_max_memory()). If the bytes lie in a
+ * mapped file, the call waits for the disk.
+ *
+ *     while (mts_client_try_write(client, line, size) == -ENOBUFS) {
+ *         drop_the_oldest(queue); // or give up, but do not wait
+ *     }
+ *
+ * @param client the client
+ * @param data the bytes; not kept
+ * @param size how many; 0 is fine
+ * @retval 0 written
+ * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
+ * @retval -ENOBUFS too much waits for the peer, or memory is short; nothing was written, and the
+ *         client stays
+ * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -EFAULT the bytes cannot be read, as with mts_client_write(); nothing was written, and the
+ *         client stays
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.2
+ */
+MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t size);
+
+/**
  * Writes a string without its NUL, and adds no newline.
  *
  * @param client the client

@@ -19,6 +19,7 @@
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
 #include "engine/serve/file.h"
+#include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
 #include "engine/serve/request.h"
 #include "engine/serve/worker.h"
@@ -60,6 +61,18 @@ int mts_client_write(mts_client *client, const void *data, size_t size)
 		return write_unless_refused(client, data, size);
 	}
 	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
+}
+
+int mts_client_try_write(mts_client *client, const void *data, size_t size)
+{
+	if (client == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	int result = refusal(client);
+	if (result == 0) {
+		result = mtsi_output_gather(client->worker, data, size);
+	}
+	return result == -ENOBUFS ? mtsi_mailbox_try(client->worker, data, size) : result;
 }
 
 int mts_client_puts(mts_client *client, const char *text)

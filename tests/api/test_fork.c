@@ -236,6 +236,7 @@ static void require_client_refused(mts_client *client)
 	size_t size = 7;
 	char buffer[8];
 	require(mts_client_write(client, "x", 1) == -ECHILD);
+	require(mts_client_try_write(client, "x", 1) == -ECHILD);
 	require(mts_client_puts(client, "x") == -ECHILD);
 	require(mts_client_printf(client, "%d", 5) == -ECHILD);
 	require(mts_client_printf(client, "%2000d", 5) == -ECHILD);

@@ -30,9 +30,12 @@ static void give(long want, long got, const char *call)
 static void write_bytes(void)
 {
 	GIVES(-EINVAL, mts_client_write(NULL, "x", 1));
+	GIVES(-EINVAL, mts_client_try_write(NULL, "x", 1));
 	GIVES(-EINVAL, mts_client_write(NULL, NULL, 0));
 	if (subject != NULL) {
 		GIVES(-EINVAL, mts_client_write(subject, NULL, 1));
+		GIVES(-EINVAL, mts_client_try_write(subject, NULL, 1));
+		GIVES(0, mts_client_try_write(subject, NULL, 0));
 		GIVES(-EINVAL, mts_client_write(subject, NULL, (size_t)-1));
 		GIVES(0, mts_client_write(subject, NULL, 0));
 		GIVES(0, mts_client_write(subject, "", 0));
@@ -171,6 +174,7 @@ static void gone(void)
 
 static const struct misuse functions[] = {
 	{"mts_client_write", write_bytes},
+	{"mts_client_try_write", write_bytes},
 	{"mts_client_puts", put_text},
 	{"mts_client_printf", print_text},
 	{"mts_client_flush", flush},
@@ -234,6 +238,7 @@ static void misuse_closed(mts_client *client, int reason, void *user)
 	char byte;
 	(void)reason;
 	GIVES(-EPIPE, mts_client_write(client, "x", 1));
+	GIVES(-EPIPE, mts_client_try_write(client, "x", 1));
 	GIVES(-EPIPE, mts_client_puts(client, "x"));
 	GIVES(-EPIPE, mts_client_printf(client, "%d", 1));
 	GIVES(-EPIPE, mts_client_flush(client));
