@@ -291,6 +291,21 @@ MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
 
 /**
+ * Tells which listener the client has come through, where they are served differently.
+ *
+ *     const char *address = mts_server_address(server, (size_t)mts_client_listener(client));
+ *
+ * @param client the client
+ * @return the listener's index, from 0 up, as mts_server_address() counts them; or
+ * @retval -EINVAL @p client is NULL
+ * @retval -ENOENT it has come through no listener
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.2
+ */
+MTS_API int mts_client_listener(const mts_client *client);
+
+/**
  * Gives the client's socket, for getsockopt(2), setsockopt(2) and the like. Do not close it, read
  * from it or write to it; a child made by fork(2) may do what it likes with its own copy, such as
  * dup2(2) before exec(3).

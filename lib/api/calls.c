@@ -203,6 +203,14 @@ int mts_client_peer_sockaddr(const mts_client *client, struct sockaddr *address,
 	return 0;
 }
 
+int mts_client_listener(const mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	return client->listener == MTSI_NO_LISTENER ? -ENOENT : client->listener;
+}
+
 int mts_client_fd(const mts_client *client)
 {
 	if (client == NULL) {

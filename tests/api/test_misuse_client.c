@@ -146,6 +146,7 @@ static void sockaddr_of(void)
 static void descriptor_of(void)
 {
 	GIVES(-EINVAL, mts_client_fd(NULL));
+	GIVES(-EINVAL, mts_client_listener(NULL));
 }
 
 static void set_data(void)
@@ -186,6 +187,7 @@ static const struct misuse functions[] = {
 	{"mts_client_local", local_of},
 	{"mts_client_peer_sockaddr", sockaddr_of},
 	{"mts_client_fd", descriptor_of},
+	{"mts_client_listener", descriptor_of},
 	{"mts_client_set_data", set_data},
 	{"mts_client_data", data_of},
 	{"mts_client_id", number_of},

@@ -116,6 +116,7 @@ struct mts_client {
 	_Atomic bool
 		has_replies; /* the owner: replies lie in its worker's buffers; read under the lock */
 	unsigned char dropped; /* lock: see enum mtsi_dropped */
+	uint16_t listener; /* constant: which one it has come through; or MTSI_NO_LISTENER */
 	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
 	_Atomic bool finishing; /* set under the lock: it gets no further request; read anywhere */
 };
@@ -136,6 +137,7 @@ enum mtsi_dropped {
 };
 
 #define MTSI_NO_WISH SIZE_MAX
+#define MTSI_NO_LISTENER UINT16_MAX
 enum { MTSI_NO_CAUSE = -1 };
 
 #ifndef MTSI_DEBUG

@@ -163,6 +163,7 @@ struct mts_client *mtsi_clients_open(
 	client->throttled = false;
 	client->registered = false;
 	client->reason = 0;
+	client->listener = MTSI_NO_LISTENER;
 	client->writing = false;
 	client->evicted = false;
 	client->shared = false;

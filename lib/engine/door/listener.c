@@ -110,8 +110,8 @@ int mtsi_listeners_keep(
 {
 	char text[MTSI_ADDRESS_TEXT];
 	const int result = mtsi_bound_address(fd, bound);
-	if (result != 0) {
-		return result;
+	if (result != 0 || listeners->count == MTSI_NO_LISTENER) {
+		return result != 0 ? result : -EMFILE;
 	}
 	const struct sockaddr *address = (const struct sockaddr *)&bound->address;
 	if (mtsi_address_format(address, bound->size, text, sizeof(text)) < 0) {
@@ -122,8 +122,9 @@ int mtsi_listeners_keep(
 		free(copy);
 		return -ENOMEM;
 	}
-	struct mtsi_listener *listener = &listeners->list[listeners->count++];
+	struct mtsi_listener *listener = &listeners->list[listeners->count];
 	memset(listener, 0, sizeof(*listener));
+	listener->traits.index = (uint16_t)listeners->count++;
 	listener->fd = fd;
 	listener->text = copy;
 	listener->path = path;
