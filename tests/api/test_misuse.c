@@ -299,6 +299,15 @@ static void backlog(void)
 	ANSWERS(-EBUSY, mts_server_listen(server, "127.0.0.1:0") + mts_server_set_backlog(server, 5));
 }
 
+static void keepalive(void)
+{
+	REFUSES(mts_server_set_keepalive(NULL, 0));
+	ANSWERS(-EINVAL, mts_server_set_keepalive(server, 32768));
+	ANSWERS(-EINVAL, mts_server_set_keepalive(server, UINT_MAX));
+	ANSWERS(0, mts_server_set_keepalive(server, 32767));
+	ANSWERS(0, mts_server_set_keepalive(server, 0));
+}
+
 static void defer_accept(void)
 {
 	REFUSES(mts_server_set_defer_accept(NULL, 0));
@@ -432,6 +441,7 @@ static const struct misuse functions[] = {
 	{"mts_server_set_max_memory", max_memory},
 	{"mts_server_set_backlog", backlog},
 	{"mts_server_set_defer_accept", defer_accept},
+	{"mts_server_set_keepalive", keepalive},
 	{"mts_server_set_timeout", timeout},
 	{"mts_server_send", send_by_id},
 	{"mts_server_broadcast", broadcast},

@@ -159,7 +159,11 @@ static int prepare_listener(struct mts_server *server, size_t index)
 	if (path != NULL) {
 		mtsi_path_serve(path);
 	}
-	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
+	const unsigned keepalive = mtsi_base_floor(server)->options.keepalive;
+	int result = keepalive > 0 ? mtsi_keep_alive(fd, keepalive) : 0;
+	if (result == 0 && seconds > 0) {
+		result = mtsi_defer_accept(fd, seconds);
+	}
 	/* A Unix socket does not know this option, and does not need it. */
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
 		result = mtsi_registration_enter_listener(server, fd, index + 1);
