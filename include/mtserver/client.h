@@ -31,7 +31,10 @@ enum mts_gone {
 	MTS_GONE_STOP = 3, /**< the server is stopping */
 	MTS_GONE_DEADLINE = 4, /**< the handler has run for longer than #MTS_TIMEOUT_HANDLER, or another
 							   deadline has ended the client */
-	MTS_GONE_KICKED = 5 /**< mts_server_kick() has cut it off, or another client needed its place */
+	MTS_GONE_KICKED =
+		5, /**< mts_server_kick() has cut it off, or another client needed its place */
+	MTS_GONE_CLOSED = 6 /**< mts_server_close() ends it after this request; since
+							 0.2. What is written arrives. */
 };
 
 /**
@@ -61,6 +64,37 @@ enum mts_gone {
  * @since 0.1
  */
 MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
+
+/**
+ * Writes to the client without waiting for its peer: all of it, or nothing. So it may be called with
+ * locks of the program held, and a handler can do something else for a peer that does not read.
+ *
+ * Small writes are gathered as by mts_client_write(), and come in the same order. When no more can be
+ * gathered, 16 KiB at most, they are sent, and what the socket does not take is kept up to the output
+ * limit (mts_server_set_max_output()). A write that does not fit is refused; where nothing waits, one
+ * of any size is taken if there is memory for it (mts_server_set_max_memory()). If the bytes lie in a
+ * mapped file, the call waits for the disk.
+ *
+ *     while (mts_client_try_write(client, line, size) == -ENOBUFS) {
+ *         drop_the_oldest(queue); // or give up, but do not wait
+ *     }
+ *
+ * @param client the client
+ * @param data the bytes; not kept
+ * @param size how many; 0 is fine
+ * @retval 0 written
+ * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
+ * @retval -ENOBUFS too much waits for the peer, or memory is short; nothing was written, and the
+ *         client stays
+ * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -EFAULT the bytes cannot be read, as with mts_client_write(); nothing was written, and the
+ *         client stays
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.2
+ */
+MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t size);
 
 /**
  * Writes a string without its NUL, and adds no newline.
@@ -164,7 +198,8 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval 1 here it is
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
- * @retval -ECANCELED the server stops, and no whole request had arrived by then
+ * @retval -ECANCELED the server stops, and no whole request had arrived by then; or mts_server_close()
+ *         has told this client to end, whatever has arrived. It can still be written to.
  * @retval -ETIMEDOUT no request has begun within #MTS_TIMEOUT_IDLE, or one that has begun is not
  *         whole within #MTS_TIMEOUT_REQUEST; all that had come by then was taken first. The client
  *         ends when the callback returns, and can be written to until then.
@@ -191,7 +226,8 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @param size how many at most, above 0
  * @return how many bytes were read, 0 at the peer's end of stream, or
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
- * @retval -ECANCELED the server stops, and all that had arrived by then was read
+ * @retval -ECANCELED the server stops, and all that had arrived by then was read; or after
+ *         mts_server_close(), once mts_client_next() has answered the same
  * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EPIPE the client is lost; as with mts_client_next()
  * @retval -ENOMEM memory is short; the client is cut off
@@ -255,6 +291,21 @@ MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
 
 /**
+ * Tells which listener the client has come through, where they are served differently.
+ *
+ *     const char *address = mts_server_address(server, (size_t)mts_client_listener(client));
+ *
+ * @param client the client
+ * @return the listener's index, from 0 up, as mts_server_address() counts them; or
+ * @retval -EINVAL @p client is NULL
+ * @retval -ENOENT it has come through no listener
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.2
+ */
+MTS_API int mts_client_listener(const mts_client *client);
+
+/**
  * Gives the client's socket, for getsockopt(2), setsockopt(2) and the like. Do not close it, read
  * from it or write to it; a child made by fork(2) may do what it likes with its own copy, such as
  * dup2(2) before exec(3).
@@ -311,7 +362,8 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  *
  * @param client the client
  * @return 0: no. Otherwise one of #mts_gone: the one that the server itself has brought about, if
- *         any; else the first that is true of #MTS_GONE_RESET, #MTS_GONE_STOP and #MTS_GONE_EOF. Or
+ *         any; else the first that is true of #MTS_GONE_RESET, #MTS_GONE_CLOSED, #MTS_GONE_STOP and
+ *         #MTS_GONE_EOF. Or
  * @retval -EINVAL @p client is NULL
  * @par Threads
  * This client's callbacks.

@@ -221,6 +221,29 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
 
 /**
+ * Has the kernel ask TCP clients that say nothing whether they are still there (SO_KEEPALIVE, tcp(7)):
+ * after so many seconds of silence, and then three times more, as far apart. So a peer that vanished
+ * without a word, with its cable or its power, is noticed within about four times that, and its
+ * client ends with #MTS_CLOSED_BY_PEER, also where #MTS_TIMEOUT_IDLE is off. The options are set on the
+ * listeners, which pass them on; also on those that were handed over (mts_server_listen_fd()). It has
+ * no effect on Unix sockets, and output that the peer does not acknowledge is a matter of
+ * #MTS_TIMEOUT_WRITE.
+ *
+ *     mts_server_set_keepalive(server, 60); // gone after four minutes
+ *
+ * @param server the server
+ * @param seconds from 1 to 32,767; 0, the default: sockets are left as the system makes them
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, or @p seconds is out of range
+ * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.2
+ */
+MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
+
+/**
  * Sets how long the server waits for something. *Live*: waits that have begun are bounded by the
  * new value too, from when they began; but a stop that has begun keeps its deadline. Nothing ends
  * early. How late it ends depends on how busy the machine is: by a millisecond when it is not. A

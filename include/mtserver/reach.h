@@ -87,6 +87,36 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
 MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t size);
 
 /**
+ * Ends a client gracefully, as if its handler returned #MTS_CLOSE now, or, if one is running, after
+ * the request that it handles. No further request is handled, not even one that has come already.
+ * All that was written for the client and sent to it before is still sent, within #MTS_TIMEOUT_WRITE;
+ * then it is closed so that it arrives (#MTS_TIMEOUT_LINGER), and its close hook is called with
+ * #MTS_CLOSED_BY_HANDLER.
+ *
+ * The handler that is running is not hurried: it can write, and mts_client_read() goes on with what
+ * belongs to its request. But mts_client_next() answers -ECANCELED, also if it waits already, and
+ * mts_client_gone() says #MTS_GONE_CLOSED. From this call on mts_server_send() answers -ENOENT for
+ * the client; mts_server_kick() still cuts it off, and so does the deadline of a stop. If something
+ * else ends the client before it is closed, such as its peer, a failed handler or a timeout, the
+ * close hook is told that reason instead; it is called once.
+ *
+ *     // A thread of the program, with a farewell for a client that it knows by its number:
+ *     (void)mts_server_send(server, id, "bye\n", 4);
+ *     (void)mts_server_close(server, id);
+ *
+ * @param server the server
+ * @param id the client's number
+ * @retval 0 it will end; when several threads close the same client, only one of them gets this
+ * @retval -EINVAL @p server is NULL
+ * @retval -ENOENT there is no such client: it is gone, it ends already, or its connection is lost
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any.
+ * @since 0.2
+ */
+MTS_API int mts_server_close(mts_server *server, uint64_t id);
+
+/**
  * Cuts a client off, at once. Output that the kernel does not have yet is dropped, calls that wait
  * in its callbacks fail with -EPIPE, mts_client_gone() says #MTS_GONE_KICKED there, and when its
  * present callback has returned its close hook is called with #MTS_CLOSED_KICKED. Requests that

@@ -90,6 +90,7 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * @retval 0 it listens
  * @retval -EINVAL @p server or @p address is NULL, or the address cannot be understood
  * @retval -ENAMETOOLONG the path of a Unix socket is too long
+ * @retval -EMFILE the server would have more than 65,535 listeners; or as socket(2) says it
  * @retval -EBUSY the server runs or ran
  * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
  * @retval -EADDRNOTAVAIL this machine has none of the addresses, or nobody could be served there
@@ -123,6 +124,7 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  *         it already
  * @retval -EBADF @p fd is no open descriptor
  * @retval -ENOTSOCK @p fd is no socket
+ * @retval -EMFILE the server would have more than 65,535 listeners
  * @retval -EBUSY the server runs or ran
  * @retval -ENOMEM memory is short
  * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))

@@ -19,6 +19,7 @@
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
 #include "engine/serve/file.h"
+#include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
 #include "engine/serve/request.h"
 #include "engine/serve/worker.h"
@@ -60,6 +61,18 @@ int mts_client_write(mts_client *client, const void *data, size_t size)
 		return write_unless_refused(client, data, size);
 	}
 	return client->worker == NULL ? -EPIPE : mtsi_output_write(client->worker, data, size);
+}
+
+int mts_client_try_write(mts_client *client, const void *data, size_t size)
+{
+	if (client == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	int result = refusal(client);
+	if (result == 0) {
+		result = mtsi_output_gather(client->worker, data, size);
+	}
+	return result == -ENOBUFS ? mtsi_mailbox_try(client->worker, data, size) : result;
 }
 
 int mts_client_puts(mts_client *client, const char *text)
@@ -190,6 +203,14 @@ int mts_client_peer_sockaddr(const mts_client *client, struct sockaddr *address,
 	return 0;
 }
 
+int mts_client_listener(const mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	return client->listener == MTSI_NO_LISTENER ? -ENOENT : client->listener;
+}
+
 int mts_client_fd(const mts_client *client)
 {
 	if (client == NULL) {
@@ -240,7 +261,10 @@ int mts_client_gone(mts_client *client)
 	if (atomic_load(&client->lost) || state == MTSI_SOCKET_DEAD) {
 		return MTS_GONE_RESET;
 	}
-	/* Asked after the look at the socket: a stop sets its flag first, and then half-closes. */
+	/* Asked after the look at the socket: a close or a stop sets its flag first, then half-closes. */
+	if (mtsi_client_finishes(client)) {
+		return MTS_GONE_CLOSED;
+	}
 	if (mtsi_stopping(client->server)) {
 		return MTS_GONE_STOP;
 	}

@@ -30,6 +30,12 @@ int mts_server_broadcast(mts_server *server, const void *data, size_t size)
 	return reached > INT_MAX ? INT_MAX : (int)reached;
 }
 
+int mts_server_close(mts_server *server, uint64_t id)
+{
+	const int result = mtsi_usable(server);
+	return result != 0 ? result : mtsi_mailbox_close(server, id);
+}
+
 int mts_server_kick(mts_server *server, uint64_t id)
 {
 	const int result = mtsi_usable(server);

@@ -28,7 +28,8 @@ enum {
 	MOST_BYTES = 1024 * 1024 * 1024,
 	LEAST_MEMORY = 64 * 1024,
 	MOST_CLIENTS = 16000000,
-	MOST_DEFER = 3600
+	MOST_DEFER = 3600,
+	MOST_KEEPALIVE = 32767 /* tcp(7) */
 };
 
 int mts_server_set_threads(mts_server *server, int model)
@@ -168,6 +169,20 @@ int mts_server_set_defer_accept(mts_server *server, unsigned seconds)
 		return mtsi_fail(server, -ENOTSUP, "this system cannot defer accept");
 	}
 	mtsi_base_floor(server)->options.defer_accept = seconds;
+	return 0;
+}
+
+int mts_server_set_keepalive(mts_server *server, unsigned seconds)
+{
+	const int result = mtsi_configurable(server, "set keepalive");
+	if (result != 0) {
+		return result;
+	}
+	if (seconds > MOST_KEEPALIVE) {
+		return mtsi_fail(
+			server, -EINVAL, "keepalive after %u seconds is more than %d", seconds, MOST_KEEPALIVE);
+	}
+	mtsi_base_floor(server)->options.keepalive = seconds;
 	return 0;
 }
 

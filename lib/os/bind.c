@@ -235,6 +235,22 @@ int mtsi_defer_accept(int fd, unsigned seconds)
 #endif
 }
 
+int mtsi_keep_alive(int fd, unsigned seconds)
+{
+	enum { PROBES = 3 };
+	int result = set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)seconds);
+	if (result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
+		return 0;
+	}
+	if (result == 0) {
+		result = set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, (int)seconds);
+	}
+	if (result == 0) {
+		result = set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
+	}
+	return result == 0 ? set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) : result;
+}
+
 size_t mtsi_descriptor_limit(void)
 {
 	struct rlimit limit;

@@ -60,6 +60,13 @@ bool mtsi_can_defer_accept(void);
 /* Has a listener do that; 0 or a negative errno value. */
 int mtsi_defer_accept(int fd, unsigned seconds);
 
+/*
+ * Has the kernel ask a silent peer after so many seconds, and three times more as far apart, before it
+ * gives the connection up; on a listener, for what is accepted from it: 0 or a negative errno value.
+ * A Unix socket has no use for that, and is left as it is.
+ */
+int mtsi_keep_alive(int fd, unsigned seconds);
+
 /* How many descriptors this process may have open. */
 size_t mtsi_descriptor_limit(void);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,6 +337,78 @@ START_TEST(calls_in_the_close_hook)
 }
 END_TEST
 
+static int tell_listener(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	const int index = mts_client_listener(client);
+	(void)mts_client_printf(client, "%d", index);
+	return MTS_CLOSE;
+}
+
+/* Of three listeners, one of them a Unix socket and one handed over: each client knows which it came through. */
+START_TEST(which_listener)
+{
+	mts_server *server = server_of_lines(tell_listener, NULL, &endings);
+	char address[64];
+	(void)snprintf(address, sizeof(address), "unix:@mts-listener-%d", (int)getpid());
+	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	ck_assert_int_eq(mts_server_listen_fd(server, listening_socket(TCP, 8)), 0);
+	server_start(server);
+	for (int i = 5; i >= 0; i--) {
+		const int peer = peer_connect(server, (size_t)i % 3);
+		const char text[] = {(char)('0' + i % 3), '\0'};
+		peer_puts(peer, "which\n");
+		peer_expect_text(peer, text);
+		peer_expect_end(peer);
+		close(peer);
+	}
+	server_end(server);
+}
+END_TEST
+
+static int option_of(const mts_client *client, int level, int name)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+	(void)getsockopt(mts_client_fd(client), level, name, &value, &size);
+	return value;
+}
+
+static int tell_keepalive(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	(void)mts_client_printf(client, "%d %d %d %d", option_of(client, SOL_SOCKET, SO_KEEPALIVE),
+		option_of(client, IPPROTO_TCP, TCP_KEEPIDLE), option_of(client, IPPROTO_TCP, TCP_KEEPINTVL),
+		option_of(client, IPPROTO_TCP, TCP_KEEPCNT));
+	return MTS_CLOSE;
+}
+
+/* Clients of every TCP listener have it, handed over or not; one of a Unix socket is served as ever. */
+START_TEST(keepalive)
+{
+	static const char *const texts[] = {"1 77 77 3", "1 77 77 3", "0 -1 -1 -1"};
+	mts_server *server = server_of_lines(tell_keepalive, NULL, &endings);
+	char address[64];
+	ck_assert_int_eq(mts_server_set_keepalive(server, 77), 0);
+	ck_assert_int_eq(mts_server_listen_fd(server, listening_socket(TCP, 8)), 0);
+	(void)snprintf(address, sizeof(address), "unix:@mts-keepalive-%d", (int)getpid());
+	ck_assert_int_eq(mts_server_listen(server, address), 0);
+	server_start(server);
+	for (size_t i = 0; i < 3; i++) {
+		const int peer = peer_connect(server, i);
+		peer_puts(peer, "which\n");
+		peer_expect_text(peer, texts[i]);
+		peer_expect_end(peer);
+		close(peer);
+	}
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = suite_begin("client facts");
@@ -348,5 +421,7 @@ int main(void)
 	tcase_add_test(tcase, gone_by_reset);
 	tcase_add_test(tcase, gone_by_stop);
 	tcase_add_test(tcase, calls_in_the_close_hook);
+	tcase_add_test(tcase, which_listener);
+	tcase_add_test(tcase, keepalive);
 	return suite_run();
 }

@@ -86,6 +86,7 @@ static void require_setters_refused(mts_server *server)
 	require(mts_server_set_max_request(server, 5000) == -ECHILD);
 	require(mts_server_set_backlog(server, 5) == -ECHILD);
 	require(mts_server_set_defer_accept(server, 5) == -ECHILD);
+	require(mts_server_set_keepalive(server, 5) == -ECHILD);
 	require(mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 5) == -ECHILD);
 	require(mts_server_frame_raw(server) == -ECHILD);
 	require(mts_server_frame_lines(server) == -ECHILD);
@@ -110,6 +111,7 @@ static void require_refused(mts_server *server)
 	require(mts_server_send(server, 1, "x", 1) == -ECHILD);
 	require(mts_server_broadcast(server, "x", 1) == -ECHILD);
 	require(mts_server_kick(server, 1) == -ECHILD);
+	require(mts_server_close(server, 1) == -ECHILD);
 	for (int i = 0; mts_stat_name(i) != NULL; i++) {
 		require(mts_server_stat(server, i) == 0);
 	}
@@ -237,6 +239,7 @@ static void require_client_refused(mts_client *client)
 	size_t size = 7;
 	char buffer[8];
 	require(mts_client_write(client, "x", 1) == -ECHILD);
+	require(mts_client_try_write(client, "x", 1) == -ECHILD);
 	require(mts_client_puts(client, "x") == -ECHILD);
 	require(mts_client_printf(client, "%d", 5) == -ECHILD);
 	require(mts_client_printf(client, "%2000d", 5) == -ECHILD);

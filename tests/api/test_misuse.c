@@ -299,6 +299,15 @@ static void backlog(void)
 	ANSWERS(-EBUSY, mts_server_listen(server, "127.0.0.1:0") + mts_server_set_backlog(server, 5));
 }
 
+static void keepalive(void)
+{
+	REFUSES(mts_server_set_keepalive(NULL, 0));
+	ANSWERS(-EINVAL, mts_server_set_keepalive(server, 32768));
+	ANSWERS(-EINVAL, mts_server_set_keepalive(server, UINT_MAX));
+	ANSWERS(0, mts_server_set_keepalive(server, 32767));
+	ANSWERS(0, mts_server_set_keepalive(server, 0));
+}
+
 static void defer_accept(void)
 {
 	REFUSES(mts_server_set_defer_accept(NULL, 0));
@@ -331,6 +340,7 @@ static void send_by_id(void)
 		SAYS(-ENOENT, mts_server_send(server, nobody[i], "x", 1));
 		SAYS(-ENOENT, mts_server_send(server, nobody[i], NULL, 0));
 		SAYS(-ENOENT, mts_server_kick(server, nobody[i]));
+		SAYS(-ENOENT, mts_server_close(server, nobody[i]));
 	}
 }
 
@@ -341,6 +351,12 @@ static void broadcast(void)
 	SAYS(-EINVAL, mts_server_broadcast(server, NULL, 1));
 	SAYS(0, mts_server_broadcast(server, NULL, 0));
 	SAYS(0, mts_server_broadcast(server, "x", 1));
+}
+
+static void close_by_id(void)
+{
+	REFUSES(mts_server_close(NULL, 1));
+	SAYS(-ENOENT, mts_server_close(server, 0));
 }
 
 static void kick(void)
@@ -425,9 +441,11 @@ static const struct misuse functions[] = {
 	{"mts_server_set_max_memory", max_memory},
 	{"mts_server_set_backlog", backlog},
 	{"mts_server_set_defer_accept", defer_accept},
+	{"mts_server_set_keepalive", keepalive},
 	{"mts_server_set_timeout", timeout},
 	{"mts_server_send", send_by_id},
 	{"mts_server_broadcast", broadcast},
+	{"mts_server_close", close_by_id},
 	{"mts_server_kick", kick},
 	{"mts_server_stat", stat},
 	{"mts_stat_name", stat_name},

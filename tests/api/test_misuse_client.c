@@ -30,9 +30,12 @@ static void give(long want, long got, const char *call)
 static void write_bytes(void)
 {
 	GIVES(-EINVAL, mts_client_write(NULL, "x", 1));
+	GIVES(-EINVAL, mts_client_try_write(NULL, "x", 1));
 	GIVES(-EINVAL, mts_client_write(NULL, NULL, 0));
 	if (subject != NULL) {
 		GIVES(-EINVAL, mts_client_write(subject, NULL, 1));
+		GIVES(-EINVAL, mts_client_try_write(subject, NULL, 1));
+		GIVES(0, mts_client_try_write(subject, NULL, 0));
 		GIVES(-EINVAL, mts_client_write(subject, NULL, (size_t)-1));
 		GIVES(0, mts_client_write(subject, NULL, 0));
 		GIVES(0, mts_client_write(subject, "", 0));
@@ -143,6 +146,7 @@ static void sockaddr_of(void)
 static void descriptor_of(void)
 {
 	GIVES(-EINVAL, mts_client_fd(NULL));
+	GIVES(-EINVAL, mts_client_listener(NULL));
 }
 
 static void set_data(void)
@@ -171,6 +175,7 @@ static void gone(void)
 
 static const struct misuse functions[] = {
 	{"mts_client_write", write_bytes},
+	{"mts_client_try_write", write_bytes},
 	{"mts_client_puts", put_text},
 	{"mts_client_printf", print_text},
 	{"mts_client_flush", flush},
@@ -182,6 +187,7 @@ static const struct misuse functions[] = {
 	{"mts_client_local", local_of},
 	{"mts_client_peer_sockaddr", sockaddr_of},
 	{"mts_client_fd", descriptor_of},
+	{"mts_client_listener", descriptor_of},
 	{"mts_client_set_data", set_data},
 	{"mts_client_data", data_of},
 	{"mts_client_id", number_of},
@@ -234,6 +240,7 @@ static void misuse_closed(mts_client *client, int reason, void *user)
 	char byte;
 	(void)reason;
 	GIVES(-EPIPE, mts_client_write(client, "x", 1));
+	GIVES(-EPIPE, mts_client_try_write(client, "x", 1));
 	GIVES(-EPIPE, mts_client_puts(client, "x"));
 	GIVES(-EPIPE, mts_client_printf(client, "%d", 1));
 	GIVES(-EPIPE, mts_client_flush(client));

@@ -64,6 +64,7 @@ static void configure(mts_server *server)
 	BUSY(mts_server_set_backlog(server, 1));
 	BUSY(mts_server_set_overload(server, MTS_OVERLOAD_EVICT));
 	BUSY(mts_server_set_defer_accept(server, 1));
+	BUSY(mts_server_set_keepalive(server, 1));
 	close(fd);
 }
 

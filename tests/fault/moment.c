@@ -48,7 +48,7 @@ void moment_waits_for(enum mtsi_wait kind)
 
 uint64_t moment_since(void)
 {
-	return atomic_load(&moment_client()->waits) & ~UINT64_C(127);
+	return atomic_load(&moment_client()->waits) & ~UINT64_C(255);
 }
 
 uint64_t moment_stuck_since(void)

@@ -273,6 +273,33 @@ START_TEST(kicked_right_before_a_receive)
 }
 END_TEST
 
+static void close_it(void)
+{
+	ck_assert_int_eq(mts_server_close(scene.server, id), 0);
+}
+
+/*
+ * So it is when it is closed then, with a whole request there, or with half of one; but what was
+ * written for the one before arrives, and then the end.
+ */
+START_TEST(closed_right_before_a_receive)
+{
+	visit(scene_hold);
+	peer_puts(peer, "one\n");
+	gate_wait(&scene.entered, 1);
+	peer_puts(peer, _i == 0 ? "two\n" : "tw");
+	fault_hook(FAULT_RECV, close_it);
+	fault_fail(FAULT_RECV, FAULT_NOTHING, 0, 1);
+	gate_add(&scene.release);
+	peer_expect_text(peer, "one\n");
+	peer_expect_end(peer);
+	gate_wait(&scene.reasons[MTS_CLOSED_BY_HANDLER], 1);
+	ck_assert_int_eq(gate_count(&scene.entered), 1);
+	fault_hook(FAULT_RECV, NULL);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *cases = suite_begin("post");
@@ -285,5 +312,6 @@ int main(void)
 	tcase_add_test(cases, the_peer_goes_meanwhile);
 	tcase_add_test(cases, the_client_ends_meanwhile);
 	tcase_add_test(cases, kicked_right_before_a_receive);
+	tcase_add_loop_test(cases, closed_right_before_a_receive, 0, 2);
 	return suite_run();
 }

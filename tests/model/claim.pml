@@ -7,12 +7,18 @@
  * polls, as it likes; crew.pml looks closer. Accepting is a process of its own, though the poller does
  * it, so that a new client may appear between any two steps of a worker that holds an old event.
  *
+ * With CLOSES, a thread tells the clients to finish (mts_server_close()), at any moment. A client that
+ * was told gets no further request, and ends, whether anything more comes from its peer or not.
+ *
  * Nothing goes round for ever in here, which run.sh has checked too: no cycle, fair or not. So it is
  * enough to look at the end of each run: all requests handled, each client ended once.
  */
 
 #ifndef REQUESTS
 #define REQUESTS 2
+#endif
+#ifndef CLOSES
+#define CLOSES 0
 #endif
 #define CLIENTS 2
 
@@ -35,6 +41,9 @@ bool edge[CLIENTS + 1];       /* on epoll's list of what is ready */
 /* The crew's, in rough. */
 byte ready; /* how often the slot is on the ready list */
 bool polling;
+bool finishing[CLIENTS + 1]; /* it was told; under its lock */
+bool awaits[CLIENTS + 1];    /* its word says that its owner blocks until a request comes */
+bool shut[CLIENTS + 1];      /* its receiving side, for that */
 byte laters = 1; /* how often the client has had enough for one turn */
 
 /* Only for the proofs. */
@@ -142,7 +151,41 @@ proctype peer(byte g)
 	:: atomic { sent < REQUESTS -> data[g]++; EDGE(g); sent++ }
 	:: sent == REQUESTS -> break
 	od;
+#if CLOSES
+	(ended[g] > 0); /* it waits for its end, so a close that is lost is found out */
+#endif
 	atomic { fin[g] = true; EDGE(g) }
+}
+
+/* Under the client's lock, so that the id is right; it may have ended before. */
+proctype closer()
+{
+	byte g = 1;
+	bool won;
+	do
+	:: g <= CLIENTS ->
+		atomic {
+			id >= g; /* its id is known */
+			if
+			:: id == g && open[g] && ended[g] == 0 ->
+				finishing[g] = true;
+#ifndef MUTANT_CLOSE_WAKES_NOBODY
+				shut[g] = awaits[g];
+#endif
+#ifndef MUTANT_CLOSE_UNCLAIMED
+				mtsi_claim(won);
+				if
+				:: won -> ready++
+				:: else
+				fi
+#endif
+			:: else
+			fi;
+			won = false
+		};
+		g++
+	:: g > CLIENTS -> break
+	od
 }
 
 proctype accepter()
@@ -169,7 +212,7 @@ append:		ready++;
 proctype worker()
 {
 	byte event, client, got;
-	bool bits, won, is_short, eof, freed, exhausted;
+	bool bits, won, is_short, eof, freed, exhausted, opening;
 
 end_look:
 	do
@@ -229,7 +272,7 @@ turn:
 		MINE;
 		exhausted = false;
 		if
-		:: !registered[client] -> exhausted = true /* not asked: epoll will say, when it is registered */
+		:: !registered[client] -> opening = true /* epoll will say, when it is registered */
 		:: true
 		fi
 	};
@@ -238,10 +281,25 @@ again:
 turn_clear:
 	mtsi_claim_clear();
 #endif
+	atomic { /* mtsi_opening: not asked */
+		if
+#ifdef MUTANT_CLOSE_NOT_SEEN_AT_FIRST
+		:: opening -> exhausted = true
+#else
+		:: opening -> exhausted = !finishing[client]
+#endif
+		:: else
+		fi;
+		opening = false
+	};
 	/* Until nothing is there. */
 receive_now:
 	if
 	:: exhausted && !(claim & AGAIN) -> goto park
+	:: else
+	fi;
+	if
+	:: finishing[client] -> goto ends
 	:: else
 	fi;
 #ifndef MUTANT_CLEAR_LATE
@@ -257,18 +315,57 @@ clear:
 	exhausted = (got == 0 && !eof) || (is_short && !special);
 	if
 	:: eof -> goto ends
+#ifndef MUTANT_CLOSE_NOT_SEEN_WHEN_IDLE
+	:: got == 0 && !eof && finishing[client] -> goto ends
+	:: got == 0 && !eof && !finishing[client] -> goto park
+#else
 	:: got == 0 && !eof -> goto park
+#endif
 	:: got > 0
 	fi;
 handle:
+#ifndef MUTANT_CLOSE_NOT_SEEN_WITH_INPUT
+	if
+	:: finishing[client] -> got = 0; goto ends
+	:: else
+	fi;
+#endif
 	atomic { MINE; handled[client] = handled[client] + got; got = 0 }
 	if
 	:: true -> goto receive_now
 	:: true -> goto next /* the handler calls mts_client_next */
+#if CLOSES
+	:: !exhausted || (claim & AGAIN) -> goto reads /* or mts_client_read */
+#endif
 	:: !exhausted && laters > 0 -> laters--; goto had_enough
 	fi;
 
+reads: /* what comes is no request, but is counted as one */
+	mtsi_claim_clear();
+read_receive:
+	receive();
+	exhausted = (got == 0 && !eof) || (is_short && !special);
+	if
+	:: eof -> goto ends
+	:: got == 0 && !eof -> exhausted = false /* it blocks, which is nothing new */
+	:: got > 0 ->
+		atomic { handled[client] = handled[client] + got; got = 0 };
+#ifndef MUTANT_CLOSE_READ_AWAY
+		atomic {
+			if
+			:: finishing[client] -> claim = claim | AGAIN
+			:: else
+			fi
+		}
+#endif
+	fi;
+	goto receive_now;
+
 next: /* mts_client_next */
+	if
+	:: finishing[client] -> goto ends
+	:: else
+	fi;
 	if
 	:: exhausted && !(claim & AGAIN) -> goto next_blocks
 	:: else
@@ -284,7 +381,19 @@ next_receive:
 	:: else
 	fi;
 next_blocks:
-	atomic { (data[client] > 0 || fin[client]); receive() };
+	awaits[client] = true;
+#ifndef MUTANT_CLOSE_NOT_SEEN_BEFORE_WAIT
+	if
+	:: finishing[client] -> goto ends
+	:: else
+	fi;
+#endif
+	atomic { (data[client] > 0 || fin[client] || shut[client]); receive() };
+	awaits[client] = false;
+	if
+	:: finishing[client] -> got = 0; goto ends /* the end of the stream may be ours */
+	:: else
+	fi;
 #ifndef NEEDLESS
 	exhausted = false;
 #endif
@@ -359,7 +468,11 @@ proctype at_rest()
 {
 end_rest:
 	timeout ->
+#if CLOSES
+	assert(handled[1] <= REQUESTS && handled[2] <= REQUESTS);
+#else
 	assert(handled[1] == REQUESTS && handled[2] == REQUESTS);
+#endif
 	assert(ended[1] == 1 && ended[2] == 1 && vacant && holders == 0 && ready == 0)
 }
 
@@ -369,6 +482,9 @@ init
 		run peer(1);
 		run peer(2);
 		run accepter();
+#if CLOSES
+		run closer();
+#endif
 		run worker();
 		run worker();
 		run at_rest()

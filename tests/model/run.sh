@@ -68,6 +68,8 @@ log safety holds -DLINES=4
 claim cycles holds
 claim safety holds
 claim safety holds -DNEEDLESS
+claim safety holds -DCLOSES=1 -DREQUESTS=1
+claim cycles holds -DCLOSES=1 -DREQUESTS=1
 crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
 crew fair found -DMUTANT_AWAY_TWICE
 crew safety found -DMUTANT_HOOKS_QUIETLY -DLIMIT=3 -DNEXT=0 -DREQUESTS=2
@@ -108,6 +110,13 @@ accept safety found -DMUTANT_TURN_NOT_LOOKED_AT
 claim safety found -DMUTANT_BORN_WITHOUT_OWNER
 claim safety found -DMUTANT_CLAIM_IN_TWO_STEPS
 claim safety found -DMUTANT_CLEAR_LATE
+claim safety found -DMUTANT_CLOSE_NOT_SEEN_AT_FIRST -DCLOSES=1 -DREQUESTS=1
+claim safety found -DMUTANT_CLOSE_NOT_SEEN_BEFORE_WAIT -DCLOSES=1 -DREQUESTS=1
+claim safety found -DMUTANT_CLOSE_NOT_SEEN_WHEN_IDLE -DCLOSES=1 -DREQUESTS=1
+claim safety found -DMUTANT_CLOSE_NOT_SEEN_WITH_INPUT -DCLOSES=1 -DREQUESTS=1
+claim safety found -DMUTANT_CLOSE_READ_AWAY -DCLOSES=1 -DREQUESTS=2
+claim safety found -DMUTANT_CLOSE_UNCLAIMED -DCLOSES=1 -DREQUESTS=1
+claim safety found -DMUTANT_CLOSE_WAKES_NOBODY -DCLOSES=1 -DREQUESTS=1
 claim safety found -DMUTANT_DRAINED_OVER_CLEAR
 claim safety found -DMUTANT_FREE_WITHOUT_OWNER
 claim safety found -DMUTANT_LET_GO_LATER

@@ -41,6 +41,7 @@ struct mtsi_options {
 	size_t stack_size;
 	int backlog;
 	unsigned defer_accept; /* seconds */
+	unsigned keepalive; /* seconds; 0: as the system has it */
 	int overload; /* one of enum mts_overload */
 
 	_Atomic size_t max_output;

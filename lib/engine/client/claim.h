@@ -13,6 +13,9 @@
  *   either before that, and then the owner looks again, or after it, and then the event finds the
  *   client unowned. (Clearing AGAIN after the last receive would lose what came in between.)
  *
+ * Who is told to finish (client.c) is claimed in this way too. That raises no event, so an owner that
+ * clears AGAIN for another purpose has to look at `ends` as well, or to leave AGAIN behind.
+ *
  * All of this is sequentially consistent, so the owner also sees what a claimer has stored before
  * it claimed, such as the flags of an event or of a stop.
  *

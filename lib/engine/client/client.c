@@ -38,6 +38,27 @@
  * is left to the owner, which has woken (linger.c). The same holds where a deadline, a stop or the
  * program has shut the receiving side before. Whether the owner sleeps is seen in the client's word
  * (deadline.c): an owner writes there that it blocks, and then looks at `lost`.
+ *
+ * A client that is told to finish (mts_server_close()) ends in order too, but by its owner's hand:
+ * nothing is taken from it but its next request. `finishing` says so, and `ends` after it; `ends`
+ * also follows `lost`, so that an owner on its usual way asks one question for both. No owner misses
+ * it:
+ *
+ * - The thread that tells it sets `ends`, and then claims the client (claim.h). If nobody owns it, it
+ *   gets a turn to end in. Else AGAIN is left, and the owner cannot let go of the client before it
+ *   has cleared that. An owner that clears AGAIN looks at `ends` afterwards, before
+ *   it lets go: before each request that it takes, when what is here is not whole, and when nothing
+ *   is here (engine/serve/request.c). A read beside requests is not the
+ *   place to end; if it has cleared AGAIN, it leaves AGAIN again (engine/serve/fill.c).
+ * - An owner that blocks until a request comes has said so in the client's word, and then looked at
+ *   `ends`. The thread that tells it sets `ends`, and then reads the word. All this is sequentially
+ *   consistent: either the owner does not begin to wait, or its receiving side is shut, which wakes
+ *   it. If it has waked meanwhile, with a request, it finds `ends` before it takes that. An owner
+ *   that reads beside requests says so in the word too, and is left alone: its request goes on.
+ *
+ * A client that ends, or is lost, is not told any more (the stage and `lost`, under the lock). So
+ * there is one end, and the first to bring it about gives the reason. Whoever cuts off a client that
+ * finishes does that as ever.
  */
 #include "engine/client/client.h"
 
@@ -60,9 +81,9 @@ const unsigned char mtsi_client_stages[] = {
 	[MTSI_CLIENT_WAITING] = MTSI_MAY_CUT,
 	/* The open hook may converse, and wait for the client. */
 	[MTSI_CLIENT_OPENING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON
-		| MTSI_MAY_EVICT,
+		| MTSI_MAY_EVICT | MTSI_MAY_FINISH,
 	[MTSI_CLIENT_SERVED] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON
-		| MTSI_MAY_EVICT | MTSI_MAY_MESSAGE,
+		| MTSI_MAY_EVICT | MTSI_MAY_MESSAGE | MTSI_MAY_FINISH,
 	[MTSI_CLIENT_ENDING] = MTSI_MAY_CUT | MTSI_MAY_DROP | MTSI_MAY_EXPIRE | MTSI_MAY_SEND_ON,
 	[MTSI_CLIENT_SEALED] = MTSI_MAY_CUT,
 	[MTSI_CLIENT_LINGERING] = 0,
@@ -106,6 +127,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 {
 	mtsi_lock_assert_held(&client->lock);
 	atomic_store(&client->lost, true); /* before `has_replies`: see above */
+	atomic_store(&client->ends, true);
 	if (mtsi_buffer_size(&client->output) > 0 || client->writing
 		|| atomic_load(&client->has_replies)) {
 		mtsi_client_drop_locked(client);
@@ -136,6 +158,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 	if (sealed) {
 		mtsi_registration_leave_locked(client);
 		atomic_store(&client->lost, true);
+		atomic_store(&client->ends, true);
 	} else {
 		mtsi_client_lose_locked(client);
 	}
@@ -164,6 +187,23 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
 		mtsi_list_add(claimed, client);
 	}
 	return cut;
+}
+
+bool mtsi_client_finish_locked(struct mts_client *client, struct mtsi_list *claimed)
+{
+	mtsi_lock_assert_held(&client->lock);
+	if (!mtsi_client_may_still(client, MTSI_MAY_FINISH) || mtsi_client_finishes(client)) {
+		return false;
+	}
+	atomic_store(&client->finishing, true);
+	atomic_store(&client->ends, true); /* before the look at its word: see above */
+	if (mtsi_deadline_awaits_request(client)) {
+		mtsi_conn_shut_receiving_locked(client);
+	}
+	if (mtsi_claim(client)) {
+		mtsi_list_add(claimed, client);
+	}
+	return true;
 }
 
 void mtsi_client_close(struct mts_client *client)

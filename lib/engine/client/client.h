@@ -48,7 +48,8 @@ enum mtsi_may {
 	MTSI_MAY_EVICT = 4, /* it makes room for another client, if it is idle */
 	MTSI_MAY_EXPIRE = 8, /* a deadline ends a wait of it */
 	MTSI_MAY_SEND_ON = 16, /* what is queued for it is sent on */
-	MTSI_MAY_MESSAGE = 32 /* it takes messages from elsewhere */
+	MTSI_MAY_MESSAGE = 32, /* it takes messages from elsewhere */
+	MTSI_MAY_FINISH = 64 /* it can be told to end after its present request */
 };
 
 /*
@@ -75,7 +76,7 @@ struct mts_client {
 	bool throttled; /* owner: its turn waits until less of its output does, or for memory */
 	bool registered; /* owner: it is in epoll, and watched for input */
 	unsigned char stage; /* lock */
-	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
+	_Atomic bool ends; /* lost or finishing: set after these, under the lock; see client.c */
 
 	uint32_t watched; /* lock: what registration.c has epoll watch for; 0: it is not in epoll */
 	union { /* owner */
@@ -115,6 +116,9 @@ struct mts_client {
 	_Atomic bool
 		has_replies; /* the owner: replies lie in its worker's buffers; read under the lock */
 	unsigned char dropped; /* lock: see enum mtsi_dropped */
+	uint16_t listener; /* constant: which one it has come through; or MTSI_NO_LISTENER */
+	signed char reason; /* owner: why it ends, one of enum mts_closed; from ENDING on */
+	_Atomic bool finishing; /* set under the lock: it gets no further request; read anywhere */
 };
 
 /* How a client stands in the address book (engine/door/address_book.h). */
@@ -133,6 +137,7 @@ enum mtsi_dropped {
 };
 
 #define MTSI_NO_WISH SIZE_MAX
+#define MTSI_NO_LISTENER UINT16_MAX
 enum { MTSI_NO_CAUSE = -1 };
 
 #ifndef MTSI_DEBUG
@@ -202,6 +207,19 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped);
  * cut it off: the first cause is the one that counts.
  */
 bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_list *claimed);
+
+/*
+ * From elsewhere: the client ends when its present request is finished, as after MTS_CLOSE. It gets
+ * no further request, not even one that is here, and no further message. If it is parked, it is
+ * claimed and put into `claimed`, as above. Under the client's lock. False when it ends already.
+ */
+bool mtsi_client_finish_locked(struct mts_client *client, struct mtsi_list *claimed);
+
+/* Whether that was done, and the client is to get no further request. Any thread. */
+static inline bool mtsi_client_finishes(const struct mts_client *client)
+{
+	return atomic_load(&client->finishing);
+}
 
 /* Whether the client has been cut. Any thread that may touch it. */
 static inline bool mtsi_client_is_cut(const struct mts_client *client)

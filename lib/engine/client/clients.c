@@ -154,6 +154,8 @@ struct mts_client *mtsi_clients_open(
 	client->fd = fd;
 	client->stage = MTSI_CLIENT_WAITING;
 	atomic_store_explicit(&client->lost, false, memory_order_relaxed);
+	atomic_store_explicit(&client->ends, false, memory_order_relaxed);
+	atomic_store_explicit(&client->finishing, false, memory_order_relaxed);
 	atomic_store_explicit(&client->cut, false, memory_order_relaxed);
 	atomic_store_explicit(&client->listing, MTSI_UNLISTED, memory_order_relaxed);
 	atomic_store_explicit(&client->cause, MTSI_NO_CAUSE, memory_order_relaxed);
@@ -161,6 +163,7 @@ struct mts_client *mtsi_clients_open(
 	client->throttled = false;
 	client->registered = false;
 	client->reason = 0;
+	client->listener = MTSI_NO_LISTENER;
 	client->writing = false;
 	client->evicted = false;
 	client->shared = false;

@@ -36,6 +36,7 @@
 /* What all connections have in common that come from one listener. */
 struct mtsi_traits {
 	bool shared; /* the program made the listener, and others may have it */
+	uint16_t index; /* of the listener, below MTSI_NO_LISTENER */
 };
 
 /*
@@ -45,6 +46,7 @@ struct mtsi_traits {
 static inline void mtsi_conn_accepted(struct mts_client *client, const struct mtsi_traits *traits)
 {
 	client->shared = traits->shared;
+	client->listener = traits->index;
 }
 
 /*

@@ -24,7 +24,7 @@
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
  * When a timeout is changed, the keeper looks at all clients, in the same way. Times are rounded
- * up, by less than 128 ns, which makes room for flags beside them. So nothing ends early.
+ * up, by less than 256 ns, which makes room for flags beside them. So nothing ends early.
  */
 #include "engine/client/deadline.h"
 
@@ -183,7 +183,7 @@ bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mt
 {
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
 	const uint64_t flags = (uint64_t)kind | MTSI_WORD_BLOCKED | (uint64_t)how;
-	if (mtsi_wait_kind(before) == kind) {
+	if (((before ^ flags) & MTSI_WORD_KIND) == 0) {
 		return go_on_waiting(client, mtsi_wait_since(before) | flags, mtsi_clock_now());
 	}
 	begin_wait(client, round_up(mtsi_clock_now()) | flags);
@@ -199,6 +199,12 @@ bool mtsi_deadline_unblock(struct mts_client *client)
 bool mtsi_deadline_blocks(const struct mts_client *client)
 {
 	return (atomic_load(&client->waits) & MTSI_WORD_BLOCKED) != 0;
+}
+
+bool mtsi_deadline_awaits_request(const struct mts_client *client)
+{
+	const uint64_t how = MTSI_WORD_BLOCKED | MTSI_WORD_RECEIVES;
+	return (atomic_load(&client->waits) & (how | MTSI_WORD_READS)) == how;
 }
 
 uint64_t mtsi_deadline_begin_handler(struct mts_client *client)

@@ -17,8 +17,10 @@
 enum mtsi_wait {
 	MTSI_WAIT_NOTHING,
 	MTSI_WAIT_IDLE, /* the first byte of a request */
-	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests */
-	MTSI_WAIT_HANDLER /* not for the client, but for its handler, if that has a deadline */
+	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests: */
+	MTSI_WAIT_HANDLER, /* not for the client, but for its handler, if that has a deadline */
+	/* To block only: the same as REQUEST, but what comes is no part of a request. */
+	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 128
 };
 
 /* The deadlines of all clients. */
@@ -64,6 +66,12 @@ bool mtsi_deadline_unblock(struct mts_client *client);
  * lost. Any thread.
  */
 bool mtsi_deadline_blocks(const struct mts_client *client);
+
+/*
+ * Whether the client's owner blocks in a receive until a request comes, or the rest of one; not in a
+ * read beside requests. An owner says so first, and then looks whether the client ends. Any thread.
+ */
+bool mtsi_deadline_awaits_request(const struct mts_client *client);
 
 /*
  * The owner gives the client up, since a wait of this kind has lasted too long, and all that had

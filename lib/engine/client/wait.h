@@ -14,7 +14,7 @@ struct mts_server;
 /*
  * What the two halves of the deadlines share: deadline.c, which notes waits and puts them into the
  * heap, and expiry.c, which ends the clients that are overdue. The word `waits` in each client is
- * the time at which the wait began, a multiple of 128 ns, and in the bits below that:
+ * the time at which the wait began, a multiple of 256 ns, and in the bits below that:
  */
 enum {
 	MTSI_WORD_KIND = 3,
@@ -24,7 +24,8 @@ enum {
 	MTSI_WORD_LOOK = 32, /* counts looks into the socket after the deadline, */
 	MTSI_WORD_LOOKS = 96, /* of which there may be so many: */
 	MTSI_WORD_MOST_LOOKS = 3,
-	MTSI_WORD_FLAGS = 127
+	MTSI_WORD_READS = MTSI_WAIT_READ & ~MTSI_WAIT_REQUEST, /* what is received is no request */
+	MTSI_WORD_FLAGS = 255
 };
 
 #define MTSI_NOT_WHOLE "its request has not come whole within" /* so many milliseconds */

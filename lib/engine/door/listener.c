@@ -110,8 +110,8 @@ int mtsi_listeners_keep(
 {
 	char text[MTSI_ADDRESS_TEXT];
 	const int result = mtsi_bound_address(fd, bound);
-	if (result != 0) {
-		return result;
+	if (result != 0 || listeners->count == MTSI_NO_LISTENER) {
+		return result != 0 ? result : -EMFILE;
 	}
 	const struct sockaddr *address = (const struct sockaddr *)&bound->address;
 	if (mtsi_address_format(address, bound->size, text, sizeof(text)) < 0) {
@@ -122,8 +122,9 @@ int mtsi_listeners_keep(
 		free(copy);
 		return -ENOMEM;
 	}
-	struct mtsi_listener *listener = &listeners->list[listeners->count++];
+	struct mtsi_listener *listener = &listeners->list[listeners->count];
 	memset(listener, 0, sizeof(*listener));
+	listener->traits.index = (uint16_t)listeners->count++;
 	listener->fd = fd;
 	listener->text = copy;
 	listener->path = path;
@@ -158,7 +159,11 @@ static int prepare_listener(struct mts_server *server, size_t index)
 	if (path != NULL) {
 		mtsi_path_serve(path);
 	}
-	int result = seconds > 0 ? mtsi_defer_accept(fd, seconds) : 0;
+	const unsigned keepalive = mtsi_base_floor(server)->options.keepalive;
+	int result = keepalive > 0 ? mtsi_keep_alive(fd, keepalive) : 0;
+	if (result == 0 && seconds > 0) {
+		result = mtsi_defer_accept(fd, seconds);
+	}
 	/* A Unix socket does not know this option, and does not need it. */
 	if (result == 0 || result == -EOPNOTSUPP || result == -ENOPROTOOPT) {
 		result = mtsi_registration_enter_listener(server, fd, index + 1);

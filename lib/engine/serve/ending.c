@@ -175,13 +175,14 @@ static bool wait_for_output(struct mtsi_worker *worker, struct mts_client *clien
 
 /*
  * How many bytes of replies may go out in one packet with the end of the stream. That must follow
- * at once, so no hook may come in between; and they are so few that any window takes them.
+ * at once, so no hook may come in between, and the receiving side must be open (linger.c); and they
+ * are so few that any window takes them.
  */
 static size_t corkable(const struct mtsi_worker *worker, int reason)
 {
 	const bool at_once = reason == MTS_CLOSED_BY_HANDLER
 		&& mtsi_base_floor(worker->member.server)->options.on_close == NULL
-		&& !mtsi_stopping(worker->member.server);
+		&& !mtsi_stopping(worker->member.server) && !mtsi_client_finishes(worker->member.client);
 	return at_once && worker->replies.size <= FEW_BYTES ? worker->replies.size : 0;
 }
 

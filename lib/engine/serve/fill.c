@@ -58,7 +58,7 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 		mtsi_memory_content(client);
 		return -ETIMEDOUT;
 	}
-	return 0;
+	return mtsi_client_finishes(client) ? -ECANCELED : 0;
 }
 
 /*
@@ -170,6 +170,16 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait)
 }
 
 /*
+ * The client ends, and what was read is still good. It is reset if it was lost meanwhile. If it is to
+ * finish, AGAIN may have been cleared, and is left for who looks for the next request (client.c).
+ */
+__attribute__((noinline)) static void read_at_the_end(struct mtsi_worker *worker)
+{
+	mtsi_receive_reset_if_lost(worker->member.client);
+	(void)mtsi_claim(worker->member.client); /* it is owned, so this leaves AGAIN */
+}
+
+/*
  * Reads the next bytes into the program's memory. A page of that memory may take seconds to come,
  * and while the kernel copies there it holds the socket's lock, for which a thread that shuts the
  * socket down would wait. So the bytes are received where replies gather, where none are now, and
@@ -180,11 +190,13 @@ static ssize_t read_more(struct mtsi_worker *worker, void *buffer, size_t size)
 	char *space = mtsi_output_space(worker, &size);
 	ssize_t count = mtsi_receive_now(worker, space, size);
 	if (count <= 0) {
-		count = mtsi_receive(worker, space, size, true, MTSI_WAIT_REQUEST, count);
+		count = mtsi_receive(worker, space, size, true, MTSI_WAIT_READ, count);
 	}
 	if (count > 0) {
 		memcpy(buffer, space, (size_t)count);
-		mtsi_receive_reset_if_lost(worker->member.client);
+		if (atomic_load(&worker->member.client->ends)) {
+			read_at_the_end(worker);
+		}
 	}
 	return count;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reaching clients by their ids, from threads that own none of them: send, broadcast, kick.
+ * Reaching clients by their ids, from threads that own none of them: send, broadcast, close, kick.
  *
  * An id leads to a slot, never to freed memory. Under the slot's lock the client is either this
  * very one, with its socket, or gone (clients.h). All that is done to the client is done under that
@@ -20,9 +20,10 @@
  * without the lock, because the disk may be slow.
  *
  * A client that ends takes no messages: it would have to wait for them, and senders could keep it
- * for ever. Messages are refused from the moment before its last output is sent.
+ * for ever. Messages are refused from the moment before its last output is sent, or from the moment
+ * at which it is told to finish.
  *
- * Sometimes a parked client must have a turn because of this: it was kicked, or found lost, or less
+ * Sometimes a parked client must have a turn because of this: it was kicked, told to finish, or found lost, or less
  * of its output waits now, as it has waited for. Then it is claimed, and left to the keeper, which
  * offers it to the crew. The caller does not offer it itself: it may be any thread, it may hold
  * locks of the program, and a worker that it made would inherit its CPUs and its priority.
@@ -57,6 +58,7 @@
 #include "engine/crew/crew.h"
 #include "engine/serve/floor.h"
 #include "engine/serve/output.h"
+#include "engine/serve/worker.h"
 #include "os/foreign.h"
 #include "os/lock.h"
 #include "os/must.h"
@@ -100,21 +102,13 @@ static int enqueue_locked(struct mts_client *client, const struct message *messa
 }
 
 /*
- * Takes a message from elsewhere. Under the client's lock, by any thread; never waits. 0: all of it
- * is sent or queued. Else none of it is: -ENOENT when the client is not open for messages, -ENOBUFS
- * when too much waits, -ENOMEM, -EFAULT. `*turn`, in each case: the client is to have a turn, so
- * claim it.
+ * Sends or queues a message. Under the client's lock; never waits. 0: all of it is sent or queued.
+ * Else none of it is: -ENOENT when the client is lost, -ENOBUFS when too much waits, -ENOMEM, -EFAULT.
+ * `*turn`, in each case: the client is to have a turn, so claim it.
  */
-static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
+static int put_message_locked(struct mts_client *client, const struct message *message, bool *turn)
 {
 	const size_t size = message->size;
-	*turn = false;
-	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE)) {
-		return -ENOENT;
-	}
-	if (client->writing) {
-		return -ENOBUFS;
-	}
 	if (too_much_locked(client, size)) {
 		/* The thread that polls may be late, and the socket may take more by now. */
 		*turn = mtsi_output_continue_locked(client);
@@ -137,6 +131,19 @@ static int take_message_locked(struct mts_client *client, const struct message *
 		}
 	}
 	return atomic_load(&client->lost) ? -ENOENT : 0;
+}
+
+/*
+ * Takes a message from elsewhere, by any thread; the rest as above. -ENOENT also when the client is
+ * not open for messages.
+ */
+static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
+{
+	*turn = false;
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_finishes(client)) {
+		return -ENOENT;
+	}
+	return client->writing ? -ENOBUFS : put_message_locked(client, message, turn);
 }
 
 void mtsi_mailbox_init(struct mtsi_mailbox *mailbox)
@@ -275,6 +282,49 @@ int mtsi_mailbox_send(struct mts_server *server, uint64_t id, const void *data, 
 	return result;
 }
 
+/* What has gathered goes out first, by way of the queue: 0; -ENOBUFS, and it is where it was. */
+static int put_replies_locked(struct mtsi_worker *worker)
+{
+	struct mtsi_replies *replies = &worker->replies;
+	struct mts_client *client = worker->member.client;
+	const struct message message = {replies->data, replies->size, false};
+	if (replies->size == 0) {
+		return 0;
+	}
+	if (enqueue_locked(client, &message) != 0) {
+		return -ENOBUFS;
+	}
+	replies->size = 0;
+	replies->mark = 0;
+	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
+	(void)mtsi_output_continue_locked(client); /* its owner is here, and needs no turn */
+	return 0;
+}
+
+int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mts_client *client = worker->member.client;
+	struct parcel parcel;
+	bool turn = false;
+	int result = wrap_up(&parcel, data, size);
+	mtsi_lock_take(&client->lock);
+	if (result == 0 && !atomic_load(&client->lost)) {
+		result = put_replies_locked(worker);
+	}
+	if (result == 0 && !atomic_load(&client->lost)) {
+		result = put_message_locked(client, &parcel.message, &turn);
+	}
+	if (atomic_load(&client->lost)) {
+		result = -EPIPE;
+	} else if (mtsi_buffer_size(&client->output) > 0) {
+		(void)mtsi_registration_watch_room_locked(client, true);
+	}
+	worker->queued = mtsi_buffer_size(&client->output) > 0;
+	mtsi_lock_release(&client->lock);
+	free(parcel.copy);
+	return result == -ENOMEM ? -ENOBUFS : result;
+}
+
 ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size_t size)
 {
 	struct parcel parcel;
@@ -288,7 +338,16 @@ ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size
 	return reached;
 }
 
-int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
+/* Not if it is lost already: then it ends by itself, and for another reason. */
+static bool kick_locked(struct mts_client *client, struct mtsi_list *claimed)
+{
+	return mtsi_client_may_still(client, MTSI_MAY_DROP)
+		&& mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, claimed);
+}
+
+/* Ends a client in one of two ways: 0 or -ENOENT. */
+static int end_by_id(struct mts_server *server, uint64_t id,
+	bool (*end_locked)(struct mts_client *client, struct mtsi_list *claimed))
 {
 	const int before = mtsi_thread_shield();
 	struct mtsi_list claimed = {NULL, NULL, 0};
@@ -296,12 +355,8 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 	bool wake = false;
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
-		/* Not if it is lost already: then it ends by itself, and for another reason. */
-		if (mtsi_client_may_still(client, MTSI_MAY_DROP)) {
-			(void)mtsi_client_cut_locked(client, MTS_CLOSED_KICKED, &claimed);
-			wake = hand_over_locked(server, &claimed);
-			result = 0;
-		}
+		result = end_locked(client, &claimed) ? 0 : -ENOENT;
+		wake = hand_over_locked(server, &claimed);
 		mtsi_lock_release(&client->lock);
 	}
 	if (wake) {
@@ -309,4 +364,14 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
 	}
 	mtsi_thread_unshield(before);
 	return result;
+}
+
+int mtsi_mailbox_close(struct mts_server *server, uint64_t id)
+{
+	return end_by_id(server, id, mtsi_client_finish_locked);
+}
+
+int mtsi_mailbox_kick(struct mts_server *server, uint64_t id)
+{
+	return end_by_id(server, id, kick_locked);
 }

@@ -10,6 +10,7 @@
 #include "os/lock.h"
 
 struct mts_server;
+struct mtsi_worker;
 
 /* Clients that are to have a turn because of what other threads have done to them. */
 struct mtsi_mailbox {
@@ -34,8 +35,17 @@ int mtsi_mailbox_send(struct mts_server *server, uint64_t id, const void *data, 
  */
 ssize_t mtsi_mailbox_broadcast(struct mts_server *server, const void *data, size_t size);
 
+/* Tells the client with this id to finish: 0 or -ENOENT. */
+int mtsi_mailbox_close(struct mts_server *server, uint64_t id);
+
 /* Cuts the client with this id off: 0 or -ENOENT. */
 int mtsi_mailbox_kick(struct mts_server *server, uint64_t id);
+
+/*
+ * For the worker that serves a client: sends what has gathered, and then these bytes as a message, so
+ * without waiting: 0, -ENOBUFS, -EPIPE or -EFAULT.
+ */
+int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size);
 
 /* Offers the clients that the functions above have claimed to the crew. The keeper. */
 void mtsi_mailbox_offer(struct mts_server *server);

@@ -41,8 +41,11 @@ bool mtsi_opening(struct mtsi_worker *worker)
 	client->opened = true;
 	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
 	worker->looks_at_once = is_eager(worker);
-	/* As good as asked: when it is watched, epoll says whether there is anything. */
-	worker->input.exhausted = !worker->looks_at_once;
+	/*
+	 * As good as asked: when it is watched, epoll says whether there is anything. It does not say
+	 * whether the client was told to finish, which may have been before this turn cleared AGAIN.
+	 */
+	worker->input.exhausted = !worker->looks_at_once && !mtsi_client_finishes(client);
 	return true;
 }
 

@@ -211,6 +211,21 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 													: append_reply(worker, data, size);
 }
 
+int mtsi_output_gather(struct mtsi_worker *worker, const void *data, size_t size)
+{
+	struct mtsi_replies *replies = &worker->replies;
+	if (atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed)) {
+		return -EPIPE;
+	}
+	if (replies->size == 0) {
+		place_replies(worker);
+	}
+	if (size > replies->capacity - replies->size && !enlarge_replies(worker, size)) {
+		return -ENOBUFS;
+	}
+	return append_reply(worker, data, size);
+}
+
 int mtsi_output_flush(struct mtsi_worker *worker, bool wait)
 {
 	if (worker->replies.size == 0) {

@@ -29,6 +29,9 @@ struct mtsi_replies {
  */
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size);
 
+/* Writes by gathering alone: 0; -ENOBUFS, there is no room for all of it; or -EPIPE. Never waits. */
+int mtsi_output_gather(struct mtsi_worker *worker, const void *data, size_t size);
+
 /*
  * Sends what has gathered; what the socket does not take is queued, and is sent later. With `wait`
  * it waits as long as more than the limit is queued; without, all of it is queued.

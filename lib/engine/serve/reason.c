@@ -29,7 +29,8 @@ int mtsi_reason_of_input(struct mtsi_worker *worker, int result)
 	case -ETIMEDOUT:
 		return mtsi_reason(client, MTS_CLOSED_BY_PEER);
 	case -ECANCELED:
-		return MTS_CLOSED_STOP;
+		return mtsi_client_finishes(client) ? mtsi_reason(client, MTS_CLOSED_BY_HANDLER)
+											: MTS_CLOSED_STOP;
 	case -EMSGSIZE:
 		mtsi_log_client(server, MTSI_LOG_TOO_LARGE, client->id, &client->peer,
 			"request above the limit of %zu bytes", mtsi_base_floor(server)->options.framing.limit);

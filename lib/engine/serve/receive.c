@@ -121,6 +121,26 @@ __attribute__((noinline)) static void wait_ended(struct mtsi_worker *worker)
 	mtsi_receive_late(worker);
 }
 
+/*
+ * Whether the client is to get no request any more, and what would be received now is for one. A
+ * read beside requests belongs to the present one; but not once the client has been told.
+ */
+static bool wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	return mtsi_client_finishes(worker->member.client)
+		&& (kind != MTSI_WAIT_READ || worker->failed == -ECANCELED);
+}
+
+/* The client ends: whether the owner must not wait, and why; else 0. */
+__attribute__((noinline)) static int may_not_wait(
+	const struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	if (atomic_load(&worker->member.client->lost)) {
+		return -EPIPE;
+	}
+	return wants_no_more(worker, kind) ? -ECANCELED : 0;
+}
+
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
 static ssize_t receive_waiting(
 	struct mtsi_worker *worker, void *buffer, size_t size, enum mtsi_wait kind)
@@ -137,11 +157,14 @@ static ssize_t receive_waiting(
 	}
 	/*
 	 * Looked at after it has said that it waits: a later cut wakes it, an earlier one is seen here
-	 * (client.c).
+	 * (client.c). So with a client that is told to finish.
 	 */
-	if (atomic_load(&client->lost)) {
-		(void)mtsi_deadline_unblock(client);
-		return -EPIPE;
+	if (atomic_load(&client->ends)) {
+		const int result = may_not_wait(worker, kind);
+		if (result != 0) {
+			(void)mtsi_deadline_unblock(client);
+			return result;
+		}
 	}
 	const ssize_t count = mtsi_conn_receive(client, buffer, size);
 	if (!mtsi_deadline_unblock(client)) {
@@ -178,6 +201,9 @@ __attribute__((noinline)) static ssize_t received_nothing(
 	if (atomic_load(&client->lost)) {
 		mtsi_receive_reset_if_lost(client);
 		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
+	}
+	if ((count == 0 || count == -EAGAIN) && wants_no_more(worker, kind)) {
+		return -ECANCELED; /* the stream may have been ended here, not by the peer */
 	}
 	if ((count == 0 || count == -EAGAIN)
 		&& (worker->late || mtsi_stopping(worker->member.server))) {

@@ -38,7 +38,7 @@ __attribute__((always_inline)) static inline ssize_t mtsi_receive_now(
 {
 	struct mts_client *client = worker->member.client;
 	if (!mtsi_on_demand(worker->member.server) || mtsi_stopping(worker->member.server)
-		|| worker->late || atomic_load_explicit(&client->lost, memory_order_relaxed)
+		|| worker->late || atomic_load_explicit(&client->ends, memory_order_relaxed)
 		|| (worker->input.exhausted && !mtsi_claim_again(client))) {
 		return -EAGAIN;
 	}

@@ -18,9 +18,21 @@
 #include "engine/serve/receive.h"
 #include "engine/serve/worker.h"
 
+/*
+ * A client that finishes is not waited for, and what it may have sent is not looked at: returns the
+ * reason for which it gets no request, or has none now.
+ */
+static int or_canceled(const struct mts_client *client, int reason)
+{
+	const bool open = reason == -EAGAIN || reason == -ENOSPC || reason == -EMSGSIZE
+		|| reason == -EPROTO;
+	return open && mtsi_client_finishes(client) ? -ECANCELED : reason;
+}
+
 /* There is none, for that reason: returns it. After one of the lasting ones there will be none. */
 __attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int reason)
 {
+	reason = or_canceled(worker->member.client, reason);
 	if (reason == -EAGAIN || reason == -ENOSPC) {
 		return reason;
 	}
@@ -31,18 +43,40 @@ __attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int 
 	return reason;
 }
 
+/* What is here is not whole: 0, or -ECANCELED. */
+__attribute__((noinline)) static int not_whole(struct mtsi_worker *worker)
+{
+	return mtsi_client_finishes(worker->member.client) ? no_request(worker, -ECANCELED) : 0;
+}
+
+/*
+ * The client ends, but here is a request: 0 if it may still be handled, as that of a peer that is
+ * gone, else an error.
+ */
+__attribute__((noinline)) static int refuse_request(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->member.client;
+	/* A receive returns what has come even if the socket was shut down meanwhile. */
+	if (mtsi_client_is_cut(client)) {
+		mtsi_client_lose(client); /* it may not have been reset yet */
+		return no_request(worker, -EPIPE);
+	}
+	return mtsi_client_finishes(client) ? no_request(worker, -ECANCELED) : 0;
+}
+
 int mtsi_request_take(struct mtsi_worker *worker)
 {
 	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
 	struct mts_client *client = worker->member.client;
 	const int result = mtsi_input_request(&worker->input, framing);
 	if (result != 1) {
-		return result == 0 ? 0 : no_request(worker, result);
+		return result == 0 ? not_whole(worker) : no_request(worker, result);
 	}
-	/* A receive returns what has come even if the socket was shut down meanwhile. */
-	if (mtsi_client_is_cut(client)) {
-		mtsi_client_lose(client); /* it may not have been reset yet */
-		return no_request(worker, -EPIPE);
+	if (atomic_load_explicit(&client->ends, memory_order_acquire)) {
+		const int refused = refuse_request(worker);
+		if (refused != 0) {
+			return refused;
+		}
 	}
 	mtsi_deadline_met(client);
 	if (worker->late) {
@@ -69,7 +103,7 @@ int mtsi_request_more(struct mtsi_worker *worker, bool wait)
 		}
 	}
 	if (worker->input.ended) {
-		return 0;
+		return not_whole(worker);
 	}
 	if (!wait) {
 		if (worker->queued && mtsi_output_throttles(client)) {

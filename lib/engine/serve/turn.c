@@ -277,7 +277,8 @@ static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 		return ENDS;
 	}
 	mtsi_claim_clear(client);
-	if (client->throttled && mtsi_output_throttles(client)) {
+	/* Who finishes needs no room for replies: it ends, and waits for what is queued then. */
+	if (client->throttled && !mtsi_client_finishes(client) && mtsi_output_throttles(client)) {
 		mtsi_memory_content(client); /* it does not want memory now */
 		return THROTTLED;
 	}

@@ -24,6 +24,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(options.stack_size, 1024 * 1024);
 	ck_assert_int_eq(options.backlog, SOMAXCONN);
 	ck_assert_uint_eq(options.defer_accept, 0);
+	ck_assert_uint_eq(options.keepalive, 0);
 	ck_assert_uint_eq(atomic_load(&options.max_output), 256 * 1024);
 	ck_assert_uint_eq(atomic_load(&options.max_memory), 0); /* settled at the start */
 	ck_assert_uint_eq(mtsi_timeout(&options, MTS_TIMEOUT_IDLE), 60 * MTSI_SECOND);

@@ -35,7 +35,7 @@ static void close_desk(void)
 
 static uint64_t since(void)
 {
-	return atomic_load(&desk.client->waits) & ~UINT64_C(127);
+	return atomic_load(&desk.client->waits) & ~UINT64_C(255);
 }
 
 /* Its owner blocks from now on. */

@@ -363,7 +363,7 @@ START_TEST(too_late_to_block)
 	send_text("half");
 	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
 	atomic_store(
-		&desk.client->waits, ((mtsi_clock_now() - timeout) & ~UINT64_C(127)) | MTSI_WAIT_REQUEST);
+		&desk.client->waits, ((mtsi_clock_now() - timeout) & ~UINT64_C(255)) | MTSI_WAIT_REQUEST);
 	if (_i > 0) {
 		send_text(" a line\n");
 		want("half a line");
