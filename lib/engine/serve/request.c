@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The next request of the client that is being served: for its turn, and for callbacks that converse.
- * While one waits here its replies go out, and the deadline of its handler rests.
+ * While one waits here its replies go out, and the deadline of its handler rests. Also what
+ * callbacks read besides. All of that is taken from the same input, in one order.
  */
 #include "engine/serve/request.h"
 
@@ -31,14 +32,10 @@ __attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int 
 	return reason;
 }
 
-int mtsi_request_take(struct mtsi_worker *worker)
+/* It has come whole: 1, or -EPIPE when the client may have nothing more handled. */
+static inline int has_come(struct mtsi_worker *worker)
 {
-	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
 	struct mts_client *client = worker->member.client;
-	const int result = mtsi_input_request(&worker->input, framing);
-	if (result != 1) {
-		return result == 0 ? 0 : no_request(worker, result);
-	}
 	/* A receive returns what has come even if the socket was shut down meanwhile. */
 	if (mtsi_client_is_cut(client)) {
 		mtsi_client_lose(client); /* it may not have been reset yet */
@@ -47,6 +44,19 @@ int mtsi_request_take(struct mtsi_worker *worker)
 	mtsi_deadline_met(client);
 	if (worker->late) {
 		mtsi_receive_met(worker);
+	}
+	return 1;
+}
+
+int mtsi_request_take(struct mtsi_worker *worker)
+{
+	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
+	const int result = mtsi_input_request(&worker->input, framing);
+	if (result != 1) {
+		return result == 0 ? 0 : no_request(worker, result);
+	}
+	if (has_come(worker) != 1) {
+		return -EPIPE;
 	}
 	mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
 	return 1;
@@ -107,14 +117,70 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 	return result;
 }
 
-ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size)
+static ssize_t read_some(struct mtsi_worker *worker, void *buffer, size_t size)
 {
-	const bool overrun = mtsi_request_overrun(worker);
 	const bool timed_out = worker->failed == -ETIMEDOUT;
 	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_fill_read(worker, buffer, size);
 	if (count < 0) {
 		worker->failed = (int)count;
 	}
+	return count;
+}
+
+ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	const ssize_t count = read_some(worker, buffer, size);
 	go_on(worker, overrun);
 	return count;
+}
+
+ssize_t mtsi_request_read_exact(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	size_t done = 0;
+	ssize_t count;
+	do {
+		count = read_some(worker, (char *)buffer + done, size - done);
+		done += count > 0 ? (size_t)count : 0;
+		mtsi_deadline_met(worker->member.client); /* each wait is one of its own */
+	} while (count > 0 && done < size);
+	go_on(worker, overrun);
+	return count < 0 ? count : (ssize_t)done;
+}
+
+/* The next line, received as often as it takes; returns what mtsi_request_line() does. */
+static int next_line(struct mtsi_worker *worker)
+{
+	const struct mtsi_framing lines = mtsi_frame_lines_within(
+		mtsi_base_floor(worker->member.server)->options.framing.limit);
+	for (;;) {
+		const int result = mtsi_input_request(&worker->input, &lines);
+		if (result != 0 || worker->input.ended) {
+			return result;
+		}
+		const int filled = mtsi_fill_line(worker);
+		if (filled < 0) {
+			return filled;
+		}
+	}
+}
+
+int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	worker->input.scanned = 0; /* what framing has searched says nothing about lines; nor below */
+	int result = worker->failed == -ETIMEDOUT ? -ETIMEDOUT : next_line(worker);
+	worker->input.scanned = 0;
+	if (result == 1) {
+		result = has_come(worker);
+	} else if (result < 0) {
+		result = no_request(worker, result);
+	}
+	go_on(worker, overrun);
+	if (result == 1) {
+		*line = worker->input.request;
+		*size = worker->input.frame.size;
+	}
+	return result;
 }
