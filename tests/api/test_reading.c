@@ -136,8 +136,8 @@ static void get(mts_client *client, bool line)
 	size_t size;
 	const int expected = line ? model_line(&found) : model_frame(&found);
 	current.bytes = NULL;
-	ck_assert_int_eq(line ? mts_client_read_line(client, &bytes, &size)
-						  : mts_client_next(client, &bytes, &size),
+	ck_assert_int_eq(
+		line ? mts_client_read_line(client, &bytes, &size) : mts_client_next(client, &bytes, &size),
 		expected);
 	if (expected == 1) {
 		current_is(bytes, size, &found);
@@ -302,10 +302,12 @@ enum { STREAM = sizeof(stream) - 1 };
 static const struct step scripts[][16] = {
 	{{LINE, 0}, {EXACT, 2}, {UNREAD, 4}, {LINE, 0}, {RETURN, 0}, {BACK, 0}, {EXACT, 1}, {LINE, 0},
 		{NEXT, 0}, {UNREAD, 3}, {RETURN, 0}, {EXACT, 100}},
-	{{READ, 3}, {UNREAD, 2}, {WRITE, 500}, {UNREAD, 9}, {WRITE, 500}, {NEXT, 0}, {BACK, 0}, {BACK, 0},
-		{RETURN, 0}, {LINE, 0}, {LINE, 0}, {LINE, 0}, {UNREAD, 1}, {READ, 9}, {LINE, 0}, {LINE, 0}},
+	{{READ, 3}, {UNREAD, 2}, {WRITE, 500}, {UNREAD, 9}, {WRITE, 500}, {NEXT, 0}, {BACK, 0},
+		{BACK, 0}, {RETURN, 0}, {LINE, 0}, {LINE, 0}, {LINE, 0}, {UNREAD, 1}, {READ, 9}, {LINE, 0},
+		{LINE, 0}},
 	{{NEXT, 0}, {UNREAD, 2000}, {WRITE, 1100}, {EXACT, 1990}, {NEXT, 0}, {EXACT, 4}, {UNREAD, 3},
-		{NEXT, 0}, {LINE, 0}, {BACK, 0}, {UNREAD, 600}, {RETURN, 0}, {RETURN, 0}, {LINE, 0}, {NEXT, 0}},
+		{NEXT, 0}, {LINE, 0}, {BACK, 0}, {UNREAD, 600}, {RETURN, 0}, {RETURN, 0}, {LINE, 0},
+		{NEXT, 0}},
 };
 enum { SCRIPTS = sizeof(scripts) / sizeof(scripts[0]) };
 
