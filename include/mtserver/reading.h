@@ -8,17 +8,8 @@
  * A client has one stream of bytes, and each of its bytes is consumed once, in order: by framing,
  * mts_client_next(), mts_client_read(), mts_client_read_exact() or mts_client_read_line(), whichever
  * comes first. These can be mixed as one likes, and what a callback leaves is framed when it has
- * returned. Here the body of a request is sent in pieces, each behind a line with its size:
- *
- *     const void *line;
- *     size_t size;
- *     char piece[8192];
- *     while (mts_client_read_line(client, &line, &size) == 1 && (size = number(line)) > 0) {
- *         if (size > sizeof(piece) || mts_client_read_exact(client, piece, size) != (ssize_t)size) {
- *             return MTS_CLOSE;
- *         }
- *         take(piece, size);
- *     }
+ * returned. So the body of a request may come in pieces, each behind a line with its size: the
+ * handler reads the line, then so many bytes.
  * @{
  */
 #ifndef MTSERVER_READING_H

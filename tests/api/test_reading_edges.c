@@ -4,7 +4,6 @@
  * callback returns, which no event tells of; a stop, a kick, or want of memory in the middle.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,38 +38,6 @@ static void finish(mts_server *server, int peer, int reason)
 	peer_finish(peer);
 	ends(server, peer, reason);
 }
-
-static int refuse_nonsense(mts_client *client, const void *request, size_t size, void *user)
-{
-	const char *volatile none = NULL; /* the compiler is not to see through it */
-	mts_client *volatile nobody = NULL;
-	(void)user;
-	ck_assert_int_eq(mts_client_read_exact(nobody, bytes, 1), -EINVAL);
-	ck_assert_int_eq(mts_client_read_exact(client, NULL, 1), -EINVAL);
-	ck_assert_int_eq(mts_client_read_exact(client, bytes, 0), -EINVAL);
-	ck_assert_int_eq(mts_client_read_exact(client, bytes, (size_t)SSIZE_MAX + 1), -EINVAL);
-	ck_assert_int_eq(mts_client_read_line(nobody, &request, &size), -EINVAL);
-	ck_assert_int_eq(mts_client_read_line(client, NULL, &size), -EINVAL);
-	ck_assert_int_eq(mts_client_read_line(client, &request, NULL), -EINVAL);
-	ck_assert_int_eq(mts_client_unread(nobody, bytes, 1), -EINVAL);
-	ck_assert_int_eq(mts_client_unread(client, none, 1), -EINVAL);
-	ck_assert_int_eq(mts_client_unread(client, none, 0), 0);
-	ck_assert_int_eq(mts_client_pending(nobody), -EINVAL);
-	ck_assert_int_eq(mts_client_pending(client), 0);
-	ck_assert_int_eq(mts_client_puts(client, "still well"), 0);
-	return MTS_KEEP;
-}
-
-START_TEST(nonsense_is_refused)
-{
-	mts_server *server = server_of_lines(refuse_nonsense, NULL, &endings);
-	server_start(server);
-	const int peer = peer_connect(server, 0);
-	peer_puts(peer, "go\n");
-	peer_expect_text(peer, "still well");
-	finish(server, peer, MTS_CLOSED_BY_PEER);
-}
-END_TEST
 
 /* "again N" is put back as "again N-1", and so on; others are echoed. */
 static int again(mts_client *client, const void *request, size_t size, void *user)
@@ -347,7 +314,6 @@ int main(void)
 {
 	TCase *tcase = suite_begin("reading_edges");
 	tcase_add_checked_fixture(tcase, stage_setup, NULL);
-	tcase_add_test(tcase, nonsense_is_refused);
 	tcase_add_test(tcase, what_is_put_back_needs_no_event);
 	tcase_add_test(tcase, the_open_hook_puts_back);
 	tcase_add_loop_test(tcase, as_much_as_may_be_here, 0, 4);

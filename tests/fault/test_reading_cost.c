@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What it costs to read beside requests, in calls to receive; and what it does when memory fails, or a
- * line drips for too long.
+ * What it costs to read beside requests, in calls to receive; and putting back when an allocation
+ * fails.
  */
 #include "scene.h"
 
@@ -145,46 +145,10 @@ START_TEST(no_memory_to_put_back)
 }
 END_TEST
 
-/* Half of it has come, when its time is up. */
-static int wait_in_vain(mts_client *client, const void *request, size_t size, void *user)
-{
-	struct scene *scene = user;
-	char bytes[8];
-	const bool line = *(const char *)request == 'l';
-	gate_add(&scene->entered);
-	ck_assert_int_eq(line ? mts_client_read_line(client, &request, &size)
-						  : (int)mts_client_read_exact(client, bytes, sizeof(bytes)),
-		-ETIMEDOUT);
-	ck_assert_int_eq(mts_client_read_line(client, &request, &size), -ETIMEDOUT);
-	ck_assert_int_eq(mts_client_read_exact(client, bytes, 1), -ETIMEDOUT);
-	ck_assert_int_eq(mts_client_puts(client, "late"), 0);
-	return -ETIMEDOUT;
-}
-
-START_TEST(it_takes_too_long)
-{
-	struct scene scene;
-	scene_make(&scene, wait_in_vain);
-	scene_start(&scene);
-	const int peer = peer_connect(scene.server, 0);
-	peer_puts(peer, _i == 0 ? "line\nhalf" : "exact\nhalf");
-	gate_wait(&scene.entered, 1);
-	server_wait_stat(scene.server, MTS_STAT_BYTES_IN, _i == 0 ? 9 : 10);
-	library_rests(); /* it waits */
-	fault_clock_ahead(31 * 1000000000ULL);
-	peer_expect_text(peer, "late");
-	peer_expect_end(peer);
-	gate_wait(&scene.reasons[MTS_CLOSED_REQUEST_TIMEOUT], 1);
-	close(peer);
-	scene_end(&scene);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tcase = suite_begin("reading_cost");
 	tcase_add_test(tcase, a_chunked_body);
 	tcase_add_test(tcase, no_memory_to_put_back);
-	tcase_add_loop_test(tcase, it_takes_too_long, 0, 2);
 	return suite_run();
 }

@@ -73,8 +73,10 @@ static int push_replies(struct mtsi_worker *worker, size_t limit)
 static void place_replies(struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
-	const size_t held = input->owned ? input->held : 0;
-	const size_t used = input->data == worker->small ? input->end + 1 : held;
+	size_t used = input->end + 1;
+	if (input->data != worker->small) {
+		used = input->owned ? input->held : 0;
+	}
 	worker->replies.data = worker->small + used;
 	worker->replies.capacity = MTSI_SMALL - used;
 }
