@@ -231,6 +231,17 @@ static int handle(mts_client *client, const void *request, size_t size, void *us
 	return MTS_KEEP;
 }
 
+static struct gate ready; /* for the next client */
+static int opened;
+
+static int opens(mts_client *client, void *user)
+{
+	(void)client;
+	(void)user;
+	gate_wait(&ready, ++opened);
+	return 0;
+}
+
 static void closes(mts_client *client, int reason, void *user)
 {
 	struct found found;
@@ -256,21 +267,26 @@ static mts_server *server_of(int kind, size_t limit)
 		ck_assert_int_eq(results[i], 0);
 	}
 	ck_assert_int_eq(mts_server_set_max_request(server, limit), 0);
+	ck_assert_int_eq(mts_server_on_open(server, opens, NULL), 0);
 	ck_assert_int_eq(mts_server_on_close(server, closes, &endings), 0);
+	ready = (struct gate)GATE;
+	opened = 0;
 	model.kind = (enum kind)kind;
 	model.limit = limit;
 	server_start(server);
 	return server;
 }
 
-/* The stream of the next client, with room before it for what is put back. */
-static void stream_is(const char *bytes, size_t size)
+/* The next client comes, with this stream, and with room before it for what is put back. */
+static int begin_client(const mts_server *server, const char *bytes, size_t size)
 {
 	model.end = SPACE;
 	model.start = SPACE - size;
 	model.failed = 0;
 	memcpy(model.bytes + model.start, bytes, size);
 	current.bytes = NULL;
+	gate_add(&ready);
+	return peer_connect(server, 0);
 }
 
 static uint64_t sent; /* by all peers of the server */
@@ -311,13 +327,12 @@ static const struct step scripts[][16] = {
 };
 enum { SCRIPTS = sizeof(scripts) / sizeof(scripts[0]) };
 
-static int begin_script(const mts_server *server, size_t which)
+static int begin_script(const mts_server *server, size_t which, size_t size)
 {
-	stream_is(stream, STREAM);
 	script.steps = scripts[which];
 	script.left = 16;
 	script.chance = 7;
-	return peer_connect(server, 0);
+	return begin_client(server, stream, size);
 }
 
 START_TEST(cut_at_every_place)
@@ -325,7 +340,7 @@ START_TEST(cut_at_every_place)
 	mts_server *server = server_of(_i, USUAL);
 	for (size_t which = 0; which < SCRIPTS; which++) {
 		for (size_t cut = 0; cut <= STREAM; cut++) {
-			const int peer = begin_script(server, which);
+			const int peer = begin_script(server, which, STREAM);
 			send_piece(server, peer, stream, cut);
 			send_piece(server, peer, stream + cut, STREAM - cut);
 			end_client(peer);
@@ -339,7 +354,7 @@ START_TEST(byte_by_byte)
 {
 	mts_server *server = server_of(_i, USUAL);
 	for (size_t which = 0; which < SCRIPTS; which++) {
-		const int peer = begin_script(server, which);
+		const int peer = begin_script(server, which, STREAM);
 		for (size_t i = 0; i < STREAM; i++) {
 			send_piece(server, peer, stream + i, 1);
 		}
@@ -355,8 +370,7 @@ START_TEST(ended_at_every_place)
 	mts_server *server = server_of(_i, USUAL);
 	for (size_t which = 0; which < SCRIPTS; which++) {
 		for (size_t size = 0; size < STREAM; size++) {
-			const int peer = begin_script(server, which);
-			stream_is(stream, size);
+			const int peer = begin_script(server, which, size);
 			peer_send(peer, stream, size);
 			end_client(peer);
 		}
@@ -376,11 +390,10 @@ START_TEST(random_steps)
 		const size_t size = chance_below(&chance, chance_below(&chance, 2) > 0 ? LONGEST : 500);
 		script.chance = chance_next(&chance);
 		random_bytes(bytes, size);
-		stream_is(bytes, size);
 		script.steps = NULL;
 		script.left = 40;
 		script.most = chance_below(&chance, 2) > 0 ? 20000 : 1500;
-		const int peer = peer_connect(server, 0);
+		const int peer = begin_client(server, bytes, size);
 		for (size_t done = 0; done < size;) {
 			const size_t most = chance_below(&chance, 30000) + 1;
 			const size_t piece = most < size - done ? most : size - done;

@@ -252,6 +252,35 @@ START_TEST(stopped_in_the_middle)
 }
 END_TEST
 
+/* What framing has searched in vain may hold lines. */
+static int read_after_framing(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	gate_add(&entered);
+	ck_assert_int_eq(mts_client_next(client, &request, &size), -ECANCELED);
+	ck_assert_int_eq(mts_client_read_line(client, &request, &size), 1);
+	ck_assert_str_eq(request, "a line");
+	ck_assert_int_eq(mts_client_read_line(client, &request, &size), -ECANCELED);
+	ck_assert_int_eq(mts_client_pending(client), 4);
+	ck_assert_int_eq(mts_client_puts(client, "stopped"), 0);
+	return MTS_KEEP;
+}
+
+START_TEST(a_line_that_framing_has_searched)
+{
+	mts_server *server = server_new(read_after_framing, NULL);
+	ck_assert_int_eq(mts_server_frame_delimited(server, "|", 1), 0);
+	ck_assert_int_eq(mts_server_on_close(server, endings_note, &endings), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go|a line\nhalf");
+	gate_wait(&entered, 1);
+	mts_server_stop(server);
+	peer_expect_text(peer, "stopped");
+	ends(server, peer, MTS_CLOSED_STOP);
+}
+END_TEST
+
 static _Atomic uint64_t waiting;
 
 static int wait_for_kick(mts_client *client, const void *request, size_t size, void *user)
@@ -320,6 +349,7 @@ int main(void)
 	tcase_add_test(tcase, no_memory_to_put_back);
 	tcase_add_loop_test(tcase, lines_up_to_the_largest_request, 0, 4);
 	tcase_add_loop_test(tcase, stopped_in_the_middle, 0, 2);
+	tcase_add_test(tcase, a_line_that_framing_has_searched);
 	tcase_add_loop_test(tcase, kicked_in_the_middle, 0, 2);
 	tcase_add_test(tcase, parked_with_much_put_back);
 	return suite_run();

@@ -169,9 +169,8 @@ static int next_line(struct mtsi_worker *worker)
 int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size)
 {
 	const bool overrun = mtsi_request_overrun(worker);
-	worker->input.scanned = 0; /* what framing has searched says nothing about lines; nor below */
+	worker->input.scanned = 0; /* what framing has searched says nothing about lines */
 	int result = worker->failed == -ETIMEDOUT ? -ETIMEDOUT : next_line(worker);
-	worker->input.scanned = 0;
 	if (result == 1) {
 		result = has_come(worker);
 	} else if (result < 0) {
