@@ -13,6 +13,7 @@
 #include <mtserver/hooks.h>
 #include <mtserver/limits.h>
 #include <mtserver/reach.h>
+#include <mtserver/reading.h>
 #include <mtserver/server.h>
 #include <mtserver/stats.h>
 #include <mtserver/threads.h>

@@ -45,7 +45,7 @@ enum mts_verdict {
  *         reset, as mts_server_kick() says; else the end of the stream. Any other value counts as
  *         -EINVAL. There is one exception: the same error that a call of the library has returned
  *         for this client, -EPIPE of mts_client_write() or any of mts_client_next() and
- *         mts_client_read(), is no failure of the handler. Then nothing is logged about it, what
+ *         mts_client_read() and its kin, is no failure of the handler. Then nothing is logged about it, what
  *         was written is sent where that is possible, and the close hook is told why the client has
  *         ended, for example #MTS_CLOSED_BY_PEER or #MTS_CLOSED_IDLE.
  * @par Threads

@@ -30,7 +30,8 @@ enum mts_timeout {
 	MTS_TIMEOUT_IDLE = 0,
 	/**
 	 * From a request's first byte to its last, however slowly it drips; and each wait of
-	 * mts_client_read(). 30 s by default; #MTS_CLOSED_REQUEST_TIMEOUT.
+	 * mts_client_read() and mts_client_read_exact(), and the one of mts_client_read_line(). 30 s by
+	 * default; #MTS_CLOSED_REQUEST_TIMEOUT.
 	 */
 	MTS_TIMEOUT_REQUEST = 1,
 	/**

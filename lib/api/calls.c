@@ -5,6 +5,7 @@
  * worker, and a call that needs one is refused.
  */
 #include <mtserver/client.h>
+#include <mtserver/reading.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -22,6 +23,7 @@
 #include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
 #include "engine/serve/request.h"
+#include "engine/serve/unread.h"
 #include "engine/serve/worker.h"
 #include "os/bind.h"
 #include "os/home.h"
@@ -155,6 +157,44 @@ ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
 	}
 	const int result = flush(client);
 	return result != 0 ? result : mtsi_request_read(client->worker, buffer, size);
+}
+
+ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t size)
+{
+	if (client == NULL || buffer == NULL || size == 0 || size > SSIZE_MAX) {
+		return -EINVAL;
+	}
+	const int result = flush(client);
+	return result != 0 ? result : mtsi_request_read_exact(client->worker, buffer, size);
+}
+
+int mts_client_read_line(mts_client *client, const void **line, size_t *size)
+{
+	if (client == NULL || line == NULL || size == NULL) {
+		return -EINVAL;
+	}
+	*line = NULL;
+	*size = 0;
+	const int result = flush(client);
+	return result != 0 ? result : mtsi_request_line(client->worker, line, size);
+}
+
+int mts_client_unread(mts_client *client, const void *data, size_t size)
+{
+	if (client == NULL || (data == NULL && size > 0)) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_unread(client->worker, data, size);
+}
+
+ssize_t mts_client_pending(const mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_unread_pending(client->worker);
 }
 
 mts_server *mts_client_server(const mts_client *client)

@@ -42,6 +42,12 @@ struct mtsi_framing {
 	void *user;
 };
 
+/* Lines of at most so many bytes. */
+static inline struct mtsi_framing mtsi_frame_lines_within(size_t limit)
+{
+	return (struct mtsi_framing){.kind = MTSI_FRAME_LINES, .limit = limit};
+}
+
 /* The request is data[offset, offset + size); the next one begins at data + consumed. */
 struct mtsi_frame {
 	size_t offset;

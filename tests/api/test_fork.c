@@ -247,6 +247,10 @@ static void require_client_refused(mts_client *client)
 	require(mts_client_sendfile(client, 0, 0, 1) == -ECHILD);
 	require(mts_client_next(client, &request, &size) == -ECHILD && request == NULL && size == 0);
 	require(mts_client_read(client, buffer, sizeof(buffer)) == -ECHILD);
+	require(mts_client_read_exact(client, buffer, sizeof(buffer)) == -ECHILD);
+	require(mts_client_read_line(client, &request, &size) == -ECHILD);
+	require(mts_client_unread(client, "x", 1) == -ECHILD);
+	require(mts_client_pending(client) == -ECHILD);
 }
 
 /* One reply is written before and one after: what waits for its sending is the parent's alone. */

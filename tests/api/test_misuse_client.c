@@ -111,6 +111,48 @@ static void read_bytes(void)
 	}
 }
 
+static void read_exactly(void)
+{
+	char bytes[4];
+	GIVES(-EINVAL, mts_client_read_exact(NULL, bytes, sizeof(bytes)));
+	if (subject != NULL) {
+		GIVES(-EINVAL, mts_client_read_exact(subject, NULL, sizeof(bytes)));
+		GIVES(-EINVAL, mts_client_read_exact(subject, bytes, 0));
+		GIVES(-EINVAL, mts_client_read_exact(subject, bytes, (size_t)SSIZE_MAX + 1));
+	}
+}
+
+static void read_line(void)
+{
+	const void *line;
+	size_t size;
+	GIVES(-EINVAL, mts_client_read_line(NULL, &line, &size));
+	if (subject != NULL) {
+		GIVES(-EINVAL, mts_client_read_line(subject, NULL, &size));
+		GIVES(-EINVAL, mts_client_read_line(subject, &line, NULL));
+		GIVES(-EINVAL, mts_client_read_line(subject, NULL, NULL));
+	}
+}
+
+static void put_back(void)
+{
+	GIVES(-EINVAL, mts_client_unread(NULL, "x", 1));
+	if (subject != NULL) {
+		GIVES(-EINVAL, mts_client_unread(subject, NULL, 1));
+		GIVES(-EMSGSIZE, mts_client_unread(subject, "x", SIZE_MAX));
+		GIVES(0, mts_client_unread(subject, NULL, 0));
+		GIVES(0, mts_client_unread(subject, "", 0));
+	}
+}
+
+static void pending(void)
+{
+	GIVES(-EINVAL, mts_client_pending(NULL));
+	if (subject != NULL) {
+		GIVES(0, mts_client_pending(subject));
+	}
+}
+
 static void server_of(void)
 {
 	GIVES(1, mts_client_server(NULL) == NULL);
@@ -182,6 +224,10 @@ static const struct misuse functions[] = {
 	{"mts_client_sendfile", send_file},
 	{"mts_client_next", next},
 	{"mts_client_read", read_bytes},
+	{"mts_client_read_exact", read_exactly},
+	{"mts_client_read_line", read_line},
+	{"mts_client_unread", put_back},
+	{"mts_client_pending", pending},
 	{"mts_client_server", server_of},
 	{"mts_client_peer", peer_of},
 	{"mts_client_local", local_of},
@@ -249,6 +295,10 @@ static void misuse_closed(mts_client *client, int reason, void *user)
 	GIVES(-EPIPE, mts_client_next(client, &request, &size));
 	GIVES(1, request == NULL && size == 0);
 	GIVES(-EPIPE, mts_client_read(client, &byte, 1));
+	GIVES(-EPIPE, mts_client_read_exact(client, &byte, 1));
+	GIVES(-EPIPE, mts_client_read_line(client, &request, &size));
+	GIVES(-EPIPE, mts_client_unread(client, "x", 1));
+	GIVES(-EPIPE, mts_client_pending(client));
 	GIVES(1, mts_client_server(client) == *(mts_server **)user);
 	GIVES(1, strncmp(mts_client_peer(client), "127.0.0.1:", 10) == 0);
 	GIVES(1, strcmp(mts_client_local(client), mts_server_address(*(mts_server **)user, 0)) == 0);

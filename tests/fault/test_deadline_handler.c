@@ -16,14 +16,32 @@ enum { IDLE = 60, REQUEST = 30 }; /* the defaults, in seconds */
 static struct gate told; /* a handler has been told of a deadline */
 static int answer;
 
-/* Inside a handler: "next" and "read" wait, are told, and can still say good-bye. */
+/* Each of these waits. */
+static int wait_in(mts_client *peer, const char *what)
+{
+	const void *bytes;
+	size_t size;
+	char buffer[8];
+	switch (what[0]) {
+	case 'n':
+		return mts_client_next(peer, &bytes, &size);
+	case 'l':
+		return mts_client_read_line(peer, &bytes, &size);
+	case 'e':
+		return (int)mts_client_read_exact(peer, buffer, sizeof(buffer));
+	default:
+		return (int)mts_client_read(peer, buffer, 1);
+	}
+}
+
+/* Inside a handler: they are told, and can still say good-bye. */
 static int converse(mts_client *peer, const void *request, size_t size, void *user)
 {
-	char byte;
 	const bool read = memcmp(request, "read", 4) == 0;
+	(void)size;
 	(void)user;
 	fault_inside(true);
-	answer = read ? (int)mts_client_read(peer, &byte, 1) : mts_client_next(peer, &request, &size);
+	answer = wait_in(peer, request);
 	gate_add(&told);
 	(void)mts_client_puts(peer, "good-bye\n");
 	return read ? MTS_KEEP : MTS_CLOSE;
@@ -38,6 +56,10 @@ static const struct {
 	{"next\n", MTSI_WAIT_IDLE, IDLE, MTS_CLOSED_IDLE},
 	{"next\nhalf", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
 	{"read\n", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
+	{"line\n", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
+	{"line\nhalf", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
+	{"exact\n", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
+	{"exact\nhalf", MTSI_WAIT_REQUEST, REQUEST, MTS_CLOSED_REQUEST_TIMEOUT},
 };
 
 START_TEST(inside_a_handler)
@@ -139,7 +161,7 @@ END_TEST
 int main(void)
 {
 	TCase *cases = suite_begin("deadline of handlers");
-	tcase_add_loop_test(cases, inside_a_handler, 0, 3);
+	tcase_add_loop_test(cases, inside_a_handler, 0, 7);
 	tcase_add_test(cases, a_handler_that_runs_long);
 	tcase_add_test(cases, a_handler_that_has_waited);
 	return suite_run();

@@ -136,11 +136,11 @@ static inline int note_filled(struct mtsi_worker *worker, ssize_t count)
 
 /* Nothing could be had at once, which was said by this `count`. Not inlined: see mtsi_fill(). */
 __attribute__((noinline)) static int fill_later(
-	struct mtsi_worker *worker, bool wait, ssize_t count)
+	struct mtsi_worker *worker, bool wait, enum mtsi_wait kind, ssize_t count)
 {
 	const struct mtsi_input *input = &worker->input;
-	count = mtsi_receive(worker, input->data + input->end, input->capacity - input->end, wait,
-		kind_of_wait(input), count);
+	count = mtsi_receive(
+		worker, input->data + input->end, input->capacity - input->end, wait, kind, count);
 	return count > 0 ? note_filled(worker, count) : (int)count;
 }
 
@@ -166,7 +166,8 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait)
 	}
 	const ssize_t count = mtsi_receive_now(
 		worker, input->data + input->end, input->capacity - input->end);
-	return count > 0 ? note_filled(worker, count) : fill_later(worker, wait, count);
+	return count > 0 ? note_filled(worker, count)
+					 : fill_later(worker, wait, kind_of_wait(input), count);
 }
 
 /*
@@ -177,6 +178,27 @@ __attribute__((noinline)) static void read_at_the_end(struct mtsi_worker *worker
 {
 	mtsi_receive_reset_if_lost(worker->member.client);
 	(void)mtsi_claim(worker->member.client); /* it is owned, so this leaves AGAIN */
+}
+
+int mtsi_fill_line(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	mtsi_input_take_nul(input);
+	int result = prepare_memory(worker, true, MTSI_WAIT_READ);
+	if (result != 0 || input->ended) {
+		return result;
+	}
+	if (input->charged) {
+		mtsi_memory_content(worker->member.client);
+	}
+	const ssize_t count = mtsi_receive_now(
+		worker, input->data + input->end, input->capacity - input->end);
+	result = count > 0 ? note_filled(worker, count)
+					   : fill_later(worker, true, MTSI_WAIT_READ, count);
+	if (result > 0 && atomic_load(&worker->member.client->ends)) {
+		read_at_the_end(worker);
+	}
+	return result;
 }
 
 /*

@@ -17,6 +17,9 @@ struct mtsi_worker;
  */
 int mtsi_fill(struct mtsi_worker *worker, bool wait);
 
+/* The same for a callback that reads a line: it waits for that as for the rest of a request. */
+int mtsi_fill_line(struct mtsi_worker *worker);
+
 /*
  * Reads up to `size` bytes that follow the current request: those that are here, or else as
  * mtsi_fill() with `wait`. Returns how many, or what mtsi_fill() does.

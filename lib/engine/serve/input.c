@@ -48,9 +48,7 @@ __attribute__((noinline)) static void resume_saved(struct mtsi_worker *worker)
 		memcpy(input->data, client->saved, client->saved_size);
 		free(client->saved);
 	} else {
-		input->data = client->saved;
-		input->capacity = client->saved_capacity;
-		input->owned = true;
+		mtsi_input_own(input, client->saved, client->saved_capacity);
 	}
 	client->saved = NULL;
 }
@@ -97,11 +95,25 @@ static size_t charge_to_save(struct mtsi_worker *worker, size_t here)
 	return here;
 }
 
+/* The current request is gone: frees what was kept for it alone. */
+static void drop_request(struct mtsi_worker *worker)
+{
+	struct mtsi_input *input = &worker->input;
+	if (input->kept != NULL) {
+		free(input->kept);
+		mtsi_memory_input_at_most(worker->member.client, input->capacity + 1);
+	}
+	input->held = 0;
+	input->kept = NULL;
+	input->kept_size = 0;
+}
+
 /* Frees all that is kept of the client's input; nothing is charged for it any more. */
 static void give_back(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	if (input->owned) {
+		drop_request(worker);
 		free(input->data);
 	}
 	input->data = NULL;
@@ -122,6 +134,7 @@ bool mtsi_input_save(struct mtsi_worker *worker)
 		return true;
 	}
 	if (input->owned) {
+		drop_request(worker);
 		if (input->start > 0) {
 			memmove(input->data, input->data + input->start, here);
 		}
@@ -184,11 +197,23 @@ int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes)
 	return mtsi_memory_input_at_least(worker->member.client, bytes) ? 0 : -ENOSPC;
 }
 
+/*
+ * How large a buffer may have to be. A callback may also read a line, whatever a request is; so
+ * where there is room for the largest request already, it is such a line that needs more.
+ */
+static size_t most_room(const struct mtsi_worker *worker)
+{
+	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
+	const size_t room = mtsi_frame_room(framing);
+	const struct mtsi_framing lines = mtsi_frame_lines_within(framing->limit);
+	return worker->input.capacity < room ? room : mtsi_frame_room(&lines);
+}
+
 /* Doubles the input's own memory, up to what the largest request needs: 0, -ENOSPC or -ENOMEM. */
 static int use_own(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
-	const size_t room = mtsi_frame_room(&mtsi_base_floor(worker->member.server)->options.framing);
+	const size_t room = most_room(worker);
 	mtsi_must(input->capacity < room);
 	const bool owned = input->owned;
 	const size_t capacity = input->capacity > room / 2 ? room : input->capacity * 2;
@@ -204,9 +229,7 @@ static int use_own(struct mtsi_worker *worker)
 	if (!owned) {
 		memcpy(memory, input->data, input->end);
 	}
-	input->data = memory;
-	input->owned = true;
-	input->capacity = capacity;
+	mtsi_input_own(input, memory, capacity);
 	mtsi_memory_input_at_most(worker->member.client, capacity + 1);
 	return 0;
 }
@@ -215,8 +238,11 @@ int mtsi_input_make_room(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	const size_t here = input->end - input->start;
-	if (input->owned && input->start > 0 && here < MTSI_LARGE_INPUT) {
-		return use_large(worker);
+	if (input->owned) {
+		drop_request(worker);
+		if (input->start > 0 && here < MTSI_LARGE_INPUT) {
+			return use_large(worker);
+		}
 	}
 	if (input->start > 0) {
 		memmove(input->data, input->data + input->start, here);

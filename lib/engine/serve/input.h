@@ -22,7 +22,10 @@ struct mtsi_input {
 	struct mtsi_frame frame; /* how it lay in what was here then */
 	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
 	char under_nul; /* the byte that it hides, perhaps the next request's first */
-	bool owned; /* that is memory of its own */
+	bool owned; /* that is memory of its own. While it is, of the current request (unread.c): */
+	size_t held; /* so much of the worker's small buffer holds it; mostly 0 */
+	char *kept; /* other memory that holds it, which is charged too; mostly NULL */
+	size_t kept_size; /* what is charged for that */
 	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool exhausted; /* nothing is left to receive, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */
@@ -49,6 +52,17 @@ static inline bool mtsi_input_is_spent(const struct mtsi_input *input)
  * buffer, once it was filled, is not used again for this client.
  */
 int mtsi_input_make_room(struct mtsi_worker *worker);
+
+/* From now on the input lies in this memory of its own, which no current request does. */
+static inline void mtsi_input_own(struct mtsi_input *input, char *memory, size_t capacity)
+{
+	input->data = memory;
+	input->capacity = capacity;
+	input->owned = true;
+	input->held = 0;
+	input->kept = NULL;
+	input->kept_size = 0;
+}
 
 /* Charges so many bytes for input: 0; -ENOSPC: there is no room for them yet. */
 int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes);

@@ -66,11 +66,17 @@ static int push_replies(struct mtsi_worker *worker, size_t limit)
 	return push_with(worker, NULL, 0, 0, limit);
 }
 
-/* Replies gather behind the input in the small buffer, if that is where it is. */
+/*
+ * Replies gather behind the input in the small buffer, if that is where it is; or behind the
+ * current request, if only that is there.
+ */
 static void place_replies(struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
-	const size_t used = input->data == worker->small ? input->end + 1 : 0;
+	size_t used = input->end + 1;
+	if (input->data != worker->small) {
+		used = input->owned ? input->held : 0;
+	}
 	worker->replies.data = worker->small + used;
 	worker->replies.capacity = MTSI_SMALL - used;
 }

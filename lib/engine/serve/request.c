@@ -64,6 +64,15 @@ __attribute__((noinline)) static int refuse_request(struct mtsi_worker *worker)
 	return mtsi_client_finishes(client) ? no_request(worker, -ECANCELED) : 0;
 }
 
+/* What was waited for is here. */
+static inline void has_come(struct mtsi_worker *worker)
+{
+	mtsi_deadline_met(worker->member.client);
+	if (worker->late) {
+		mtsi_receive_met(worker);
+	}
+}
+
 int mtsi_request_take(struct mtsi_worker *worker)
 {
 	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
@@ -78,10 +87,7 @@ int mtsi_request_take(struct mtsi_worker *worker)
 			return refused;
 		}
 	}
-	mtsi_deadline_met(client);
-	if (worker->late) {
-		mtsi_receive_met(worker);
-	}
+	has_come(worker);
 	mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
 	return 1;
 }
@@ -141,14 +147,73 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 	return result;
 }
 
-ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size)
+static ssize_t read_some(struct mtsi_worker *worker, void *buffer, size_t size)
 {
-	const bool overrun = mtsi_request_overrun(worker);
 	const bool timed_out = worker->failed == -ETIMEDOUT;
 	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_fill_read(worker, buffer, size);
 	if (count < 0) {
 		worker->failed = (int)count;
 	}
+	return count;
+}
+
+ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	const ssize_t count = read_some(worker, buffer, size);
 	go_on(worker, overrun);
 	return count;
+}
+
+ssize_t mtsi_request_read_exact(struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	size_t done = 0;
+	ssize_t count;
+	do {
+		count = read_some(worker, (char *)buffer + done, size - done);
+		done += count > 0 ? (size_t)count : 0;
+		mtsi_deadline_met(worker->member.client); /* each wait is one of its own */
+	} while (count > 0 && done < size);
+	go_on(worker, overrun);
+	return count < 0 ? count : (ssize_t)done;
+}
+
+/* The next line, received as often as it takes; returns what mtsi_request_line() does. */
+static int next_line(struct mtsi_worker *worker)
+{
+	const struct mtsi_framing lines = mtsi_frame_lines_within(
+		mtsi_base_floor(worker->member.server)->options.framing.limit);
+	for (;;) {
+		const int result = mtsi_input_request(&worker->input, &lines);
+		if (result != 0 || worker->input.ended) {
+			return result;
+		}
+		const int filled = mtsi_fill_line(worker);
+		if (filled < 0) {
+			return filled;
+		}
+	}
+}
+
+int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size)
+{
+	const bool overrun = mtsi_request_overrun(worker);
+	worker->input.scanned = 0; /* what framing has searched says nothing about lines */
+	int result = worker->failed == -ETIMEDOUT ? -ETIMEDOUT : next_line(worker);
+	if (result == 1 && mtsi_client_is_cut(worker->member.client)) {
+		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
+		result = -EPIPE;
+	}
+	if (result == 1) {
+		has_come(worker);
+	} else if (result < 0) {
+		result = no_request(worker, result);
+	}
+	go_on(worker, overrun);
+	if (result == 1) {
+		*line = worker->input.request;
+		*size = worker->input.frame.size;
+	}
+	return result;
 }

@@ -18,6 +18,15 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 /* Up to `size` bytes that follow the current request, inside a callback, as mtsi_fill_read(). */
 ssize_t mtsi_request_read(struct mtsi_worker *worker, void *buffer, size_t size);
 
+/* All of them, however often it has to receive; fewer at the end of the stream. Else the same. */
+ssize_t mtsi_request_read_exact(struct mtsi_worker *worker, void *buffer, size_t size);
+
+/*
+ * The next line, whatever the framing, inside a callback: as mtsi_request_await(), but it waits as
+ * mtsi_request_read().
+ */
+int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size);
+
 /*
  * The next request among what is here: 1, and it is that of the worker's input; 0: none is whole; or
  * an error.
