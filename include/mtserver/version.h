@@ -18,7 +18,7 @@ extern "C" {
 /** Changes when programs have to be changed. */
 #define MTS_VERSION_MAJOR 0
 /** Changes when something was added. */
-#define MTS_VERSION_MINOR 1
+#define MTS_VERSION_MINOR 2
 /** Changes when something was mended. */
 #define MTS_VERSION_PATCH 0
 
