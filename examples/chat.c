@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,12 +136,6 @@ static void leave(mts_client *client, int reason, void *user)
 	free(self);
 }
 
-static void stop(int number)
-{
-	(void)number;
-	mts_server_stop(server);
-}
-
 int main(int argc, char **argv)
 {
 	server = mts_server_create(talk, NULL);
@@ -158,15 +151,14 @@ int main(int argc, char **argv)
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
+	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
 	const char *address;
 	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
 		(void)printf("Listening on %s\n", address);
 	}
 	(void)fflush(stdout);
 
-	(void)signal(SIGINT, stop);
-	(void)signal(SIGTERM, stop);
-	const int result = mts_server_run(server);
+	const int result = mts_server_run_until_signal(server);
 	if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_strerror(result));
 	}

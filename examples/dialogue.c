@@ -8,14 +8,11 @@
  *
  *     dialogue [ADDRESS]
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <mtserver.h>
-
-static mts_server *server;
 
 static int greet(mts_client *client, void *user)
 {
@@ -41,15 +38,9 @@ static int converse(mts_client *client, const void *request, size_t size, void *
 	return MTS_CLOSE;
 }
 
-static void stop(int number)
-{
-	(void)number;
-	mts_server_stop(server);
-}
-
 int main(int argc, char **argv)
 {
-	server = mts_server_create(converse, NULL);
+	mts_server *server = mts_server_create(converse, NULL);
 	if (server == NULL) {
 		(void)fprintf(stderr, "out of memory\n");
 		return EXIT_FAILURE;
@@ -61,15 +52,14 @@ int main(int argc, char **argv)
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
+	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
 	const char *address;
 	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
 		(void)printf("Listening on %s\n", address);
 	}
 	(void)fflush(stdout);
 
-	(void)signal(SIGINT, stop);
-	(void)signal(SIGTERM, stop);
-	const int result = mts_server_run(server);
+	const int result = mts_server_run_until_signal(server);
 	if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_strerror(result));
 	}

@@ -5,15 +5,14 @@
  * The handler returns MTS_KEEP, so the connection lives until the peer ends it. Sending back what came
  * is all there is to it.
  *
+ * What the library has to say goes to standard error.
+ *
  *     echo [ADDRESS]
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <mtserver.h>
-
-static mts_server *server;
 
 static int echo(mts_client *client, const void *request, size_t size, void *user)
 {
@@ -22,29 +21,22 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 	return MTS_KEEP;
 }
 
-static void stop(int number)
-{
-	(void)number;
-	mts_server_stop(server);
-}
-
 int main(int argc, char **argv)
 {
-	server = mts_server_create(echo, NULL);
+	mts_server *server = mts_server_create(echo, NULL);
 	if (server == NULL || mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
 		(void)fprintf(stderr, "%s\n", server == NULL ? "out of memory" : mts_server_error(server));
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
+	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
 	const char *address;
 	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
 		(void)printf("Listening on %s\n", address);
 	}
 	(void)fflush(stdout);
 
-	(void)signal(SIGINT, stop);
-	(void)signal(SIGTERM, stop);
-	const int result = mts_server_run(server);
+	const int result = mts_server_run_until_signal(server);
 	if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_strerror(result));
 	}

@@ -8,14 +8,11 @@
  *     hello [HOST [PORT]]
  */
 #include <ctype.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <mtserver.h>
-
-static mts_server *server;
 
 /* Bytes from the network must not go to a terminal as they are. */
 static void print_escaped(const char *bytes, size_t size)
@@ -57,13 +54,7 @@ static void closed(mts_client *client, int reason, void *user)
 	(void)printf("Connection closed with %s\n", mts_client_peer(client));
 }
 
-static void stop(int number)
-{
-	(void)number;
-	mts_server_stop(server);
-}
-
-static int fail(void)
+static int fail(mts_server *server)
 {
 	(void)fprintf(stderr, "%s\n", mts_server_error(server));
 	(void)mts_server_destroy(server);
@@ -78,7 +69,7 @@ int main(int argc, char **argv)
 	(void)snprintf(
 		address, sizeof(address), strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 
-	server = mts_server_create(hello, NULL);
+	mts_server *server = mts_server_create(hello, NULL);
 	if (server == NULL) {
 		(void)fprintf(stderr, "out of memory\n");
 		return EXIT_FAILURE;
@@ -86,18 +77,16 @@ int main(int argc, char **argv)
 	(void)mts_server_on_open(server, opened, NULL);
 	(void)mts_server_on_close(server, closed, NULL);
 	if (mts_server_listen(server, address) != 0) {
-		return fail();
+		return fail(server);
 	}
 
-	(void)signal(SIGINT, stop);
-	(void)signal(SIGTERM, stop);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	/* The port may have been 0, any free one: the server knows which it is. */
 	(void)printf(
 		"Server running on %s:%s\n", host, strrchr(mts_server_address(server, 0), ':') + 1);
 
-	if (mts_server_run(server) != 0) {
-		return fail();
+	if (mts_server_run_until_signal(server) != 0) {
+		return fail(server);
 	}
 	return mts_server_destroy(server) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -95,7 +95,8 @@ typedef void (*mts_thread_hook)(void *user);
  *
  * @param level one of #mts_log_level
  * @param message one line without newline, in which bytes that are not printable ASCII are escaped;
- *        valid until the hook returns
+ *        it begins with the server's name, if mts_server_set_name() has given one. Valid until the
+ *        hook returns.
  * @param user what mts_server_on_log() was given
  */
 typedef void (*mts_log_hook)(int level, const char *message, void *user);
@@ -174,6 +175,39 @@ MTS_API int mts_server_on_thread(
  * @since 0.1
  */
 MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_level, void *user);
+
+/**
+ * A ready log hook: writes each message to standard error, as one line.
+ *
+ * Where standard error goes to the journal of systemd, so that JOURNAL_STREAM in the environment
+ * names it (systemd.exec(5)), the line begins with the level as the journal wants it,
+ * `<3>message` (sd-daemon(3)). Elsewhere it begins with the time, in UTC, and the level's name:
+ * `2026-11-26T22:05:06.123Z error: message`.
+ *
+ * The line goes out in one write(2), past the buffer of `stderr`. With its newline it is 4,096 bytes
+ * at most, so a pipe takes all of it or nothing, and lines of several threads or processes do not
+ * mix (PIPE_BUF, pipe(7)). A longer message is cut, and ends with `...`. Where there is no room, as
+ * in a full pipe, this waits, also when the descriptor is non-blocking; what has taken a part of a
+ * line gets the rest of it. Only when writing fails for good, as when standard error is closed or
+ * its reader has gone, the line is lost. That raises no SIGPIPE.
+ *
+ * Each call looks at the environment, so the program should not change it while the server runs
+ * (setenv(3)).
+ *
+ * @code
+ * mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
+ * @endcode
+ *
+ * @param level one of #mts_log_level; another one of syslog(3) is fine, and what is out of the range
+ *        0 to 7 counts as the nearest level in it
+ * @param message one line without newline; not kept. NULL counts as "". A control character in it
+ *        becomes a question mark; the library's own messages have none.
+ * @param user not used
+ * @par Threads
+ * Any, and all at the same time, but no signal handler.
+ * @since 0.2
+ */
+MTS_API void mts_log_stderr(int level, const char *message, void *user);
 
 /**
  * Names a reason.

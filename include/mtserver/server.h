@@ -52,6 +52,33 @@ typedef struct mts_server mts_server;
 MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 
 /**
+ * Names the server, so that several in one process, or on one machine, can be told apart. Its
+ * threads are called `NAME-worker`, `NAME-keeper`, `NAME-poller` and `NAME-log`, and each line of
+ * its log begins with `NAME: `. Without a name the threads are called `mts-worker` and so on, and
+ * lines begin with nothing.
+ *
+ * The kernel keeps 15 bytes of a thread's name (pthread_setname_np(3)), so there only the first
+ * eight bytes of the server's name are seen. Lines have all of it.
+ *
+ * @code
+ * mts_server_set_name(server, "front");
+ * @endcode
+ *
+ * @param server the server
+ * @param name at most 63 bytes of printable ASCII, spaces among them; copied. NULL or "": as
+ *        without a name.
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL; or @p name is too long, or has other bytes in it, and then the
+ *         name stays as it was
+ * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.2
+ */
+MTS_API int mts_server_set_name(mts_server *server, const char *name);
+
+/**
  * Binds an address and listens on it, at once: peers can connect from now on, and are served as
  * soon as the server runs. It may be called several times.
  *
@@ -169,6 +196,51 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
 MTS_API int mts_server_run(mts_server *server);
 
 /**
+ * Serves as mts_server_run() does, and lets SIGINT and SIGTERM stop the server.
+ *
+ * While it runs, these two signals are handled by a function that calls mts_server_stop() for this
+ * server, and for no other. They are unblocked in the calling thread, so that one can always be
+ * taken; it does not matter which thread of the program takes it. A signal that is ignored when
+ * this is called stays ignored, as nohup(1) and shells want it for jobs in the background. Then
+ * only the other one stops the server, or mts_server_stop(). Before it returns, whatever it
+ * returns, the old handling of both signals, and the signal mask of the calling thread, are put
+ * back.
+ *
+ * Further signals while the stop goes on change nothing: it ends by its deadline (#MTS_TIMEOUT_STOP)
+ * in any case. Who cannot wait for that sends SIGQUIT (Ctrl-\ on a terminal) or SIGKILL.
+ *
+ * The library's threads block both signals. So raise(3) in a callback has no effect, since it asks
+ * for that very thread; use mts_server_stop() there, or kill(2). A child that fork(2) makes meanwhile
+ * inherits the handling, and in it both signals do nothing; so it should set its own, or become
+ * another program.
+ *
+ * @code
+ * int result = mts_server_run_until_signal(server);
+ * if (result != 0)
+ *     fprintf(stderr, "%s\n", mts_strerror(result));
+ * mts_server_destroy(server);
+ * @endcode
+ *
+ * @param server the server
+ * @retval 0 it was asked to stop, by a signal or otherwise, and has; also when clients had to be cut
+ *         off at the deadline
+ * @retval -EBUSY it was asked to stop, and callbacks, the log hook among them, were still running at
+ *         the deadline
+ * @retval -EINVAL @p server is NULL, or it has no listener
+ * @retval -EAGAIN this function, or mts_serve(), runs in this process already, and nothing was done;
+ *         or no thread can be made at the moment. mts_server_error() says which.
+ * @retval -EALREADY it runs or ran
+ * @retval -EDEADLK called from a callback of this server
+ * @retval "another negative errno" it could not start: no descriptor, memory or thread. If a signal
+ *         has come meanwhile, the next run returns at once.
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any but the server's own, one at a time in a process.
+ * @since 0.2
+ */
+MTS_API int mts_server_run_until_signal(mts_server *server);
+
+/**
  * Serves in the background: clients are served as soon as it returns.
  *
  * @param server the server
@@ -254,16 +326,17 @@ MTS_API const char *mts_server_error(const mts_server *server);
 /**
  * Runs a whole server in one call: makes it, listens, serves until SIGINT or SIGTERM, frees it.
  *
- * While it runs it handles these two signals, and puts the old handling back at the end. A signal
- * that is ignored when this is called stays ignored, as nohup(1) and shells want it for jobs in the
- * background. Then only the other signal ends the server, or mts_server_stop() in a callback. A
- * failure is printed on standard error.
+ * While it runs it handles these two signals as mts_server_run_until_signal() does, and puts the old
+ * handling back at the end. A signal that is ignored when this is called stays ignored; then only the
+ * other signal ends the server, or mts_server_stop() in a callback. A failure is printed on standard
+ * error.
  *
  * @param address where to listen, as in mts_server_listen()
  * @param handler called for each request
  * @param user handed to @p handler
  * @return an exit status for main(): EXIT_SUCCESS after a stop, otherwise EXIT_FAILURE. That is
- *         also the answer to a second call while one is being served in this process.
+ *         also the answer to a second call while one is being served in this process, or while
+ *         mts_server_run_until_signal() runs.
  * @par Threads
  * Any, one at a time in a process.
  * @since 0.1

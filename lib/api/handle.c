@@ -9,6 +9,7 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
+#include "engine/base/floor.h"
 #include "engine/base/inside.h"
 #include "engine/door/floor.h"
 #include "engine/door/listener.h"
@@ -23,6 +24,33 @@ static void (*const for_debuggers)(mts_server *, int) __attribute__((used)) = mt
 mts_server *mts_server_create(mts_handler handler, void *user)
 {
 	return handler == NULL ? NULL : mtsi_lifecycle_new(handler, user);
+}
+
+/* Whether each byte of a name is printable ASCII, whatever the locale says. */
+static bool is_printable(const char *name)
+{
+	while (*name >= ' ' && *name <= '~') {
+		name++;
+	}
+	return *name == '\0';
+}
+
+int mts_server_set_name(mts_server *server, const char *name)
+{
+	const int result = mtsi_configurable(server, "set the name");
+	if (result != 0) {
+		return result;
+	}
+	const char *given = name != NULL ? name : "";
+	if (strlen(given) >= MTSI_NAME) {
+		return mtsi_fail(
+			server, -EINVAL, "a name of %zu bytes is longer than %d", strlen(given), MTSI_NAME - 1);
+	}
+	if (!is_printable(given)) {
+		return mtsi_fail(server, -EINVAL, "a name has bytes that are not printable ASCII");
+	}
+	memcpy(mtsi_base_floor(server)->options.name, given, strlen(given) + 1);
+	return 0;
 }
 
 int mts_server_listen(mts_server *server, const char *address)

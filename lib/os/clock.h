@@ -16,4 +16,8 @@ uint64_t mtsi_clock_now(void);
 /* The time that lies `span` after `from`; MTSI_NEVER when that is past the end of time. */
 uint64_t mtsi_clock_after(uint64_t from, uint64_t span);
 
+/* The date and time of day, in UTC, for who reads a log: 2026-11-26T22:05:06.123Z (RFC 3339). */
+enum { MTSI_CLOCK_TEXT = 32 };
+void mtsi_clock_text(char text[MTSI_CLOCK_TEXT]);
+
 #endif

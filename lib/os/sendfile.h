@@ -2,11 +2,12 @@
 #ifndef MTSI_OS_SENDFILE_H
 #define MTSI_OS_SENDFILE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "os/sigpipe.h"
 
 /*
  * Sends at most `count` bytes of the file `fd` from `offset`, without a copy where the kernel can.
@@ -22,19 +23,13 @@ ssize_t mtsi_sendfile_now(int socket, int fd, int64_t offset, size_t count);
  */
 ssize_t mtsi_read_at(int fd, int64_t offset, void *buffer, size_t size);
 
-/* What mtsi_sendfile_begin() has changed. */
-struct mtsi_sendfile {
-	sigset_t mask; /* the thread's signal mask, as it was */
-	bool pending; /* SIGPIPE was pending already, and stays so */
-};
-
 /*
  * From now on the socket is non-blocking, and the thread gets no SIGPIPE. False, and nothing has
  * been changed, when the system denies that.
  */
-bool mtsi_sendfile_begin(struct mtsi_sendfile *before, int socket);
+bool mtsi_sendfile_begin(struct mtsi_sigpipe *before, int socket);
 
 /* Makes both what they were before. */
-void mtsi_sendfile_end(const struct mtsi_sendfile *before, int socket);
+void mtsi_sendfile_end(const struct mtsi_sigpipe *before, int socket);
 
 #endif

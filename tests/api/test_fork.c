@@ -74,6 +74,7 @@ static ssize_t no_framer(const void *data, size_t size, size_t scanned, void *us
 /* What the calls about a server answer in another process than its own. */
 static void require_setters_refused(mts_server *server)
 {
+	require(mts_server_set_name(server, "name") == -ECHILD);
 	require(mts_server_set_threads(server, MTS_THREAD_ON_DEMAND) == -ECHILD);
 	require(mts_server_set_max_threads(server, 5) == -ECHILD);
 	require(mts_server_set_stack_size(server, 100000) == -ECHILD);
@@ -106,6 +107,7 @@ static void require_refused(mts_server *server)
 	require(mts_server_listen(server, "127.0.0.1:0") == -ECHILD);
 	require(mts_server_listen_fd(server, 0) == -ECHILD);
 	require(mts_server_run(server) == -ECHILD);
+	require(mts_server_run_until_signal(server) == -ECHILD);
 	require(mts_server_start(server) == -ECHILD);
 	require(mts_server_join(server) == -ECHILD);
 	require(mts_server_send(server, 1, "x", 1) == -ECHILD);

@@ -72,6 +72,12 @@ static void run(void)
 	ANSWERS(-EINVAL, mts_server_run(server));
 }
 
+static void run_until_signal(void)
+{
+	REFUSES(mts_server_run_until_signal(NULL));
+	ANSWERS(-EINVAL, mts_server_run_until_signal(server));
+}
+
 static void start(void)
 {
 	REFUSES(mts_server_start(NULL));
@@ -207,6 +213,27 @@ static void on_log(void)
 	}
 	ANSWERS(0, mts_server_on_log(server, NULL, 0, NULL));
 	ANSWERS(0, mts_server_on_log(server, NULL, 7, NULL));
+}
+
+/* What becomes of lines is in test_log_stderr.c. */
+static void log_stderr(void)
+{
+	mts_log_stderr(INT_MAX, NULL, NULL);
+	mts_log_stderr(INT_MIN, NULL, NULL);
+}
+
+static void set_name(void)
+{
+	char name[65];
+	memset(name, 'x', sizeof(name) - 1);
+	name[64] = '\0';
+	REFUSES(mts_server_set_name(NULL, NULL));
+	REFUSES(mts_server_set_name(NULL, "name"));
+	ANSWERS(-EINVAL, mts_server_set_name(server, "a\nb"));
+	ANSWERS(-EINVAL, mts_server_set_name(server, name));
+	ANSWERS(0, mts_server_set_name(server, name + 1));
+	ANSWERS(0, mts_server_set_name(server, ""));
+	ANSWERS(0, mts_server_set_name(server, NULL));
 }
 
 static void threads(void)
@@ -409,10 +436,12 @@ static void version(void)
 
 static const struct misuse functions[] = {
 	{"mts_server_create", create},
+	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
 	{"mts_server_address", address},
 	{"mts_server_run", run},
+	{"mts_server_run_until_signal", run_until_signal},
 	{"mts_server_start", start},
 	{"mts_server_join", join},
 	{"mts_server_stop", stop},
@@ -431,6 +460,7 @@ static const struct misuse functions[] = {
 	{"mts_server_on_close", on_close},
 	{"mts_server_on_thread", on_thread},
 	{"mts_server_on_log", on_log},
+	{"mts_log_stderr", log_stderr},
 	{"mts_server_set_threads", threads},
 	{"mts_server_set_max_threads", max_threads},
 	{"mts_server_set_stack_size", stack_size},

@@ -44,6 +44,8 @@ static void configure(mts_server *server)
 	ck_assert_int_eq(listen(fd, 1), 0);
 	BUSY(mts_server_listen(server, "127.0.0.1:0"));
 	BUSY(mts_server_listen(server, NULL));
+	BUSY(mts_server_set_name(server, "name"));
+	BUSY(mts_server_set_name(server, NULL));
 	BUSY(mts_server_listen_fd(server, fd));
 	BUSY(mts_server_frame_raw(server));
 	BUSY(mts_server_frame_lines(server));
@@ -115,6 +117,7 @@ START_TEST(when_it_has_run)
 	configure_live(server);
 	ck_assert_int_eq(mts_server_start(server), -EALREADY);
 	ck_assert_int_eq(mts_server_run(server), -EALREADY);
+	ck_assert_int_eq(mts_server_run_until_signal(server), -EALREADY);
 	ck_assert_int_eq(mts_server_destroy(server), 0);
 }
 END_TEST

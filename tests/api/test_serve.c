@@ -466,8 +466,8 @@ START_TEST(one_at_a_time)
 	peer_expect_end(peer);
 	close(peer);
 	expect_exit(&process, EXIT_SUCCESS,
-		"cannot serve: one server is being served in this process already\n"
-		"cannot serve: one server is being served in this process already\n");
+		"cannot run until a signal: another server of this process does so already\n"
+		"cannot run until a signal: another server of this process does so already\n");
 }
 END_TEST
 

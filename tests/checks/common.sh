@@ -93,13 +93,14 @@ wait_until()
 }
 
 # serve NAME COMMAND...: starts a server in the background; its output goes to $work/NAME.out and
-# $work/NAME.err, and $pid is its process.
+# $work/NAME.err, and $pid is its process. A shell has SIGINT ignored in what it starts in the
+# background, and so it would be in the server, whose end by Ctrl-C is to be seen.
 serve()
 {
 	name=$1
 	shift
 	# shellcheck disable=SC2086 # a command with arguments
-	$RUNNER "$@" >"$work/$name.out" 2>"$work/$name.err" &
+	env --default-signal=INT $RUNNER "$@" >"$work/$name.out" 2>"$work/$name.err" &
 	pid=$!
 	jobs_to_stop="$jobs_to_stop $pid"
 }

@@ -18,6 +18,7 @@
 #include "engine/base/floor.h"
 #include "engine/base/log_lines.h"
 #include "engine/base/logger.h"
+#include "engine/base/name.h"
 #include "engine/base/ranks.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -77,14 +78,15 @@ static bool admit_message(struct mtsi_log *log, enum mtsi_log_kind kind, unsigne
 	return shown;
 }
 
-/* Hands "prefix + text" to the thread that calls the hook, unless there have been too many. */
+/* Hands "name: prefix + text" to the thread that calls the hook, unless there have been too many. */
 static void say_message(
-	struct mtsi_log *log, enum mtsi_log_kind kind, const char *prefix, const char *text)
+	struct mts_server *server, enum mtsi_log_kind kind, const char *prefix, const char *text)
 {
+	struct mtsi_log *log = &mtsi_base_floor(server)->log;
 	unsigned suppressed = 0;
 	char message[2 * MESSAGE];
-	char escaped[MTSI_LOG_LINE];
-	static_assert(sizeof(escaped) >= MTSI_ESCAPE_SIZE(sizeof(message)), "a line fits");
+	char line[MTSI_LOG_LINE];
+	static_assert(sizeof(line) >= MTSI_NAME + 1 + MTSI_ESCAPE_SIZE(sizeof(message)), "a line fits");
 	if (!admit_message(log, kind, &suppressed)) {
 		return;
 	}
@@ -93,8 +95,9 @@ static void say_message(
 		(void)snprintf(message + size, sizeof(message) - (size_t)size,
 			" (%u more like this were left out)", suppressed);
 	}
-	(void)mtsi_escape(escaped, sizeof(escaped), message, strlen(message));
-	mtsi_logger_put(log, kinds[kind].level, UINT64_C(1) + suppressed, escaped);
+	const size_t begun = mtsi_name_prefix(server, line, sizeof(line));
+	(void)mtsi_escape(line + begun, sizeof(line) - begun, message, strlen(message));
+	mtsi_logger_put(log, kinds[kind].level, UINT64_C(1) + suppressed, line);
 }
 
 void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *format, ...)
@@ -105,7 +108,7 @@ void mtsi_log(struct mts_server *server, enum mtsi_log_kind kind, const char *fo
 		va_start(arguments, format);
 		(void)vsnprintf(text, sizeof(text), format, arguments);
 		va_end(arguments);
-		say_message(&mtsi_base_floor(server)->log, kind, "", text);
+		say_message(server, kind, "", text);
 	}
 }
 
@@ -122,6 +125,6 @@ void mtsi_log_client(struct mts_server *server, enum mtsi_log_kind kind, uint64_
 		va_end(arguments);
 		(void)mtsi_peer_format(peer, address, sizeof(address));
 		(void)snprintf(prefix, sizeof(prefix), "client %" PRIu64 " from %s: ", id, address);
-		say_message(&mtsi_base_floor(server)->log, kind, prefix, text);
+		say_message(server, kind, prefix, text);
 	}
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* How many bytes all lines that wait may take; and one line, with its NUL. */
-enum { MTSI_LOG_BYTES = 64 * 1024, MTSI_LOG_LINE = 4 * 1024 + 1 };
+enum { MTSI_LOG_BYTES = 64 * 1024, MTSI_LOG_LINE = 4 * 1024 + 128 };
 
 /* Messages that are missing in one place, and the level of the most important of them. */
 struct mtsi_log_loss {

@@ -26,6 +26,7 @@
 #include "engine/base/inside.h"
 #include "engine/base/log.h"
 #include "engine/base/log_lines.h"
+#include "engine/base/name.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/thread.h"
@@ -53,11 +54,13 @@ static bool next_locked(struct mtsi_log *log, struct mtsi_log_line *line)
 }
 
 /* The only place where the hook is called. */
-static void call_hook(const struct mtsi_log *log, const struct mtsi_log_line *line)
+static void call_hook(struct mts_server *server, const struct mtsi_log_line *line)
 {
+	const struct mtsi_log *log = &mtsi_base_floor(server)->log;
 	if (line->lost.count > 0) {
-		char text[96];
-		(void)snprintf(text, sizeof(text),
+		char text[96 + MTSI_NAME];
+		const size_t begun = mtsi_name_prefix(server, text, sizeof(text));
+		(void)snprintf(text + begun, sizeof(text) - begun,
 			"%" PRIu64 " messages are missing here: the log hook was too slow for them",
 			line->lost.count);
 		log->hook(line->lost.level, text, log->user);
@@ -88,14 +91,14 @@ static void *logger_body(void *argument)
 	bool more;
 	(void)mtsi_thread_shield(); /* the program cannot cancel it */
 	mtsi_inside_enter(server);
-	mtsi_thread_name("mts-log");
+	mtsi_name_thread(server, "log");
 	pthread_cleanup_push(finish_logger, log);
 	do {
 		mtsi_lock_take(&log->lock);
 		more = next_locked(log, &line);
 		mtsi_lock_release(&log->lock);
 		if (more) {
-			call_hook(log, &line);
+			call_hook(server, &line);
 		}
 	} while (more);
 	pthread_cleanup_pop(1);

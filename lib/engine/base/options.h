@@ -15,6 +15,7 @@
 #include "wire/frame.h"
 
 enum { MTSI_TIMEOUTS = MTS_TIMEOUT_STOP + 1 };
+enum { MTSI_NAME = 64 }; /* the longest name of a server, with its NUL */
 
 /*
  * What the program has chosen. Written by the configuring thread before the server runs, then
@@ -32,6 +33,8 @@ struct mtsi_options {
 	mts_thread_hook on_thread_start;
 	mts_thread_hook on_thread_end;
 	void *on_thread_user;
+
+	char name[MTSI_NAME]; /* "": none was given */
 
 	struct mtsi_framing framing; /* its limit is settled when the server starts */
 	size_t max_request; /* 0: by the kind of framing */

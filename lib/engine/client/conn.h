@@ -148,7 +148,7 @@ static inline ssize_t mtsi_conn_send_one_locked(
  * Begins the sending of files (os/sendfile.h), until mtsi_conn_sendfile_end(). False: files have to
  * be read and sent. The owner, no lock, while it has seized the way out (engine/serve/output.h).
  */
-static inline bool mtsi_conn_sendfile_begin(struct mts_client *client, struct mtsi_sendfile *before)
+static inline bool mtsi_conn_sendfile_begin(struct mts_client *client, struct mtsi_sigpipe *before)
 {
 	return mtsi_sendfile_begin(before, client->fd);
 }
@@ -162,7 +162,7 @@ static inline ssize_t mtsi_conn_sendfile_now(
 
 /* Ends it: the socket and the thread are again as they were. The owner, as above. */
 static inline void mtsi_conn_sendfile_end(
-	struct mts_client *client, const struct mtsi_sendfile *before)
+	struct mts_client *client, const struct mtsi_sigpipe *before)
 {
 	mtsi_sendfile_end(before, client->fd);
 }

@@ -29,6 +29,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/inside.h"
+#include "engine/base/name.h"
 #include "engine/base/wake.h"
 #include "engine/client/list.h"
 #include "engine/crew/crew.h"
@@ -145,7 +146,7 @@ static void *body(void *argument)
 	struct mts_server *server = argument;
 	(void)mtsi_thread_shield();
 	mtsi_inside_enter(server);
-	mtsi_thread_name("mts-poller");
+	mtsi_name_thread(server, "poller");
 	mtsi_lock_take(&mtsi_crew_floor(server)->crew.lock);
 	const unsigned number = mtsi_crew_floor(server)->stand_in.current;
 	mtsi_lock_release(&mtsi_crew_floor(server)->crew.lock);

@@ -10,8 +10,7 @@
  * else. The stop sets the flag before it reads the descriptor, and the starter publishes the
  * descriptor before the keeper reads the flag (both sequentially consistent). So one of the two
  * sees the other, and a stop before or during the start is not lost. The descriptor stays open
- * until the server is freed, so a late stop never writes to a number that has become something
- * else.
+ * until the server is freed, so a late stop never writes to one that is somebody else's.
  *
  * Freeing waits for the threads that wait here: each counts itself in and out under the lock, and
  * touches nothing here once it is out. Freeing also waits for threads and signal handlers that are
@@ -27,6 +26,7 @@
 #include "engine/base/inside.h"
 #include "engine/base/log.h"
 #include "engine/base/logger.h"
+#include "engine/base/name.h"
 #include "engine/base/options.h"
 #include "engine/base/ranks.h"
 #include "engine/base/wake.h"
@@ -182,7 +182,7 @@ static void *keeper_body(void *argument)
 	struct mts_server *server = argument;
 	(void)mtsi_thread_shield();
 	mtsi_inside_enter(server);
-	mtsi_thread_name("mts-keeper");
+	mtsi_name_thread(server, "keeper");
 	/* Not before the start is complete: callbacks must find a server that runs. */
 	mtsi_lock_take(&server->lifecycle.lock);
 	mtsi_lock_release(&server->lifecycle.lock);

@@ -25,6 +25,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/base/inside.h"
+#include "engine/base/name.h"
 #include "engine/base/wake.h"
 #include "engine/client/list.h"
 #include "engine/crew/crew.h"
@@ -301,7 +302,7 @@ void *mtsi_work(void *argument)
 	worker.member.seat = seat;
 	mtsi_observe_self(&worker.member.observed);
 	mtsi_inside_enter(server);
-	mtsi_thread_name("mts-worker");
+	mtsi_name_thread(server, "worker");
 	mtsi_thread_small_pages(mtsi_base_floor(server)->options.stack_size);
 	mtsi_thread_guard(work, rescue, &worker);
 	leave(&worker);

@@ -134,7 +134,7 @@ static ssize_t send_part(struct mtsi_worker *worker, struct part *part)
 ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_t count)
 {
 	struct part part = {.fd = fd, .offset = offset, .left = count, .progress = true};
-	struct mtsi_sendfile before;
+	struct mtsi_sigpipe before;
 	if (count == 0) {
 		return atomic_load(&worker->member.client->lost) ? -EPIPE : 0;
 	}

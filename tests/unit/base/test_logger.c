@@ -123,6 +123,23 @@ START_TEST(too_much_in_the_end)
 }
 END_TEST
 
+/* The line that tells of it begins with the server's name too. */
+START_TEST(too_much_for_a_named_server)
+{
+	ck_assert(mtsi_logger_end(logger, MTSI_NEVER));
+	ck_assert_int_eq(mts_server_set_name(server, "front"), 0);
+	ck_assert_int_eq(mtsi_logger_start(server), 0);
+	put(MTS_LOG_INFO, 1);
+	gate_wait(&entered, 1);
+	put(MTS_LOG_NOTICE, 3000);
+	gate_add(&go);
+	ck_assert(mtsi_logger_wait(logger, MTSI_NEVER));
+	const char *last = heard[gate_count(&count) - 1];
+	ck_assert_ptr_nonnull(strstr(last, " messages are missing here"));
+	ck_assert_int_eq(strncmp(last, "front: ", 7), 0);
+}
+END_TEST
+
 /* Several at once: each one's own are in order. */
 enum { WRITERS = 4, EACH = 250 };
 
@@ -288,6 +305,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, too_much);
 	tcase_add_test(cases, too_much_in_the_end);
+	tcase_add_test(cases, too_much_for_a_named_server);
 	tcase_add_test(cases, from_many_threads);
 	tcase_add_test(cases, with_a_mutex_of_the_program);
 	tcase_add_test(cases, it_hangs);
