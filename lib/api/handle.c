@@ -9,6 +9,7 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
+#include "api/until_signal.h"
 #include "engine/base/floor.h"
 #include "engine/base/inside.h"
 #include "engine/door/floor.h"
@@ -155,7 +156,11 @@ int mts_server_destroy(mts_server *server)
 		mtsi_abandon(server);
 		return 0;
 	}
-	return mtsi_inside(server) ? -EDEADLK : mtsi_lifecycle_destroy(server);
+	if (mtsi_inside(server)) {
+		return -EDEADLK;
+	}
+	mtsi_until_signal_forget(server);
+	return mtsi_lifecycle_destroy(server);
 }
 
 const char *mts_server_error(const mts_server *server)

@@ -14,6 +14,7 @@
 #include <mtserver/server.h>
 
 #include "api/failure.h"
+#include "api/until_signal.h"
 #include "engine/base/inside.h"
 #include "os/home.h"
 #include "os/termination.h"
@@ -29,6 +30,20 @@ static void stop_served(int number)
 	atomic_fetch_add(&in_handler, 1);
 	mts_server_stop(atomic_load(&served));
 	atomic_fetch_sub(&in_handler, 1);
+}
+
+/*
+ * The server is about to be freed by another thread, which need not wait until the one that has run
+ * it has come all the way back: no handler finds it from now on.
+ */
+void mtsi_until_signal_forget(mts_server *server)
+{
+	mts_server *own = server;
+	if (atomic_compare_exchange_strong(&served, &own, NULL)) {
+		while (atomic_load(&in_handler) > 0) {
+			mtsi_thread_yield();
+		}
+	}
 }
 
 /*

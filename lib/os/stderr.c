@@ -43,7 +43,9 @@ bool mtsi_stderr_is_journal(void)
 static void wait_for_room(void)
 {
 	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
-	if (poll(&room, 1, -1) < 0 && errno != EINTR) {
+	const int count = poll(&room, 1, -1);
+	/* An error that is not the stream's end, as in a socket's error queue, is said at once for ever. */
+	if ((count < 0 && errno != EINTR) || (count > 0 && (room.revents & POLLOUT) == 0)) {
 		mtsi_pause_instead();
 	}
 }

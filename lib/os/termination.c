@@ -28,7 +28,7 @@ static bool ignored(const struct sigaction *action)
 void mtsi_termination_handle(struct mtsi_termination *before, void (*handler)(int number))
 {
 	sigset_t ours;
-	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK};
 	mtsi_must(sigemptyset(&ours) == 0);
 	mtsi_must(sigemptyset(&action.sa_mask) == 0);
 	for (int i = 0; i < MTSI_TERMINATION_SIGNALS; i++) {

@@ -67,6 +67,35 @@ START_TEST(it_never_waits)
 }
 END_TEST
 
+/* Many small ones, most of which are only gathered. */
+static int small_ones(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	for (int i = 0; i < 200 * 1000; i++) {
+		written += mts_client_try_write(client, bytes, 100) == 0 ? 100 : 0;
+	}
+	gate_add(&reach.entered);
+	return MTS_KEEP;
+}
+
+START_TEST(small_ones_keep_the_limit)
+{
+	mts_server *server = reach_server(small_ones, NULL);
+	ck_assert_int_eq(mts_server_set_max_output(server, 64 * 1024), 0);
+	written = 0;
+	server_start(server);
+	const int peer = peer_connect_small(server);
+	peer_puts(peer, "go\n");
+	gate_wait(&reach.entered, 1);
+	ck_assert_uint_gt(written, 64 * 1024);
+	ck_assert_uint_lt(written, 4 * REACH_MIB); /* the limit, and what the sockets hold */
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
 static const size_t steps[] = {1, 700, 5000, 17000, 100000, 300};
 
 /* Both kinds of writes in turn, of all sizes. */
@@ -154,6 +183,7 @@ int main(void)
 	TCase *tests = suite_begin("try_write");
 	tcase_add_checked_fixture(tests, reach_setup, NULL);
 	tcase_add_test(tests, it_never_waits);
+	tcase_add_test(tests, small_ones_keep_the_limit);
 	tcase_add_test(tests, all_in_order);
 	tcase_add_loop_test(tests, refused_whole, 0, 2);
 	return suite_run();

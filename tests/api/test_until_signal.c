@@ -92,7 +92,10 @@ static void *run_it(void *argument)
 {
 	struct running *running = argument;
 	const struct handling before = handling_now();
+	int state;
 	running->result = mts_server_run_until_signal(running->server);
+	/* Whoever has cancelled it meanwhile wants to see that it has come back all the same. */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	expect_handling(&before);
 	return NULL;
 }
@@ -383,6 +386,7 @@ START_TEST(failed_starts)
 }
 END_TEST
 
+#ifndef __SANITIZE_ADDRESS__ /* which finds fault with the stack of a cancelled thread as it ends */
 START_TEST(cancelled)
 {
 	struct running running;
@@ -391,13 +395,14 @@ START_TEST(cancelled)
 	ck_assert_int_eq(pthread_cancel(running.thread), 0);
 	peer_ask(peer, "still");
 	ck_assert_int_eq(kill(getpid(), SIGTERM), 0);
-	ck_assert_int_eq(pthread_join(running.thread, NULL), 0);
+	end_as(&running, 0);
 	expect_handling(&before);
 	peer_expect_end(peer);
 	close(peer);
 	ck_assert_int_eq(mts_server_destroy(running.server), 0);
 }
 END_TEST
+#endif
 
 static pthread_t target;
 static _Atomic bool enough;
@@ -446,7 +451,9 @@ int main(void)
 	tcase_add_test(cases, one_at_a_time);
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, failed_starts);
+#ifndef __SANITIZE_ADDRESS__
 	tcase_add_test(cases, cancelled);
+#endif
 	tcase_add_test(cases, at_any_moment);
 	return suite_run();
 }

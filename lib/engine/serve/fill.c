@@ -58,7 +58,11 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 		mtsi_memory_content(client);
 		return -ETIMEDOUT;
 	}
-	return mtsi_client_finishes(client) ? -ECANCELED : 0;
+	if (mtsi_receive_wants_no_more(worker, kind)) {
+		mtsi_memory_content(client);
+		return -ECANCELED;
+	}
+	return 0;
 }
 
 /*

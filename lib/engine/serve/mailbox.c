@@ -291,6 +291,16 @@ static int put_replies_locked(struct mtsi_worker *worker)
 	if (replies->size == 0) {
 		return 0;
 	}
+	if (too_much_locked(client, replies->size)) {
+		/* As for a message: the socket may take more by now. The owner is here, and needs no turn. */
+		(void)mtsi_output_continue_locked(client);
+		if (atomic_load(&client->lost)) {
+			return 0;
+		}
+		if (too_much_locked(client, replies->size)) {
+			return -ENOBUFS;
+		}
+	}
 	if (enqueue_locked(client, &message) != 0) {
 		return -ENOBUFS;
 	}

@@ -121,11 +121,7 @@ __attribute__((noinline)) static void wait_ended(struct mtsi_worker *worker)
 	mtsi_receive_late(worker);
 }
 
-/*
- * Whether the client is to get no request any more, and what would be received now is for one. A
- * read beside requests belongs to the present one; but not once the client has been told.
- */
-static bool wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait kind)
+bool mtsi_receive_wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait kind)
 {
 	return mtsi_client_finishes(worker->member.client)
 		&& (kind != MTSI_WAIT_READ || worker->failed == -ECANCELED);
@@ -138,7 +134,7 @@ __attribute__((noinline)) static int may_not_wait(
 	if (atomic_load(&worker->member.client->lost)) {
 		return -EPIPE;
 	}
-	return wants_no_more(worker, kind) ? -ECANCELED : 0;
+	return mtsi_receive_wants_no_more(worker, kind) ? -ECANCELED : 0;
 }
 
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
@@ -202,7 +198,7 @@ __attribute__((noinline)) static ssize_t received_nothing(
 		mtsi_receive_reset_if_lost(client);
 		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
 	}
-	if ((count == 0 || count == -EAGAIN) && wants_no_more(worker, kind)) {
+	if ((count == 0 || count == -EAGAIN) && mtsi_receive_wants_no_more(worker, kind)) {
 		return -ECANCELED; /* the stream may have been ended here, not by the peer */
 	}
 	if ((count == 0 || count == -EAGAIN)

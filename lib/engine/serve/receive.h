@@ -16,6 +16,12 @@
 #include "engine/serve/worker.h"
 
 /*
+ * Whether the client is to get no request any more, and what would be received now is for one. A
+ * read beside requests belongs to the present one; but not once the client has been told.
+ */
+bool mtsi_receive_wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait kind);
+
+/*
  * A wait has lasted too long: only what has come by now is still received, then -ETIMEDOUT follows.
  */
 void mtsi_receive_late(struct mtsi_worker *worker);

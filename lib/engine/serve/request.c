@@ -29,10 +29,9 @@ static int or_canceled(const struct mts_client *client, int reason)
 	return open && mtsi_client_finishes(client) ? -ECANCELED : reason;
 }
 
-/* There is none, for that reason: returns it. After one of the lasting ones there will be none. */
-__attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int reason)
+/* The input ends for that reason, unless it is one that passes: returns it. */
+static int end_input(struct mtsi_worker *worker, int reason)
 {
-	reason = or_canceled(worker->member.client, reason);
 	if (reason == -EAGAIN || reason == -ENOSPC) {
 		return reason;
 	}
@@ -41,6 +40,12 @@ __attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int 
 	}
 	worker->failed = reason;
 	return reason;
+}
+
+/* There is no request, for that reason: returns it, or what it means for a client that finishes. */
+__attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int reason)
+{
+	return end_input(worker, or_canceled(worker->member.client, reason));
 }
 
 /* What is here is not whole: 0, or -ECANCELED. */
@@ -81,7 +86,7 @@ int mtsi_request_take(struct mtsi_worker *worker)
 	if (result != 1) {
 		return result == 0 ? not_whole(worker) : no_request(worker, result);
 	}
-	if (atomic_load_explicit(&client->ends, memory_order_acquire)) {
+	if (atomic_load(&client->ends)) {
 		const int refused = refuse_request(worker);
 		if (refused != 0) {
 			return refused;
@@ -208,7 +213,7 @@ int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *siz
 	if (result == 1) {
 		has_come(worker);
 	} else if (result < 0) {
-		result = no_request(worker, result);
+		result = end_input(worker, result);
 	}
 	go_on(worker, overrun);
 	if (result == 1) {
