@@ -437,6 +437,9 @@ END_TEST
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+	return 77; /* it keeps signals back until it likes, also past the end of the thread they came to */
+#endif
 	TCase *cases = suite_begin("until_signal");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, to_any_thread, 0, WAYS * SIGNALS);
