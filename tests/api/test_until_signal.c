@@ -17,6 +17,12 @@
 static const int signals[] = {SIGINT, SIGTERM};
 enum { SIGNALS = 2 };
 
+#ifdef __SANITIZE_THREAD__
+enum { WATCHED_THREADS = 1 };
+#else
+enum { WATCHED_THREADS = 0 };
+#endif
+
 static _Atomic int noted; /* signals that came to the program's own handling */
 static struct gate begun;
 static struct gate go;
@@ -134,9 +140,10 @@ static void *be_there(void *argument)
 
 enum { THE_PROCESS, THE_RUNNER, THE_CALLER, ANOTHER, WAYS };
 
+static pthread_t another;
+
 static void send_to(int way, int number, const struct running *running)
 {
-	pthread_t other;
 	switch (way) {
 	case THE_PROCESS:
 		ck_assert_int_eq(kill(getpid(), number), 0);
@@ -148,11 +155,18 @@ static void send_to(int way, int number, const struct running *running)
 		ck_assert_int_eq(raise(number), 0);
 		break;
 	default:
-		ck_assert_int_eq(pthread_create(&other, NULL, be_there, NULL), 0);
+		ck_assert_int_eq(pthread_create(&another, NULL, be_there, NULL), 0);
 		gate_wait(&begun, 1);
-		ck_assert_int_eq(pthread_kill(other, number), 0);
+		ck_assert_int_eq(pthread_kill(another, number), 0);
+	}
+}
+
+/* Not before the signal has come: the thread sanitizer gives it out late, and not to one that has ended. */
+static void let_go_of(int way)
+{
+	if (way == ANOTHER) {
 		gate_add(&go);
-		ck_assert_int_eq(pthread_join(other, NULL), 0);
+		ck_assert_int_eq(pthread_join(another, NULL), 0);
 	}
 }
 
@@ -163,6 +177,7 @@ START_TEST(to_any_thread)
 	const int peer = begin(&running, answer_echo);
 	send_to(_i / SIGNALS, signals[_i % SIGNALS], &running);
 	end(&running, peer);
+	let_go_of(_i / SIGNALS);
 	expect_handling(&before);
 	ck_assert_int_eq(noted, 0);
 	ck_assert_int_eq(raise(signals[_i % SIGNALS]), 0);
@@ -437,9 +452,6 @@ END_TEST
 
 int main(void)
 {
-#ifdef __SANITIZE_THREAD__
-	return 77; /* it keeps signals back until it likes, also past the end of the thread they came to */
-#endif
 	TCase *cases = suite_begin("until_signal");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, to_any_thread, 0, WAYS * SIGNALS);
@@ -453,6 +465,8 @@ int main(void)
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, failed_starts);
 	tcase_add_test(cases, cancelled);
-	tcase_add_test(cases, at_any_moment);
+	if (!WATCHED_THREADS) { /* the mask that is put back there is at times the sanitizer's own: all signals */
+		tcase_add_test(cases, at_any_moment);
+	}
 	return suite_run();
 }
