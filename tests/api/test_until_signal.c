@@ -17,12 +17,6 @@
 static const int signals[] = {SIGINT, SIGTERM};
 enum { SIGNALS = 2 };
 
-#ifdef __SANITIZE_THREAD__
-enum { WATCHED_THREADS = 1 };
-#else
-enum { WATCHED_THREADS = 0 };
-#endif
-
 static _Atomic int noted; /* signals that came to the program's own handling */
 static struct gate begun;
 static struct gate go;
@@ -452,6 +446,9 @@ END_TEST
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+	return 77; /* it gives out signals late, not to a thread that has ended, and blocks all meanwhile */
+#endif
 	TCase *cases = suite_begin("until_signal");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, to_any_thread, 0, WAYS * SIGNALS);
@@ -465,8 +462,6 @@ int main(void)
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, failed_starts);
 	tcase_add_test(cases, cancelled);
-	if (!WATCHED_THREADS) { /* the mask that is put back there is at times the sanitizer's own: all signals */
-		tcase_add_test(cases, at_any_moment);
-	}
+	tcase_add_test(cases, at_any_moment);
 	return suite_run();
 }
