@@ -72,6 +72,7 @@
 #include "engine/client/deadline.h"
 #include "engine/client/list.h"
 #include "engine/client/memory.h"
+#include "engine/client/rare.h"
 #include "engine/client/registration.h"
 #include "os/lock.h"
 #include "wire/buffer.h"
@@ -216,6 +217,7 @@ void mtsi_client_close(struct mts_client *client)
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
 	mtsi_deadline_forget(client);
+	mtsi_rare_forget(client);
 	free(client->saved);
 	client->saved = NULL;
 	mtsi_conn_close(client, fd, reset);

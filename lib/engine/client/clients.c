@@ -15,7 +15,6 @@
  */
 #include "engine/client/clients.h"
 
-#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -24,6 +23,7 @@
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
 #include "engine/client/floor.h"
+#include "engine/client/rare.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
@@ -35,32 +35,15 @@ enum { MARKS = 64 }; /* bits in a word; the first chunk has one word, each furth
 static const size_t most_slots = (size_t)1 << MTSI_SLOT_BITS;
 static const uint64_t last_generation = UINT64_MAX >> MTSI_SLOT_BITS;
 
-static unsigned chunk_of(size_t slot)
-{
-	const unsigned bits = (unsigned)sizeof(unsigned) * CHAR_BIT;
-	const unsigned rest = (unsigned)(slot >> MTSI_FIRST_CHUNK);
-	return rest == 0 ? 0 : bits - (unsigned)__builtin_clz(rest);
-}
-
-static size_t chunk_start(unsigned chunk)
-{
-	return chunk == 0 ? 0 : (size_t)1 << (MTSI_FIRST_CHUNK + chunk - 1);
-}
-
-static size_t chunk_size(unsigned chunk)
-{
-	return chunk == 0 ? (size_t)1 << MTSI_FIRST_CHUNK : chunk_start(chunk);
-}
-
 static size_t chunk_bytes(unsigned chunk)
 {
-	return chunk_size(chunk) * sizeof(struct mts_client) + chunk_size(chunk) / CHAR_BIT;
+	return mtsi_chunk_size(chunk) * sizeof(struct mts_client) + mtsi_chunk_size(chunk) / CHAR_BIT;
 }
 
 static struct mts_client *slot_at(struct mtsi_clients *clients, size_t slot)
 {
-	const unsigned chunk = chunk_of(slot);
-	return atomic_load(&clients->chunks[chunk]) + (slot - chunk_start(chunk));
+	const unsigned chunk = mtsi_slot_chunk(slot);
+	return atomic_load(&clients->chunks[chunk]) + (slot - mtsi_chunk_start(chunk));
 }
 
 void mtsi_clients_init(struct mtsi_clients *clients)
@@ -81,6 +64,7 @@ void mtsi_clients_free(struct mtsi_clients *clients)
 			mtsi_pages_give(memory, chunk_bytes(chunk));
 		}
 	}
+	mtsi_rares_free(clients);
 	mtsi_lock_destroy(&clients->lock);
 }
 
@@ -113,7 +97,7 @@ static struct mts_client *make_slot(struct mts_server *server)
 {
 	struct mtsi_clients *clients = &mtsi_client_floor(server)->clients;
 	const size_t slot = atomic_load(&clients->slots);
-	if (slot == most_slots || !make_chunk(clients, chunk_of(slot))) {
+	if (slot == most_slots || !make_chunk(clients, mtsi_slot_chunk(slot))) {
 		return NULL;
 	}
 	struct mts_client *client = slot_at(clients, slot);
@@ -203,7 +187,7 @@ void mtsi_clients_release(struct mts_client *client)
 struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_clients *clients = &mtsi_client_floor(server)->clients;
-	const size_t slot = (size_t)(id & (MTSI_FIRST_ID - 1));
+	const size_t slot = mtsi_slot_of(id);
 	if (id < MTSI_FIRST_ID || slot >= atomic_load(&clients->slots)) {
 		return NULL;
 	}
@@ -244,16 +228,16 @@ struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slo
  */
 static _Atomic uint64_t *marks_at(struct mtsi_clients *clients, size_t slot)
 {
-	const unsigned chunk = chunk_of(slot);
+	const unsigned chunk = mtsi_slot_chunk(slot);
 	struct mts_client *memory = atomic_load(&clients->chunks[chunk]);
-	_Atomic uint64_t *marks = (_Atomic uint64_t *)(void *)(memory + chunk_size(chunk));
-	return &marks[(slot - chunk_start(chunk)) / MARKS];
+	_Atomic uint64_t *marks = (_Atomic uint64_t *)(void *)(memory + mtsi_chunk_size(chunk));
+	return &marks[(slot - mtsi_chunk_start(chunk)) / MARKS];
 }
 
 void mtsi_clients_mark(struct mts_client *client, bool marked)
 {
 	struct mtsi_clients *clients = &mtsi_client_floor(client->server)->clients;
-	const size_t slot = (size_t)(atomic_load(&client->id) & (MTSI_FIRST_ID - 1));
+	const size_t slot = mtsi_slot_of(atomic_load(&client->id));
 	_Atomic uint64_t *marks = marks_at(clients, slot);
 	const uint64_t bit = UINT64_C(1) << slot % MARKS;
 	if (marked) {

@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_CLIENT_CLIENTS_H
 #define MTSI_ENGINE_CLIENT_CLIENTS_H
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include "engine/client/list.h"
 #include "os/lock.h"
 
+struct mtsi_rare;
 struct sockaddr;
 
 enum {
@@ -22,6 +24,30 @@ enum {
 /* Ids are not below this, so the numbers below are free for other tags in the same epoll. */
 #define MTSI_FIRST_ID (UINT64_C(1) << MTSI_SLOT_BITS)
 
+/* A slot's chunk, and the first slot and the number of slots of a chunk. */
+static inline unsigned mtsi_slot_chunk(size_t slot)
+{
+	const unsigned bits = (unsigned)sizeof(unsigned) * CHAR_BIT;
+	const unsigned rest = (unsigned)(slot >> MTSI_FIRST_CHUNK);
+	return rest == 0 ? 0 : bits - (unsigned)__builtin_clz(rest);
+}
+
+static inline size_t mtsi_chunk_start(unsigned chunk)
+{
+	return chunk == 0 ? 0 : (size_t)1 << (MTSI_FIRST_CHUNK + chunk - 1);
+}
+
+static inline size_t mtsi_chunk_size(unsigned chunk)
+{
+	return chunk == 0 ? (size_t)1 << MTSI_FIRST_CHUNK : mtsi_chunk_start(chunk);
+}
+
+/* The slot of the client that has, or had, this id. */
+static inline size_t mtsi_slot_of(uint64_t id)
+{
+	return (size_t)(id & (MTSI_FIRST_ID - 1));
+}
+
 /* All clients of a server. */
 struct mtsi_clients {
 	struct mtsi_lock lock; /* guards free, and making slots */
@@ -29,6 +55,7 @@ struct mtsi_clients {
 	_Atomic size_t slots; /* how many have been made; grows only */
 	struct mts_client
 		*_Atomic chunks[MTSI_CHUNKS]; /* each is written once, before `slots` covers it */
+	struct mtsi_rare *_Atomic rares[MTSI_CHUNKS]; /* beside these, made when needed: rare.h */
 };
 
 void mtsi_clients_init(struct mtsi_clients *clients);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MTSI_ENGINE_CLIENT_RARE_H
+#define MTSI_ENGINE_CLIENT_RARE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "engine/base/options.h"
+#include "engine/client/client.h"
+#include "engine/client/clients.h"
+#include "engine/client/floor.h"
+
+/*
+ * What only few clients have, so that it has no place among the 256 bytes that each client costs.
+ * It is reset when the client goes. All zero means that the client has nothing of it.
+ */
+struct mtsi_rare {
+	/* Its own timeouts: 0: it has none, and the server's holds; else one more than milliseconds. */
+	_Atomic unsigned timeouts[MTSI_TIMEOUTS];
+};
+
+/* A client's part; NULL: it has none. Whoever may touch the client. */
+static inline struct mtsi_rare *mtsi_rare(const struct mts_client *client)
+{
+	struct mtsi_clients *clients = &mtsi_client_floor(client->server)->clients;
+	const size_t slot = mtsi_slot_of(atomic_load_explicit(&client->id, memory_order_relaxed));
+	const unsigned chunk = mtsi_slot_chunk(slot);
+	struct mtsi_rare *first = atomic_load(&clients->rares[chunk]);
+	return first != NULL ? first + (slot - mtsi_chunk_start(chunk)) : NULL;
+}
+
+/* The same, and it is made if need be. NULL: there is no memory for it. */
+struct mtsi_rare *mtsi_rare_make(const struct mts_client *client);
+
+/* The client goes, and who gets its slot next has nothing. The owner. */
+void mtsi_rare_forget(const struct mts_client *client);
+
+/* All that was made for a server's clients is given back. */
+void mtsi_rares_free(struct mtsi_clients *clients);
+
+#endif
