@@ -14,7 +14,7 @@
  */
 void lateness_begin(unsigned timeout);
 
-/* In microseconds. */
+/* By how much the stop may be late, in microseconds. */
 uint64_t lateness_end(void);
 
 #endif

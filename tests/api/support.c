@@ -255,6 +255,15 @@ bool under_valgrind(void)
 	return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
 }
 
+bool is_slowed(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return true;
+#else
+	return under_valgrind();
+#endif
+}
+
 uint64_t cpu_ms(void)
 {
 	struct timespec used;

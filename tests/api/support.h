@@ -93,6 +93,9 @@ size_t most_descriptors(void);
  */
 bool under_valgrind(void);
 
+/* Whether valgrind or a sanitizer makes everything here take several times as long. */
+bool is_slowed(void);
+
 /* Goes down the stack from its top in frames of a few hundred bytes, and touches all of it; the result is 7. */
 size_t stack_descend(const char *top, size_t depth);
 

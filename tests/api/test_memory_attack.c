@@ -156,22 +156,13 @@ static size_t worst_case(size_t clients, size_t threads)
 	return 2 * clients * 256 + threads * (STACK + own) + LIMIT + threads * BUFFER;
 }
 
-static bool can_limit(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	return false;
-#else
-	return !under_valgrind();
-#endif
-}
-
 static void limit_address_space(void)
 {
 	const size_t slack = 24 * MIB; /* the allocator's, and the test's own threads */
 	const size_t most = ATTACKERS + GOOD + 16;
 	const struct rlimit limit = {
 		.rlim_cur = address_space() + worst_case(most, most) + slack, .rlim_max = RLIM_INFINITY};
-	if (can_limit()) {
+	if (!is_slowed()) {
 		ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
 	}
 }

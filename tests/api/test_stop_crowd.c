@@ -19,12 +19,6 @@
 
 #include "watch.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 enum { TIMEOUT = 500, QUEUED = 800 * 1024, MOST_OUTPUT = 1024 * 1024 };
 
 /* The states; clients of a state are alike. */
@@ -168,7 +162,7 @@ static void on_log(int level, const char *message, void *user)
 
 static void prepare(void)
 {
-	share = most_descriptors() < NEEDED || under_valgrind() || SANITIZED ? 1 : 3;
+	share = most_descriptors() < NEEDED || is_slowed() ? 1 : 3;
 	for (int i = 0; i < STATES; i++) {
 		entered[i] = (struct gate)GATE;
 	}

@@ -105,8 +105,7 @@ uint64_t watch_stop(mts_server *server, unsigned timeout, int result)
 	mts_server_stop(server);
 	ck_assert_int_eq(mts_server_join(server), result);
 	const uint64_t took = now_us() - start;
-	/* Three waits follow each other, for clients, for threads and for the log: each may be so late. */
-	const uint64_t late = 3 * lateness_end();
+	const uint64_t late = lateness_end();
 	ck_assert_msg(took <= (timeout + 100) * UINT64_C(1000) + late,
 		"it took %llu us to stop, with %u ms allowed (the machine was %llu us late)",
 		(unsigned long long)took, timeout, (unsigned long long)late);
