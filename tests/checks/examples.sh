@@ -123,16 +123,53 @@ check_child()
 	end_server child INT
 }
 
+# mail_answers SENTENCE CODES LINE...: how a session of these lines is answered, and then ended.
+mail_answers()
+{
+	sentence=$1
+	echo "$2" >"$work/wanted"
+	shift 2
+	"$talk" "$address" "$@" >"$work/said" || fail "$sentence: the talk did not come to its end"
+	cut -c 1-3 "$work/said" | xargs >"$work/got"
+	same "$sentence: another answer was expected" "$work/wanted" "$work/got"
+}
+
+# What clients may say wrong; mail.sh has those that do it right.
+check_mail()
+{
+	start mail "Listening on" localhost:0 || return
+	mail_answers "mail, greetings" "220 503 501 501 250 250 250 250 250 221" "MAIL FROM:<a@b>" \
+		HELO "EHLO " "helo me" "EHLO me" QUIT
+	mail_answers "mail, senders" "220 250 503 501 501 501 501 501 555 552 552 250 503 250 250 221" \
+		"HELO me" "RCPT TO:<a@b>" MAIL "MAIL FROM: a@b" "MAIL FROM:<a b>" "MAIL TO:<a@b>" \
+		"MAIL FROM:<a@b> SIZE=1x" "MAIL FROM:<a@b> X=Y" "MAIL FROM:<a@b> SIZE=99999999999999999999" \
+		"MAIL FROM:<a@b> SIZE=10485761" "mail from:<> body=8bitmime size=10485760" \
+		"MAIL FROM:<a@b>" RSET "MAIL FROM: <\"a b\"@c> BODY=7BIT" QUIT
+	mail_answers "mail, recipients" "220 250 250 503 501 501 555 501 250 250 221" "HELO me" \
+		"MAIL FROM:<a@b>" DATA "RCPT TO:<>" "RCPT TO:<c d>" "RCPT TO:<c@d> X=Y" \
+		"RCPT TO:<$(printf '%300s' '' | tr ' ' c)@d>" "RCPT TO:<c@d>" "RCPT TO:<e@f>" QUIT
+	mail_answers "mail, messages" "220 250 250 250 501 354 250 503 250 503 250 252 500 500 501 221" \
+		"HELO me" "MAIL FROM:<a@b>" "RCPT TO:<c@d>" "DATA x" DATA QUIT "" "..dot" . DATA RSET \
+		"RCPT TO:<c@d>" "NOOP x" "VRFY x" "EXPN x" "NOOPS" "QUIT now" QUIT NOOP
+	mail_answers "mail, hung up" "220 250 250 250 354" "HELO me" "MAIL FROM:<a@b>" "RCPT TO:<c@d>" \
+		DATA half
+	mail_answers "mail, a line too long" "220 250 500" "HELO me" "$(printf '%70000s' x)"
+	port_in_use mail "$address"
+	end_server mail TERM
+	printed mail 'Received 1'
+}
+
 check_hello
 check_echo
 check_upper
 check_dialogue
 check_chat
 check_child
+check_mail
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in
-	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c) ;;
+	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c | mail.c) ;;
 	*) fail "${source##*/} is an example that tests/checks/examples.sh does not know" ;;
 	esac
 done
