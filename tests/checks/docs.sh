@@ -65,6 +65,11 @@ for source in "$srcdir"/examples/*.c; do
 	grep -q "^\\\\include ${source##*/}\$" "$srcdir/doc/mainpage.md" ||
 		fail "doc/mainpage.md does not show ${source##*/}"
 done
+for folder in "$srcdir"/examples/*/*.c; do
+	folder=${folder%/*}
+	grep -q "^\\\\include ${folder##*/}/" "$srcdir/doc/mainpage.md" ||
+		fail "doc/mainpage.md does not show what is in examples/${folder##*/}"
+done
 
 # doc/RELIABILITY.md names tests as program.test: each of them is there.
 tests_named=$(grep -oE '`test_[a-z0-9_]+(\.[a-z0-9_]+)?`' "$srcdir/doc/RELIABILITY.md" | tr -d '`' |

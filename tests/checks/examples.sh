@@ -17,7 +17,9 @@ start()
 {
 	name=$1 words=$2
 	shift 2
-	serve "$name" "./examples/$name" "$@"
+	program=./examples/$name
+	[ ! -d "$program" ] || program=$program/$name
+	serve "$name" "$program" "$@"
 	ready "$name" "does not say \"$words\"" grep -q "^$words" "$work/$name.out" || return
 	address=$(address_of "$name")
 }
@@ -57,7 +59,7 @@ check_hello()
 port_in_use()
 {
 	# shellcheck disable=SC2086
-	timeout 60 $RUNNER "./examples/$1" "$2" ${3+"$3"} >"$work/second.out" 2>"$work/second.err"
+	timeout 60 $RUNNER "$program" "$2" ${3+"$3"} >"$work/second.out" 2>"$work/second.err"
 	status=$?
 	[ "$status" = 1 ] || fail "$1 on a port in use ended with status $status, not 1"
 	if [ "$(wc -l <"$work/second.err")" != 1 ] || ! grep -q 'in use' "$work/second.err"; then
@@ -159,6 +161,48 @@ check_mail()
 	printed mail 'Received 1'
 }
 
+# raw SENTENCE WANTED SENT: what is answered to these bytes, whole or one by one.
+raw()
+{
+	printf -- "$2" >"$work/wanted"
+	for how in -r -rb; do
+		printf "$3" | "$talk" $how "$address" >"$work/got" ||
+			fail "$1: the talk did not come to its end"
+		same "$1: another answer was expected" "$work/wanted" "$work/got"
+	done
+}
+
+# What redis-cli does not send, or does not show; keys.sh has the rest.
+check_keys()
+{
+	error='-ERR Protocol error\r\n'
+	start keys "Listening on" localhost:0 || return
+	raw "keys, lines" '+PONG\r\n+OK\r\n+OK\r\n$3\r\na b\r\n$2\r\n12\r\n' \
+		'ping\r\n\r\n  \nset\tkey  12 \r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na b\r\nget k\nget key\r\n'
+	raw "keys, no words" '+PONG\r\n' '*0\r\n*-1\r\nPING\r\n'
+	raw "keys, any bytes" '+OK\r\n*2\r\n$4\r\n\r\n\001\377\r\n$-1\r\n' \
+		'*3\r\n$3\r\nset\r\n$2\r\n\r\n\r\n$4\r\n\r\n\001\377\r\n*3\r\n$4\r\nmget\r\n$2\r\n\r\n\r\n$0\r\n\r\n'
+	raw "keys, numbers" '+OK\r\n:9223372036854775807\r\n-ERR value is not an integer or out of range\r\n' \
+		'set n 9223372036854775806\r\nincr n\r\nincr n\r\n'
+	raw "keys, a command with a NUL" '-ERR unknown command\r\n' '*1\r\n$8\r\nget\000\000\000\000\000\r\n'
+	confirmed=''
+	for word in subscribe:1 subscribe:1 unsubscribe:0 unsubscribe:0; do
+		confirmed="$confirmed*3\\r\\n\$$((${#word} - 2))\\r\\n${word%:*}\\r\\n\$1\\r\\nc\\r\\n:${word#*:}\\r\\n"
+	done
+	raw "keys, who subscribes" \
+		"+PONG\r\n$confirmed*3\r\n\$11\r\nunsubscribe\r\n\$-1\r\n:0\r\n+PONG\r\n" \
+		'PING\r\nSUBSCRIBE c c\r\nUNSUBSCRIBE c\r\nUNSUBSCRIBE c\r\nUNSUBSCRIBE\r\nPING\r\n'
+	raw "keys, who has subscribed" \
+		'*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n-ERR only (UN)SUBSCRIBE and PING while subscribed\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n' \
+		'SUBSCRIBE c\r\nGET c\r\nPING\r\n'
+	for wrong in '*x\r\n' '*1\n' '*1\r\nPING\r\n' '*1\r\n$-1\r\n' '*1\r\n$3\r\nPING\r\n' '*257\r\n' \
+		'*1\r\n$1048577\r\n' '*12345678901234567' "$(printf '%514s' '' | sed 's/  /x /g')\n"; do
+		raw "keys, $wrong" "+PONG\r\n$error" "PING\r\n$wrong"
+	done
+	port_in_use keys "$address"
+	end_server keys INT
+}
+
 check_hello
 check_echo
 check_upper
@@ -166,6 +210,7 @@ check_dialogue
 check_chat
 check_child
 check_mail
+check_keys
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in

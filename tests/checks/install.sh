@@ -42,14 +42,14 @@ address=unix:@mtserver-install-$$
 readme_program | sed "s/localhost:5000/$address/" >"$work/program.c"
 grep -q "$address" "$work/program.c" || fail "the README's program serves at another address"
 
-# build NAME LANGUAGE SOURCE HOW COMPILER...: HOW is what pkg-config is told besides.
+# build NAME LANGUAGE SOURCES HOW COMPILER...: HOW is what pkg-config is told besides.
 build()
 {
 	name=$1 language=$2 source=$3 how=$4
 	shift 4
 	# shellcheck disable=SC2046,SC2086 # flags are words
 	try "$name cannot be built against the installed library" \
-		"$@" -x "$language" "$source" -x none $CPPFLAGS $LDFLAGS \
+		"$@" -x "$language" $source -x none $CPPFLAGS $LDFLAGS \
 		-Wall -Wextra -Wpedantic -Werror -o "$work/$name" \
 		$($PKG_CONFIG $how --cflags --libs mtserver)
 }
@@ -85,8 +85,10 @@ all_of()
 		build "c++-$suffix" c++ "$work/program.c" "$how" $CXX $(common_flags) -std=c++17 &&
 			serves "c++-$suffix"
 	fi
-	for source in $(find "$root" -path '*/examples/*.c'); do
+	# A folder there is one program.
+	for source in $(find "$root" -path '*/examples/*.c' | sed 's,\(/examples/[^/]*\)/.*,\1,' | sort -u); do
 		name=${source##*/}
+		[ ! -d "$source" ] || source=$(find "$source" -name '*.c')
 		# shellcheck disable=SC2086
 		build "${name%.c}-$suffix" c "$source" "$how" $CC $CFLAGS
 	done

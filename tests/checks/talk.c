@@ -1,12 +1,13 @@
 /*
  * A client for sample sessions, so that the scripts need no other program for it.
  *
- *   talk [-k] [-t] HOST:PORT|[HOST]:PORT|unix:PATH|unix:@NAME [LINE]...
+ *   talk [-b] [-k] [-r] [-t] HOST:PORT|[HOST]:PORT|unix:PATH|unix:@NAME [LINE]...
  *
  * Sends each LINE with a newline, then ends its sending side, and prints what comes until the peer
  * closes. -k keeps the sending side open. -t takes turns: it waits for a line of the peer's before
- * each line of its own; "..." is not sent, so that it waits for one more. The whole talk has half a
- * minute, so that a script never hangs.
+ * each line of its own; "..." is not sent, so that it waits for one more. -r sends what it reads from
+ * the standard input, as it is, instead of lines, and -b sends that byte by byte. The whole talk has
+ * half a minute, so that a script never hangs.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -110,6 +111,19 @@ static void send_line(int fd, const char *text)
 	free(line);
 }
 
+/* Whatever bytes they are. */
+static void send_input(int fd, bool byte_by_byte)
+{
+	static char input[1 << 20];
+	size_t size = fread(input, 1, sizeof(input), stdin);
+	if (size == sizeof(input))
+		die("the standard input", "too long");
+	for (size_t at = 0; byte_by_byte && at < size; at++)
+		send_all(fd, input + at, 1);
+	if (!byte_by_byte)
+		send_all(fd, input, size);
+}
+
 /* Prints up to the next newline when a line is asked for, else up to the end of the stream. */
 static void print_what_comes(int fd, bool line)
 {
@@ -127,14 +141,18 @@ static void print_what_comes(int fd, bool line)
 
 int main(int argc, char **argv)
 {
+	bool byte_by_byte = false;
 	bool keep_open = false;
+	bool raw = false;
 	bool in_turns = false;
-	for (int option; (option = getopt(argc, argv, "kt")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "bkrt")) != -1;) {
+		byte_by_byte = byte_by_byte || option == 'b';
+		raw = raw || option == 'r';
 		keep_open = keep_open || option == 'k';
 		in_turns = in_turns || option == 't';
 	}
 	if (optind >= argc)
-		die("usage", "talk [-k] [-t] ADDRESS [LINE]...");
+		die("usage", "talk [-b] [-k] [-r] [-t] ADDRESS [LINE]...");
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += 30;
 	/* Who waits for this talk to come to a point sees its lines as they come. */
@@ -143,6 +161,8 @@ int main(int argc, char **argv)
 	const char *address = argv[optind++];
 	bool unix_socket = strncmp(address, "unix:", 5) == 0;
 	int fd = unix_socket ? connect_unix(address + 5) : connect_tcp(address);
+	if (raw)
+		send_input(fd, byte_by_byte);
 	for (; optind < argc; optind++) {
 		if (in_turns)
 			print_what_comes(fd, true);
