@@ -139,15 +139,11 @@ static void leave(mts_client *client, int reason, void *user)
 int main(int argc, char **argv)
 {
 	server = mts_server_create(talk, NULL);
-	if (server == NULL) {
-		(void)fprintf(stderr, "out of memory\n");
-		return EXIT_FAILURE;
-	}
 	(void)mts_server_on_open(server, greet, NULL);
 	(void)mts_server_on_close(server, leave, NULL);
 	if (mts_server_frame_lines(server) != 0 || mts_server_set_max_request(server, LINE) != 0
 		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
-		(void)fprintf(stderr, "%s\n", mts_server_error(server));
+		(void)fprintf(stderr, "%s\n", server == NULL ? "out of memory" : mts_server_error(server));
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}

@@ -41,14 +41,10 @@ static int converse(mts_client *client, const void *request, size_t size, void *
 int main(int argc, char **argv)
 {
 	mts_server *server = mts_server_create(converse, NULL);
-	if (server == NULL) {
-		(void)fprintf(stderr, "out of memory\n");
-		return EXIT_FAILURE;
-	}
 	(void)mts_server_on_open(server, greet, NULL);
 	if (mts_server_frame_lines(server) != 0
 		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
-		(void)fprintf(stderr, "%s\n", mts_server_error(server));
+		(void)fprintf(stderr, "%s\n", server == NULL ? "out of memory" : mts_server_error(server));
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
