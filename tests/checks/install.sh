@@ -64,6 +64,16 @@ common_flags()
 	done
 }
 
+# The example that is several files, and takes a library more.
+build_files()
+{
+	# shellcheck disable=SC2046,SC2086
+	try "files-$suffix cannot be built against the installed library" \
+		$CC $CPPFLAGS $CFLAGS $LDFLAGS -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror \
+		-o "$work/files-$suffix" $(find "$root" -path '*/examples/files/*.c') \
+		$HTTP_PARSER_LIBS $($PKG_CONFIG $how --cflags --libs mtserver)
+}
+
 serves()
 {
 	serve "$1" "$work/$1"
@@ -85,13 +95,15 @@ all_of()
 		build "c++-$suffix" c++ "$work/program.c" "$how" $CXX $(common_flags) -std=c++17 &&
 			serves "c++-$suffix"
 	fi
-	# A folder there is one program.
-	for source in $(find "$root" -path '*/examples/*.c' | sed 's,\(/examples/[^/]*\)/.*,\1,' | sort -u); do
+	# A folder there is one program; files takes a library more, and is built above.
+	for source in $(find "$root" -path '*/examples/*.c' ! -path '*/files/*' |
+		sed 's,\(/examples/[^/]*\)/.*,\1,' | sort -u); do
 		name=${source##*/}
 		[ ! -d "$source" ] || source=$(find "$source" -name '*.c')
 		# shellcheck disable=SC2086
 		build "${name%.c}-$suffix" c "$source" "$how" $CC $CFLAGS
 	done
+	[ -z "$HTTP_PARSER_LIBS" ] || build_files
 }
 
 [ -n "$CXX" ] || echo "no C++ compiler was found, so that only C is tried"
