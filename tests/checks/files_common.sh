@@ -16,6 +16,7 @@ start_files()
 {
 	before=$1
 	shift
+	: >"$work/files.out" # what an earlier one has said is not waited for
 	# shellcheck disable=SC2086 # a command with arguments
 	serve files $before ./examples/files/files "$@" localhost:0 "$work/site"
 	ready files "does not say \"Listening on\"" grep -q "^Listening on" "$work/files.out" || return
