@@ -226,8 +226,10 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @param size how many at most, above 0
  * @return how many bytes were read, 0 at the peer's end of stream, or
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0
- * @retval -ECANCELED the server stops, and all that had arrived by then was read; or after
- *         mts_server_close(), once mts_client_next() has answered the same
+ * @retval -ECANCELED the server stops, and this callback was waiting for a request then, or was only
+ *         just about to be called: all that had arrived was read. Any other callback goes on reading
+ *         until the stop's deadline (#MTS_TIMEOUT_STOP), at which its client is lost. Or after
+ *         mts_server_close(), once mts_client_next() has answered the same.
  * @retval -ETIMEDOUT nothing has come within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EPIPE the client is lost; as with mts_client_next()
  * @retval -ENOMEM memory is short; the client is cut off

@@ -35,8 +35,8 @@ extern "C" {
  * @param size how many, above 0
  * @return @p size; less, perhaps 0, when the peer's end of stream comes before; or
  * @retval -EINVAL @p client or @p buffer is NULL, or @p size is 0 or above SSIZE_MAX
- * @retval -ECANCELED the server stops, and not so many had arrived by then; or after
- *         mts_server_close(), once mts_client_next() has answered the same
+ * @retval -ECANCELED the server stops, or after mts_server_close(); as with mts_client_read(): mostly
+ *         it goes on reading
  * @retval -ETIMEDOUT nothing at all has come within #MTS_TIMEOUT_REQUEST; as with
  *         mts_client_next(). The time begins again with whatever comes.
  * @retval -EPIPE the client is lost; as with mts_client_next()
@@ -62,9 +62,8 @@ MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t s
  * @retval 1 here it is
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
- * @retval -ECANCELED the server stops, and no whole line had arrived by then; what had arrived can
- *         still be read. Or after mts_server_close(), once mts_client_next() has answered the same,
- *         and no whole line is here.
+ * @retval -ECANCELED the server stops, or after mts_server_close(), and no whole line is here; as with
+ *         mts_client_read(): mostly it goes on reading. What has arrived can still be read.
  * @retval -ETIMEDOUT the line is not whole within #MTS_TIMEOUT_REQUEST; as with mts_client_next()
  * @retval -EMSGSIZE the line is longer than mts_server_set_max_request(); the client ends when the
  *         callback returns

@@ -215,11 +215,15 @@ START_TEST(lines_up_to_the_largest_request)
 }
 END_TEST
 
-/* What has come can still be read, and put back, once a stop has ended the wait for the rest. */
+/*
+ * A stop has ended the wait for a request: what has come can still be read, and put back, but no more
+ * comes. A conversation that was in mts_client_next() has no request in progress.
+ */
 static int wait_for_more(mts_client *client, const void *request, size_t size, void *user)
 {
 	const bool *line = user;
 	gate_add(&entered);
+	ck_assert_int_eq(mts_client_next(client, &request, &size), -ECANCELED);
 	if (*line) {
 		ck_assert_int_eq(mts_client_read_line(client, &request, &size), -ECANCELED);
 		ck_assert_int_eq(mts_client_pending(client), 4);
@@ -246,6 +250,7 @@ START_TEST(stopped_in_the_middle)
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go\nhalf");
 	gate_wait(&entered, 1);
+	library_rests();
 	mts_server_stop(server);
 	peer_expect_text(peer, "stopped");
 	ends(server, peer, MTS_CLOSED_STOP);
@@ -275,6 +280,7 @@ START_TEST(a_line_that_framing_has_searched)
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go|a line\nhalf");
 	gate_wait(&entered, 1);
+	library_rests();
 	mts_server_stop(server);
 	peer_expect_text(peer, "stopped");
 	ends(server, peer, MTS_CLOSED_STOP);

@@ -284,11 +284,20 @@ START_TEST(waits_for_next)
 }
 END_TEST
 
+/* A read belongs to the request in progress, so it goes on until the deadline (test_stop_reading). */
 START_TEST(waits_in_read)
 {
 	prepare(_i);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP, SHORT), 0);
 	server_start(server);
-	wait_inside("read\n");
+	const int peer = connect_with("read\n");
+	gate_wait(&waiting, 1);
+	watch_stop_by_cut(server, SHORT, 1);
+	peer_expect_gone(peer);
+	close(peer);
+	ck_assert_int_eq(atomic_load(&answer), -EPIPE);
+	watch_destroy(server);
+	watch_expect(&watch, MTS_CLOSED_STOP, 1);
 }
 END_TEST
 

@@ -7,7 +7,9 @@
  * resting. The crew is that of crew.pml, only that any number may be at work at once, so that the
  * keeper has nobody to relieve: here it has no tick, and what is to wake it has to wake it.
  *
- * Handlers return, but may wait in mts_client_next first, for ever if the peer says nothing.
+ * Handlers return, but may wait in mts_client_next first, for ever if the peer says nothing; or in a read
+ * of what belongs to their request, which a stop leaves alone: each peer sends that in the end. (Its
+ * deadline, and the cut that it brings, are not in here.)
  *
  * destroy does not join the workers in here: that they touch nothing after having counted themselves
  * out is to be shown. Nothing goes round for ever, which run.sh has checked too, so that it is enough
@@ -20,6 +22,7 @@
 #ifndef TIMEOUTS
 #define TIMEOUTS 1 /* how often a worker is tired of resting */
 #endif
+#define READERS 1 /* clients whose handler may read, the first of them */
 #ifndef PEERS
 #define PEERS 2 /* clients that send something */
 #endif
@@ -41,10 +44,13 @@ byte backlog = 1;
 byte claim[CLIENTS];
 bool vacant[CLIENTS];
 bool open[CLIENTS];
+bool told[CLIENTS];   /* `ends`: that no further request is waited for */
+bool awaits[CLIENTS]; /* its word says that its owner blocks until a request comes */
 byte clients = 1;
 
 /* The kernel's. */
 bool data[CLIENTS];
+bool body[CLIENTS]; /* what belongs to a request that came */
 bool shut[CLIENTS]; /* the receiving side is shut down */
 bool registered[CLIENTS];
 bool edge[CLIENTS];
@@ -153,7 +159,7 @@ inline look_at_stopping()
 proctype worker(byte me)
 {
 	byte c, todo, whom;
-	bool arrived, timed_out, got, eof, seen, won, first, second, knock, last;
+	bool arrived, timed_out, got, eof, seen, won, first, second, knock, last, deaf;
 
 end_unborn:
 	atomic { begun[me] -> arrived = true };
@@ -313,12 +319,33 @@ next_receive:	atomic { receive() };
 		if
 		:: eof || got
 		:: else ->
-next_blocks:		atomic { data[c] || shut[c] -> receive() }
+#ifdef MUTANT_STOP_SEEN_BEFORE_WORD
+			atomic { TOUCH; seen = told[c] };
+#endif
+			atomic { TOUCH; awaits[c] = true };
+#ifndef MUTANT_STOP_SEEN_BEFORE_WORD
+			atomic { TOUCH; seen = told[c] };
+#endif
+			if
+			:: seen -> atomic { awaits[c] = false; goto ends } /* receive_last: nothing is here */
+			:: else
+			fi;
+next_blocks:		atomic { data[c] || shut[c] -> receive() };
+			atomic { TOUCH; awaits[c] = false }
 		fi;
 		if
 		:: got -> goto handler
 		:: else
 		fi
+	:: c < READERS -> /* it reads; a socket that was shut before gives it what has come */
+		deaf = shut[c];
+read_blocks:	atomic {
+			body[c] || shut[c] ->
+			TOUCH;
+			assert(body[c] || deaf); /* no body is cut short */
+			body[c] = false
+		};
+		deaf = false
 	fi;
 	/* A short read: the next one is left out, unless something has come. */
 	if
@@ -405,14 +432,31 @@ walk:
 	fi;
 #elif !defined(MUTANT_NO_SHUTDOWN)
 	/* Under the client's lock. Whether a shutdown makes an event is left open. */
+#ifdef MUTANT_WORD_SEEN_BEFORE_TOLD
+	atomic { TOUCH; won = open[c] && awaits[c] };
+	atomic {
+		TOUCH;
+		told[c] = open[c];
+		shut[c] = won && open[c]
+	};
+#else
+	atomic { TOUCH; told[c] = open[c] };
 	atomic {
 		TOUCH;
 		if
+#ifdef MUTANT_READERS_ARE_SHUT
 		:: open[c] && registered[c] -> shut[c] = true; edge[c] = true
 		:: open[c] -> shut[c] = true
 		:: !open[c]
+#else
+		:: open[c] && awaits[c] && registered[c] -> shut[c] = true; edge[c] = true
+		:: open[c] && awaits[c] -> shut[c] = true
+		:: !(open[c] && awaits[c])
+#endif
 		fi
 	};
+#endif
+	won = false;
 #endif
 #ifndef MUTANT_NO_CLAIM
 	mtsi_claim(c, won);
@@ -501,7 +545,11 @@ proctype destroyer()
 
 proctype peer(byte c)
 {
-	atomic { data[c] = true; edge[c] = edge[c] || registered[c] }
+	atomic { data[c] = true; edge[c] = edge[c] || registered[c] };
+	if
+	:: c < READERS -> atomic { body[c] = true; edge[c] = edge[c] || registered[c] }
+	:: else
+	fi
 }
 
 init

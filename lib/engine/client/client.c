@@ -56,6 +56,16 @@
  *   it. If it has waked meanwhile, with a request, it finds `ends` before it takes that. An owner
  *   that reads beside requests says so in the word too, and is left alone: its request goes on.
  *
+ * A stop tells every client in the same way that no further request is waited for: `ends` is set, and
+ * then the word is read; the owner writes the word, and then looks at `ends`. So an owner that blocks
+ * until a request comes is woken, and none begins to. A read beside requests belongs to the request in
+ * progress: it is left alone, and goes on until the stop's deadline, at which the client is cut. A
+ * socket that was shut can give what has come, but not wait for more. So `deaf` says that it was, for
+ * a read that comes later: what ends the stream there need not be the peer. An owner may have waked
+ * with a request before it was shut. Then that request is handled, but what its handler reads ends in
+ * the same way. `deaf` is set before the shutdown, under the lock, and asked for under it, after the
+ * end of the stream was seen: so it is never missed.
+ *
  * A client that ends, or is lost, is not told any more (the stage and `lost`, under the lock). So
  * there is one end, and the first to bring it about gives the reason. Whoever cuts off a client that
  * finishes does that as ever.
@@ -205,6 +215,24 @@ bool mtsi_client_finish_locked(struct mts_client *client, struct mtsi_list *clai
 		mtsi_list_add(claimed, client);
 	}
 	return true;
+}
+
+void mtsi_client_stop_waiting_locked(struct mts_client *client)
+{
+	mtsi_lock_assert_held(&client->lock);
+	atomic_store(&client->ends, true); /* before the look at its word: see above */
+	if (mtsi_deadline_awaits_request(client)) {
+		client->deaf = true;
+		mtsi_conn_shut_receiving_locked(client);
+	}
+}
+
+bool mtsi_client_is_deaf(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	const bool deaf = client->deaf;
+	mtsi_lock_release(&client->lock);
+	return deaf;
 }
 
 void mtsi_client_close(struct mts_client *client)

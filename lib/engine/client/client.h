@@ -76,7 +76,7 @@ struct mts_client {
 	bool throttled; /* owner: its turn waits until less of its output does, or for memory */
 	bool registered; /* owner: it is in epoll, and watched for input */
 	unsigned char stage; /* lock */
-	_Atomic bool ends; /* lost or finishing: set after these, under the lock; see client.c */
+	_Atomic bool ends; /* lost, finishing, or told of a stop: set under the lock; see client.c */
 
 	uint32_t watched; /* lock: what registration.c has epoll watch for; 0: it is not in epoll */
 	union { /* owner */
@@ -94,7 +94,8 @@ struct mts_client {
 	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
 	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under the lock of either */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
-	bool evicted; /* lock: the door counts it among those that make room */
+	bool evicted : 1; /* lock, like the next: the door counts it among those that make room */
+	bool deaf : 1; /* a stop has shut its receiving side */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
@@ -215,7 +216,16 @@ bool mtsi_client_cut_locked(struct mts_client *client, int reason, struct mtsi_l
  */
 bool mtsi_client_finish_locked(struct mts_client *client, struct mtsi_list *claimed);
 
-/* Whether that was done, and the client is to get no further request. Any thread. */
+/*
+ * The server stops: an owner that waits for a request is woken, and waits for none from now on. What
+ * a callback reads beside requests is still waited for. Under the client's lock.
+ */
+void mtsi_client_stop_waiting_locked(struct mts_client *client);
+
+/* Whether that has shut the receiving side, so that an end of the stream need not be the peer's. */
+bool mtsi_client_is_deaf(struct mts_client *client);
+
+/* Whether it was told to finish, and is to get no further request. Any thread. */
 static inline bool mtsi_client_finishes(const struct mts_client *client)
 {
 	return atomic_load(&client->finishing);

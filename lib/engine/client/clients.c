@@ -150,6 +150,7 @@ struct mts_client *mtsi_clients_open(
 	client->listener = MTSI_NO_LISTENER;
 	client->writing = false;
 	client->evicted = false;
+	client->deaf = false;
 	client->shared = false;
 	atomic_store_explicit(&client->has_replies, false, memory_order_relaxed);
 	client->dropped = MTSI_DROPPED_NOTHING;

@@ -3,9 +3,10 @@
  * The stop, step by step, on the keeper:
  *
  * 1. The listeners close: no new clients.
- * 2. Every client's receiving side is shut down, which wakes workers that wait for input. Clients
- *    that are parked get one last turn. What had arrived is served, the replies are sent, and the
- *    clients end (receive.c says how, and why that is enough).
+ * 2. Workers that wait for a client's request are woken, by shutting down its receiving side.
+ *    Clients that are parked get one last turn. What had arrived is served, the replies are sent,
+ *    and the clients end (receive.c says how, and client.c why nobody is missed). A callback that
+ *    reads what belongs to its request goes on until the deadline.
  * 3. The keeper and the crew go on as ever, so queued output and lingering go on, until no client
  *    is left or the deadline has come.
  * 4. At the deadline all clients are cut: no further request is handled, not even one that has come
@@ -31,7 +32,6 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
-#include "engine/client/conn.h"
 #include "engine/client/list.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
@@ -75,7 +75,7 @@ static const uint64_t last_time = 4 * MTSI_MILLISECOND;
 static void nudge(struct mts_client *client, struct mtsi_list *claimed)
 {
 	if (client->stage != MTSI_CLIENT_LINGERING) {
-		mtsi_conn_shut_receiving_locked(client);
+		mtsi_client_stop_waiting_locked(client);
 		if (mtsi_claim(client)) {
 			mtsi_list_add(claimed, client);
 		}

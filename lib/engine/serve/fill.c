@@ -93,8 +93,9 @@ __attribute__((noinline)) static int prepare_memory(
 	int result;
 	do {
 		result = mtsi_input_make_room(worker);
-		/* Only a client that parks needs memory for it; at a stop, what is partial is dropped. */
-		if (result == 0 && on_demand && !mtsi_stopping(worker->member.server)
+		/* Only a client that parks needs memory for it; at a stop, a partial request is dropped. */
+		if (result == 0 && on_demand
+			&& (kind == MTSI_WAIT_READ || !mtsi_stopping(worker->member.server))
 			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
 			result = mtsi_input_charge(worker, input->capacity + 1);
 		}

@@ -10,11 +10,12 @@
  * that keep the pieces apart, as Unix ones may. What comes afterwards raises an event, which leaves
  * AGAIN (claim.h).
  *
- * A stop sets its flag, and then wakes the threads that wait, by shutting down the receiving side.
- * A worker that saw no flag before it began to wait is woken by the shutdown, which stays in effect
- * however late the wait begins (shutdown(2)). From then on only what had already arrived is read,
- * to the byte, so that requests received whole are served and a peer that never stops sending
- * cannot hold up the stop.
+ * A stop sets its flag, and then wakes the threads that wait for a request, by shutting down the
+ * receiving side; client.c says why none of them is missed. From then on only what had already
+ * arrived is taken for requests, to the byte, so that requests received whole are served and a peer
+ * that never stops sending cannot hold up the stop. A callback that reads beside requests goes on
+ * receiving what belongs to the request in progress, until the stop's deadline cuts the client off.
+ * But not if the receiving side was shut before: then it too gets only what had arrived.
  *
  * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there
  * may have come in time, for instance while the process was stopped. If this makes the request
@@ -134,7 +135,19 @@ __attribute__((noinline)) static int may_not_wait(
 	if (atomic_load(&worker->member.client->lost)) {
 		return -EPIPE;
 	}
-	return mtsi_receive_wants_no_more(worker, kind) ? -ECANCELED : 0;
+	if (mtsi_receive_wants_no_more(worker, kind)) {
+		return -ECANCELED;
+	}
+	return kind != MTSI_WAIT_READ && mtsi_stopping(worker->member.server) ? -EAGAIN : 0;
+}
+
+/*
+ * A read beside requests has taken so many bytes. Those that had arrived by a stop are the first of
+ * them, so fewer of these are left to be taken for requests.
+ */
+static void take_off(struct mtsi_worker *worker, size_t count)
+{
+	worker->last_left -= count < worker->last_left ? count : worker->last_left;
 }
 
 /* Waits for the client's next bytes, in a callback or for a thread of its own. */
@@ -153,7 +166,7 @@ static ssize_t receive_waiting(
 	}
 	/*
 	 * Looked at after it has said that it waits: a later cut wakes it, an earlier one is seen here
-	 * (client.c). So with a client that is told to finish.
+	 * (client.c). So with a client that is told to finish, and with a stop.
 	 */
 	if (atomic_load(&client->ends)) {
 		const int result = may_not_wait(worker, kind);
@@ -163,6 +176,9 @@ static ssize_t receive_waiting(
 		}
 	}
 	const ssize_t count = mtsi_conn_receive(client, buffer, size);
+	if (worker->last_turn && count > 0) {
+		take_off(worker, (size_t)count);
+	}
 	if (!mtsi_deadline_unblock(client)) {
 		wait_ended(worker);
 		if (count > 0) {
@@ -189,6 +205,15 @@ static inline ssize_t note_received(struct mtsi_worker *worker, ssize_t count)
 	return count;
 }
 
+/* Whether only what is here already is taken: the client is late, or a stop has ended the wait. */
+static bool takes_the_last(const struct mtsi_worker *worker, enum mtsi_wait kind)
+{
+	struct mts_client *client = worker->member.client;
+	return worker->late
+		|| (mtsi_stopping(client->server)
+			&& (kind != MTSI_WAIT_READ || mtsi_client_is_deaf(client)));
+}
+
 /* No bytes have come: what that means. Not inlined, to keep the usual case short. */
 __attribute__((noinline)) static ssize_t received_nothing(
 	struct mtsi_worker *worker, void *buffer, size_t size, ssize_t count, enum mtsi_wait kind)
@@ -201,8 +226,7 @@ __attribute__((noinline)) static ssize_t received_nothing(
 	if ((count == 0 || count == -EAGAIN) && mtsi_receive_wants_no_more(worker, kind)) {
 		return -ECANCELED; /* the stream may have been ended here, not by the peer */
 	}
-	if ((count == 0 || count == -EAGAIN)
-		&& (worker->late || mtsi_stopping(worker->member.server))) {
+	if ((count == 0 || count == -EAGAIN) && takes_the_last(worker, kind)) {
 		count = receive_last(worker, buffer, size, kind);
 	}
 	if (count > 0) {
@@ -225,8 +249,8 @@ ssize_t mtsi_receive(struct mtsi_worker *worker, void *buffer, size_t size, bool
 		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
 		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
 	}
-	if (count == -EAGAIN && !worker->late && !mtsi_stopping(server)
-		&& (wait || !mtsi_on_demand(server))) {
+	if (count == -EAGAIN && !worker->late && (wait || !mtsi_on_demand(server))
+		&& (kind == MTSI_WAIT_READ || !mtsi_stopping(server))) {
 		count = receive_waiting(worker, buffer, size, kind);
 	}
 	return count > 0 ? note_received(worker, count)
