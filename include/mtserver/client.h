@@ -211,7 +211,7 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
  */
 MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
@@ -235,7 +235,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
  */
 MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * @defgroup hooks Hooks
- * Callbacks beside the handler: a client opens, a client closes, a thread begins and ends, a
+ * Callbacks beside the handler: a client opens, is told why it ends, closes, a thread begins and ends, a
  * message for the log. They run on threads of the library, with no lock of the library held, on
  * several of them at the same time; only messages come one by one, on a thread of their own
  * (#mts_log_hook). What is said about a handler's thread is true for theirs too (#mts_handler).
@@ -52,6 +52,53 @@ enum mts_log_level {
  *         was written has been sent, with no close hook, and counts as refused, not as accepted.
  */
 typedef int (*mts_open_hook)(mts_client *client, void *user);
+
+/**
+ * The last word: the library is about to end a client, and its peer can still be told why. What the
+ * hook writes goes out after all that was written before, and nothing of that is dropped. So an HTTP
+ * server answers 413, 408 or 500 here, and a mail server says why it hangs up:
+ *
+ * @code
+ * static void last_word(mts_client *client, int reason, void *user)
+ * {
+ * 	(void)user;
+ * 	if (reason == MTS_CLOSED_TOO_LARGE) {
+ * 		mts_client_puts(client, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n");
+ * 	}
+ * }
+ * @endcode
+ *
+ * It is called for these reasons, at most once for each client that was opened, and before its close
+ * hook: #MTS_CLOSED_TOO_LARGE, #MTS_CLOSED_PROTOCOL, #MTS_CLOSED_REQUEST_TIMEOUT, #MTS_CLOSED_IDLE,
+ * #MTS_CLOSED_ERROR, where it is the handler that has failed, and #MTS_CLOSED_STOP, for clients that
+ * a stop ends in order. It is not called for clients that are lost already: kicked, evicted, cut off
+ * at the stop's deadline or for want of memory, or whose peer is gone. Later versions may have
+ * further reasons, so a hook should write nothing for those that it does not know.
+ *
+ * A fault that mts_client_next() or another call that waits for the client has returned is known to
+ * that callback, which can write by itself: the hook is not called for it, whether the handler
+ * then returns this error, #MTS_KEEP or #MTS_CLOSE. A handler that returns another error has failed,
+ * and the hook is called with #MTS_CLOSED_ERROR; but not if the client's time is up, since the client
+ * ends for that.
+ *
+ * If the hook writes nothing, all is as without it: after a failed handler, for instance, what that
+ * has written is dropped, and the connection is reset. If it writes something, that is sent too, and
+ * the end of the stream is orderly. The close lingers then: what the peer still sends, such as the
+ * rest of a request that is too large, is thrown away until it has finished too, for
+ * #MTS_TIMEOUT_LINGER at most, and for 16 MiB at most. If the client is lost before all is sent, its
+ * close hook is told what was the reason for that.
+ *
+ * The hook runs on the client's thread, and may block, as a handler may: it counts as one in
+ * #MTS_STAT_BUSY and for #MTS_TIMEOUT_HANDLER, and at a stop. Only writes and questions about the
+ * client work in it; mts_client_next(), the calls that read and mts_client_unread() answer -EPIPE.
+ * Messages from elsewhere do not reach the client any more.
+ *
+ * @param client the client
+ * @param reason one of #mts_closed
+ * @param user what mts_server_on_fault() was given
+ * @since 0.2
+ */
+typedef void (*mts_fault_hook)(mts_client *client, int reason, void *user);
 
 /**
  * A client has ended: exactly once for every client that was opened, after its last callback, when
@@ -116,6 +163,22 @@ typedef void (*mts_log_hook)(int level, const char *message, void *user);
  * @since 0.1
  */
 MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *user);
+
+/**
+ * Sets what is called when the library is about to end a client, and can still tell its peer why.
+ *
+ * @param server the server
+ * @param hook the function; NULL: none
+ * @param user handed to @p hook; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.2
+ */
+MTS_API int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *user);
 
 /**
  * Sets what is called when a client has ended.

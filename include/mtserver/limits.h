@@ -48,8 +48,8 @@ enum mts_timeout {
 	MTS_TIMEOUT_HANDLER = 3,
 	/**
 	 * After the last reply, until the peer has finished too, so that it gets all of that reply; 2 s
-	 * by default, and no longer than for 1 MiB of input, which is thrown away. The client's
-	 * callbacks are over by then.
+	 * by default, and no longer than for 1 MiB of input, which is thrown away; 16 MiB where the peer
+	 * was told why it ends (#mts_fault_hook). The client's callbacks are over by then.
 	 */
 	MTS_TIMEOUT_LINGER = 4,
 	/**

@@ -43,7 +43,7 @@ extern "C" {
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
  */
 MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t size);
@@ -71,7 +71,7 @@ MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t s
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
  */
 MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *size);
@@ -98,7 +98,7 @@ MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *
  * @retval -EPIPE the client is lost
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE. It never waits.
+ * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE. It never waits.
  * @since 0.2
  */
 MTS_API int mts_client_unread(mts_client *client, const void *data, size_t size);

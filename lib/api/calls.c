@@ -19,6 +19,7 @@
 #include "engine/base/floor.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
+#include "engine/serve/fault.h"
 #include "engine/serve/file.h"
 #include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
@@ -41,6 +42,13 @@ static int refusal(const mts_client *client)
 		return -ECHILD;
 	}
 	return client->worker == NULL ? -EPIPE : 0;
+}
+
+/* The same for what takes a client's input, or puts it back: not while its last word is written. */
+static int refusal_to_read(const mts_client *client)
+{
+	const int result = refusal(client);
+	return result == 0 && client->worker->tells ? -EPIPE : result;
 }
 
 /*
@@ -119,15 +127,26 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 	return result;
 }
 
-static int flush(mts_client *client)
+/* What a callback has written goes out, before it waits for the client: 0 or an error. */
+static int flush_to_read(mts_client *client)
 {
-	const int result = refusal(client);
+	const int result = refusal_to_read(client);
 	return result != 0 ? result : mtsi_output_flush(client->worker, true);
 }
 
 int mts_client_flush(mts_client *client)
 {
-	return client == NULL ? -EINVAL : flush(client);
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	if (result != 0) {
+		return result;
+	}
+	if (client->worker->tells && !mtsi_fault_wrote(client->worker)) {
+		return atomic_load(&client->lost) ? -EPIPE : 0;
+	}
+	return mtsi_output_flush(client->worker, true);
 }
 
 ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t count)
@@ -146,7 +165,7 @@ int mts_client_next(mts_client *client, const void **request, size_t *size)
 	}
 	*request = NULL;
 	*size = 0;
-	const int result = flush(client);
+	const int result = flush_to_read(client);
 	return result != 0 ? result : mtsi_request_await(client->worker, request, size);
 }
 
@@ -155,7 +174,7 @@ ssize_t mts_client_read(mts_client *client, void *buffer, size_t size)
 	if (client == NULL || buffer == NULL || size == 0) {
 		return -EINVAL;
 	}
-	const int result = flush(client);
+	const int result = flush_to_read(client);
 	return result != 0 ? result : mtsi_request_read(client->worker, buffer, size);
 }
 
@@ -164,7 +183,7 @@ ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t size)
 	if (client == NULL || buffer == NULL || size == 0 || size > SSIZE_MAX) {
 		return -EINVAL;
 	}
-	const int result = flush(client);
+	const int result = flush_to_read(client);
 	return result != 0 ? result : mtsi_request_read_exact(client->worker, buffer, size);
 }
 
@@ -175,7 +194,7 @@ int mts_client_read_line(mts_client *client, const void **line, size_t *size)
 	}
 	*line = NULL;
 	*size = 0;
-	const int result = flush(client);
+	const int result = flush_to_read(client);
 	return result != 0 ? result : mtsi_request_line(client->worker, line, size);
 }
 
@@ -184,7 +203,7 @@ int mts_client_unread(mts_client *client, const void *data, size_t size)
 	if (client == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	const int result = refusal(client);
+	const int result = refusal_to_read(client);
 	return result != 0 ? result : mtsi_unread(client->worker, data, size);
 }
 

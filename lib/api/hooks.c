@@ -21,6 +21,16 @@ int mts_server_on_open(mts_server *server, mts_open_hook hook, void *user)
 	return result;
 }
 
+int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *user)
+{
+	const int result = mtsi_configurable(server, "set the fault hook");
+	if (result == 0) {
+		mtsi_base_floor(server)->options.on_fault = hook;
+		mtsi_base_floor(server)->options.on_fault_user = user;
+	}
+	return result;
+}
+
 int mts_server_on_close(mts_server *server, mts_close_hook hook, void *user)
 {
 	const int result = mtsi_configurable(server, "set the close hook");

@@ -192,6 +192,12 @@ static void on_open(void)
 	ANSWERS(0, mts_server_on_open(server, NULL, NULL));
 }
 
+static void on_fault(void)
+{
+	REFUSES(mts_server_on_fault(NULL, NULL, NULL));
+	ANSWERS(0, mts_server_on_fault(server, NULL, NULL));
+}
+
 static void on_close(void)
 {
 	REFUSES(mts_server_on_close(NULL, NULL, NULL));
@@ -457,6 +463,7 @@ static const struct misuse functions[] = {
 	{"mts_server_frame_custom", frame_custom},
 	{"mts_server_set_max_request", max_request},
 	{"mts_server_on_open", on_open},
+	{"mts_server_on_fault", on_fault},
 	{"mts_server_on_close", on_close},
 	{"mts_server_on_thread", on_thread},
 	{"mts_server_on_log", on_log},

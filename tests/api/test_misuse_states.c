@@ -56,6 +56,7 @@ static void configure(mts_server *server)
 	BUSY(mts_server_frame_custom(server, other_framer, NULL));
 	BUSY(mts_server_set_max_request(server, 1));
 	BUSY(mts_server_on_open(server, other_open, NULL));
+	BUSY(mts_server_on_fault(server, NULL, NULL));
 	BUSY(mts_server_on_close(server, NULL, NULL));
 	BUSY(mts_server_on_thread(server, NULL, NULL, NULL));
 	BUSY(mts_server_on_log(server, NULL, MTS_LOG_ERR, NULL));

@@ -28,6 +28,8 @@ struct mtsi_options {
 
 	mts_open_hook on_open;
 	void *on_open_user;
+	mts_fault_hook on_fault;
+	void *on_fault_user;
 	mts_close_hook on_close;
 	void *on_close_user;
 	mts_thread_hook on_thread_start;

@@ -72,9 +72,10 @@ struct mts_client {
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool special; /* a short read need not be all; set by who polls, before it claims */
-	bool opened; /* owner: the open hook has agreed */
-	bool throttled; /* owner: its turn waits until less of its output does, or for memory */
-	bool registered; /* owner: it is in epoll, and watched for input */
+	bool opened : 1; /* owner, like the next three: the open hook has agreed */
+	bool throttled : 1; /* its turn waits until less of its output does, or for memory */
+	bool registered : 1; /* it is in epoll, and watched for input */
+	bool said : 1; /* its peer has been told why it ends; kept while it lingers */
 	unsigned char stage; /* lock */
 	_Atomic bool ends; /* lost, finishing, or told of a stop: set under the lock; see client.c */
 

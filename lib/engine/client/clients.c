@@ -147,6 +147,7 @@ struct mts_client *mtsi_clients_open(
 	client->throttled = false;
 	client->registered = false;
 	client->reason = 0;
+	client->said = false;
 	client->listener = MTSI_NO_LISTENER;
 	client->writing = false;
 	client->evicted = false;

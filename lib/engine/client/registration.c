@@ -70,6 +70,16 @@ void mtsi_registration_watch_end_locked(struct mts_client *client)
 	(void)change_locked(client, MTSI_POLL_IN | MTSI_POLL_RDHUP | MTSI_POLL_EDGE);
 }
 
+void mtsi_registration_report_again(struct mts_client *client)
+{
+	mtsi_lock_take(&client->lock);
+	if (client->watched != 0) {
+		(void)mtsi_poll_change(
+			mtsi_base_floor(client->server)->poll, client->fd, client->watched, client->id);
+	}
+	mtsi_lock_release(&client->lock);
+}
+
 int mtsi_registration_enter_locked(struct mts_client *client)
 {
 	return client->watched == 0 ? change_locked(client, MTSI_POLL_EDGE) : 0;

@@ -39,6 +39,12 @@ int mtsi_registration_watch_room_locked(struct mts_client *client, bool wanted);
 void mtsi_registration_watch_end_locked(struct mts_client *client);
 
 /*
+ * What a client is watched for, and is there at this moment, raises one more event. The owner; takes
+ * the client's lock.
+ */
+void mtsi_registration_report_again(struct mts_client *client);
+
+/*
  * Puts a client into epoll if it is not there, with nothing watched. After that, watching for room
  * needs no memory. 0 or a negative errno value. Under the client's lock.
  */

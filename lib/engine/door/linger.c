@@ -5,7 +5,8 @@
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
  * is shut down first, and input thrown away until the peer has finished too, for at most the linger
- * timeout and 1 MiB. Meanwhile the socket is watched by epoll, and the client is parked. The thread
+ * timeout and 1 MiB; or 16 MiB, if the peer was told why it ends (engine/serve/fault.c), since it may
+ * be sending a request that was too large. Meanwhile the socket is watched by epoll, and the client is parked. The thread
  * that claims it (claim.h) drains it, and closes it when that is done: this is the thread that
  * polls, or the keeper when the client's time is up. The keeper marks such clients in the list as
  * cut, under the list's lock, and claims them. If one is owned at that moment, its owner closes it:
@@ -59,6 +60,7 @@
 enum {
 	FIRST_FLIGHT = 14 * 1024, /* bytes */
 	MOST_DRAINED = 1024 * 1024,
+	MOST_DRAINED_IF_TOLD = 16 * 1024 * 1024,
 	DRAIN_AT_ONCE = 16 * 1024,
 	FEW = 16 /* so few that linger are never too many */
 };
@@ -161,10 +163,20 @@ static bool crowded(struct mts_server *server)
 	return atomic_load(&mtsi_door_floor(server)->linger.count) > (share > FEW ? share : FEW);
 }
 
-/* Throws away what has come; whether the socket may be closed. */
+/* How much a client may send in vain. One that was told why it ends may be sending a large request. */
+static uint32_t most_drained(const struct mts_client *client)
+{
+	return client->said ? MOST_DRAINED_IF_TOLD : MOST_DRAINED;
+}
+
+/*
+ * Throws away what has come; whether the socket may be closed. No more than so much in one go, since
+ * others wait for this thread: what is left raises another event.
+ */
 static bool is_emptied(struct mts_client *client)
 {
 	char nowhere[DRAIN_AT_ONCE];
+	const uint32_t before = client->discarded;
 	for (;;) {
 		const ssize_t count = mtsi_conn_receive_now(client, nowhere, sizeof(nowhere));
 		if (count == -EAGAIN) {
@@ -179,8 +191,12 @@ static bool is_emptied(struct mts_client *client)
 			return true;
 		}
 		client->discarded += (uint32_t)count;
-		if (client->discarded >= MOST_DRAINED) {
+		if (client->discarded >= most_drained(client)) {
 			return true;
+		}
+		if (client->discarded - before >= MOST_DRAINED) {
+			mtsi_registration_report_again(client);
+			return false;
 		}
 	}
 }
@@ -246,8 +262,13 @@ static bool hand_over(struct mts_client *client)
 
 void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked)
 {
-	/* A client that was refused has most likely sent nothing yet, and is about to. */
-	const bool at_once = client->opened && nothing_to_lose(client, corked);
+	/*
+	 * A client that was refused has most likely sent nothing yet, and is about to. One that was told
+	 * why it ends may be in the middle of sending, unless its peer has finished.
+	 */
+	const bool sends = !client->opened
+		|| (client->said && mtsi_conn_peer(client) < MTSI_PEER_FINISHED);
+	const bool at_once = !sends && nothing_to_lose(client, corked);
 	if (given_up || at_once || !hand_over(client)) {
 		mtsi_door_close(client);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a client, in a fixed order, whatever its cause: the output is handed to the kernel or
- * given up, the close hook runs, the client is counted as closed, and only then does the socket
+ * The end of a client, in a fixed order, whatever its cause: the peer may have been told why
+ * (fault.c), the output is handed to the kernel or given up, the close hook runs, the client is counted as closed, and only then does the socket
  * linger or close. On demand a client whose peer does not read its last replies is parked, with
  * nothing watched but its output. When that output is gone, the client gets a turn for the rest of
  * the order.
@@ -193,10 +193,11 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 	client->reason = (signed char)reason;
 	mtsi_lock_release(&client->lock);
 	worker->corked = corkable(worker, reason);
-	if (reason != MTS_CLOSED_ERROR && wait_for_output(worker, client)) {
+	const bool failed = reason == MTS_CLOSED_ERROR && !client->said;
+	if (!failed && wait_for_output(worker, client)) {
 		return;
 	}
-	const bool given_up = reason == MTS_CLOSED_ERROR || mtsi_output_finish(worker) != 0;
+	const bool given_up = failed || mtsi_output_finish(worker) != 0;
 	if (given_up && reason != MTS_CLOSED_ERROR) {
 		const bool ours = worker->failed == -ENOMEM || worker->failed == -EFAULT;
 		reason = ours ? MTS_CLOSED_ERROR : mtsi_reason(client, MTS_CLOSED_BY_PEER);

@@ -145,6 +145,7 @@ int mtsi_request_await(struct mtsi_worker *worker, const void **request, size_t 
 	const bool overrun = mtsi_request_overrun(worker);
 	const int result = mtsi_request_next(worker, true);
 	go_on(worker, overrun);
+	worker->told = result < 0;
 	if (result == 1) {
 		*request = worker->input.request;
 		*size = worker->input.frame.size;
@@ -158,6 +159,7 @@ static ssize_t read_some(struct mtsi_worker *worker, void *buffer, size_t size)
 	const ssize_t count = timed_out ? -ETIMEDOUT : mtsi_fill_read(worker, buffer, size);
 	if (count < 0) {
 		worker->failed = (int)count;
+		worker->told = true;
 	}
 	return count;
 }
@@ -214,6 +216,7 @@ int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *siz
 		has_come(worker);
 	} else if (result < 0) {
 		result = end_input(worker, result);
+		worker->told = true;
 	}
 	go_on(worker, overrun);
 	if (result == 1) {

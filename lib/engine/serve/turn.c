@@ -34,6 +34,7 @@
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
 #include "engine/serve/ending.h"
+#include "engine/serve/fault.h"
 #include "engine/serve/input.h"
 #include "engine/serve/opening.h"
 #include "engine/serve/output.h"
@@ -92,6 +93,8 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	worker->replies.mark = 0;
 	worker->corked = 0;
 	worker->failed = 0;
+	worker->told = false;
+	worker->tells = false;
 	worker->queued = false;
 	worker->seizes = false;
 	worker->late = false;
@@ -148,8 +151,10 @@ static int handler_failed(struct mtsi_worker *worker, int verdict)
 	if (mtsi_reason_is_told(worker, verdict)) {
 		return mtsi_reason_of_input(worker, verdict); /* nothing that it has written is dropped */
 	}
-	mtsi_output_forget(worker);
-	(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
+	if (atomic_load(&client->cause) != MTSI_NO_CAUSE || !mtsi_fault(worker, MTS_CLOSED_ERROR)) {
+		mtsi_output_forget(worker);
+		(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
+	}
 	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
 		return mtsi_reason(client, MTS_CLOSED_ERROR); /* a call has told the handler so */
 	}
@@ -323,6 +328,7 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	enum result result = go(worker, client);
 	for (;;) {
 		if (result == ENDS) {
+			(void)mtsi_fault(worker, client->reason);
 			mtsi_ending(worker, client, client->reason);
 			return false;
 		}
@@ -363,6 +369,7 @@ void mtsi_turn_abandon(struct mtsi_worker *worker)
 		mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
 		worker->handler_since = 0;
 		mtsi_deadline_met(client);
+		mtsi_fault_abandon(worker);
 		mtsi_output_forget(worker);
 	}
 	if (worker->closing) {

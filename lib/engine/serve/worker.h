@@ -42,6 +42,10 @@ struct mtsi_worker {
 	size_t received; /* bytes, in this turn */
 	unsigned handled; /* requests, in this turn */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
+	bool told; /* a call has told a callback of that error */
+	bool tells; /* the hook for faults runs: see fault.c. Before that: */
+	size_t before; /* how much had gathered, */
+	size_t mark_before; /* and where the present handler's began */
 	bool queued; /* some of what was sent still waits in the queue */
 	bool seizes; /* it goes on sending after each push: see mtsi_output_seize() */
 	bool late; /* a wait for input has lasted too long. As in a stop: */
