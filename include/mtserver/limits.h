@@ -139,6 +139,36 @@ MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t cl
 MTS_API int mts_server_set_overload(mts_server *server, int policy);
 
 /**
+ * Sets what a client is sent for which there is no room, before it is closed: as many are connected
+ * as may be, with #MTS_OVERLOAD_REFUSE (mts_server_set_overload()), or as many of its address
+ * (mts_server_set_max_clients_per_address()), or memory or descriptors are short. It need not have
+ * asked anything. No hook is called for it; it counts in #MTS_STAT_REFUSED. *Live*.
+ *
+ * The client gets this also when it has sent a request, or does so then, since its close lingers
+ * (#MTS_TIMEOUT_LINGER). That holds while there are places to linger in
+ * (mts_server_set_max_clients()) and descriptors are free; otherwise it is closed at once, and what it
+ * was sent may be lost to a reset. The thread that accepts waits for nobody: a socket that does not
+ * take all at once is reset. Clients that wait for room when the server stops are sent nothing, and
+ * neither are those that the open hook refuses: it can write by itself.
+ *
+ * @code
+ * static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n";
+ * mts_server_set_refusal(server, busy, sizeof(busy) - 1);
+ * @endcode
+ *
+ * @param server the server
+ * @param data the bytes; copied. NULL, with 0: nothing is sent, which is the default.
+ * @param size how many, at most 1,024; 0: nothing is sent
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL, @p data is NULL though @p size is not 0, or @p size is too large
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any.
+ * @since 0.2
+ */
+MTS_API int mts_server_set_refusal(mts_server *server, const void *data, size_t size);
+
+/**
  * Sets how much output may wait for one client; see mts_client_write(). It is *live*. With
  * #MTS_THREAD_ON_DEMAND a handler's last replies, up to 16 KiB, may wait beyond that limit; then no
  * further request of the client is handled until less waits, and it holds no thread meanwhile. A

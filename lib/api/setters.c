@@ -18,6 +18,7 @@
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
+#include "engine/door/refusal.h"
 #include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
 #include "os/bind.h"
@@ -118,6 +119,15 @@ int mts_server_set_overload(mts_server *server, int policy)
 		return mtsi_fail(server, -EINVAL, "%d is no overload policy", policy);
 	}
 	mtsi_base_floor(server)->options.overload = policy;
+	return 0;
+}
+
+int mts_server_set_refusal(mts_server *server, const void *data, size_t size)
+{
+	if (mtsi_usable(server) != 0 || size > MTSI_MOST_REFUSAL || (data == NULL && size > 0)) {
+		return refuse_live(server, "the bytes of a refusal", size);
+	}
+	mtsi_refusal_set(server, data, size);
 	return 0;
 }
 

@@ -192,6 +192,14 @@ static void on_open(void)
 	ANSWERS(0, mts_server_on_open(server, NULL, NULL));
 }
 
+static void refusal(void)
+{
+	REFUSES(mts_server_set_refusal(NULL, "x", 1));
+	ANSWERS(-EINVAL, mts_server_set_refusal(server, NULL, 1));
+	ANSWERS(-EINVAL, mts_server_set_refusal(server, "x", 1025));
+	ANSWERS(0, mts_server_set_refusal(server, NULL, 0));
+}
+
 static void on_fault(void)
 {
 	REFUSES(mts_server_on_fault(NULL, NULL, NULL));
@@ -463,6 +471,7 @@ static const struct misuse functions[] = {
 	{"mts_server_frame_custom", frame_custom},
 	{"mts_server_set_max_request", max_request},
 	{"mts_server_on_open", on_open},
+	{"mts_server_set_refusal", refusal},
 	{"mts_server_on_fault", on_fault},
 	{"mts_server_on_close", on_close},
 	{"mts_server_on_thread", on_thread},

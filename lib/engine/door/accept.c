@@ -26,7 +26,8 @@
  * open. So a stop that has closed them under that lock knows that no client comes any more.
  *
  * A client that comes is counted by its address first (address_book.c), then by the door. A client
- * above a limit that does not let it wait is closed at once; the log is told once for each batch.
+ * above a limit that does not let it wait is turned away (refusal.c), with no lock held; its owner is
+ * this thread until then, and a stop waits for that. The log is told once for each batch.
  *
  * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE), this goes on without free
  * descriptors. One descriptor is kept to spare. It is given up to take a connection; that is
@@ -55,6 +56,7 @@
 #include "engine/door/floor.h"
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
+#include "engine/door/refusal.h"
 #include "os/clock.h"
 #include "os/listening.h"
 #include "os/lock.h"
@@ -97,6 +99,7 @@ struct batch {
 	size_t let_in;
 	size_t held;
 	size_t refused;
+	struct mts_client *turned_away; /* one that is refused, until the lock is released */
 	struct mtsi_peer last; /* the last client that was refused, and why */
 	int why; /* -EUSERS: too many from its address; -ENOMEM; -EBUSY: too many in all */
 };
@@ -111,7 +114,7 @@ static void refuse_client(struct mts_client *client, int why, struct batch *batc
 	batch->last = client->peer;
 	batch->why = why;
 	batch->refused++;
-	mtsi_door_turn_away(client);
+	batch->turned_away = client;
 }
 
 /* Lets a client in, or does with it what the limits demand. */
@@ -171,6 +174,10 @@ static int accept_one(struct mts_server *server, struct mtsi_list *found, struct
 	const int result = take_in_locked(
 		server, fd, (const struct sockaddr *)&peer, (unsigned)size, found, batch);
 	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
+	if (batch->turned_away != NULL) {
+		mtsi_refusal_turn_away(batch->turned_away);
+		batch->turned_away = NULL;
+	}
 	return result;
 }
 
@@ -247,8 +254,7 @@ static int refuse_one(struct mts_server *server, int listener)
 	mtsi_socket_close(spare);
 	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
 	if (fd >= 0) {
-		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
-		mtsi_socket_close_now(fd);
+		mtsi_refusal_close(server, fd);
 	}
 	mtsi_entry_keep_spare(server, mtsi_wake_open());
 	return fd >= 0 ? 0 : fd;

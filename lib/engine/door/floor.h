@@ -8,6 +8,7 @@
 #include "engine/door/eviction.h"
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
+#include "engine/door/refusal.h"
 
 struct mts_server;
 
@@ -16,6 +17,7 @@ struct mtsi_door_floor {
 	struct mtsi_crew_floor below;
 	struct mtsi_listeners listeners;
 	struct mtsi_door door;
+	struct mtsi_refusal refusal;
 	struct mtsi_address_book addresses;
 	struct mtsi_eviction eviction;
 	struct mtsi_linger linger;

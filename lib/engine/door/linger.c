@@ -156,17 +156,21 @@ static bool nothing_to_lose(const struct mts_client *client, size_t corked)
 	return peer == MTSI_PEER_UNKNOWN || peer == MTSI_PEER_CLOSED;
 }
 
-/* Whether more clients linger than should. */
-static bool crowded(struct mts_server *server)
+/* How many clients should linger, at most. */
+static size_t places(struct mts_server *server)
 {
 	const size_t share = mtsi_door_max_clients(server) / 8;
-	return atomic_load(&mtsi_door_floor(server)->linger.count) > (share > FEW ? share : FEW);
+	return share > FEW ? share : FEW;
 }
 
-/* How much a client may send in vain. One that was told why it ends may be sending a large request. */
-static uint32_t most_drained(const struct mts_client *client)
+static bool crowded(struct mts_server *server)
 {
-	return client->said ? MOST_DRAINED_IF_TOLD : MOST_DRAINED;
+	return atomic_load(&mtsi_door_floor(server)->linger.count) > places(server);
+}
+
+bool mtsi_linger_has_room(struct mts_server *server)
+{
+	return atomic_load(&mtsi_door_floor(server)->linger.count) < places(server);
 }
 
 /*
@@ -177,6 +181,7 @@ static bool is_emptied(struct mts_client *client)
 {
 	char nowhere[DRAIN_AT_ONCE];
 	const uint32_t before = client->discarded;
+	const uint32_t most = client->said ? MOST_DRAINED_IF_TOLD : MOST_DRAINED;
 	for (;;) {
 		const ssize_t count = mtsi_conn_receive_now(client, nowhere, sizeof(nowhere));
 		if (count == -EAGAIN) {
@@ -191,7 +196,7 @@ static bool is_emptied(struct mts_client *client)
 			return true;
 		}
 		client->discarded += (uint32_t)count;
-		if (client->discarded >= most_drained(client)) {
+		if (client->discarded >= most) {
 			return true;
 		}
 		if (client->discarded - before >= MOST_DRAINED) {

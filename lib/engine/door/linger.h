@@ -37,6 +37,9 @@ void mtsi_linger_free(struct mtsi_linger *linger);
  */
 void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corked);
 
+/* Whether one more may linger, without a place being taken from another. Any thread. */
+bool mtsi_linger_has_room(struct mts_server *server);
+
 /*
  * Something happened on a lingering client's socket. By the thread that polls, once it has claimed
  * the client.

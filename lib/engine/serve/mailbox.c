@@ -323,7 +323,8 @@ int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size)
 	}
 	if (result == 0 && !atomic_load(&client->lost)) {
 		result = put_message_locked(client, &parcel.message, &turn);
-		worker->replies.mark = result == 0 ? 0 : worker->replies.mark; /* none are left: see fault.c */
+		worker->replies.mark = result == 0 ? 0
+										   : worker->replies.mark; /* none are left: see fault.c */
 	}
 	if (atomic_load(&client->lost)) {
 		result = -EPIPE;
