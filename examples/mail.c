@@ -296,6 +296,19 @@ static int greet(mts_client *client, void *user)
 	return 0;
 }
 
+/* Before the first command the library ends the session, and this is its hook; afterwards the handler
+ * does. */
+static void last_word(mts_client *client, int reason, void *user)
+{
+	(void)user;
+	if (reason == MTS_CLOSED_TOO_LARGE) {
+		mts_client_puts(client, "500 That line is too long\r\n");
+	} else if (reason == MTS_CLOSED_IDLE || reason == MTS_CLOSED_REQUEST_TIMEOUT
+		|| reason == MTS_CLOSED_STOP) {
+		mts_client_puts(client, "421 Not any longer\r\n");
+	}
+}
+
 static int converse(mts_client *client, const void *request, size_t size, void *user)
 {
 	struct session self = {.client = client};
@@ -311,9 +324,9 @@ static int converse(mts_client *client, const void *request, size_t size, void *
 	}
 	drop_mail(&self);
 	if (result == -EMSGSIZE) {
-		(void)say(&self, "500 That line is too long");
+		last_word(client, MTS_CLOSED_TOO_LARGE, NULL);
 	} else if (result == -ECANCELED || result == -ETIMEDOUT) {
-		(void)say(&self, "421 Not any longer");
+		last_word(client, MTS_CLOSED_STOP, NULL);
 	}
 	return result;
 }
@@ -324,6 +337,7 @@ int main(int argc, char **argv)
 	folder = argc > 2 ? argv[2] : NULL;
 	(void)gethostname(host, sizeof(host) - 1);
 	(void)mts_server_on_open(server, greet, NULL);
+	(void)mts_server_on_fault(server, last_word, NULL);
 	(void)mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, PATIENCE);
 	(void)mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, PATIENCE);
 	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);

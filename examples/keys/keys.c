@@ -5,7 +5,8 @@
  * A store for the clients of Redis, such as redis-cli: try PING, SET, GET, MGET, DEL, INCR, and
  * SUBSCRIBE, UNSUBSCRIBE and PUBLISH. One function, resp_take(), is asked twice: by the framing, where a
  * command ends, and by the handler, what its words are. What the clients share is in store.c and
- * channels.c, behind locks that are never held while somebody waits.
+ * channels.c, behind locks that are never held while somebody waits. When a client breaks the
+ * protocol, the framing says so to the library, and a hook to the client, before it is closed.
  *
  *     keys [ADDRESS]
  */
@@ -21,13 +22,21 @@
 #include "channels.h"
 #include "store.h"
 
-/* What breaks the protocol goes to the handler too, which tells the client before it is closed. */
 static ssize_t frame(const void *data, size_t size, size_t scanned, void *user)
 {
 	struct command command;
 	(void)user;
-	const ssize_t end = resp_take(data, size, scanned, &command);
-	return end == -EPROTO ? (ssize_t)size : end;
+	return resp_take(data, size, scanned, &command);
+}
+
+static void last_word(mts_client *client, int reason, void *user)
+{
+	(void)user;
+	if (reason == MTS_CLOSED_PROTOCOL) {
+		mts_client_puts(client, "-ERR Protocol error\r\n");
+	} else if (reason == MTS_CLOSED_TOO_LARGE) {
+		mts_client_puts(client, "-ERR Protocol error: too large\r\n");
+	}
 }
 
 /*
@@ -161,11 +170,7 @@ static int serve(mts_client *client, const void *request, size_t size, void *use
 	const struct known *end = known + sizeof(known) / sizeof(known[0]);
 	const struct known *self = known;
 	(void)user;
-	if (resp_take(request, size, 0, &command) < 0) {
-		mts_client_puts(client, "-ERR Protocol error\r\n");
-		return MTS_CLOSE;
-	}
-	if (command.count == 0) {
+	if (resp_take(request, size, 0, &command) <= 0 || command.count == 0) {
 		return MTS_KEEP;
 	}
 	while (self < end && !is_called(self, command.words[0])) {
@@ -198,6 +203,7 @@ int main(int argc, char **argv)
 	mts_server *server = mts_server_create(serve, NULL);
 	store_begin();
 	(void)mts_server_on_close(server, closed, NULL);
+	(void)mts_server_on_fault(server, last_word, NULL);
 	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
 	if (mts_server_frame_custom(server, frame, NULL) != 0
 		|| mts_server_set_max_request(server, RESP_LARGEST) != 0

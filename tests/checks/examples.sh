@@ -156,8 +156,20 @@ check_mail()
 	mail_answers "mail, hung up" "220 250 250 250 354" "HELO me" "MAIL FROM:<a@b>" "RCPT TO:<c@d>" \
 		DATA half
 	mail_answers "mail, a line too long" "220 250 500" "HELO me" "$(printf '%70000s' x)"
+	mail_answers "mail, a first line too long" "220 500" "$(printf '%70000s' x)"
 	port_in_use mail "$address"
+	# Who is connected at the end is told so, whether a command has been said or none.
+	"$talk" -k "$address" >"$work/silent" &
+	silent=$!
+	"$talk" -kt "$address" "helo me" >"$work/greeted" &
+	greeted=$!
+	jobs_to_stop="$jobs_to_stop $silent $greeted"
+	wait_until "mail: nobody is greeted" grep -q ^220 "$work/silent"
+	wait_until "mail: HELO is not answered" grep -q ^250 "$work/greeted"
 	end_server mail TERM
+	wait "$silent" "$greeted"
+	[ "$(cut -c 1-3 "$work/silent" "$work/greeted" | xargs)" = "220 421 220 250 421" ] ||
+		fail "mail: at the end a client is not told so"
 	printed mail 'Received 1'
 }
 
@@ -199,6 +211,7 @@ check_keys()
 		'*1\r\n$1048577\r\n' '*12345678901234567' "$(printf '%514s' '' | sed 's/  /x /g')\n"; do
 		raw "keys, $wrong" "+PONG\r\n$error" "PING\r\n$wrong"
 	done
+	raw "keys, cut off" "+PONG\r\n$error" 'PING\r\n*1\r\n$4\r\nPIN'
 	port_in_use keys "$address"
 	end_server keys INT
 }
