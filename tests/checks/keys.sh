@@ -77,6 +77,11 @@ wait_until "the second does not hear all" heard "$work/second" "subscribe b 1 me
 kill "$second"
 wait_until "who has gone is still told" published b four 1
 
+# A value that is too large is refused by its length, and the client hears so while it still sends.
+head -c 2000000 /dev/zero | $cli -x set big 2>&1 | xargs >"$work/got"
+echo "ERR Protocol error" >"$work/wanted"
+same "a large value is not refused" "$work/wanted" "$work/got"
+
 # benchmark WORDS: it ends well, and has figures for each command.
 benchmark()
 {
