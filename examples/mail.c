@@ -5,7 +5,8 @@
  * A sink: it takes all mail and hands none on. The handler stays from a client's first command to
  * its last, so what the session knows is a variable of that function. Each command is a request:
  * mts_client_next(). The lines of a message are none, since they belong to the command DATA:
- * mts_client_read_line(). A stop ends the session before its next command, and the client is told.
+ * mts_client_read_line(). So a stop lets a message come to its end, and ends the session before its
+ * next command, and the client is told.
  *
  * With a folder, each message becomes a file there. The names are the program's own: nothing that a
  * client says gets into one. Without a folder messages are only counted.

@@ -70,10 +70,44 @@ yes "$(printf '%78s' x)" | head -c 10500000 |
 		--mail-rcpt d@e.f -T -
 try "swaks cannot hang up" swaks_says --drop-after DATA
 
-end_server mail TERM
+# A stop in the middle of a message, and of a line: it is taken all the same, and then the session ends.
+# swaks is written in Perl, so there is Perl.
+listens()
+{
+	grep -q ":$(printf %04X "$port") 00000000:0000 0A" /proc/net/tcp
+}
+mkfifo "$work/go"
+perl -MIO::Socket::INET -e '
+	my $peer = IO::Socket::INET->new("127.0.0.1:$ARGV[0]") or die;
+	$| = 1;
+	for ("HELO me", "MAIL FROM:<a\@b.c>", "RCPT TO:<d\@e.f>", "DATA") {
+		print scalar <$peer>;
+		print $peer "$_\r\n";
+	}
+	print scalar <$peer>;
+	print $peer "half a li";
+	<STDIN>;
+	print $peer "ne\r\n.\r\n";
+	print <$peer>;' "$port" <"$work/go" >"$work/said" 2>&1 &
+sender=$!
+jobs_to_stop="$jobs_to_stop $sender"
+exec 3>"$work/go"
+wait_until "DATA is not answered" grep -q ^354 "$work/said"
+listens || fail "it is not seen where mail listens"
+kill "$pid"
+wait_until "mail listens after a stop" eval '! listens'
+echo >&3
+exec 3>&-
+wait "$sender"
+[ "$(cut -c 1-3 "$work/said" | xargs)" = "220 250 250 250 354 250 421" ] ||
+	fail "a message that comes at a stop is not taken: $(tail -n 1 "$work/said")"
+printf 'half a line' >"$work/message"
+kept "a stop" "$work/one"
+wait_until "mail does not end" gone "$pid"
+wait "$pid" || fail "mail did not end well"
 for file in "$work/mail"/* "$work/mail"/.[!.]*; do
 	[ ! -e "$file" ] || fail "there is $file in the folder, which nobody has sent"
 done
-[ "$(tail -n 1 "$work/mail.out")" = "Received 3" ] || fail "mail has counted wrong"
+[ "$(tail -n 1 "$work/mail.out")" = "Received 4" ] || fail "mail has counted wrong"
 
 finish
