@@ -141,7 +141,8 @@ check_paths()
 	printf 'GET /ten.txt%s HTTP/1.1\r\nHost: a\r\n\r\n' "$(printf '%05000d' 0)" >"$work/sent"
 	talk_raw "a very long path$1"
 	status_is "a very long path$1" 414
-	ask "a link that stays inside$1" "${2-200}" "GET /link $v\r\n$h\r\n"
+	# Valgrind may not know openat2(2) either.
+	[ -n "$RUNNER" ] || ask "a link that stays inside$1" "${2-200}" "GET /link $v\r\n$h\r\n"
 }
 
 # Where the kernel lacks openat2(2), or a sandbox does not know it. Valgrind and the search for leaks
