@@ -60,6 +60,24 @@ static int handle(mts_client *client, const void *head, size_t size, void *user)
 	return answer(client, &request, user);
 }
 
+/*
+ * The library ends a client before the handler has seen a whole head; the client is told why. One
+ * that has just been silent between two requests is not: the answer would be taken for that to the
+ * next one, which may be under way.
+ */
+static void last_word(mts_client *client, int reason, void *user)
+{
+	struct request none = {.keep = false};
+	(void)user;
+	if (reason == MTS_CLOSED_TOO_LARGE) {
+		(void)reply_status(client, &none, HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE);
+	} else if (reason == MTS_CLOSED_REQUEST_TIMEOUT) {
+		(void)reply_status(client, &none, HTTP_STATUS_REQUEST_TIMEOUT);
+	} else if (reason == MTS_CLOSED_PROTOCOL) {
+		(void)reply_status(client, &none, HTTP_STATUS_BAD_REQUEST);
+	}
+}
+
 struct options {
 	size_t clients;
 	unsigned seconds;
@@ -104,6 +122,9 @@ static int prepare(mts_server *server, const struct options *options)
 	int result = mts_server_frame_custom(server, request_end, NULL);
 	if (result == 0) {
 		result = mts_server_set_max_request(server, HEAD_MAX);
+	}
+	if (result == 0) {
+		result = mts_server_on_fault(server, last_word, NULL);
 	}
 	if (result == 0 && options->clients != 0) {
 		result = mts_server_set_max_clients(server, options->clients);

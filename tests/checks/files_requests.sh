@@ -133,11 +133,37 @@ check_uploads()
 	grep -q outside "$work/outside" || fail "files wrote through a symbolic link"
 }
 
+# What the library ends by itself, it does not end without a word.
+check_faults()
+{
+	for name in '' X:; do
+		refuse "a head too large $name" "GET / $v\r\n$h$name$(printf '%020000d' 0)\r\n\r\n" 431
+	done
+	refuse "a large head without end" "GET / $v\r\n${h}X: $(printf '%0500000d' 0)" 431
+	ask "half a head, and the end" 400 "GET / $v\r\n"
+}
+
+check_timeouts()
+{
+	rm -f "$work/site/up"
+	closed "half a head" 408 "GET / $v\r\n"
+	closed "half a body" 408 "${put}Content-Length: 9\r\n\r\nhello"
+	closed "half a chunk" 408 "$put$te\r\n9\r\nhello"
+	if ls -A "$work/site" | grep -q up; then
+		fail "files keeps half a file"
+	fi
+}
+
 start_files "" -w 1000 || finish
 check_lines
 check_lengths
 check_chunks
+check_faults
 check_uploads
+end_server files TERM
+
+start_files "" -w 1000 -t 1 || finish
+check_timeouts
 end_server files TERM
 
 finish
