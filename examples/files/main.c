@@ -116,15 +116,18 @@ static bool read_options(int argc, char **argv, struct options *options, struct 
 	return site->root >= 0;
 }
 
-static int prepare(mts_server *server, const struct options *options)
+/* All other limits are the library's: each of them is finite. */
+static int set_limits(mts_server *server, const struct options *options)
 {
-	/* The other limits are the library's: each of them is finite. */
-	int result = mts_server_frame_custom(server, request_end, NULL);
+	/* A client for whom there is no room is told so, and can come again. */
+	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\n"
+							   "Connection: close\r\n"
+							   "Retry-After: 5\r\n"
+							   "Content-Length: 0\r\n"
+							   "\r\n";
+	int result = mts_server_set_overload(server, MTS_OVERLOAD_REFUSE);
 	if (result == 0) {
-		result = mts_server_set_max_request(server, HEAD_MAX);
-	}
-	if (result == 0) {
-		result = mts_server_on_fault(server, last_word, NULL);
+		result = mts_server_set_refusal(server, full, sizeof(full) - 1);
 	}
 	if (result == 0 && options->clients != 0) {
 		result = mts_server_set_max_clients(server, options->clients);
@@ -132,13 +135,25 @@ static int prepare(mts_server *server, const struct options *options)
 	if (result == 0) {
 		result = mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, options->seconds * 1000);
 	}
+	return result;
+}
+
+static int prepare(mts_server *server, const struct options *options)
+{
+	int result = mts_server_frame_custom(server, request_end, NULL);
 	if (result == 0) {
-		result = mts_server_listen(server, options->address);
+		result = mts_server_set_max_request(server, HEAD_MAX);
+	}
+	if (result == 0) {
+		result = mts_server_on_fault(server, last_word, NULL);
 	}
 	if (result == 0) {
 		result = mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
 	}
-	return result;
+	if (result == 0) {
+		result = set_limits(server, options);
+	}
+	return result == 0 ? mts_server_listen(server, options->address) : result;
 }
 
 int main(int argc, char **argv)

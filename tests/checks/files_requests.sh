@@ -5,7 +5,7 @@
 . "$srcdir/tests/checks/files_common.sh"
 
 mkdir -p "$work/site/sub" || exit 99
-printf second >"$work/site/second.txt"
+echo second >"$work/site/second.txt"
 put="PUT /up $v\\r\\n$h"
 te='Transfer-Encoding: chunked\r\n'
 
@@ -154,6 +154,25 @@ check_timeouts()
 	fi
 }
 
+# One place, and somebody has it.
+check_crowd()
+{
+	printf "GET /second.txt $v\r\n$h\r\n" >"$work/sent"
+	"$builddir/tests/checks/talk" -k -r "$address" <"$work/sent" >"$work/first" 2>"$work/said" &
+	first=$!
+	jobs_to_stop="$jobs_to_stop $first"
+	wait_until "files: the first is not served" grep -q second "$work/first" || return
+	closed "there is no room" 503 "GET / $v\r\n$h\r\n"
+	has 'Retry-After: 5'
+	kill -KILL "$first"
+	wait_until "files: the place is not free again" comes_in
+}
+
+comes_in()
+{
+	"$builddir/tests/checks/talk" -r "$address" <"$work/sent" 2>"$work/said" | grep -aq second
+}
+
 start_files "" -w 1000 || finish
 check_lines
 check_lengths
@@ -164,6 +183,10 @@ end_server files TERM
 
 start_files "" -w 1000 -t 1 || finish
 check_timeouts
+end_server files TERM
+
+start_files "" -c 1 || finish
+check_crowd
 end_server files TERM
 
 finish
