@@ -92,9 +92,11 @@ only()
 conn=client/conn.h
 only "what is done to a client's socket is done by $conn" \
 	'mtsi_(socket|sendfile)_[a-z_]+\(' $conn \
-	door/accept.c door/entry.c door/listener.c run/abandon.c run/lifecycle.c
+	door/accept.c door/entry.c door/listener.c door/refusal.c run/abandon.c run/lifecycle.c
+# Where no descriptor is left for a client, a connection is told so before it is closed (refusal.c).
 only "descriptors that are no client's are accepted and closed, nothing else" \
-	'mtsi_(socket_(receive|peek|send|wait|shut|reset|abort|un|peer|is|user|state)|sendfile)[a-z_]*\(' $conn
+	'mtsi_(socket_(receive|peek|send|wait|shut|reset|abort|un|peer|is|user|state)|sendfile)[a-z_]*\(' $conn \
+	door/refusal.c
 only "a client's descriptor is for $conn and the registration" \
 	'mtsi_(socket|sendfile|poll|listening)_[a-z_]+\([^)]*client->fd' $conn client/registration.c
 only "only the registration and the poller speak to epoll" \
