@@ -50,7 +50,8 @@ enum mts_gone {
  * @param size how many; 0 is fine
  * @retval 0 written
  * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
- * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off; or
+ *         mts_client_shutdown() was called
  * @retval -ETIMEDOUT the client was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -ENOMEM memory is short; the client is cut off, since a part may have been sent
@@ -86,7 +87,8 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @retval -EINVAL @p client is NULL, or @p data is NULL and @p size is not 0
  * @retval -ENOBUFS too much waits for the peer, or memory is short; nothing was written, and the
  *         client stays
- * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off
+ * @retval -EPIPE the client is lost: its peer is gone, or the server has cut it off; or
+ *         mts_client_shutdown() was called
  * @retval -EFAULT the bytes cannot be read, as with mts_client_write(); nothing was written, and the
  *         client stays
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
@@ -103,7 +105,7 @@ MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t si
  * @param text the string
  * @retval 0 written
  * @retval -EINVAL @p client or @p text is NULL
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost, or mts_client_shutdown() was called
  * @retval -ETIMEDOUT it was lost while this call waited, as with mts_client_write()
  * @retval -EFAULT the bytes cannot be read, as with mts_client_write()
  * @retval -ENOMEM memory is short; the client is cut off
@@ -121,7 +123,7 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @param format the format, with its arguments
  * @retval 0 written
  * @retval -EINVAL @p client or @p format is NULL, or the format is wrong
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost, or mts_client_shutdown() was called
  * @retval -ETIMEDOUT it was lost while this call waited, as with mts_client_write()
  * @retval -ENOMEM memory is short; when the text could be made but not kept, the client is cut off
  * @retval -EOVERFLOW the text would be longer than INT_MAX; nothing was written
@@ -150,6 +152,38 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
 MTS_API int mts_client_flush(mts_client *client);
 
 /**
+ * Ends this side of the stream: the peer gets all that was written, messages from elsewhere included,
+ * and then the end of the stream. The peer can go on sending, and the client stays: what it sends is
+ * read and framed as ever, until it ends its side too, or the callback returns #MTS_CLOSE. The call
+ * blocks until the kernel has taken all that was written.
+ *
+ * Nothing can be written any more: mts_client_write() and the like answer -EPIPE from then on, also
+ * for later requests, and mts_client_flush() 0. For others the client cannot be sent to any more:
+ * mts_server_send() answers -ENOENT, and mts_server_broadcast() passes it over; while this call waits,
+ * they are refused with -ENOBUFS. If the server ends the client while its peer goes on sending, by a
+ * stop, a kick or a timeout, the peer may get a reset.
+ *
+ *     mts_client_puts(client, "that was all");
+ *     mts_client_shutdown(client);
+ *     while (mts_client_read(client, buffer, sizeof(buffer)) > 0) {
+ *         // what the peer still has to say
+ *     }
+ *
+ * @param client the client
+ * @retval 0 the end of the stream is sent, or on its way; also when it was before
+ * @retval -EINVAL @p client is NULL
+ * @retval -EPIPE the client is lost
+ * @retval -ETIMEDOUT the client was lost while this call waited, since its peer took nothing for
+ *         #MTS_TIMEOUT_WRITE
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * This client's callbacks; in the close hook the answer is -EPIPE.
+ * @since 0.2
+ */
+MTS_API int mts_client_shutdown(mts_client *client);
+
+/**
  * Sends a part of a file, without copying it through the program where the kernel can: sendfile(2).
  * Files for which it cannot are read and sent. What was written before goes out first, what is
  * written afterwards comes later. The call blocks until the kernel has taken all of it, whatever
@@ -173,7 +207,7 @@ MTS_API int mts_client_flush(mts_client *client);
  * @return how many bytes were sent, or
  * @retval -EINVAL @p client is NULL, @p offset is negative, or the last byte's offset is beyond what an
  *         int64_t or a ssize_t holds
- * @retval -EPIPE the client is lost
+ * @retval -EPIPE the client is lost, or mts_client_shutdown() was called
  * @retval -ETIMEDOUT the client was lost while this call waited, since its peer took nothing for
  *         #MTS_TIMEOUT_WRITE
  * @retval -EBADF @p fd is not open for reading

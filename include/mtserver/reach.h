@@ -53,7 +53,8 @@ extern "C" {
  * @param size how many; with 0 the answer is only whether the client could be sent to
  * @retval 0 sent, or on its way
  * @retval -EINVAL @p server is NULL, or @p data is NULL and @p size is not 0
- * @retval -ENOENT there is no such client: it is gone, it ends, or it is not open yet
+ * @retval -ENOENT there is no such client: it is gone, it ends, or it is not open yet; or its callback
+ *         has called mts_client_shutdown()
  * @retval -ENOBUFS too much waits for this client; nothing was sent (counted: #MTS_STAT_UNSENT)
  * @retval -ENOMEM memory is short, or mts_server_set_max_memory() leaves none; nothing was sent,
  *         and the client stays (likewise)

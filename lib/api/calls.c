@@ -149,6 +149,15 @@ int mts_client_flush(mts_client *client)
 	return mtsi_output_flush(client->worker, true);
 }
 
+int mts_client_shutdown(mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_output_shut(client->worker);
+}
+
 ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t count)
 {
 	if (client == NULL || offset < 0 || count > SSIZE_MAX || INT64_MAX - (int64_t)count < offset) {

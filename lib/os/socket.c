@@ -299,6 +299,15 @@ enum mtsi_socket_state mtsi_socket_state(int fd)
 	return (found & POLLRDHUP) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
 }
 
+enum mtsi_socket_state mtsi_socket_state_shut(int fd)
+{
+	const short found = look_for(fd, POLLRDHUP, 0);
+	if ((found & POLLERR) != 0) {
+		return MTSI_SOCKET_DEAD;
+	}
+	return (found & (POLLRDHUP | POLLHUP)) != 0 ? MTSI_SOCKET_HALF_CLOSED : MTSI_SOCKET_ALIVE;
+}
+
 bool mtsi_socket_is_deaf(int fd)
 {
 	return mtsi_socket_state(fd) == MTSI_SOCKET_HALF_CLOSED

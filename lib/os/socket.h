@@ -144,8 +144,11 @@ bool mtsi_socket_is_deaf(int fd);
 /* The user at the other end of a Unix socket when it connected; UINT32_MAX: unknown. */
 uint32_t mtsi_socket_user(int fd);
 
-/* How a connection looks from here. */
+/* How a connection looks from here; DEAD also where both sides have ended it in order. */
 enum mtsi_socket_state { MTSI_SOCKET_ALIVE, MTSI_SOCKET_HALF_CLOSED, MTSI_SOCKET_DEAD };
 enum mtsi_socket_state mtsi_socket_state(int fd);
+
+/* The same where this side has ended its sending: an end of both in order is HALF_CLOSED. */
+enum mtsi_socket_state mtsi_socket_state_shut(int fd);
 
 #endif

@@ -39,6 +39,11 @@
  * program has shut the receiving side before. Whether the owner sleeps is seen in the client's word
  * (deadline.c): an owner writes there that it blocks, and then looks at `lost`.
  *
+ * Our side of the stream may end before the client does (mts_client_shutdown()). Then `muted` is set
+ * under the lock, where the queue and the buffers are empty; nothing is written after that, so
+ * nothing can be dropped. `muted` also follows `lost`: so a writer asks one question for both, and
+ * since its first reply asks for `lost` once more, the order in which it sees them does not matter.
+ *
  * A client that is told to finish (mts_server_close()) ends in order too, but by its owner's hand:
  * nothing is taken from it but its next request. `finishing` says so, and `ends` after it; `ends`
  * also follows `lost`, so that an owner on its usual way asks one question for both. No owner misses
@@ -139,6 +144,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	mtsi_lock_assert_held(&client->lock);
 	atomic_store(&client->lost, true); /* before `has_replies`: see above */
 	atomic_store(&client->ends, true);
+	atomic_store_explicit(&client->muted, true, memory_order_relaxed);
 	if (mtsi_buffer_size(&client->output) > 0 || client->writing
 		|| atomic_load(&client->has_replies)) {
 		mtsi_client_drop_locked(client);
@@ -170,6 +176,7 @@ bool mtsi_client_seal(struct mts_client *client, bool given_up, bool *dropped)
 		mtsi_registration_leave_locked(client);
 		atomic_store(&client->lost, true);
 		atomic_store(&client->ends, true);
+		atomic_store_explicit(&client->muted, true, memory_order_relaxed);
 	} else {
 		mtsi_client_lose_locked(client);
 	}

@@ -76,6 +76,7 @@ struct mts_client {
 	bool throttled : 1; /* its turn waits until less of its output does, or for memory */
 	bool registered : 1; /* it is in epoll, and watched for input */
 	bool said : 1; /* its peer has been told why it ends; kept while it lingers */
+	_Atomic bool muted; /* nothing more is written: lost or shut down; set under the lock */
 	unsigned char stage; /* lock */
 	_Atomic bool ends; /* lost, finishing, or told of a stop: set under the lock; see client.c */
 
@@ -225,6 +226,12 @@ void mtsi_client_stop_waiting_locked(struct mts_client *client);
 
 /* Whether that has shut the receiving side, so that an end of the stream need not be the peer's. */
 bool mtsi_client_is_deaf(struct mts_client *client);
+
+/* Whether our side of the stream has ended before the client does. Under the lock, or the owner. */
+static inline bool mtsi_client_is_shut(const struct mts_client *client)
+{
+	return atomic_load(&client->muted) && !atomic_load(&client->lost);
+}
 
 /* Whether it was told to finish, and is to get no further request. Any thread. */
 static inline bool mtsi_client_finishes(const struct mts_client *client)

@@ -149,6 +149,7 @@ struct mts_client *mtsi_clients_open(
 	client->reason = 0;
 	client->said = false;
 	client->listener = MTSI_NO_LISTENER;
+	atomic_store_explicit(&client->muted, false, memory_order_relaxed);
 	client->writing = false;
 	client->evicted = false;
 	client->deaf = false;

@@ -234,7 +234,8 @@ static inline bool mtsi_conn_is_deaf_locked(const struct mts_client *client)
 /* How the connection looks from here. The owner. */
 static inline enum mtsi_socket_state mtsi_conn_state(const struct mts_client *client)
 {
-	return mtsi_socket_state(client->fd);
+	return mtsi_client_is_shut(client) ? mtsi_socket_state_shut(client->fd)
+									   : mtsi_socket_state(client->fd);
 }
 
 /* The user at the other end of a Unix socket; UINT32_MAX: unknown. By who opens the client. */

@@ -135,6 +135,9 @@ ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_
 {
 	struct part part = {.fd = fd, .offset = offset, .left = count, .progress = true};
 	struct mtsi_sigpipe before;
+	if (mtsi_client_is_shut(worker->member.client)) {
+		return -EPIPE;
+	}
 	if (count == 0) {
 		return atomic_load(&worker->member.client->lost) ? -EPIPE : 0;
 	}

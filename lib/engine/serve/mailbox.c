@@ -21,7 +21,7 @@
  *
  * A client that ends takes no messages: it would have to wait for them, and senders could keep it
  * for ever. Messages are refused from the moment before its last output is sent, or from the moment
- * at which it is told to finish.
+ * at which it is told to finish. They are also refused once our side of the stream has ended.
  *
  * Sometimes a parked client must have a turn because of this: it was kicked, told to finish, or found lost, or less
  * of its output waits now, as it has waited for. Then it is claimed, and left to the keeper, which
@@ -140,7 +140,8 @@ static int put_message_locked(struct mts_client *client, const struct message *m
 static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
 {
 	*turn = false;
-	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_finishes(client)) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_finishes(client)
+		|| mtsi_client_is_shut(client)) {
 		return -ENOENT;
 	}
 	return client->writing ? -ENOBUFS : put_message_locked(client, message, turn);

@@ -28,6 +28,7 @@
 
 #include "engine/base/floor.h"
 #include "engine/client/client.h"
+#include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
@@ -207,7 +208,7 @@ __attribute__((noinline)) static int write_more(
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
-	if (atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed)) {
+	if (atomic_load_explicit(&worker->member.client->muted, memory_order_relaxed)) {
 		return -EPIPE;
 	}
 	if (replies->size == 0) {
@@ -220,7 +221,7 @@ int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)
 int mtsi_output_gather(struct mtsi_worker *worker, const void *data, size_t size)
 {
 	struct mtsi_replies *replies = &worker->replies;
-	if (atomic_load_explicit(&worker->member.client->lost, memory_order_relaxed)) {
+	if (atomic_load_explicit(&worker->member.client->muted, memory_order_relaxed)) {
 		return -EPIPE;
 	}
 	if (replies->size == 0) {
@@ -250,6 +251,27 @@ int mtsi_output_seize(struct mtsi_worker *worker)
 {
 	seize(worker);
 	return push_replies(worker, 0);
+}
+
+int mtsi_output_shut(struct mtsi_worker *worker)
+{
+	struct mts_client *client = worker->member.client;
+	if (mtsi_client_is_shut(client)) {
+		return 0;
+	}
+	/* While it waits for the queue to empty, nobody else adds to it. */
+	int result = mtsi_output_seize(worker);
+	mtsi_lock_take(&client->lock);
+	if (result == 0 && atomic_load(&client->lost)) {
+		result = -EPIPE;
+	}
+	if (result == 0) {
+		atomic_store(&client->muted, true);
+		mtsi_conn_shut_sending(client);
+	}
+	mtsi_lock_release(&client->lock);
+	mtsi_output_yield(worker);
+	return result;
 }
 
 int mtsi_output_wait(struct mtsi_worker *worker, bool progress)

@@ -41,6 +41,9 @@ int mtsi_output_flush(struct mtsi_worker *worker, bool wait);
 /* Sends everything, and waits until the kernel has all of it. */
 int mtsi_output_finish(struct mtsi_worker *worker);
 
+/* The same, and then ends our side of the stream; nothing can be written afterwards. Again: 0. */
+int mtsi_output_shut(struct mtsi_worker *worker);
+
 /*
  * Makes the client wait, without a thread, until no more than its limit is queued, or, if it ends,
  * nothing: true. False when it need not wait. By the owner, before it lets go of the client.
