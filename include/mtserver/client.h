@@ -275,6 +275,49 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
 MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
 
 /**
+ * Carries bytes both ways between the client and another connected stream socket, until both sides
+ * have ended; as for a proxy, once it knows where a client wants to go. What was written to the client
+ * goes to it first, and what has been received from it goes to the other one first. The end of one
+ * side is passed on to the other, which may go on sending. The kernel moves the bytes without copying
+ * them to the program, through two pipes; where it cannot, or none are to be had, they are copied.
+ *
+ *     int fd = connect_to_backend();
+ *     int result = fd < 0 ? fd : mts_client_relay(client, fd);
+ *     close(fd);
+ *     return result < 0 ? result : MTS_CLOSE;
+ *
+ * The call holds its thread, as any that waits. It counts as one request: mts_server_close() lets it
+ * come to its end, and so does a stop, until its deadline. Then, as after a kick, it ends at once.
+ * Messages from elsewhere are refused meanwhile: mts_server_send() answers -ENOBUFS, or -ENOENT once
+ * the client has got the end of the other side. When the call returns 0 nothing can be read or written
+ * any more, as after mts_client_shutdown(). After an error, but -EINVAL, -ENOTCONN and -ECANCELED, the
+ * client is lost, and its peer gets a reset, since it has not got all; when the callback returns that
+ * error, the client ends for the reason that belongs to it. The bytes of the current request are gone.
+ *
+ * @param client the client
+ * @param fd stays the caller's: it is not closed, and blocks or not as before when the call returns;
+ *        meanwhile it is made non-blocking. Nobody else may use it during the call. After an error
+ *        some bytes may have been taken from it that have not arrived.
+ * @retval 0 both sides have ended, and each got all of the other
+ * @retval -EINVAL @p client is NULL, or @p fd is not a stream socket, or the client's own
+ * @retval -ENOTCONN @p fd is not connected
+ * @retval -ECANCELED the server had begun to stop before the call, and no longer receives from this
+ *         client; or after mts_server_close(), once mts_client_next() has answered the same
+ * @retval -EPIPE the client is lost, or mts_client_shutdown() was called before
+ * @retval -ECONNRESET the peer of @p fd has reset its connection or does not take what it is sent;
+ *         likewise other errors of @p fd, but none of the others in this list. The client ends as
+ *         #MTS_CLOSED_ERROR.
+ * @retval -ETIMEDOUT nothing has come from either side for #MTS_TIMEOUT_IDLE, as #MTS_CLOSED_IDLE;
+ *         or one of them has taken nothing for #MTS_TIMEOUT_WRITE, as #MTS_CLOSED_WRITE_TIMEOUT
+ * @retval -ENOMEM memory is short; the client is cut off
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * This client's callbacks; in the close hook the answer is -EPIPE.
+ * @since 0.2
+ */
+MTS_API int mts_client_relay(mts_client *client, int fd);
+
+/**
  * Gives the server of a client, to stop it say.
  *
  * @param client the client

@@ -23,6 +23,7 @@
 #include "engine/serve/file.h"
 #include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
+#include "engine/serve/relay.h"
 #include "engine/serve/request.h"
 #include "engine/serve/unread.h"
 #include "engine/serve/worker.h"
@@ -225,6 +226,15 @@ ssize_t mts_client_pending(const mts_client *client)
 	return result != 0 ? result : mtsi_unread_pending(client->worker);
 }
 
+int mts_client_relay(mts_client *client, int fd)
+{
+	if (client == NULL || fd < 0) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_relay(client->worker, fd);
+}
+
 mts_server *mts_client_server(const mts_client *client)
 {
 	return client == NULL ? NULL : client->server;
@@ -319,6 +329,8 @@ int mts_client_gone(mts_client *client)
 	case MTS_CLOSED_KICKED:
 	case MTS_CLOSED_EVICTED:
 		return MTS_GONE_KICKED;
+	case MTS_CLOSED_ERROR:
+		return MTS_GONE_RESET; /* by mts_client_relay() */
 	default:
 		return MTS_GONE_DEADLINE;
 	}

@@ -440,6 +440,17 @@ WRAPPED(ssize_t, sendfile, int socket, int fd, off_t *offset, size_t count)
 	return fails(FAULT_SENDFILE) ? -1 : __real_sendfile(socket, fd, offset, cut(count));
 }
 
+WRAPPED(int, pipe2, int ends[2], int flags)
+{
+	return fails(FAULT_PIPE) ? -1 : __real_pipe2(ends, flags);
+}
+
+WRAPPED(ssize_t, splice, int from, off_t *from_at, int to, off_t *to_at, size_t size,
+	unsigned int flags)
+{
+	return fails(FAULT_SPLICE) ? -1 : __real_splice(from, from_at, to, to_at, cut(size), flags);
+}
+
 WRAPPED(int, open, const char *path, int flags, ...)
 {
 	mode_t mode = 0;

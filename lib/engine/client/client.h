@@ -93,11 +93,11 @@ struct mts_client {
 	uint32_t saved_capacity; /* without the byte behind it for a NUL */
 	uint32_t saved_scanned; /* what framing has searched already */
 	_Atomic int cause; /* why the server has cut it off, one of enum mts_closed; or MTSI_NO_CAUSE */
-	bool writing; /* lock: its worker waits for room, in the middle of a write perhaps */
+	bool writing : 1; /* lock: its worker waits for room, in the middle of a write perhaps */
+	bool evicted : 1; /* lock: the door counts it among those that make room */
+	bool deaf : 1; /* lock: a stop has shut its receiving side */
 	_Atomic bool cut; /* its time is up, as a client or as a lingerer; under the lock of either */
 	_Atomic unsigned char listing; /* how it stands in the address book; see there */
-	bool evicted : 1; /* lock, like the next: the door counts it among those that make room */
-	bool deaf : 1; /* a stop has shut its receiving side */
 	uint32_t stuck_with; /* lock: bytes that the peer had not acknowledged at stuck_since */
 	union {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */

@@ -32,6 +32,7 @@
 #include "os/fork.h"
 #include "os/sendfile.h"
 #include "os/socket.h"
+#include "os/splice.h"
 
 /* What all connections have in common that come from one listener. */
 struct mtsi_traits {
@@ -165,6 +166,53 @@ static inline void mtsi_conn_sendfile_end(
 	struct mts_client *client, const struct mtsi_sigpipe *before)
 {
 	mtsi_sendfile_end(before, client->fd);
+}
+
+/*
+ * Begins the moving of bytes by the kernel, through pipes (os/splice.h), until
+ * mtsi_conn_splice_end(). False: they have to be received and sent. The owner, no lock, while it has
+ * seized the way out. A transform declines always, since its bytes are not those of the socket.
+ */
+static inline bool mtsi_conn_splice_begin(struct mts_client *client, struct mtsi_sigpipe *before)
+{
+	return mtsi_sendfile_begin(before, client->fd);
+}
+
+/* Has the kernel move what has come into a pipe: mtsi_splice_now(). The owner, as above. */
+static inline ssize_t mtsi_conn_splice_from(struct mts_client *client, int pipe, size_t size)
+{
+	return mtsi_splice_now(client->fd, pipe, size);
+}
+
+/* Has the kernel send what is in a pipe. The owner, as above. */
+static inline ssize_t mtsi_conn_splice_to(struct mts_client *client, int pipe, size_t size)
+{
+	return mtsi_splice_now(pipe, client->fd, size);
+}
+
+/* Ends it: the socket and the thread are again as they were. The owner, as above. */
+static inline void mtsi_conn_splice_end(
+	struct mts_client *client, const struct mtsi_sigpipe *before)
+{
+	mtsi_sendfile_end(before, client->fd);
+}
+
+/*
+ * Waits for the client, which is the first of the two, and for another socket: mtsi_watch_two(). With
+ * `watched` unset the client is left out. A transform that holds input back does not wait, if input is
+ * wanted. The owner, no lock.
+ */
+static inline void mtsi_conn_watch(
+	const struct mts_client *client, bool watched, struct mtsi_watch two[2], int milliseconds)
+{
+	two[0].fd = watched ? client->fd : -1;
+	mtsi_watch_two(two, milliseconds);
+}
+
+/* Whether this is the client's own socket. The owner. */
+static inline bool mtsi_conn_is(const struct mts_client *client, int fd)
+{
+	return client->fd == fd;
 }
 
 /* Waits for room: true. False: this cannot be waited for, so ask again. The owner, no lock. */

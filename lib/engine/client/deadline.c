@@ -260,9 +260,8 @@ void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool pro
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client)
 {
 	const uint64_t word = atomic_load(&client->waits);
-	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE && (word & MTSI_WORD_EXPIRED) == 0
-		? mtsi_wait_since(word)
-		: 0;
+	const uint64_t no = MTSI_WORD_EXPIRED | MTSI_WORD_READS;
+	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE && (word & no) == 0 ? mtsi_wait_since(word) : 0;
 }
 
 bool mtsi_deadline_end_idle(struct mts_client *client)
@@ -270,7 +269,7 @@ bool mtsi_deadline_end_idle(struct mts_client *client)
 	uint64_t word = atomic_load(&client->waits);
 	mtsi_lock_assert_held(&client->lock);
 	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE
-		&& (word & (MTSI_WORD_BLOCKED | MTSI_WORD_EXPIRED)) == MTSI_WORD_BLOCKED
+		&& (word & (MTSI_WORD_BLOCKED | MTSI_WORD_EXPIRED | MTSI_WORD_READS)) == MTSI_WORD_BLOCKED
 		&& atomic_compare_exchange_strong(&client->waits, &word, word | MTSI_WORD_EXPIRED);
 }
 

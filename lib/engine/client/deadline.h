@@ -20,7 +20,9 @@ enum mtsi_wait {
 	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests: */
 	MTSI_WAIT_HANDLER, /* not for the client, but for its handler, if that has a deadline */
 	/* To block only: the same as REQUEST, but what comes is no part of a request. */
-	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 128
+	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 128,
+	/* The same as IDLE; but it is no wait for a request, so it makes no room for others. */
+	MTSI_WAIT_RELAY = MTSI_WAIT_IDLE | 128
 };
 
 /* The deadlines of all clients. */
