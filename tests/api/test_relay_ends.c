@@ -27,16 +27,16 @@ static void fill(int fd)
 enum before { NOTHING, PEER_ENDED, FAR_ENDED, FAR_FULL, PEER_FULL, PEER_ENDED_FAR_FULL, BEFORES };
 
 /*
- * The relay has begun, with these timeouts in milliseconds, and has come to this point. The handler returns
- * what it was told (`hands_on`), or closes the client: the reason is the same.
+ * The relay has begun, and has come to this point; no timeout is near. The handler returns what it was told,
+ * or closes the client: the reason is the same.
  */
-static void begin(struct route *route, int way, enum route_kind kind, unsigned idle, unsigned write)
+static void begin(struct route *route, int way, enum route_kind kind)
 {
 	const enum before before = (enum before)(way % BEFORES);
 	route_make(route, kind);
 	reach.answers[3] = way / BEFORES;
-	ck_assert_int_eq(mts_server_set_timeout(route->server, MTS_TIMEOUT_IDLE, idle), 0);
-	ck_assert_int_eq(mts_server_set_timeout(route->server, MTS_TIMEOUT_WRITE, write), 0);
+	ck_assert_int_eq(mts_server_set_timeout(route->server, MTS_TIMEOUT_IDLE, LONG), 0);
+	ck_assert_int_eq(mts_server_set_timeout(route->server, MTS_TIMEOUT_WRITE, LONG), 0);
 	route_start(route, "");
 	if (before == PEER_ENDED) {
 		peer_finish(route->peer);
@@ -69,7 +69,7 @@ static void expect_torn(struct route *route, int way)
 START_TEST(kicked)
 {
 	struct route route;
-	begin(&route, _i, ROUTE_TCP, LONG, LONG);
+	begin(&route, _i, ROUTE_TCP);
 	ck_assert_int_eq(mts_server_kick(route.server, reach.ids[0]), 0);
 	ck_assert_int_eq(route_over(&route, MTS_CLOSED_KICKED), -EPIPE);
 	ck_assert_int_eq(reach.answers[1], MTS_GONE_KICKED);
@@ -82,7 +82,7 @@ END_TEST
 START_TEST(stopped_late)
 {
 	struct route route;
-	begin(&route, _i, ROUTE_TCP, LONG, LONG);
+	begin(&route, _i, ROUTE_TCP);
 	ck_assert_int_eq(mts_server_set_timeout(route.server, MTS_TIMEOUT_STOP, SHORT), 0);
 	mts_server_stop(route.server);
 	ck_assert_int_eq(route_over(&route, MTS_CLOSED_STOP), -EPIPE);
@@ -96,7 +96,7 @@ END_TEST
 START_TEST(finished)
 {
 	struct route route;
-	begin(&route, _i / 2, ROUTE_TCP, LONG, LONG);
+	begin(&route, _i / 2, ROUTE_TCP);
 	if (_i % 2 == 0) {
 		mts_server_stop(route.server);
 	} else {
@@ -129,7 +129,8 @@ END_TEST
 START_TEST(idle)
 {
 	struct route route;
-	begin(&route, _i, ROUTE_TCP, SHORT, LONG);
+	begin(&route, _i, ROUTE_TCP);
+	ck_assert_int_eq(mts_server_set_timeout(route.server, MTS_TIMEOUT_IDLE, SHORT), 0);
 	ck_assert_int_eq(route_over(&route, MTS_CLOSED_IDLE), -ETIMEDOUT);
 	ck_assert_int_eq(reach.answers[1], MTS_GONE_DEADLINE);
 	ck_assert_uint_eq(mts_server_stat(route.server, MTS_STAT_TIMEOUTS), 1);
@@ -142,7 +143,8 @@ END_TEST
 START_TEST(takes_nothing)
 {
 	struct route route;
-	begin(&route, _i, _i == FAR_FULL + BEFORES ? ROUTE_UNIX : ROUTE_TCP, LONG, SHORT);
+	begin(&route, _i, _i == FAR_FULL + BEFORES ? ROUTE_UNIX : ROUTE_TCP);
+	ck_assert_int_eq(mts_server_set_timeout(route.server, MTS_TIMEOUT_WRITE, SHORT), 0);
 	ck_assert_int_eq(route_over(&route, MTS_CLOSED_WRITE_TIMEOUT), -ETIMEDOUT);
 	ck_assert_int_eq(reach.answers[1], MTS_GONE_DEADLINE);
 	ck_assert_uint_eq(mts_server_stat(route.server, MTS_STAT_TIMEOUTS), 1);
@@ -155,7 +157,7 @@ END_TEST
 START_TEST(far_is_reset)
 {
 	struct route route;
-	begin(&route, _i, ROUTE_TCP, LONG, LONG);
+	begin(&route, _i, ROUTE_TCP);
 	peer_reset(route.far);
 	route.far = -1;
 	ck_assert_int_eq(route_over(&route, MTS_CLOSED_ERROR), -ECONNRESET);
@@ -169,7 +171,7 @@ END_TEST
 START_TEST(peer_is_reset)
 {
 	struct route route;
-	begin(&route, _i, ROUTE_TCP, LONG, LONG);
+	begin(&route, _i, ROUTE_TCP);
 	peer_reset(route.peer);
 	route.peer = -1;
 	if (_i % BEFORES == PEER_ENDED) {
