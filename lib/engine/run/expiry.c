@@ -136,8 +136,8 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	}
 	int none = MTSI_NO_CAUSE;
 	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
-	if (client->relays) {
-		mtsi_client_lose_locked(client); /* a stream is torn: engine/serve/relay.c */
+	if (kind == MTSI_WAIT_IDLE && (word & MTSI_WORD_READS) != 0) {
+		mtsi_client_lose_locked(client); /* a relay: a stream is torn (engine/serve/relay.c) */
 	} else {
 		mtsi_conn_shut_receiving_locked(client);
 	}
