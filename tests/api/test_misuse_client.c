@@ -134,6 +134,25 @@ static void read_line(void)
 	}
 }
 
+static void shut_down(void)
+{
+	GIVES(-EINVAL, mts_client_shutdown(NULL));
+}
+
+static void relay(void)
+{
+	int pair[2];
+	GIVES(-EINVAL, mts_client_relay(NULL, 0));
+	if (subject != NULL && pipe(pair) == 0) {
+		GIVES(-EINVAL, mts_client_relay(subject, -1));
+		GIVES(-EINVAL, mts_client_relay(subject, pair[0]));
+		GIVES(-EINVAL, mts_client_relay(subject, mts_client_fd(subject)));
+		GIVES(-EINVAL, mts_client_relay(subject, INT_MAX));
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
 static void put_back(void)
 {
 	GIVES(-EINVAL, mts_client_unread(NULL, "x", 1));
@@ -226,6 +245,8 @@ static const struct misuse functions[] = {
 	{"mts_client_read", read_bytes},
 	{"mts_client_read_exact", read_exactly},
 	{"mts_client_read_line", read_line},
+	{"mts_client_relay", relay},
+	{"mts_client_shutdown", shut_down},
 	{"mts_client_unread", put_back},
 	{"mts_client_pending", pending},
 	{"mts_client_server", server_of},
@@ -297,6 +318,8 @@ static void misuse_closed(mts_client *client, int reason, void *user)
 	GIVES(-EPIPE, mts_client_read(client, &byte, 1));
 	GIVES(-EPIPE, mts_client_read_exact(client, &byte, 1));
 	GIVES(-EPIPE, mts_client_read_line(client, &request, &size));
+	GIVES(-EPIPE, mts_client_relay(client, 0));
+	GIVES(-EPIPE, mts_client_shutdown(client));
 	GIVES(-EPIPE, mts_client_unread(client, "x", 1));
 	GIVES(-EPIPE, mts_client_pending(client));
 	GIVES(1, mts_client_server(client) == *(mts_server **)user);

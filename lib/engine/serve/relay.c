@@ -339,7 +339,6 @@ static int may_begin(struct mtsi_worker *worker)
 /* The other socket was found good, or has failed already, which is an error of the relay. */
 static int relay_with(struct mtsi_worker *worker, int fd, int error)
 {
-	struct mts_client *client = worker->member.client;
 	struct relay relay = {.worker = worker, .fd = fd};
 	int result = mtsi_output_seize(worker);
 	if (result == 0 && error == 0) {
