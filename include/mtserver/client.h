@@ -178,7 +178,7 @@ MTS_API int mts_client_flush(mts_client *client);
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
  */
 MTS_API int mts_client_shutdown(mts_client *client);
@@ -290,9 +290,11 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
  * come to its end, and so does a stop, until its deadline. Then, as after a kick, it ends at once.
  * Messages from elsewhere are refused meanwhile: mts_server_send() answers -ENOBUFS, or -ENOENT once
  * the client has got the end of the other side. When the call returns 0 nothing can be read or written
- * any more, as after mts_client_shutdown(). After an error, but -EINVAL, -ENOTCONN and -ECANCELED, the
- * client is lost, and its peer gets a reset, since it has not got all; when the callback returns that
- * error, the client ends for the reason that belongs to it. The bytes of the current request are gone.
+ * any more, as after mts_client_shutdown(). After an error of the relay itself the client is lost, and
+ * its peer gets a reset, since it has not got all; when the callback returns that error, the client ends
+ * for the reason that belongs to it. The bytes of the current request are gone. Where it cannot begin
+ * (-EINVAL, -ENOTCONN, -ECANCELED, after mts_client_shutdown(), or after a call that has told the
+ * callback why there is no more input, which is told again), the client is as before.
  *
  * @param client the client
  * @param fd stays the caller's: it is not closed, and blocks or not as before when the call returns;
@@ -312,7 +314,7 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
  * @retval -ENOMEM memory is short; the client is cut off
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * This client's callbacks; in the close hook the answer is -EPIPE.
+ * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
  */
 MTS_API int mts_client_relay(mts_client *client, int fd);

@@ -72,8 +72,9 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
  * hook: #MTS_CLOSED_TOO_LARGE, #MTS_CLOSED_PROTOCOL, #MTS_CLOSED_REQUEST_TIMEOUT, #MTS_CLOSED_IDLE,
  * #MTS_CLOSED_ERROR, where it is the handler that has failed, and #MTS_CLOSED_STOP, for clients that
  * a stop ends in order. It is not called for clients that are lost already: kicked, evicted, cut off
- * at the stop's deadline or for want of memory, or whose peer is gone. Later versions may have
- * further reasons, so a hook should write nothing for those that it does not know.
+ * at the stop's deadline or for want of memory, or whose peer is gone; nor after mts_client_shutdown().
+ * Later versions may have further reasons, so a hook should write nothing for those that it does not
+ * know.
  *
  * A fault that mts_client_next() or another call that waits for the client has returned is known to
  * that callback, which can write by itself: the hook is not called for it, whether the handler

@@ -45,8 +45,8 @@ static int refusal(const mts_client *client)
 	return client->worker == NULL ? -EPIPE : 0;
 }
 
-/* The same for what takes a client's input, or puts it back: not while its last word is written. */
-static int refusal_to_read(const mts_client *client)
+/* The same for all but writes and getters: not while its last word is written. */
+static int refusal_but_to_write(const mts_client *client)
 {
 	const int result = refusal(client);
 	return result == 0 && client->worker->tells ? -EPIPE : result;
@@ -131,7 +131,7 @@ int mts_client_printf(mts_client *client, const char *format, ...)
 /* What a callback has written goes out, before it waits for the client: 0 or an error. */
 static int flush_to_read(mts_client *client)
 {
-	const int result = refusal_to_read(client);
+	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_output_flush(client->worker, true);
 }
 
@@ -155,7 +155,7 @@ int mts_client_shutdown(mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	const int result = refusal(client);
+	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_output_shut(client->worker);
 }
 
@@ -213,7 +213,7 @@ int mts_client_unread(mts_client *client, const void *data, size_t size)
 	if (client == NULL || (data == NULL && size > 0)) {
 		return -EINVAL;
 	}
-	const int result = refusal_to_read(client);
+	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_unread(client->worker, data, size);
 }
 
@@ -231,7 +231,7 @@ int mts_client_relay(mts_client *client, int fd)
 	if (client == NULL || fd < 0) {
 		return -EINVAL;
 	}
-	const int result = refusal(client);
+	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_relay(client->worker, fd);
 }
 

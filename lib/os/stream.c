@@ -48,13 +48,24 @@ int mtsi_stream_check(int fd, bool *failed)
 	return error != 0 ? error : -ENOTCONN;
 }
 
-ssize_t mtsi_stream_receive_now(int fd, void *buffer, size_t size)
+static ssize_t receive_now(int fd, void *buffer, size_t size, int flags)
 {
 	ssize_t count;
 	do {
-		count = mtsi_direct_recv(fd, buffer, size, MSG_DONTWAIT);
+		count = mtsi_direct_recv(fd, buffer, size, flags | MSG_DONTWAIT);
 	} while (count < 0 && errno == EINTR);
 	return count >= 0 ? count : mtsi_stream_error_of(-errno);
+}
+
+ssize_t mtsi_stream_receive_now(int fd, void *buffer, size_t size)
+{
+	return receive_now(fd, buffer, size, 0);
+}
+
+ssize_t mtsi_stream_peek(int fd)
+{
+	char byte;
+	return receive_now(fd, &byte, 1, MSG_PEEK);
 }
 
 ssize_t mtsi_stream_send_now(int fd, const void *data, size_t size)

@@ -21,6 +21,9 @@ int mtsi_stream_check(int fd, bool *failed);
 /* Receives: how many bytes; 0 at the end of the stream; -EAGAIN when there are none; or an error. */
 ssize_t mtsi_stream_receive_now(int fd, void *buffer, size_t size);
 
+/* Whether there is something to receive: 1; 0 at the end of the stream; or an error. */
+ssize_t mtsi_stream_peek(int fd);
+
 /* Sends what it takes, without SIGPIPE: how many bytes; -EAGAIN when it takes none; or an error. */
 ssize_t mtsi_stream_send_now(int fd, const void *data, size_t size);
 

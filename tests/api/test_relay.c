@@ -193,6 +193,25 @@ START_TEST(urgent_bytes)
 }
 END_TEST
 
+/* Its stream has ended already when the relay comes to the urgent byte, which looks like the end too. */
+START_TEST(urgent_bytes_before_the_end)
+{
+	struct route route;
+	route_make(&route, ROUTE_TCP);
+	ck_assert_int_eq(setsockopt(route.near, SOL_SOCKET, SO_OOBINLINE, &_i, sizeof(_i)), 0);
+	peer_puts(route.far, "before");
+	ck_assert_int_eq(send(route.far, "!", 1, MSG_OOB), 1);
+	peer_puts(route.far, "after");
+	peer_finish(route.far);
+	route_start(&route, "");
+	peer_expect_text(route.peer, _i == 1 ? "before!after" : "beforeafter");
+	peer_expect_end(route.peer);
+	peer_finish(route.peer);
+	ck_assert_int_eq(route_over(&route, MTS_CLOSED_BY_HANDLER), 0);
+	route_end(&route);
+}
+END_TEST
+
 static int misuse(mts_client *client, const void *request, size_t size, void *user)
 {
 	int pair[2];
@@ -242,6 +261,7 @@ int main(void)
 	tcase_add_test(tests, unread_first);
 	tcase_add_test(tests, through_itself);
 	tcase_add_test(tests, urgent_bytes);
+	tcase_add_loop_test(tests, urgent_bytes_before_the_end, 0, 2);
 	tcase_add_test(tests, bad_arguments);
 	return suite_run();
 }

@@ -149,8 +149,7 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 	}
 	struct mts_client *client = mtsi_clients_open(server, fd, peer, size);
 	if (client == NULL) {
-		mtsi_socket_close_now(fd);
-		mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
+		mtsi_refusal_close(server, fd);
 		return -ENOMEM;
 	}
 	mtsi_conn_accepted(client, &batch->listener->traits);

@@ -53,13 +53,22 @@ static size_t copy_words(struct mts_server *server, char *words)
 	return size;
 }
 
+/* Counts what was sent: whether that is all. */
+static bool is_whole(struct mts_server *server, ssize_t sent, size_t size)
+{
+	if (sent > 0) {
+		mtsi_count_shared(server, MTS_STAT_BYTES_OUT, (uint64_t)sent);
+	}
+	return sent == (ssize_t)size;
+}
+
 /* Sends the words, and nothing more from here on: whether all is well. */
 static bool tell(struct mts_client *client, const char *words, size_t size)
 {
 	bool dropped;
 	mtsi_lock_take(&client->lock);
 	if (!atomic_load(&client->lost)
-		&& mtsi_conn_send_one_locked(client, words, size, false) != (ssize_t)size) {
+		&& !is_whole(client->server, mtsi_conn_send_one_locked(client, words, size, false), size)) {
 		mtsi_client_drop_locked(client);
 	}
 	mtsi_lock_release(&client->lock);
@@ -92,8 +101,9 @@ void mtsi_refusal_close(struct mts_server *server, int fd)
 	char words[MTSI_MOST_REFUSAL];
 	const size_t size = copy_words(server, words);
 	mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
-	if (size > 0) {
-		(void)mtsi_socket_send_one_now(fd, words, size, false);
+	if (size > 0 && !is_whole(server, mtsi_socket_send_one_now(fd, words, size, false), size)) {
+		mtsi_socket_abort(fd);
+	} else {
+		mtsi_socket_close_now(fd);
 	}
-	mtsi_socket_close_now(fd);
 }

@@ -82,6 +82,12 @@ static void expire_output_locked(
 	}
 }
 
+/* Whether what waits is a relay. */
+static bool is_relay(uint64_t word)
+{
+	return mtsi_wait_kind(word) == MTSI_WAIT_IDLE && (word & MTSI_WORD_READS) != 0;
+}
+
 /*
  * Whether the owner, which blocks in a receive, is to be left alone for now. It is when something
  * has come, since then it is being woken. It also is at the first look, if that is so late that the
@@ -92,10 +98,12 @@ static void expire_output_locked(
 static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
 {
 	const uint64_t looks = (word & MTSI_WORD_LOOKS) / MTSI_WORD_LOOK;
-	if ((word & MTSI_WORD_RECEIVES) == 0 || looks == MTSI_WORD_MOST_LOOKS) {
+	const bool receives = (word & MTSI_WORD_RECEIVES) != 0;
+	if (!(receives || is_relay(word)) || looks == MTSI_WORD_MOST_LOOKS) {
 		return false;
 	}
-	const ssize_t found = mtsi_conn_peek(client);
+	/* A relay whose client has ended waits for the other socket. */
+	const ssize_t found = receives ? mtsi_conn_peek(client) : -EAGAIN;
 	if (found == -EPIPE) {
 		mtsi_client_lose_locked(client);
 		return true;
@@ -136,8 +144,8 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	}
 	int none = MTSI_NO_CAUSE;
 	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
-	if (kind == MTSI_WAIT_IDLE && (word & MTSI_WORD_READS) != 0) {
-		mtsi_client_lose_locked(client); /* a relay: a stream is torn (engine/serve/relay.c) */
+	if (is_relay(word)) {
+		mtsi_client_lose_locked(client); /* a stream is torn: engine/serve/relay.c */
 	} else {
 		mtsi_conn_shut_receiving_locked(client);
 	}

@@ -90,6 +90,14 @@ static ssize_t take_some(struct mtsi_way *way)
 	return count;
 }
 
+/* Whether the source has ended, as it seems: splice(2) seems to end at an urgent byte too. */
+static bool has_ended(const struct mtsi_way *way)
+{
+	const struct mts_client *client = way->worker->member.client;
+	return way->copies
+		|| (way->from_client ? mtsi_conn_peek(client) : mtsi_stream_peek(way->fd)) == 0;
+}
+
 /* Takes what has come; nothing is held. 1, 0 or an error, as above. */
 static int take(struct mtsi_way *way)
 {
@@ -102,6 +110,9 @@ static int take(struct mtsi_way *way)
 		/* Whoever has cut the client off has ended the stream, not the peer. */
 		if (way->from_client && atomic_load(&way->worker->member.client->lost)) {
 			return -EPIPE;
+		}
+		if (!has_ended(way)) {
+			return begin_copying(way);
 		}
 		note_taken(way, 0);
 		way->ended = true;

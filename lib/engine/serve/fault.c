@@ -55,7 +55,7 @@ static bool is_to_be_told(const struct mtsi_worker *worker, int reason)
 	const struct mts_client *client = worker->member.client;
 	const bool knows = worker->told && reason != MTS_CLOSED_ERROR;
 	return reason >= 0 && reason < REASONS && can_be_told[reason] && !knows && client->opened
-		&& client->stage != MTSI_CLIENT_ENDING && !atomic_load(&client->lost);
+		&& client->stage != MTSI_CLIENT_ENDING && !atomic_load(&client->muted);
 }
 
 static void call_hook(struct mtsi_worker *worker, int reason)

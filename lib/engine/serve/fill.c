@@ -58,7 +58,10 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 		mtsi_memory_content(client);
 		return -ETIMEDOUT;
 	}
-	if (mtsi_receive_wants_no_more(worker, kind)) {
+	/* A stop: what has arrived is still taken, but there is none. */
+	const bool stopped = kind != MTSI_WAIT_READ && mtsi_stopping(worker->member.server)
+		&& mtsi_conn_peek(client) != 1;
+	if (stopped || mtsi_receive_wants_no_more(worker, kind)) {
 		mtsi_memory_content(client);
 		return -ECANCELED;
 	}

@@ -268,6 +268,7 @@ int mtsi_output_shut(struct mtsi_worker *worker)
 	if (result == 0) {
 		atomic_store(&client->muted, true);
 		mtsi_conn_shut_sending(client);
+		client->writing = false; /* all is handed over: whoever cuts it off now drops nothing */
 	}
 	mtsi_lock_release(&client->lock);
 	mtsi_output_yield(worker);

@@ -229,6 +229,16 @@ static int await(struct relay *relay)
 	return watch_both(relay, milliseconds);
 }
 
+/* One way goes on. The other may be stuck meanwhile, so its time counts too. 0 or an error. */
+static int note_stuck(struct relay *relay)
+{
+	const uint64_t now = mtsi_way_holds(&relay->out) ? mtsi_clock_now() : 0;
+	if (relay->client_stuck || mtsi_way_holds(&relay->back)) {
+		note_client_stuck(relay);
+	}
+	return other_may_wait(relay, now) == 0 ? other_timed_out(relay, now) : 0;
+}
+
 /* Carries both ways until both have ended: 0, or why not. */
 static int carry_both(struct relay *relay)
 {
@@ -247,7 +257,7 @@ static int carry_both(struct relay *relay)
 		if (relay->out.done && relay->back.done) {
 			return 0;
 		}
-		const int result = out + back == 0 ? await(relay) : 0;
+		const int result = out + back == 0 ? await(relay) : note_stuck(relay);
 		if (result != 0) {
 			return result == -EPIPE ? mtsi_push_why_lost(client) : result;
 		}
@@ -321,7 +331,10 @@ static void give_up(struct mtsi_worker *worker, int result)
 	mtsi_lock_release(&client->lock);
 }
 
-/* 0, or why a relay cannot begin: a stop may have shut the receiving side, which looks like an end. */
+/*
+ * 0, or why a relay cannot begin: a stop or a deadline may have shut the receiving side, which looks
+ * like the end of the peer's stream. What the callback is told here it may return (reason.c).
+ */
 static int may_begin(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->member.client;
@@ -329,8 +342,11 @@ static int may_begin(struct mtsi_worker *worker)
 	mtsi_lock_take(&client->lock);
 	if (atomic_load(&client->muted)) {
 		result = -EPIPE;
-	} else if (result == 0 && client->deaf && !worker->input.ended) {
-		result = -ECANCELED;
+	} else if (result == 0 && !worker->input.ended) {
+		const bool late = atomic_load(&client->cause) != MTSI_NO_CAUSE;
+		worker->failed = late ? -ETIMEDOUT : client->deaf ? -ECANCELED : 0;
+		worker->told = worker->failed != 0;
+		result = worker->failed;
 	}
 	mtsi_lock_release(&client->lock);
 	return result;
