@@ -192,7 +192,9 @@ int main(void)
 	tcase_add_test(tcase, it_has_asked_already);
 	tcase_add_test(tcase, too_many_of_its_address);
 	tcase_add_test(tcase, all_places_are_taken);
-	tcase_add_test(tcase, no_descriptors);
+	if (!under_valgrind()) { /* where an accept that fails has lost its connection */
+		tcase_add_test(tcase, no_descriptors);
+	}
 	tcase_add_loop_test(tcase, nothing_any_more, 0, 2);
 	tcase_add_test(tcase, it_changes_meanwhile);
 	return suite_run();
