@@ -134,7 +134,7 @@ static void expect_upload(mts_server *server, const struct upload *upload, uint6
 
 START_TEST(goes_on)
 {
-	struct upload upload = {_i % HOWS, _i / HOWS % WHENS};
+	struct upload upload = {(enum how)(_i % HOWS), (enum when)(_i / HOWS % WHENS)};
 	family = _i / HOWS / WHENS;
 	expect_upload(uploading(take_upload, &upload), &upload, 1);
 }
@@ -152,7 +152,7 @@ static int upload_first(mts_client *client, void *user)
 
 START_TEST(in_the_open_hook)
 {
-	struct upload upload = {EXACT, _i};
+	struct upload upload = {EXACT, (enum when)_i};
 	family = TCP;
 	mts_server *server = uploading(answer_keep, NULL);
 	ck_assert_int_eq(mts_server_on_open(server, upload_first, &upload), 0);
