@@ -462,6 +462,8 @@ int main(void)
 	tcase_add_test(cases, one_after_the_other);
 	tcase_add_test(cases, failed_starts);
 	tcase_add_test(cases, cancelled);
-	tcase_add_test(cases, at_any_moment);
+	if (!under_valgrind()) { /* where one comes before the frame of the last one has gone */
+		tcase_add_test(cases, at_any_moment);
+	}
 	return suite_run();
 }
