@@ -17,7 +17,7 @@ ln -s ten.txt "$work/site/link"
 ln -s ../../outside "$work/site/sub/out"
 ln -s "$work/outside/secret.txt" "$work/site/absolute"
 ln -s ../outside/secret.txt "$work/site/secret"
-ln -s /proc/self/root "$work/site/root"
+ln -s /proc/self/root "$work/site/machine"
 
 check_heads()
 {
@@ -129,7 +129,7 @@ check_paths()
 {
 	for path in /../outside/secret.txt /%%2e%%2e/outside/secret.txt /.%%2E/outside/secret.txt \
 		/..%%2foutside%%2fsecret.txt /sub/../../outside/secret.txt //../outside/secret.txt \
-		/sub/out/secret.txt /absolute /secret /root/etc/passwd /..\\\\outside\\\\secret.txt \
+		/sub/out/secret.txt /absolute /secret /machine/etc/passwd /..\\\\outside\\\\secret.txt \
 		/%%c0%%ae%%c0%%ae/outside/secret.txt http://a/../outside/secret.txt /. /./ten.txt /sub/.. \
 		/.hidden /%%2ehidden /sub%%2fdeep /ten.txt/../second.txt "$work/outside/secret.txt"; do
 		ask "$path$1" 404 "GET $path $v\r\n$h\r\n"
