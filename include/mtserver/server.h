@@ -278,9 +278,9 @@ MTS_API int mts_server_join(mts_server *server);
  *
  * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish, what
- * their handlers read (mts_client_read()) is still received, and their replies go out; at the deadline the sockets are cut, and no further request is handled.
- * Callbacks that still run then are reported in the log, and the last message is waited for within
- * the same time (#mts_log_hook). Thousands of threads, slow destructors of thread-specific data,
+ * their handlers read (mts_client_read()) is still received, and their replies go out; at the
+ * deadline the sockets are cut, and no further request is handled. Callbacks that still run then are
+ * reported in the log, and the last message is waited for within the same time (#mts_log_hook). Thousands of threads, slow destructors of thread-specific data,
  * and threads that get no CPU may need longer to end than that; threads that get no CPU have a
  * second.
  *

@@ -5,9 +5,9 @@
  * When a socket is closed with input unread, or input arrives afterwards, the kernel answers with a
  * reset, and what the peer has not received yet is lost (RFC 1122, 4.2.2.13). So the sending side
  * is shut down first, and input thrown away until the peer has finished too, for at most the linger
- * timeout and 1 MiB; or 16 MiB, if the peer was told why it ends (engine/serve/fault.c), since it may
- * be sending a request that was too large. Meanwhile the socket is watched by epoll, and the client is parked. The thread
- * that claims it (claim.h) drains it, and closes it when that is done: this is the thread that
+ * timeout and 1 MiB; or 16 MiB, if the peer was told why it ends (engine/serve/fault.c), since it
+ * may be sending a request that was too large. Meanwhile the socket is watched by epoll, and the
+ * client is parked. The thread that claims it (claim.h) drains it, and closes it when that is done: this is the thread that
  * polls, or the keeper when the client's time is up. The keeper marks such clients in the list as
  * cut, under the list's lock, and claims them. If one is owned at that moment, its owner closes it:
  * an owner looks at the mark before it lets go. A client is taken out of the list before it is

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The end of a client, in a fixed order, whatever its cause: the peer may have been told why
- * (fault.c), the output is handed to the kernel or given up, the close hook runs, the client is counted as closed, and only then does the socket
- * linger or close. On demand a client whose peer does not read its last replies is parked, with
- * nothing watched but its output. When that output is gone, the client gets a turn for the rest of
- * the order.
+ * (fault.c), the output is handed to the kernel or given up, the close hook runs, the client is
+ * counted as closed, and only then does the socket linger or close. On demand a client whose peer
+ * does not read its last replies is parked, with nothing watched but its output. When that output is
+ * gone, the client gets a turn for the rest of the order.
  *
  * A short last reply waits in the kernel for the end of the stream, so that both go in one packet.
  * This saves one packet to the peer, and one wake-up there, of the three that a connection for a
