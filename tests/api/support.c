@@ -300,6 +300,31 @@ static int runner_end(SRunner *runner)
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/*
+ * Valgrind translates code as it is first run, and a forked child inherits what its parent has. So
+ * what most tests run is run here once, and not translated again in each of them. Outside a test
+ * nothing can be asserted.
+ */
+static void translate_common_code(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	char line[] = "x\n";
+	mts_server *server = mts_server_create(answer_echo, NULL);
+	(void)mts_server_frame_lines(server);
+	(void)mts_server_set_threads(server, test_model);
+	if (mts_server_listen(server, "127.0.0.1:0") == 0 && mts_server_start(server) == 0) {
+		const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		to.sin_port = htons((in_port_t)atoi(strrchr(mts_server_address(server, 0), ':') + 1));
+		if (connect(peer, (struct sockaddr *)&to, sizeof(to)) == 0 && send(peer, line, 2, 0) == 2) {
+			(void)recv(peer, line, 1, 0);
+		}
+		(void)close(peer);
+		mts_server_stop(server);
+		(void)mts_server_join(server);
+	}
+	(void)mts_server_destroy(server);
+}
+
 int suite_run(void)
 {
 	static const struct {
@@ -311,6 +336,9 @@ int suite_run(void)
 	};
 	const char *only = getenv("MTS_TEST_MODEL");
 	SRunner *runner = srunner_create(the_suite);
+	if (under_valgrind()) {
+		translate_common_code();
+	}
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		if (only == NULL || strcmp(only, models[i].name) == 0) {
 			(void)printf("threads %s:\n", models[i].name);
