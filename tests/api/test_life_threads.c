@@ -207,7 +207,8 @@ START_TEST(names_and_masks)
 	gate_wait(&sighting.seen, 3 + workers + 1);
 	server_wait_stat(server, MTS_STAT_THREADS, (uint64_t)workers);
 	wait_threads(before + 3 + workers);
-	ck_assert_int_eq(count_named("mts-", true), 3 + workers);
+	/* On demand one more may come for a moment, when this machine is slow. */
+	wait_until(count_named("mts-", true) == 3 + workers);
 	ck_assert_int_eq(count_named("mts-poller", false), 1);
 	ck_assert_int_eq(count_named("mts-log", true), 1);
 	server_end(server);
