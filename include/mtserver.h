@@ -11,6 +11,7 @@
 #include <mtserver/framing.h>
 #include <mtserver/handler.h>
 #include <mtserver/hooks.h>
+#include <mtserver/later.h>
 #include <mtserver/limits.h>
 #include <mtserver/reach.h>
 #include <mtserver/reading.h>

@@ -21,7 +21,8 @@ typedef struct mts_client mts_client;
 /** What a handler may return, besides a negative errno value. */
 enum mts_verdict {
 	MTS_KEEP = 0, /**< wait for this client's next request */
-	MTS_CLOSE = 1 /**< send what was written, then close so that the peer receives all of it */
+	MTS_CLOSE = 1, /**< send what was written, then close so that the peer receives all of it */
+	MTS_LATER = 2 /**< the reply comes later: see mts_client_defer(); since 0.2 */
 };
 
 /**
@@ -39,6 +40,7 @@ enum mts_verdict {
  * @param user what mts_server_create() was given
  * @retval MTS_KEEP wait for the next request
  * @retval MTS_CLOSE send everything, then close
+ * @retval MTS_LATER the reply was deferred, with mts_client_defer(); without that it counts as an error
  * @retval "a negative errno value" log it and cut the client off. What this call has written, as
  *         far as it is not sent yet, is dropped. What was written before is sent as far as the
  *         socket takes it at once; the rest is dropped. If anything is dropped the peer gets a

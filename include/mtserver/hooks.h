@@ -31,7 +31,8 @@ enum mts_closed {
 	MTS_CLOSED_ERROR = 7, /**< the handler returned an error, or a resource was short */
 	MTS_CLOSED_EVICTED = 8, /**< room, or memory, was needed for another client */
 	MTS_CLOSED_KICKED = 9, /**< the program cut it off */
-	MTS_CLOSED_STOP = 10 /**< the server stopped */
+	MTS_CLOSED_STOP = 10, /**< the server stopped */
+	MTS_CLOSED_LATER_TIMEOUT = 11 /**< a deferred reply was not completed in time; since 0.2 */
 };
 
 /** The levels of log messages: those of syslog(3). */

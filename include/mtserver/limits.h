@@ -56,7 +56,13 @@ enum mts_timeout {
 	 * From the stop until what is left is cut off; 5 s by default. The client ends with
 	 * #MTS_CLOSED_STOP.
 	 */
-	MTS_TIMEOUT_STOP = 5
+	MTS_TIMEOUT_STOP = 5,
+	/**
+	 * From when a handler has returned #MTS_LATER until its reply is completed
+	 * (mts_client_defer()); 60 s by default. The client ends with #MTS_CLOSED_LATER_TIMEOUT; what
+	 * was written for it is still sent. Since 0.2.
+	 */
+	MTS_TIMEOUT_LATER = 6
 };
 
 /** What mts_server_set_overload() chooses: what happens to clients for whom there is no room. */

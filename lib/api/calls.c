@@ -5,6 +5,7 @@
  * worker, and a call that needs one is refused.
  */
 #include <mtserver/client.h>
+#include <mtserver/later.h>
 #include <mtserver/reading.h>
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "engine/client/conn.h"
 #include "engine/serve/fault.h"
 #include "engine/serve/file.h"
+#include "engine/serve/later.h"
 #include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
 #include "engine/serve/relay.h"
@@ -233,6 +235,15 @@ int mts_client_relay(mts_client *client, int fd)
 	}
 	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_relay(client->worker, fd);
+}
+
+int64_t mts_client_defer(mts_client *client)
+{
+	if (client == NULL) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_later_defer(client->worker);
 }
 
 mts_server *mts_client_server(const mts_client *client)

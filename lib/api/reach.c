@@ -2,12 +2,14 @@
  *
  * Clients by their ids, from any thread: arguments checked, then one call down.
  */
+#include <mtserver/later.h>
 #include <mtserver/reach.h>
 
 #include <errno.h>
 #include <limits.h>
 
 #include "api/failure.h"
+#include "engine/serve/later.h"
 #include "engine/serve/mailbox.h"
 
 int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size)
@@ -34,6 +36,15 @@ int mts_server_close(mts_server *server, uint64_t id)
 {
 	const int result = mtsi_usable(server);
 	return result != 0 ? result : mtsi_mailbox_close(server, id);
+}
+
+int mts_server_complete(mts_server *server, uint64_t id, int64_t ticket, int verdict)
+{
+	const int result = mtsi_usable(server);
+	if (result != 0) {
+		return result;
+	}
+	return verdict > MTS_CLOSE ? -EINVAL : mtsi_later_complete(server, id, ticket, verdict);
 }
 
 int mts_server_kick(mts_server *server, uint64_t id)

@@ -82,6 +82,7 @@ const char *mts_closed_name(int reason)
 		[MTS_CLOSED_EVICTED] = "evicted",
 		[MTS_CLOSED_KICKED] = "kicked",
 		[MTS_CLOSED_STOP] = "stop",
+		[MTS_CLOSED_LATER_TIMEOUT] = "later timeout",
 	};
 	const int count = (int)(sizeof(names) / sizeof(names[0]));
 	return reason < 0 || reason >= count ? NULL : names[reason];

@@ -54,7 +54,7 @@ void endings_note(mts_client *client, int reason, void *user)
 {
 	struct endings *endings = user;
 	(void)client;
-	ck_assert_msg(reason >= 0 && reason <= MTS_CLOSED_STOP, "%d is no reason", reason);
+	ck_assert_msg(reason >= 0 && reason <= MTS_CLOSED_LATER_TIMEOUT, "%d is no reason", reason);
 	endings->reasons[reason]++;
 	gate_add(&endings->all);
 }

@@ -25,7 +25,7 @@ int open_with_small_buffers(mts_client *client, void *user);
 /* Counts clients that ended, by reason: mts_server_on_close(server, endings_note, &endings). */
 struct endings {
 	struct gate all;
-	_Atomic int reasons[MTS_CLOSED_STOP + 1];
+	_Atomic int reasons[MTS_CLOSED_LATER_TIMEOUT + 1];
 };
 
 void endings_note(mts_client *client, int reason, void *endings);

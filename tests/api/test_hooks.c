@@ -317,7 +317,7 @@ START_TEST(reasons_have_names)
 		}
 		count++;
 	}
-	ck_assert_int_eq(count, MTS_CLOSED_STOP + 1);
+	ck_assert_int_eq(count, MTS_CLOSED_LATER_TIMEOUT + 1);
 	ck_assert_str_eq(mts_closed_name(MTS_CLOSED_BY_PEER), "by peer");
 	ck_assert_ptr_null(mts_closed_name(-1));
 	ck_assert_ptr_null(mts_closed_name(1000));

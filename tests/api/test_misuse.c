@@ -359,12 +359,12 @@ static void defer_accept(void)
 
 static void timeout(void)
 {
-	static const int none[] = {-1, MTS_TIMEOUT_STOP + 1, 1000, INT_MAX, INT_MIN};
+	static const int none[] = {-1, MTS_TIMEOUT_LATER + 1, 1000, INT_MAX, INT_MIN};
 	REFUSES(mts_server_set_timeout(NULL, MTS_TIMEOUT_STOP, 1));
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		ANSWERS(-EINVAL, mts_server_set_timeout(server, none[i], 1));
 	}
-	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_STOP; which++) {
+	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_LATER; which++) {
 		ANSWERS(0, mts_server_set_timeout(server, which, 0));
 		ANSWERS(0, mts_server_set_timeout(server, which, UINT_MAX));
 	}
@@ -398,6 +398,16 @@ static void close_by_id(void)
 {
 	REFUSES(mts_server_close(NULL, 1));
 	SAYS(-ENOENT, mts_server_close(server, 0));
+}
+
+static void complete_reply(void)
+{
+	static const int verdicts[] = {MTS_LATER, 3, INT_MAX};
+	REFUSES(mts_server_complete(NULL, 1, 1, MTS_KEEP));
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+		SAYS(-EINVAL, mts_server_complete(server, 0, 1, verdicts[i]));
+	}
+	SAYS(-ENOENT, mts_server_complete(server, 0, 1, MTS_KEEP));
 }
 
 static void kick(void)
@@ -437,7 +447,7 @@ static void stat_name(void)
 
 static void closed_name(void)
 {
-	check_names(mts_closed_name, MTS_CLOSED_STOP);
+	check_names(mts_closed_name, MTS_CLOSED_LATER_TIMEOUT);
 }
 
 static void version(void)
@@ -492,6 +502,7 @@ static const struct misuse functions[] = {
 	{"mts_server_send", send_by_id},
 	{"mts_server_broadcast", broadcast},
 	{"mts_server_close", close_by_id},
+	{"mts_server_complete", complete_reply},
 	{"mts_server_kick", kick},
 	{"mts_server_stat", stat},
 	{"mts_stat_name", stat_name},

@@ -229,6 +229,15 @@ static void number_of(void)
 	GIVES(0, mts_client_id(NULL));
 }
 
+static void defer(void)
+{
+	GIVES(-EINVAL, (int)mts_client_defer(NULL));
+	if (subject != NULL) {
+		GIVES(1, mts_client_defer(subject) > 0);
+		GIVES(-EALREADY, (int)mts_client_defer(subject));
+	}
+}
+
 static void gone(void)
 {
 	GIVES(-EINVAL, mts_client_gone(NULL));
@@ -259,6 +268,7 @@ static const struct misuse functions[] = {
 	{"mts_client_data", data_of},
 	{"mts_client_id", number_of},
 	{"mts_client_gone", gone},
+	{"mts_client_defer", defer},
 };
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
 

@@ -81,14 +81,14 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, SIZE_MAX), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_memory(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, -1, 0), -EINVAL);
-	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_STOP + 1, 0), -EINVAL);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LATER + 1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 100000), 0);
 	ck_assert_int_eq(mts_server_set_max_memory(server, 100000), 0);
-	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_STOP; which++) {
+	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_LATER; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
 	}
 	ck_assert_str_eq(mts_server_error(server), before);

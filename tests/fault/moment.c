@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/wake.h"
+#include "engine/client/wait.h"
 #include "engine/run/keeper.h"
 #include "engine/run/server.h"
 #include "os/clock.h"
@@ -43,12 +44,12 @@ struct mts_client *moment_client(void)
 /* Waits until the client is waited for in this way. */
 void moment_waits_for(enum mtsi_wait kind)
 {
-	wait_until((atomic_load(&moment_client()->waits) & 3) == (uint64_t)kind);
+	wait_until((atomic_load(&moment_client()->waits) & MTSI_WORD_KIND) == (uint64_t)kind);
 }
 
 uint64_t moment_since(void)
 {
-	return atomic_load(&moment_client()->waits) & ~UINT64_C(255);
+	return atomic_load(&moment_client()->waits) & ~(uint64_t)MTSI_WORD_FLAGS;
 }
 
 uint64_t moment_stuck_since(void)

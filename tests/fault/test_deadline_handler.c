@@ -148,7 +148,7 @@ START_TEST(a_handler_that_has_waited)
 	moment_go_to(start + 5 * MTSI_SECOND);
 	peer_puts(peer, "second\n");
 	gate_wait(&scene.entered, 1);
-	moment_pass((start + 255) / 256 * 256 + 10 * MTSI_SECOND);
+	moment_pass((start + 511) / 512 * 512 + 10 * MTSI_SECOND);
 	gate_add(&scene.release);
 	peer_ask(peer, "third\n");
 	ck_assert_int_eq(gone[1], MTS_GONE_DEADLINE);

@@ -13,13 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/client/wait.h"
 #include "engine/run/keeper.h"
 #include "engine/run/server.h"
 #include "os/clock.h"
 #include "os/socket.h"
 
 enum { IDLE = 60, REQUEST = 30 }; /* the defaults, in seconds */
-enum { KIND = 3, BLOCKED = 4 }; /* in the word */
+enum { KIND = MTSI_WORD_KIND, BLOCKED = MTSI_WORD_BLOCKED };
 
 static _Atomic uint64_t held_kind; /* who begins such a wait is held; 0: nobody is */
 static struct gate held;

@@ -89,6 +89,7 @@
 #include "engine/client/memory.h"
 #include "engine/client/rare.h"
 #include "engine/client/registration.h"
+#include "engine/client/ticket.h"
 #include "os/lock.h"
 #include "wire/buffer.h"
 
@@ -145,6 +146,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	atomic_store(&client->lost, true); /* before `has_replies`: see above */
 	atomic_store(&client->ends, true);
 	atomic_store_explicit(&client->muted, true, memory_order_relaxed);
+	mtsi_ticket_wake_locked(client);
 	if (mtsi_buffer_size(&client->output) > 0 || client->writing
 		|| atomic_load(&client->has_replies)) {
 		mtsi_client_drop_locked(client);

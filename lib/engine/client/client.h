@@ -72,8 +72,10 @@ struct mts_client {
 	_Atomic bool lost; /* set under the lock: nothing can be sent or received any more */
 	_Atomic unsigned char armed; /* see deadline.c */
 	_Atomic bool special; /* a short read need not be all; set by who polls, before it claims */
-	bool opened : 1; /* owner, like the next three: the open hook has agreed */
-	bool throttled : 1; /* its turn waits until less of its output does, or for memory */
+	/* In one byte, which the owner alone touches: */
+	bool opened : 1; /* the open hook has agreed */
+	bool throttled : 1; /* its turn waits until less of its output does, for memory, or as: */
+	bool deferred : 1; /* the handler has returned, and its reply is still to come */
 	bool registered : 1; /* it is in epoll, and watched for input */
 	bool said : 1; /* its peer has been told why it ends; kept while it lingers */
 	_Atomic bool muted; /* nothing more is written: lost or shut down; set under the lock */

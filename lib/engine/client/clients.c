@@ -145,6 +145,7 @@ struct mts_client *mtsi_clients_open(
 	atomic_store_explicit(&client->cause, MTSI_NO_CAUSE, memory_order_relaxed);
 	client->opened = false;
 	client->throttled = false;
+	client->deferred = false;
 	client->registered = false;
 	client->reason = 0;
 	client->said = false;

@@ -24,7 +24,7 @@
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
  * When a timeout is changed, the keeper looks at all clients, in the same way. Times are rounded
- * up, by less than 256 ns, which makes room for flags beside them. So nothing ends early.
+ * up, by less than 512 ns, which makes room for flags beside them. So nothing ends early.
  */
 #include "engine/client/deadline.h"
 
@@ -46,7 +46,7 @@
 #include "os/lock.h"
 #include "os/must.h"
 
-enum { ARMED = 4 }; /* beside the kind in `armed`: the client has been in the heap */
+enum { ARMED = 8 }; /* beside the kind in `armed`: the client has been in the heap */
 
 static uint64_t round_up(uint64_t time)
 {
@@ -65,6 +65,7 @@ uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word)
 		[MTSI_WAIT_IDLE] = MTS_TIMEOUT_IDLE,
 		[MTSI_WAIT_REQUEST] = MTS_TIMEOUT_REQUEST,
 		[MTSI_WAIT_HANDLER] = MTS_TIMEOUT_HANDLER,
+		[MTSI_WAIT_LATER] = MTS_TIMEOUT_LATER,
 	};
 	if (mtsi_wait_kind(word) == MTSI_WAIT_NOTHING || (word & MTSI_WORD_EXPIRED) != 0) {
 		return MTSI_NEVER;
@@ -337,7 +338,7 @@ void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind)
 	mtsi_count_shared(client->server, MTS_STAT_TIMEOUTS, 1);
 	const bool idle = kind == MTSI_WAIT_IDLE;
 	mtsi_log_client(client->server, idle ? MTSI_LOG_IDLE : MTSI_LOG_TIMEOUT, client->id,
-		&client->peer, "%s %" PRIu64 " ms", idle ? MTSI_TOO_IDLE : MTSI_NOT_WHOLE,
+		&client->peer, "%s %" PRIu64 " ms", mtsi_wait_text(kind),
 		(mtsi_clock_now() - since) / MTSI_MILLISECOND);
 }
 

@@ -19,10 +19,11 @@ enum mtsi_wait {
 	MTSI_WAIT_IDLE, /* the first byte of a request */
 	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests: */
 	MTSI_WAIT_HANDLER, /* not for the client, but for its handler, if that has a deadline */
+	MTSI_WAIT_LATER, /* nor for it, but for its reply, which was deferred; never to block */
 	/* To block only: the same as REQUEST, but what comes is no part of a request. */
-	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 128,
+	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 256,
 	/* The same as IDLE; but it is no wait for a request, so it makes no room for others. */
-	MTSI_WAIT_RELAY = MTSI_WAIT_IDLE | 128
+	MTSI_WAIT_RELAY = MTSI_WAIT_IDLE | 256
 };
 
 /* The deadlines of all clients. */
@@ -49,7 +50,7 @@ static inline void mtsi_deadline_met(struct mts_client *client)
 }
 
 /* How the owner blocks; the values are flags in the client's word (wait.h). */
-enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 16 };
+enum mtsi_block { MTSI_BLOCK_MEMORY = 0, MTSI_BLOCK_RECEIVE = 32 };
 
 /*
  * An owner begins to block, in a receive or for memory. False when this wait began earlier and has

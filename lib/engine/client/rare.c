@@ -45,6 +45,9 @@ void mtsi_rare_forget(const struct mts_client *client)
 			atomic_store_explicit(&rare->timeouts[i], 0, memory_order_relaxed);
 		}
 	}
+	if (rare->ticket.number != 0) {
+		rare->ticket = (struct mtsi_ticket){.number = 0};
+	}
 }
 
 void mtsi_rares_free(struct mtsi_clients *clients)

@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_CLIENT_RARE_H
 #define MTSI_ENGINE_CLIENT_RARE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -9,6 +10,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/floor.h"
+#include "engine/client/ticket.h"
 
 /*
  * What only few clients have, so that it has no place among the 256 bytes that each client costs.
@@ -17,7 +19,13 @@
 struct mtsi_rare {
 	/* Its own timeouts: 0: it has none, and the server's holds; else one more than milliseconds. */
 	_Atomic unsigned timeouts[MTSI_TIMEOUTS];
+	struct mtsi_ticket ticket; /* for a reply that comes later */
 };
+
+#ifndef MTSI_DEBUG
+static_assert(sizeof(struct mts_client) + sizeof(struct mtsi_rare) <= 400,
+	"what a client may cost whose reply is deferred");
+#endif
 
 /* A client's part; NULL: it has none. Whoever may touch the client. */
 static inline struct mtsi_rare *mtsi_rare(const struct mts_client *client)

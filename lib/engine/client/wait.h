@@ -14,23 +14,19 @@ struct mts_server;
 /*
  * What the two halves of the deadlines share: deadline.c, which notes waits and puts them into the
  * heap, and expiry.c, which ends the clients that are overdue. The word `waits` in each client is
- * the time at which the wait began, a multiple of 256 ns, and in the bits below that:
+ * the time at which the wait began, a multiple of 512 ns, and in the bits below that:
  */
 enum {
-	MTSI_WORD_KIND = 3,
-	MTSI_WORD_BLOCKED = 4,
-	MTSI_WORD_EXPIRED = 8,
+	MTSI_WORD_KIND = 7,
+	MTSI_WORD_BLOCKED = 8,
+	MTSI_WORD_EXPIRED = 16,
 	MTSI_WORD_RECEIVES = MTSI_BLOCK_RECEIVE, /* what blocks is a receive */
-	MTSI_WORD_LOOK = 32, /* counts looks into the socket after the deadline, */
-	MTSI_WORD_LOOKS = 96, /* of which there may be so many: */
+	MTSI_WORD_LOOK = 64, /* counts looks into the socket after the deadline, */
+	MTSI_WORD_LOOKS = 192, /* of which there may be so many: */
 	MTSI_WORD_MOST_LOOKS = 3,
 	MTSI_WORD_READS = MTSI_WAIT_READ & ~MTSI_WAIT_REQUEST, /* what is received is no request */
-	MTSI_WORD_FLAGS = 255
+	MTSI_WORD_FLAGS = 511
 };
-
-#define MTSI_NOT_WHOLE "its request has not come whole within" /* so many milliseconds */
-
-#define MTSI_TOO_IDLE "its time is up, it has been idle for" /* so many milliseconds */
 
 static inline uint64_t mtsi_wait_since(uint64_t word)
 {
@@ -45,7 +41,20 @@ static inline enum mtsi_wait mtsi_wait_kind(uint64_t word)
 /* The reason for which a client ends when its wait of this kind has lasted too long. */
 static inline int mtsi_wait_reason(enum mtsi_wait kind)
 {
+	if (kind == MTSI_WAIT_LATER) {
+		return MTS_CLOSED_LATER_TIMEOUT;
+	}
 	return kind == MTSI_WAIT_IDLE ? MTS_CLOSED_IDLE : MTS_CLOSED_REQUEST_TIMEOUT;
+}
+
+/* The same for the log; so many milliseconds follow. */
+static inline const char *mtsi_wait_text(enum mtsi_wait kind)
+{
+	if (kind == MTSI_WAIT_LATER) {
+		return "its reply was deferred, and has not come within";
+	}
+	return kind == MTSI_WAIT_IDLE ? "its time is up, it has been idle for"
+								  : "its request has not come whole within";
 }
 
 /* When the wait that a word tells of is overdue; MTSI_NEVER: never, or that was noted already. */

@@ -18,6 +18,8 @@
  *   little (SO_RCVLOWAT).
  * - A client whose output makes no progress is cut off, whoever owns it: nothing has been sent, and
  *   the peer has acknowledged nothing either.
+ * - A client whose reply was deferred is claimed in the same way. If its owner waits for the reply,
+ *   with a thread of its own, it is woken, and finds that out by itself.
  * - A handler that runs too long is marked and logged, nothing else: it may ask
  *   (mts_client_gone()).
  *
@@ -42,6 +44,7 @@
 #include "engine/client/deadline.h"
 #include "engine/client/floor.h"
 #include "engine/client/list.h"
+#include "engine/client/ticket.h"
 #include "engine/client/wait.h"
 #include "engine/crew/crew.h"
 #include "engine/door/linger.h"
@@ -137,10 +140,10 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	}
 	if (kind == MTSI_WAIT_REQUEST) {
 		verdict->kind = MTSI_LOG_TIMEOUT;
-		verdict->text = MTSI_NOT_WHOLE;
+		verdict->text = mtsi_wait_text(kind);
 	} else if (verdict->text == NULL) {
 		verdict->kind = MTSI_LOG_IDLE;
-		verdict->text = MTSI_TOO_IDLE;
+		verdict->text = mtsi_wait_text(kind);
 	}
 	int none = MTSI_NO_CAUSE;
 	(void)atomic_compare_exchange_strong(&client->cause, &none, mtsi_wait_reason(kind));
@@ -187,6 +190,7 @@ static void expire(
 		verdict.peer = client->peer;
 		expire_output_locked(client, now, claimed, &verdict);
 		expire_wait_locked(client, now, &verdict);
+		mtsi_ticket_wake_locked(client); /* if its owner waits for its reply, that is overdue */
 		rearm_locked(client, now);
 	}
 	mtsi_lock_release(&client->lock);

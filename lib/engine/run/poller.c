@@ -19,6 +19,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/list.h"
+#include "engine/client/ticket.h"
 #include "engine/door/accept.h"
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
@@ -61,6 +62,9 @@ static void client_event(
 	}
 	__builtin_prefetch(&client->lock);
 	if (!mtsi_claim(client)) {
+		if ((event->events & special) != 0) {
+			mtsi_ticket_wake(server, event->tag); /* no reply can be sent to it, perhaps */
+		}
 		return;
 	}
 	if (client->stage == MTSI_CLIENT_LINGERING) {

@@ -37,6 +37,7 @@
 #include "engine/crew/threads.h"
 #include "engine/crew/watchdog_sleep.h"
 #include "engine/run/poller.h"
+#include "engine/serve/handling.h"
 #include "engine/serve/turn.h"
 #include "engine/serve/worker.h"
 #include "os/clock.h"
@@ -262,7 +263,7 @@ static void put_right(void *argument)
 	struct mts_server *server = worker->member.server;
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	if (worker->member.client != NULL) {
-		mtsi_turn_abandon(worker);
+		mtsi_handling_abandon(worker);
 	}
 	if (!worker->leaving) {
 		mtsi_lock_take(&crew->lock);

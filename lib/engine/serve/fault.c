@@ -40,6 +40,7 @@ static const bool can_be_told[] = {
 	[MTS_CLOSED_PROTOCOL] = true,
 	[MTS_CLOSED_ERROR] = true,
 	[MTS_CLOSED_STOP] = true,
+	[MTS_CLOSED_LATER_TIMEOUT] = true,
 };
 enum { REASONS = sizeof(can_be_told) / sizeof(can_be_told[0]) };
 

@@ -21,7 +21,8 @@
  *
  * A client that ends takes no messages: it would have to wait for them, and senders could keep it
  * for ever. Messages are refused from the moment before its last output is sent, or from the moment
- * at which it is told to finish. They are also refused once our side of the stream has ended.
+ * at which it is told to finish; or, if it is owed a reply then (ticket.h), at which that is complete.
+ * They are also refused once our side of the stream has ended.
  *
  * Sometimes a parked client must have a turn because of this: it was kicked, told to finish, or found lost, or less
  * of its output waits now, as it has waited for. Then it is claimed, and left to the keeper, which
@@ -55,6 +56,7 @@
 #include "engine/client/list.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
+#include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
 #include "engine/serve/floor.h"
 #include "engine/serve/output.h"
@@ -140,8 +142,10 @@ static int put_message_locked(struct mts_client *client, const struct message *m
 static int take_message_locked(struct mts_client *client, const struct message *message, bool *turn)
 {
 	*turn = false;
-	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_finishes(client)
-		|| mtsi_client_is_shut(client)) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE) || mtsi_client_is_shut(client)) {
+		return -ENOENT;
+	}
+	if (mtsi_client_finishes(client) && !mtsi_ticket_is_open_locked(client)) {
 		return -ENOENT;
 	}
 	return client->writing ? -ENOBUFS : put_message_locked(client, message, turn);
@@ -159,11 +163,7 @@ void mtsi_mailbox_free(struct mtsi_mailbox *mailbox)
 	mtsi_lock_destroy(&mailbox->lock);
 }
 
-/*
- * Leaves the client that was claimed, if any, to the keeper; whether the keeper is to be woken.
- * Under that client's lock.
- */
-static bool hand_over_locked(struct mts_server *server, struct mtsi_list *claimed)
+bool mtsi_mailbox_put_locked(struct mts_server *server, struct mtsi_list *claimed)
 {
 	const bool any = claimed->count > 0;
 	if (any) {
@@ -195,7 +195,7 @@ static int post_locked(struct mts_client *client, const struct message *message,
 	 */
 	if (turn && mtsi_claim(client)) {
 		mtsi_list_add(&claimed, client);
-		*wake = hand_over_locked(server, &claimed);
+		*wake = mtsi_mailbox_put_locked(server, &claimed);
 	}
 	if (result == -ENOBUFS || result == -ENOMEM) {
 		mtsi_count_shared(server, MTS_STAT_UNSENT, 1);
@@ -369,7 +369,7 @@ static int end_by_id(struct mts_server *server, uint64_t id,
 	struct mts_client *client = mtsi_clients_lock(server, id);
 	if (client != NULL) {
 		result = end_locked(client, &claimed) ? 0 : -ENOENT;
-		wake = hand_over_locked(server, &claimed);
+		wake = mtsi_mailbox_put_locked(server, &claimed);
 		mtsi_lock_release(&client->lock);
 	}
 	if (wake) {

@@ -47,7 +47,13 @@ int mtsi_mailbox_kick(struct mts_server *server, uint64_t id);
  */
 int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size);
 
-/* Offers the clients that the functions above have claimed to the crew. The keeper. */
+/*
+ * Leaves the client that was claimed, if any, to the keeper; whether the keeper is to be woken.
+ * Under that client's lock, in the critical section in which it was claimed.
+ */
+bool mtsi_mailbox_put_locked(struct mts_server *server, struct mtsi_list *claimed);
+
+/* Offers the clients that were left in this way have claimed to the crew. The keeper. */
 void mtsi_mailbox_offer(struct mts_server *server);
 
 #endif

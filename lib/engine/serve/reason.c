@@ -10,6 +10,8 @@
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
 #include "engine/client/client.h"
+#include "engine/serve/fault.h"
+#include "engine/serve/output.h"
 #include "engine/serve/worker.h"
 
 int mtsi_reason(const struct mts_client *client, int reason)
@@ -46,7 +48,8 @@ int mtsi_reason_of_input(struct mtsi_worker *worker, int result)
 	}
 }
 
-bool mtsi_reason_is_told(const struct mtsi_worker *worker, int verdict)
+/* Whether the handler returns the same error that a call of the library has returned to it. */
+static bool is_told(const struct mtsi_worker *worker, int verdict)
 {
 	const struct mts_client *client = worker->member.client;
 	if (verdict < 0 && verdict == worker->failed) {
@@ -55,4 +58,22 @@ bool mtsi_reason_is_told(const struct mtsi_worker *worker, int verdict)
 	const bool timed_out = atomic_load(&client->cause) == MTS_CLOSED_WRITE_TIMEOUT;
 	return atomic_load(&client->lost)
 		&& (verdict == -EPIPE || (verdict == -ETIMEDOUT && timed_out));
+}
+
+int mtsi_reason_of_failure(struct mtsi_worker *worker, int verdict)
+{
+	const struct mts_client *client = worker->member.client;
+	if (is_told(worker, verdict)) {
+		return mtsi_reason_of_input(worker, verdict); /* nothing that it has written is dropped */
+	}
+	if (atomic_load(&client->cause) != MTSI_NO_CAUSE || !mtsi_fault(worker, MTS_CLOSED_ERROR)) {
+		mtsi_output_forget(worker);
+		(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
+	}
+	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
+		return mtsi_reason(client, MTS_CLOSED_ERROR); /* a call has told the handler so */
+	}
+	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
+		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
+	return MTS_CLOSED_ERROR;
 }

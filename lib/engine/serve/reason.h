@@ -18,7 +18,10 @@ int mtsi_reason(const struct mts_client *client, int reason);
  */
 int mtsi_reason_of_input(struct mtsi_worker *worker, int result);
 
-/* Whether the handler returns the same error that a call of the library has returned to it. */
-bool mtsi_reason_is_told(const struct mtsi_worker *worker, int verdict);
+/*
+ * The same where its handler has failed with `verdict`: what that has written is dropped, as far as
+ * it is not sent, and the failure is logged, unless it is what a call of the library has told it.
+ */
+int mtsi_reason_of_failure(struct mtsi_worker *worker, int verdict);
 
 #endif

@@ -35,7 +35,9 @@
 #include "engine/door/floor.h"
 #include "engine/serve/ending.h"
 #include "engine/serve/fault.h"
+#include "engine/serve/handling.h"
 #include "engine/serve/input.h"
+#include "engine/serve/later.h"
 #include "engine/serve/opening.h"
 #include "engine/serve/output.h"
 #include "engine/serve/reason.h"
@@ -55,11 +57,14 @@ enum result {
 	IDLE, /* no whole request is here any more */
 	SATED, /* it has had its share, and there may be more */
 	THROTTLED, /* too much of its output waits still */
-	STARVED /* it waits for memory */
+	STARVED, /* it waits for memory */
+	DEFERRED, /* it waits for its reply */
+	AWAY, /* it has been let go of while it waits for that */
+	GOES_ON /* none of these: its next request */
 };
 
 /*
- * What follows each result but ENDS. The client is either parked: its input is saved, epoll watches
+ * What follows each of the results IDLE to STARVED. The client is either parked: its input is saved, epoll watches
  * it, and its owner lets go of it. Or it is kept for a further turn: its input is saved too, and it
  * goes into the later list.
  */
@@ -82,7 +87,7 @@ static void enter_stage(struct mts_client *client, enum mtsi_stage stage)
 	mtsi_lock_release(&client->lock);
 }
 
-static void attach(struct mtsi_worker *worker, struct mts_client *client)
+void mtsi_turn_attach(struct mtsi_worker *worker, struct mts_client *client)
 {
 	if (client->stage == MTSI_CLIENT_WAITING) {
 		enter_stage(client, MTSI_CLIENT_OPENING);
@@ -101,66 +106,6 @@ static void attach(struct mtsi_worker *worker, struct mts_client *client)
 	worker->last_turn = false;
 	worker->peer[0] = '\0';
 	worker->local[0] = '\0';
-}
-
-static inline int call_handler(struct mtsi_worker *worker)
-{
-	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
-	worker->replies.mark = worker->replies.size;
-	worker->handled++;
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
-	worker->overrun = false;
-	worker->handler_since = mtsi_deadline_handler(worker->member.client);
-	const int verdict = options->handler(
-		worker->member.client, worker->input.request, worker->input.frame.size, options->user);
-	if (worker->handler_since != 0) {
-		worker->handler_since = 0;
-		mtsi_deadline_met(worker->member.client);
-	}
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
-	return verdict;
-}
-
-/* The watchdog wants to know whether the handler waits for something. */
-__attribute__((noinline)) static int call_sampled(struct mtsi_worker *worker)
-{
-	struct mts_server *server = worker->member.server;
-	struct mtsi_sample sample;
-	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
-	worker->member.stood_aside = false;
-	const int verdict = call_handler(worker);
-	/*
-	 * A handler that has waited in a call of the library was relieved at once: nothing to report.
-	 */
-	if (sample.waking != 0 && !worker->member.stood_aside) {
-		mtsi_watchdog_end_sample(server, &sample);
-	}
-	return verdict;
-}
-
-static inline int handle(struct mtsi_worker *worker)
-{
-	return mtsi_watchdog_samples(&mtsi_crew_floor(worker->member.server)->watchdog)
-		? call_sampled(worker)
-		: call_handler(worker);
-}
-
-static int handler_failed(struct mtsi_worker *worker, int verdict)
-{
-	const struct mts_client *client = worker->member.client;
-	if (mtsi_reason_is_told(worker, verdict)) {
-		return mtsi_reason_of_input(worker, verdict); /* nothing that it has written is dropped */
-	}
-	if (atomic_load(&client->cause) != MTSI_NO_CAUSE || !mtsi_fault(worker, MTS_CLOSED_ERROR)) {
-		mtsi_output_forget(worker);
-		(void)mtsi_output_flush(worker, !mtsi_on_demand(worker->member.server));
-	}
-	if (atomic_load(&client->cause) != MTSI_NO_CAUSE) {
-		return mtsi_reason(client, MTS_CLOSED_ERROR); /* a call has told the handler so */
-	}
-	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
-		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
-	return MTS_CLOSED_ERROR;
 }
 
 /*
@@ -199,7 +144,29 @@ static inline enum result without_request(struct mtsi_worker *worker, int result
 	return ends(worker, mtsi_reason_of_input(worker, result));
 }
 
-/* Serves until the client ends, or is idle, sated or starved. */
+/* What a verdict leads to, whether a handler has returned it or somebody has said it later. */
+static enum result settle(struct mtsi_worker *worker, int verdict)
+{
+	if (verdict == MTS_KEEP) {
+		return GOES_ON;
+	}
+	if (verdict == MTS_CLOSE) {
+		return ends(worker, mtsi_reason(worker->member.client, MTS_CLOSED_BY_HANDLER));
+	}
+	return ends(worker, mtsi_reason_of_failure(worker, verdict));
+}
+
+/* What follows a handler that has not just returned MTS_KEEP. */
+__attribute__((noinline)) static enum result conclude(struct mtsi_worker *worker, int verdict)
+{
+	const bool has_ticket = worker->deferred;
+	if (has_ticket) {
+		verdict = mtsi_later_returned(worker, verdict);
+	}
+	return has_ticket && verdict == MTS_LATER ? DEFERRED : settle(worker, verdict);
+}
+
+/* Serves until the client ends, or is idle, sated, starved or deferred. */
 static enum result serve_requests(struct mtsi_worker *worker)
 {
 	const bool wait = !mtsi_on_demand(worker->member.server);
@@ -211,12 +178,12 @@ static enum result serve_requests(struct mtsi_worker *worker)
 		if (result != 1) {
 			return without_request(worker, result);
 		}
-		const int verdict = handle(worker);
-		if (verdict == MTS_CLOSE) {
-			return ends(worker, mtsi_reason(worker->member.client, MTS_CLOSED_BY_HANDLER));
-		}
-		if (verdict != MTS_KEEP) {
-			return ends(worker, handler_failed(worker, verdict));
+		const int verdict = mtsi_handling(worker);
+		if ((verdict | worker->deferred) != 0) {
+			const enum result next = conclude(worker, verdict);
+			if (next != GOES_ON) {
+				return next;
+			}
 		}
 	}
 }
@@ -271,23 +238,57 @@ static inline enum result serve(struct mtsi_worker *worker, const struct mts_cli
 	return client->opened ? serve_requests(worker) : open_and_serve(worker);
 }
 
+/* The client's reply was deferred: what has become of that. */
+static enum result resume(struct mtsi_worker *worker)
+{
+	int verdict = MTS_KEEP;
+	switch (mtsi_later_look(worker, &verdict)) {
+	case MTSI_LATER_OPEN:
+		return DEFERRED;
+	case MTSI_LATER_COMPLETED:
+		return settle(worker, verdict);
+	default:
+		return ends(worker, mtsi_reason_of_input(worker, -EPIPE));
+	}
+}
+
+/* Whether the client is still to wait, without a look at its input; GOES_ON: no more. */
+__attribute__((noinline)) static enum result hold_back(
+	struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (client->deferred) {
+		const enum result result = resume(worker);
+		if (result != GOES_ON) {
+			return result;
+		}
+	}
+	/* Who finishes needs no room for replies: it ends, and waits for what is queued then. */
+	if (mtsi_on_demand(worker->member.server) && !mtsi_client_finishes(client)
+		&& mtsi_output_throttles(client)) {
+		mtsi_memory_content(client); /* it does not want memory now */
+		return THROTTLED;
+	}
+	client->throttled = false;
+	return GOES_ON;
+}
+
 /*
  * One go: until the client ends, can be parked, or has had enough. A client that is throttled gets
  * none: what it has sent meanwhile stays in the socket, and is asked for when its output has gone.
  */
 static enum result go(struct mtsi_worker *worker, struct mts_client *client)
 {
-	attach(worker, client);
+	mtsi_turn_attach(worker, client);
 	if (client->stage == MTSI_CLIENT_ENDING) {
 		return ENDS;
 	}
 	mtsi_claim_clear(client);
-	/* Who finishes needs no room for replies: it ends, and waits for what is queued then. */
-	if (client->throttled && !mtsi_client_finishes(client) && mtsi_output_throttles(client)) {
-		mtsi_memory_content(client); /* it does not want memory now */
-		return THROTTLED;
+	if (client->throttled) {
+		const enum result result = hold_back(worker, client);
+		if (result != GOES_ON) {
+			return result;
+		}
 	}
-	client->throttled = false;
 	return serve(worker, client);
 }
 
@@ -319,6 +320,38 @@ static enum result too_late(struct mtsi_worker *worker, enum mtsi_wait kind, enu
 	return ends(worker, mtsi_reason_of_input(worker, -ETIMEDOUT));
 }
 
+/* The reply has taken too long, unless it is completed by now. Returns what serve() does. */
+static enum result reply_too_late(struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (mtsi_later_give_up(client)) {
+		return ends(worker, mtsi_reason_of_input(worker, -ETIMEDOUT));
+	}
+	const enum result result = hold_back(worker, client);
+	return result == GOES_ON ? serve_requests(worker) : result;
+}
+
+/*
+ * The handler has returned, and its reply comes later: what it has written goes out, and nobody
+ * waits for it. AWAY: the client is not to be touched any more; else what go() returns.
+ */
+__attribute__((noinline)) static enum result await_reply(
+	struct mtsi_worker *worker, struct mts_client *client)
+{
+	if (mtsi_output_flush(worker, false) != 0) {
+		return ends(worker, mtsi_reason_of_input(worker, -EPIPE));
+	}
+	client->throttled = true;
+	worker->member.now = mtsi_clock_now();
+	if (!mtsi_deadline_wait(client, MTSI_WAIT_LATER, worker->member.now)) {
+		return reply_too_late(worker, client);
+	}
+	if (!mtsi_input_is_spent(&worker->input) && !mtsi_input_save(worker)) {
+		cannot_keep(worker, client);
+		return AWAY;
+	}
+	return mtsi_later_let_go(client) ? AWAY : go(worker, client);
+}
+
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 {
 	const uint64_t id = client->id;
@@ -331,6 +364,13 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 			(void)mtsi_fault(worker, client->reason);
 			mtsi_ending(worker, client, client->reason);
 			return false;
+		}
+		if (result >= DEFERRED) {
+			if (result == AWAY) {
+				return false;
+			}
+			result = await_reply(worker, client);
+			continue;
 		}
 		if (worker->replies.size > 0) {
 			(void)mtsi_output_flush(worker, false);
@@ -358,29 +398,4 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		}
 		result = go(worker, client);
 	}
-}
-
-void mtsi_turn_abandon(struct mtsi_worker *worker)
-{
-	struct mts_server *server = worker->member.server;
-	struct mts_client *client = worker->member.client;
-	if (atomic_load_explicit(&worker->member.counters.count[MTS_STAT_BUSY], memory_order_relaxed)
-		> 0) {
-		mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
-		worker->handler_since = 0;
-		mtsi_deadline_met(client);
-		mtsi_fault_abandon(worker);
-		mtsi_output_forget(worker);
-	}
-	if (worker->closing) {
-		mtsi_ending_finish(worker, client);
-		return;
-	}
-	if (client->worker != worker) {
-		attach(worker, client); /* its thread was in the hook for new threads */
-	}
-	(void)mtsi_output_flush(worker, !mtsi_on_demand(server));
-	mtsi_log_client(server, MTSI_LOG_HANDLER, client->id, &client->peer,
-		"cut off, a callback has ended its thread");
-	mtsi_ending(worker, client, MTS_CLOSED_ERROR);
 }

@@ -16,10 +16,7 @@ struct mtsi_worker;
  */
 bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client);
 
-/*
- * Ends the client that this worker serves, since a callback of the program has ended the thread;
- * that callback counts as failed.
- */
-void mtsi_turn_abandon(struct mtsi_worker *worker);
+/* The client gets this worker's buffers, with what is saved of its input. At each turn's beginning. */
+void mtsi_turn_attach(struct mtsi_worker *worker, struct mts_client *client);
 
 #endif

@@ -57,6 +57,7 @@ struct mtsi_worker {
 	unsigned opens;
 	uint64_t handler_since; /* the handler has run, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
+	bool deferred; /* the handler has a ticket for a reply that comes later */
 	bool closing; /* the close hook has begun. By then it is settled how the client ends: */
 	bool closes_at_once; /* it does not linger, */
 	bool ends_in_order; /* but its peer is told the end of the stream, */

@@ -12,13 +12,14 @@
 #include <unistd.h>
 
 #include "../desk.h"
+#include "engine/client/wait.h"
 #include "engine/run/expiry.h"
 #include "engine/run/stats.h"
 #include "engine/serve/fill.h"
 #include "os/clock.h"
 #include "os/socket.h"
 
-enum { EXPIRED = 8 }; /* in the word */
+enum { EXPIRED = MTSI_WORD_EXPIRED };
 
 static struct desk desk;
 static uint64_t due; /* when the wait that has begun is over */
@@ -35,7 +36,7 @@ static void close_desk(void)
 
 static uint64_t since(void)
 {
-	return atomic_load(&desk.client->waits) & ~UINT64_C(255);
+	return atomic_load(&desk.client->waits) & ~(uint64_t)MTSI_WORD_FLAGS;
 }
 
 /* Its owner blocks from now on. */

@@ -11,6 +11,7 @@
 
 #include "../desk.h"
 #include "engine/client/deadline.h"
+#include "engine/client/wait.h"
 #include "engine/run/stats.h"
 #include "engine/serve/fill.h"
 #include "engine/serve/receive.h"
@@ -362,8 +363,8 @@ START_TEST(too_late_to_block)
 	open_lines();
 	send_text("half");
 	ck_assert_int_eq(mtsi_fill(&desk.worker, true), 1);
-	atomic_store(
-		&desk.client->waits, ((mtsi_clock_now() - timeout) & ~UINT64_C(255)) | MTSI_WAIT_REQUEST);
+	atomic_store(&desk.client->waits,
+		((mtsi_clock_now() - timeout) & ~(uint64_t)MTSI_WORD_FLAGS) | MTSI_WAIT_REQUEST);
 	if (_i > 0) {
 		send_text(" a line\n");
 		want("half a line");
