@@ -10,6 +10,10 @@
  * With CLOSES, a thread tells the clients to finish (mts_server_close()), at any moment. A client that
  * was told gets no further request, and ends, whether anything more comes from its peer or not.
  *
+ * With DEFERS, so many replies are deferred: who has the reply completes it at any moment, the keeper
+ * claims a client whose reply is overdue, and whichever of the two is first counts. Until then no request
+ * of the client is handled.
+ *
  * Nothing goes round for ever in here, which run.sh has checked too: no cycle, fair or not. So it is
  * enough to look at the end of each run: all requests handled, each client ended once.
  */
@@ -20,7 +24,18 @@
 #ifndef CLOSES
 #define CLOSES 0
 #endif
+#ifndef DEFERS
+#define DEFERS 0
+#endif
+#ifndef EXPIRES
+#define EXPIRES 1 /* deferred replies may become overdue */
+#endif
 #define CLIENTS 2
+
+/* A ticket, under the client's lock. */
+#define NONE 0
+#define OPEN 1
+#define COMPLETED 2
 
 #define OWNED 1
 #define AGAIN 2
@@ -44,6 +59,14 @@ bool polling;
 bool finishing[CLIENTS + 1]; /* it was told; under its lock */
 bool awaits[CLIENTS + 1];    /* its word says that its owner blocks until a request comes */
 bool shut[CLIENTS + 1];      /* its receiving side, for that */
+byte ticket[CLIENTS + 1];    /* of a deferred reply */
+bool deferred[CLIENTS + 1];  /* its handler has returned, and the client waits for that; its owner's */
+bool overdue[CLIENTS + 1];   /* too long */
+bool late[CLIENTS + 1];      /* so it was given up */
+byte defers = DEFERS;
+#ifdef MUTANT_LATER_BELIEVED_WATCHED
+bool believed[CLIENTS + 1];
+#endif
 byte laters = 1; /* how often the client has had enough for one turn */
 
 /* Only for the proofs. */
@@ -188,6 +211,42 @@ proctype closer()
 	od
 }
 
+/* Under the client's lock; and the second time it is stale. */
+proctype completer(byte g)
+{
+	bool won;
+end_completer:
+	do
+	:: atomic {
+			ticket[g] == OPEN && id == g && open[g] && ended[g] == 0 ->
+			ticket[g] = COMPLETED;
+#ifndef MUTANT_LATER_UNCLAIMED
+			mtsi_claim(won);
+			if
+			:: won -> ready++
+			:: else
+			fi;
+#endif
+			won = false
+		}
+	od
+}
+
+/* The keeper claims it first, and what else it does is for others. */
+proctype expirer(byte g)
+{
+	bool won;
+end_expirer:
+	atomic {
+		deferred[g] && id == g && open[g] && ended[g] == 0 -> overdue[g] = true;
+		mtsi_claim(won);
+		if
+		:: won -> ready++
+		:: else
+		fi
+	}
+}
+
 proctype accepter()
 {
 	byte g = 1;
@@ -272,15 +331,28 @@ turn:
 		MINE;
 		exhausted = false;
 		if
-		:: !registered[client] -> opening = true /* epoll will say, when it is registered */
+		:: !registered[client] && !deferred[client] -> opening = true /* epoll will say, when it is registered */
 		:: true
 		fi
 	};
 again:
+#ifdef MUTANT_LATER_LOOKED_AT_FIRST
+	if
+	:: deferred[client] && ticket[client] == OPEN && !overdue[client] ->
+		mtsi_claim_clear();
+		goto lets_go
+	:: else
+	fi;
+#endif
 #ifndef MUTANT_CLEAR_LATE
 turn_clear:
 	mtsi_claim_clear();
 #endif
+	if
+	:: deferred[client] -> goto look_later
+	:: else
+	fi;
+serves:
 	atomic { /* mtsi_opening: not asked */
 		if
 #ifdef MUTANT_CLOSE_NOT_SEEN_AT_FIRST
@@ -330,9 +402,12 @@ handle:
 	:: else
 	fi;
 #endif
-	atomic { MINE; handled[client] = handled[client] + got; got = 0 }
+	atomic { MINE; assert(ticket[client] == NONE); handled[client] = handled[client] + got; got = 0 }
 	if
 	:: true -> goto receive_now
+#if DEFERS
+	:: defers > 0 -> defers--; goto defer
+#endif
 	:: true -> goto next /* the handler calls mts_client_next */
 #if CLOSES
 	:: !exhausted || (claim & AGAIN) -> goto reads /* or mts_client_read */
@@ -402,6 +477,74 @@ next_blocks:
 	:: else -> goto handle
 	fi;
 
+defer: /* the handler takes a ticket, and may read on, which clears AGAIN */
+	atomic { MINE; assert(ticket[client] == NONE); ticket[client] = OPEN }
+	if
+	:: mtsi_claim_clear(); exhausted = false /* it blocks, as in `reads` */
+	:: true
+	fi;
+	if
+	:: true ->
+returns_later:
+		atomic {
+			if
+#ifndef MUTANT_LATER_NOT_SEEN_ON_RETURN
+			:: ticket[client] == COMPLETED -> ticket[client] = NONE; goto receive_now
+			:: else -> deferred[client] = true
+#else
+			:: deferred[client] = true
+#endif
+			fi
+		}
+	:: true ->
+#ifndef MUTANT_LATER_NOT_VOID
+		atomic { ticket[client] = NONE };
+#endif
+		goto receive_now
+	fi;
+lets_go:
+	atomic { MINE; edge[client] = false; registered[client] = false }
+	mtsi_claim_release(freed);
+	if
+	:: freed ->
+		atomic { client = 0; is_short = false; freed = false; exhausted = false }
+		goto end_look
+	:: else ->
+		exhausted = false;
+		goto again
+	fi;
+look_later:
+	atomic {
+		if
+		:: ticket[client] == COMPLETED ->
+			ticket[client] = NONE;
+			deferred[client] = false;
+#ifdef MUTANT_LATER_BELIEVED_WATCHED
+			believed[client] = true;
+#endif
+			goto serves
+		:: else -> skip
+		fi
+	};
+	if
+	:: !overdue[client] -> goto lets_go
+	:: else
+	fi;
+gives_up:
+	atomic {
+		if
+#ifndef MUTANT_LATER_GIVEN_UP_BLINDLY
+		:: ticket[client] == COMPLETED -> goto look_later
+#endif
+		:: else ->
+			assert(ticket[client] == OPEN); /* who completed it was told that it counts */
+			ticket[client] = NONE;
+			deferred[client] = false;
+			late[client] = true;
+			goto ends
+		fi
+	};
+
 had_enough: /* it goes to a line, and stays owned */
 	atomic {
 #ifdef MUTANT_LET_GO_LATER
@@ -413,7 +556,11 @@ had_enough: /* it goes to a line, and stays owned */
 park:
 #ifndef MUTANT_REGISTER_LATE
 	if
+#ifdef MUTANT_LATER_BELIEVED_WATCHED
+	:: !registered[client] && !believed[client] ->
+#else
 	:: !registered[client] ->
+#endif
 registers:	atomic { MINE; registered[client] = true; edge[client] = data[client] > 0 || fin[client] }
 	:: else
 	fi;
@@ -471,8 +618,10 @@ end_rest:
 #if CLOSES
 	assert(handled[1] <= REQUESTS && handled[2] <= REQUESTS);
 #else
-	assert(handled[1] == REQUESTS && handled[2] == REQUESTS);
+	assert(late[1] || handled[1] == REQUESTS);
+	assert(late[2] || handled[2] == REQUESTS);
 #endif
+	assert(ticket[1] == NONE && ticket[2] == NONE);
 	assert(ended[1] == 1 && ended[2] == 1 && vacant && holders == 0 && ready == 0)
 }
 
@@ -484,6 +633,14 @@ init
 		run accepter();
 #if CLOSES
 		run closer();
+#endif
+#if DEFERS
+		run completer(1);
+		run completer(2);
+#if EXPIRES
+		run expirer(1);
+		run expirer(2);
+#endif
 #endif
 		run worker();
 		run worker();

@@ -70,6 +70,10 @@ claim safety holds
 claim safety holds -DNEEDLESS
 claim safety holds -DCLOSES=1 -DREQUESTS=1
 claim cycles holds -DCLOSES=1 -DREQUESTS=1
+claim safety holds -DDEFERS=1
+claim safety holds -DDEFERS=2 -DEXPIRES=0
+claim safety holds -DDEFERS=1 -DREQUESTS=1 -DCLOSES=1
+claim cycles holds -DDEFERS=1 -DREQUESTS=1
 crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
 crew fair found -DMUTANT_AWAY_TWICE
 crew safety found -DMUTANT_HOOKS_QUIETLY -DLIMIT=3 -DNEXT=0 -DREQUESTS=2
@@ -119,6 +123,12 @@ claim safety found -DMUTANT_CLOSE_UNCLAIMED -DCLOSES=1 -DREQUESTS=1
 claim safety found -DMUTANT_CLOSE_WAKES_NOBODY -DCLOSES=1 -DREQUESTS=1
 claim safety found -DMUTANT_DRAINED_OVER_CLEAR
 claim safety found -DMUTANT_FREE_WITHOUT_OWNER
+claim safety found -DMUTANT_LATER_BELIEVED_WATCHED -DDEFERS=1 -DREQUESTS=1 -DEXPIRES=0
+claim safety found -DMUTANT_LATER_GIVEN_UP_BLINDLY -DDEFERS=1 -DREQUESTS=1
+claim safety found -DMUTANT_LATER_LOOKED_AT_FIRST -DDEFERS=1 -DREQUESTS=1 -DEXPIRES=0
+claim safety found -DMUTANT_LATER_NOT_SEEN_ON_RETURN -DDEFERS=1 -DREQUESTS=1 -DEXPIRES=0
+claim safety found -DMUTANT_LATER_NOT_VOID -DDEFERS=1 -DREQUESTS=1
+claim safety found -DMUTANT_LATER_UNCLAIMED -DDEFERS=1 -DREQUESTS=1 -DEXPIRES=0
 claim safety found -DMUTANT_LET_GO_LATER
 claim safety found -DMUTANT_NO_AGAIN
 claim safety found -DMUTANT_REGISTER_LATE
