@@ -125,6 +125,23 @@ check_child()
 	end_server child INT
 }
 
+# As many wait as the limit of open files allows, up to 10,000, and one tells them all.
+check_poll()
+{
+	ulimit -n "$(ulimit -H -n)" 2>/dev/null
+	crowd=$(ulimit -n)
+	[ "$crowd" != unlimited ] && [ "$crowd" -lt 10100 ] && crowd=$((crowd - 100)) || crowd=10000
+	[ -z "$RUNNER" ] || crowd=100
+	start poll "Listening on" 127.0.0.1:0 $((crowd + 1)) || return
+	session "poll" "0 waiting\n0 told\nwait, count, or tell NEWS?\n" "$address" count "tell x" what
+	echo "$crowd told" >"$work/wanted"
+	"$builddir/tests/checks/crowd" "${address##*:}" "$crowd" >"$work/got" ||
+		fail "poll: the crowd did not come to its end"
+	same "poll: not all were told" "$work/wanted" "$work/got"
+	port_in_use poll "$address"
+	end_server poll TERM
+}
+
 # mail_answers SENTENCE CODES LINE...: how a session of these lines is answered, and then ended.
 mail_answers()
 {
@@ -222,12 +239,13 @@ check_upper
 check_dialogue
 check_chat
 check_child
+check_poll
 check_mail
 check_keys
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in
-	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c | mail.c) ;;
+	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c | poll.c | mail.c) ;;
 	*) fail "${source##*/} is an example that tests/checks/examples.sh does not know" ;;
 	esac
 done
