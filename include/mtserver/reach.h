@@ -44,7 +44,8 @@ extern "C" {
  * handler has written but not sent yet (mts_client_flush()) comes after the message.
  *
  * A client can be sent to from the moment its open hook has returned 0 until it ends: when its
- * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. That a message
+ * handler has returned #MTS_CLOSE it gets what was sent before, and nothing more. The reply of a
+ * handler that has returned #MTS_LATER is sent in this way (later.h). That a message
  * was taken does not mean that it arrives: the connection may be lost before.
  *
  * @param server the server
@@ -97,7 +98,8 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * The handler that is running is not hurried: it can write, and mts_client_read() goes on with what
  * belongs to its request. But mts_client_next() answers -ECANCELED, also if it waits already, and
  * mts_client_gone() says #MTS_GONE_CLOSED. From this call on mts_server_send() answers -ENOENT for
- * the client; mts_server_kick() still cuts it off, and so does the deadline of a stop. If something
+ * the client; but if its reply was deferred (mts_client_defer()), the reply can still be sent, and
+ * this is so once it is completed. mts_server_kick() still cuts it off, and so does the deadline of a stop. If something
  * else ends the client before it is closed, such as its peer, a failed handler or a timeout, the
  * close hook is told that reason instead; it is called once.
  *

@@ -20,6 +20,7 @@
  *   sequentially consistent: either the writer is refused, or its reply counts as dropped.
  *   `has_replies` is cleared under the lock, in the critical section in which the replies have left
  *   the buffers;
+ * - a deferred reply that is still to come at the deadline of a stop (engine/run/stop.c);
  * - and what the owner itself drops, which it reports (mtsi_client_drop_locked()): what a failed
  *   handler has written, what a failed send did not take, what there was no memory for.
  *
