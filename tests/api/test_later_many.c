@@ -5,6 +5,7 @@
 #include "later.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,20 @@ START_TEST(anything_at_the_same_time)
 }
 END_TEST
 
+/* What the server's threads have done once none of them has anything to do, now or later. */
+static struct library_threads threads_at_rest(void)
+{
+	struct library_threads before;
+	const uint64_t start = now_ms();
+	server_wait_stat(server, MTS_STAT_THREADS, 1);
+	do {
+		ck_assert_uint_lt(now_ms() - start, PATIENCE * 1000);
+		before = library_threads();
+		poll(NULL, 0, 300);
+	} while (before.count > 4 || library_threads().switches != before.switches);
+	return before;
+}
+
 /* Nobody wakes for them, whatever their peers send. */
 START_TEST(a_crowd_waits)
 {
@@ -248,7 +263,7 @@ START_TEST(a_crowd_waits)
 		peer_puts(peers[i], "later\n");
 	}
 	later_waits(crowd - 1);
-	const struct library_threads before = library_threads();
+	const struct library_threads before = threads_at_rest();
 	for (int i = 0; i < crowd; i++) {
 		peer_puts(peers[i], "more\n");
 	}
