@@ -17,6 +17,7 @@
 #include <mtserver/reading.h>
 #include <mtserver/server.h>
 #include <mtserver/stats.h>
+#include <mtserver/tasks.h>
 #include <mtserver/threads.h>
 #include <mtserver/version.h>
 

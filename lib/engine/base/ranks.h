@@ -19,8 +19,9 @@ enum mtsi_rank {
 	MTSI_RANK_LINGER = 9,
 	MTSI_RANK_DEADLINES = 10,
 	MTSI_RANK_MAILBOX = 11,
-	MTSI_RANK_CREW = 12,
-	MTSI_RANK_LOG = 13 /* the last: something may be said with any other lock held */
+	MTSI_RANK_TASKS = 12,
+	MTSI_RANK_CREW = 13,
+	MTSI_RANK_LOG = 14 /* the last: something may be said with any other lock held */
 };
 
 #endif

@@ -42,6 +42,9 @@
  * the line: every worker that finishes looks there, and the keeper tries to make one again after
  * 100 ms. On demand the stand-in polls meanwhile.
  *
+ * On demand jobs, which are tasks of the program that are due, are to all this what clients in the
+ * ready list are (jobs.c).
+ *
  * Clients may come from elsewhere while a worker sleeps in epoll (a stop brings them). For these
  * the bell is rung, once for each poll.
  */
@@ -74,6 +77,7 @@ void mtsi_crew_init(struct mts_server *server, void *(*body)(void *seat))
 	crew->body = body;
 	crew->width = 1;
 	mtsi_signal_init(&crew->gone);
+	mtsi_signal_init(&crew->jobs_come);
 	mtsi_seat_init(&crew->first_seat, server);
 	crew->seats = &crew->first_seat;
 }
@@ -85,6 +89,7 @@ void mtsi_crew_free(struct mts_server *server)
 	mtsi_must(crew->threads == 0);
 	mtsi_seat_free_all(crew);
 	mtsi_signal_destroy(&crew->gone);
+	mtsi_signal_destroy(&crew->jobs_come);
 	mtsi_lock_destroy(&crew->lock);
 }
 
@@ -95,7 +100,12 @@ size_t mtsi_crew_could_make_locked(struct mts_server *server)
 	if (crew->short_until != 0 || crew->hung) {
 		return 0;
 	}
-	return limit == 0 ? SIZE_MAX : limit - crew->threads;
+	/* A thread for jobs that has left, and is not joined yet, counts once more, for a moment. */
+	const size_t counted = crew->threads - crew->job_threads;
+	if (limit == 0) {
+		return SIZE_MAX;
+	}
+	return counted < limit ? limit - counted : 0;
 }
 
 /* Whether each client that is ready is to have a thread at once. */
@@ -104,10 +114,16 @@ static bool on_their_own_locked(struct mts_server *server)
 	return mtsi_crew_floor(server)->crew.blocking || !mtsi_on_demand(server);
 }
 
+size_t mtsi_crew_wanting_locked(struct mts_server *server)
+{
+	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	return crew->ready.count + (mtsi_on_demand(server) ? crew->jobs : 0);
+}
+
 size_t mtsi_crew_needed_locked(struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
-	const size_t ready = crew->ready.count;
+	const size_t ready = mtsi_crew_wanting_locked(server);
 	const size_t counted_on = crew->active_count + crew->pollers;
 	if (counted_on >= crew->width) {
 		return 0;
@@ -187,7 +203,7 @@ struct mtsi_relief mtsi_crew_relieve_locked(struct mts_server *server)
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_relief relief = no_relief;
 	mtsi_lock_assert_held(&crew->lock);
-	if (crew->pollers > 0 && !crew->rung && crew->ready.count > 0) {
+	if (crew->pollers > 0 && !crew->rung && mtsi_crew_wanting_locked(server) > 0) {
 		crew->rung = true;
 		relief.ring = true;
 	}

@@ -34,6 +34,7 @@ struct mtsi_crew {
 		ready; /* clients that want a thread, in order of arrival; owned by this line */
 	struct mtsi_list later; /* clients that want a further turn, after the next poll; owned by it */
 	size_t waiting; /* so many, the first of the ready, came when no worker could be had */
+	size_t jobs; /* so many jobs want a thread; see jobs.h */
 
 	size_t pollers; /* how many poll, or are about to */
 	bool rung; /* the bell has been rung for one that polls */
@@ -64,6 +65,10 @@ struct mtsi_crew {
 	bool asked; /* the keeper has been asked to make workers, and is about to look */
 	size_t hooking; /* of these, workers in the program's hook for new threads */
 	uint64_t hooking_since; /* when the first of these has entered it */
+	size_t
+		job_threads; /* of `threads`: those for jobs alone, until they decide to leave; see jobs.c */
+	size_t job_threads_busy; /* of these, with a job */
+	struct mtsi_signal jobs_come; /* for these: a job has come, or all are to leave */
 	size_t given_up; /* workers that have been in that hook for too long: no longer on their way */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
 	bool told_limit; /* the log has been told that the limit of threads is reached */
@@ -156,6 +161,9 @@ static inline size_t mtsi_crew_present_locked(const struct mtsi_crew *crew)
 {
 	return crew->threads - crew->left_count;
 }
+
+/* How much on demand wants a worker: clients that are ready, and jobs. */
+size_t mtsi_crew_wanting_locked(struct mts_server *server);
 
 /* Whether all have left, and no client is there for whom a worker would have to be made. */
 static inline bool mtsi_crew_all_gone_locked(const struct mtsi_crew *crew)

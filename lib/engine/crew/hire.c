@@ -22,6 +22,7 @@
 #include "engine/base/wake.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
+#include "engine/crew/jobs.h"
 #include "engine/crew/member.h"
 #include "engine/crew/seat.h"
 #include "os/clock.h"
@@ -36,12 +37,12 @@ static const uint64_t retry_time = 100 * MTSI_MILLISECOND;
  * A worker could not be made, so all `count` that were decided on and not made are given up for
  * now.
  */
-static void could_not_make(struct mts_server *server, size_t count, int result)
+static void could_not_make(struct mts_server *server, size_t count, bool for_jobs, int result)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	mtsi_lock_take(&crew->lock);
 	crew->threads -= count;
-	crew->waking -= count;
+	*(for_jobs ? &crew->job_threads : &crew->waking) -= count;
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
 	/*
 	 * A worker may have gone to rest meanwhile, and is called. None is made, since none can be now.
@@ -49,14 +50,14 @@ static void could_not_make(struct mts_server *server, size_t count, int result)
 	const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 	mtsi_crew_tell_if_gone_locked(crew);
 	mtsi_lock_release(&crew->lock);
-	mtsi_log(
-		server, MTSI_LOG_THREAD, "cannot make a thread, clients may wait: %s", strerror(-result));
+	mtsi_log(server, MTSI_LOG_THREAD, "cannot make a thread, %s may wait: %s",
+		for_jobs ? "tasks" : "clients", strerror(-result));
 	mtsi_crew_send(server, relief);
 	mtsi_wake_keeper(server);
 }
 
 /* Makes a worker: 0 or a negative errno value. */
-static int make_one(struct mts_server *server)
+static int make_one(struct mts_server *server, bool for_jobs)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_seat *seat = mtsi_seat_take(server);
@@ -64,6 +65,7 @@ static int make_one(struct mts_server *server)
 		return -ENOMEM;
 	}
 	pthread_t thread;
+	seat->for_jobs = for_jobs;
 	const size_t stack = mtsi_base_floor(server)->options.stack_size + OWN_STACK;
 	const int result = mtsi_thread_start(&thread, stack, crew->body, seat);
 	if (result != 0) {
@@ -74,15 +76,15 @@ static int make_one(struct mts_server *server)
 	return result;
 }
 
-static void make_workers(struct mts_server *server, size_t count)
+static void make_workers(struct mts_server *server, size_t count, bool for_jobs)
 {
 	for (; count > 0; count--) {
-		const int result = make_one(server);
+		const int result = make_one(server, for_jobs);
 		if (result != 0) {
-			could_not_make(server, count, result);
+			could_not_make(server, count, for_jobs, result);
 			return;
 		}
-		mtsi_log(server, MTSI_LOG_MADE, "a thread is made to serve");
+		mtsi_log(server, MTSI_LOG_MADE, "a thread is made %s", for_jobs ? "for tasks" : "to serve");
 	}
 }
 
@@ -108,6 +110,16 @@ static size_t hire_locked(struct mts_server *server, struct mtsi_relief *relief)
 	return count;
 }
 
+/* The same for jobs, with a thread per client. */
+static size_t hire_for_jobs_locked(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const size_t count = mtsi_jobs_threads_needed_locked(server);
+	crew->job_threads += count;
+	crew->threads += count;
+	return count;
+}
+
 uint64_t mtsi_hire(struct mts_server *server, uint64_t now)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
@@ -121,10 +133,12 @@ uint64_t mtsi_hire(struct mts_server *server, uint64_t now)
 	if (again || crew->asked) {
 		count = hire_locked(server, &relief);
 	}
+	const size_t for_jobs = hire_for_jobs_locked(server);
 	const uint64_t due = crew->short_until != 0 ? crew->short_until : MTSI_NEVER;
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
-	make_workers(server, count);
+	make_workers(server, count, false);
+	make_workers(server, for_jobs, true);
 	return due;
 }
 
@@ -132,7 +146,7 @@ void mtsi_hire_enlist_locked(struct mtsi_member *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
 	mtsi_lock_assert_held(&crew->lock);
-	crew->waking--;
+	crew->waking -= worker->for_jobs ? 0 : 1;
 	crew->enlisted++;
 	if (crew->enlisted > crew->threads_peak) {
 		crew->threads_peak = crew->enlisted;

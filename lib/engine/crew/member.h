@@ -40,10 +40,12 @@ struct mtsi_member {
 	struct mts_client *client; /* written by this thread under the lock; it may read it without */
 	struct mtsi_seat *seat; /* where it rests */
 	struct mtsi_observed observed; /* constant */
+	bool for_jobs; /* constant: it serves no clients; see jobs.c */
 
 	uint64_t now; /* the time, as it was when the last turn, poll or rest ended */
 	_Atomic uint64_t since; /* when its client's last bytes or its turn came; any thread reads it */
 	struct mtsi_counters counters;
+	bool had_job; /* its latest stint was a job, so others come first */
 	bool stood_aside; /* it has waited in a call of the library since this was last cleared */
 };
 

@@ -44,7 +44,7 @@ struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew)
 /* Whether a worker may leave before all are let go: one always stays. */
 static bool may_go_locked(const struct mtsi_crew *crew)
 {
-	return mtsi_crew_present_locked(crew) - crew->leaving_now > 1;
+	return mtsi_crew_present_locked(crew) - crew->job_threads - crew->leaving_now > 1;
 }
 
 bool mtsi_rest_locked(struct mtsi_member *worker)
@@ -85,6 +85,7 @@ void mtsi_rest_disturb_locked(struct mtsi_crew *crew)
 	for (struct mtsi_member *worker = crew->idle; worker != NULL; worker = worker->next_idle) {
 		mtsi_signal_one(&worker->seat->signal);
 	}
+	mtsi_signal_all(&crew->jobs_come);
 }
 
 void mtsi_rest_thin_out(struct mts_server *server)

@@ -25,7 +25,7 @@ bool mtsi_rest_locked(struct mtsi_member *worker);
  */
 struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew);
 
-/* Has all workers at rest look whether they may leave. */
+/* Has all workers at rest, and threads for jobs, look whether they may leave. */
 void mtsi_rest_disturb_locked(struct mtsi_crew *crew);
 
 /* A stop has begun: the workers at rest leave, except one. */

@@ -2,6 +2,8 @@
 #ifndef MTSI_ENGINE_CREW_SEAT_H
 #define MTSI_ENGINE_CREW_SEAT_H
 
+#include <stdbool.h>
+
 #include "os/lock.h"
 #include "os/thread_end.h"
 
@@ -12,6 +14,7 @@ struct mtsi_crew;
 struct mtsi_seat {
 	struct mts_server *server; /* constant */
 	struct mtsi_signal signal;
+	bool for_jobs; /* what its thread is made for; set by the keeper before it makes that */
 	struct mtsi_thread_end end; /* set by a worker that leaves, for the thread that joins it */
 	struct mtsi_seat *next; /* in the list of free seats, or of `left` ones; the crew's lock */
 };

@@ -231,7 +231,7 @@ static void note_many_locked(
 static bool may_sleep_locked(
 	const struct mtsi_crew *crew, const struct mtsi_watchdog *watchdog, uint64_t now)
 {
-	const bool nobody_waits = crew->ready.count == 0 && crew->later.count == 0;
+	const bool nobody_waits = crew->ready.count == 0 && crew->later.count == 0 && crew->jobs == 0;
 	if (mtsi_crew_counts_on_anybody_locked(crew) || crew->waking > 0 || crew->asked) {
 		return false;
 	}
@@ -317,7 +317,8 @@ uint64_t mtsi_watchdog_look(struct mts_server *server, uint64_t now, bool *retur
 	uint64_t due = watchdog->next;
 	if (watchdog->asleep) {
 		/* Where clients wait since no worker may be had, a second poller must not become needed. */
-		due = crew->ready.count == 0 ? mtsi_watchdog_doze_locked(server, now) : MTSI_NEVER;
+		due = crew->ready.count + crew->jobs == 0 ? mtsi_watchdog_doze_locked(server, now)
+												  : MTSI_NEVER;
 	}
 	mtsi_lock_release(&crew->lock);
 	atomic_store_explicit(&watchdog->sample, sample, memory_order_relaxed);

@@ -99,8 +99,9 @@ static void dump_crew(struct mts_server *server, int fd)
 {
 	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	const struct mtsi_watchdog *watchdog = &mtsi_crew_floor(server)->watchdog;
-	mtsi_print(fd, "lists: ready %zu, later %zu, mailbox %zu\n", crew->ready.count,
-		crew->later.count, mtsi_serve_floor(server)->mailbox.claimed.count);
+	mtsi_print(fd, "lists: ready %zu, later %zu, mailbox %zu; jobs %zu, of %zu tasks\n",
+		crew->ready.count, crew->later.count, mtsi_serve_floor(server)->mailbox.claimed.count,
+		crew->jobs, server->tasks.count);
 	mtsi_print(fd,
 		"threads: %zu, on the way %zu, in a hook %zu, leaving %zu, left %zu, asked for: %s\n",
 		crew->threads, crew->waking, crew->hooking, crew->leaving_now, crew->left_count,

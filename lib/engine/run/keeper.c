@@ -2,7 +2,8 @@
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
  * threads that are to be made and those that have ended, clients that other threads want served,
- * memory that is short, the stop, and the watchdog over workers that serve. It runs no code of the
+ * memory that is short, the
+ * program's tasks, the stop, and the watchdog over workers that serve. It runs no code of the
  * program, never waits for a client, and makes no call that others can hold up. So nothing that a
  * program or a peer does stops it. What it makes or opens, it does with the rights, CPUs and
  * namespaces of the program's thread that has started the server.
@@ -26,6 +27,7 @@
 #include "engine/door/listener.h"
 #include "engine/run/expiry.h"
 #include "engine/run/shortage.h"
+#include "engine/run/tasks.h"
 #include "engine/serve/mailbox.h"
 #include "os/alarm.h"
 #include "os/clock.h"
@@ -52,6 +54,7 @@ static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 	mtsi_mailbox_offer(server);
 	uint64_t due = mtsi_linger_expire(server, now);
 	due = earlier(due, mtsi_expiry(server, now));
+	due = earlier(due, mtsi_tasks_look(server, now));
 	due = earlier(due, mtsi_shortage_relieve(server, now));
 	due = earlier(due, mtsi_door_resume(server, now));
 	due = earlier(due, mtsi_eviction_retry(server, now));
@@ -78,6 +81,7 @@ void mtsi_keeper(struct mts_server *server)
 		mtsi_watchdog_begin(&mtsi_crew_floor(server)->watchdog);
 		mtsi_door_open(server);
 		mtsi_crew_start(server);
+		mtsi_tasks_begin(server);
 	}
 	mtsi_listeners_announce(server);
 	while (!mtsi_stopping(server)) {

@@ -98,6 +98,7 @@ struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user)
 	mtsi_mailbox_init(&mtsi_serve_floor(server)->mailbox);
 	mtsi_log_init(&mtsi_base_floor(server)->log);
 	init_life(&server->lifecycle);
+	mtsi_tasks_init(&server->tasks);
 	mtsi_home_init(&server->home);
 	mtsi_base_floor(server)->poll = -1;
 	mtsi_crew_floor(server)->alarm = -1;
@@ -144,6 +145,7 @@ static void free_server(struct mts_server *server)
 	mtsi_memory_free(&mtsi_client_floor(server)->memory);
 	mtsi_linger_free(&mtsi_door_floor(server)->linger);
 	mtsi_mailbox_free(&mtsi_serve_floor(server)->mailbox);
+	mtsi_tasks_free(&server->tasks);
 	mtsi_log_free(&mtsi_base_floor(server)->log);
 	mtsi_signal_destroy(&server->lifecycle.changed);
 	mtsi_lock_destroy(&server->lifecycle.lock);
@@ -231,9 +233,7 @@ static int join_locked(struct mtsi_lifecycle *lifecycle)
 	return lifecycle->result;
 }
 
-/*
- * The stand-in and the keeper. They inherit from the calling thread, and workers from the keeper.
- */
+/* The stand-in and the keeper. They inherit from the caller, and workers from the keeper. */
 static int start_serving(struct mts_server *server)
 {
 	int result = mtsi_stand_in_start(server);

@@ -5,6 +5,7 @@
 #include <mtserver/server.h>
 
 #include "engine/run/lifecycle.h"
+#include "engine/run/tasks.h"
 #include "engine/serve/floor.h"
 #include "os/home.h"
 
@@ -16,6 +17,7 @@ enum { MTSI_ERROR = 640 };
 struct mts_server {
 	struct mtsi_serve_floor below;
 	struct mtsi_lifecycle lifecycle;
+	struct mtsi_tasks tasks;
 	struct mtsi_home home; /* the process that has started it, set by the start; see abandon.c */
 	pid_t opened_by; /* the process that opened its descriptors, set by the start */
 	char error[MTSI_ERROR]; /* the sentence of the last failure; written under lifecycle's lock */

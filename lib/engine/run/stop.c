@@ -2,7 +2,7 @@
  *
  * The stop, step by step, on the keeper:
  *
- * 1. The listeners close: no new clients.
+ * 1. The listeners close: no new clients. No task is started any more.
  * 2. Workers that wait for a client's request are woken, by shutting down its receiving side.
  *    Clients that are parked get one last turn. What had arrived is served, the replies are sent,
  *    and the clients end (receive.c says how, and client.c why nobody is missed). A callback that
@@ -36,6 +36,7 @@
 #include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
+#include "engine/crew/jobs.h"
 #include "engine/crew/rest.h"
 #include "engine/crew/stand_in.h"
 #include "engine/crew/threads.h"
@@ -45,6 +46,7 @@
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/run/keeper.h"
+#include "engine/run/tasks.h"
 #include "engine/serve/mailbox.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -140,6 +142,25 @@ static void cut_off(struct mts_server *server)
 	mtsi_count_shared(server, MTS_STAT_CUT_OFF, mtsi_linger_finish(server));
 }
 
+/* Names the tasks that hang; how many there are. */
+static size_t report_hung_tasks(struct mts_server *server, uint64_t until)
+{
+	const uint64_t now = mtsi_clock_now();
+	size_t slot = 0;
+	size_t count = 0;
+	uint64_t since;
+	int64_t id;
+	while ((id = mtsi_tasks_running(server, &slot, &since)) > 0) {
+		if (count++ % AT_ONCE == 0) {
+			(void)mtsi_logger_wait(&mtsi_base_floor(server)->log, until);
+		}
+		mtsi_log(server, MTSI_LOG_HUNG,
+			"task %" PRId64 ": a callback still runs, since %" PRIu64 " ms", id,
+			now > since ? (now - since) / MTSI_MILLISECOND : 0);
+	}
+	return count;
+}
+
 /*
  * Names the callbacks that hang. The log may still have much to say, and they may be more lines
  * than it keeps. So the log is waited for before and in between, but no longer than `until`.
@@ -164,12 +185,13 @@ static void report_hung(struct mts_server *server, uint64_t until)
 			"a callback still runs, since %" PRIu64 " ms",
 			now > since ? (now - since) / MTSI_MILLISECOND : 0);
 	}
+	const size_t tasks = report_hung_tasks(server, until);
 	const char *listener = mtsi_entry_taken(server);
 	if (listener != NULL) {
 		mtsi_log(server, MTSI_LOG_HUNG,
 			"a thread still waits for a connection on %s, which somebody has made blocking",
 			listener);
-	} else if (count == 0) {
+	} else if (count + tasks == 0) {
 		mtsi_log(server, MTSI_LOG_HUNG, "a hook or destructor of a thread still runs");
 	}
 	free(list);
@@ -268,6 +290,7 @@ int mtsi_stop(struct mts_server *server)
 	const uint64_t deadline = stop_deadline(server);
 	mtsi_log(
 		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
+	mtsi_jobs_drop(server);
 	mtsi_door_shut(server);
 	mtsi_listeners_close(server);
 	visit_all(server, nudge);

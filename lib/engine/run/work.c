@@ -3,6 +3,7 @@
  * The life of a worker: what a thread of the crew does from its first to its last moment. It
  * decides under the crew's lock what it does next, always in this order:
  *
+ * 0. On demand, run a task that is due, unless the last thing that it did was that (jobs.c).
  * 1. Serve the first client of the ready list, and so on until the list is empty.
  * 2. On demand, when nobody polls, or only one and a second one may (watchdog.c): poll. What the
  *    poll finds is appended whole to the ready list, and behind it the clients that want a further
@@ -31,12 +32,14 @@
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/hire.h"
+#include "engine/crew/jobs.h"
 #include "engine/crew/rest.h"
 #include "engine/crew/seat.h"
 #include "engine/crew/stint.h"
 #include "engine/crew/threads.h"
 #include "engine/crew/watchdog_sleep.h"
 #include "engine/run/poller.h"
+#include "engine/run/tasks.h"
 #include "engine/serve/handling.h"
 #include "engine/serve/turn.h"
 #include "engine/serve/worker.h"
@@ -116,7 +119,7 @@ static bool serve(struct mtsi_worker *worker)
 			mtsi_list_add(&crew->later, client);
 		}
 		surplus = is_surplus_locked(crew);
-		client = surplus ? NULL : take_client_locked(crew);
+		client = surplus || crew->jobs > 0 ? NULL : take_client_locked(crew);
 		if (client == NULL) {
 			break;
 		}
@@ -127,13 +130,31 @@ static bool serve(struct mtsi_worker *worker)
 	return !surplus;
 }
 
+/*
+ * Runs a task, as a stint that has begun. It comes with the lock, and returns with it: false when
+ * this worker is to rest.
+ */
+static bool run_job_locked(struct mtsi_worker *worker)
+{
+	struct mts_server *server = worker->member.server;
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	worker->has_job = true;
+	release_and_send(server);
+	mtsi_tasks_run(server, &worker->task);
+	mtsi_lock_take(&crew->lock);
+	const bool surplus = is_surplus_locked(crew);
+	mtsi_jobs_done_locked(&worker->member);
+	worker->has_job = false;
+	return !surplus;
+}
+
 /* Polls once; the lock is released meanwhile. */
 static void poll_locked(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->member.server;
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_list found = {NULL, NULL, 0};
-	const uint64_t deadline = crew->later.count > 0 ? 0 : MTSI_NEVER;
+	const uint64_t deadline = crew->later.count + crew->jobs > 0 ? 0 : MTSI_NEVER;
 	crew->pollers++;
 	crew->rung = false;
 	crew->polls++;
@@ -218,6 +239,7 @@ static void leave_locked(struct mtsi_worker *worker)
 	}
 	worker->leaving = true;
 	mtsi_crew_floor(worker->member.server)->crew.leaving_now++;
+	mtsi_crew_floor(worker->member.server)->crew.job_threads -= worker->member.for_jobs ? 1 : 0;
 }
 
 static void work(void *argument)
@@ -227,6 +249,12 @@ static void work(void *argument)
 	const bool on_demand = mtsi_on_demand(worker->member.server);
 	arrive(worker);
 	for (;;) {
+		if (mtsi_jobs_take_locked(&worker->member)) {
+			if (!run_job_locked(worker) && !crew->dismissed && !mtsi_rest_locked(&worker->member)) {
+				break;
+			}
+			continue;
+		}
 		struct mts_client *client = take_client_locked(crew);
 		if (client != NULL) {
 			mtsi_stint_begin_locked(&worker->member, client);
@@ -239,10 +267,41 @@ static void work(void *argument)
 			poll_locked(worker);
 		} else if (crew->later.count > 0) {
 			mtsi_crew_append_locked(crew, &crew->later, mtsi_clock_now());
+		} else if (on_demand && crew->jobs > 0) {
+			continue; /* nobody else wants anything, so it is a job's turn again */
 		} else if (crew->dismissed || !mtsi_rest_locked(&worker->member)) {
 			break;
 		}
 	}
+	leave_locked(worker);
+	mtsi_lock_release(&crew->lock);
+	run_end_hook(worker);
+}
+
+/* The same for a thread for jobs, with a thread per client: the program's hook is a part of its first. */
+static void work_for_jobs(void *argument)
+{
+	struct mtsi_worker *worker = argument;
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
+	bool fresh = true;
+	mtsi_lock_take(&crew->lock);
+	mtsi_hire_enlist_locked(&worker->member);
+	do {
+		worker->has_job = mtsi_jobs_take_locked(&worker->member);
+		mtsi_lock_release(&crew->lock);
+		if (fresh) {
+			fresh = false;
+			run_start_hook(worker);
+		}
+		if (worker->has_job) {
+			mtsi_tasks_run(worker->member.server, &worker->task);
+		}
+		mtsi_lock_take(&crew->lock);
+		if (worker->has_job) {
+			mtsi_jobs_done_locked(&worker->member);
+			worker->has_job = false;
+		}
+	} while (mtsi_jobs_wait_locked(&worker->member));
 	leave_locked(worker);
 	mtsi_lock_release(&crew->lock);
 	run_end_hook(worker);
@@ -265,16 +324,22 @@ static void put_right(void *argument)
 	if (worker->member.client != NULL) {
 		mtsi_handling_abandon(worker);
 	}
+	if (worker->has_job) {
+		mtsi_tasks_abandon(server, &worker->task);
+	}
 	if (!worker->leaving) {
 		mtsi_lock_take(&crew->lock);
 		if (worker->member.client != NULL) {
 			mtsi_stint_end_locked(&worker->member);
+		} else if (worker->has_job) {
+			mtsi_jobs_done_locked(&worker->member);
 		}
 		mtsi_hire_come_locked(&worker->member);
 		leave_locked(worker);
 		const struct mtsi_relief relief = mtsi_crew_relieve_locked(server);
 		mtsi_lock_release(&crew->lock);
 		mtsi_crew_send(server, relief);
+		mtsi_wake_keeper(server); /* there may be jobs for which another thread has to be made */
 		run_end_hook(worker);
 	}
 	leave(worker);
@@ -301,11 +366,12 @@ void *mtsi_work(void *argument)
 	memset(&worker, 0, offsetof(struct mtsi_worker, small));
 	worker.member.server = server;
 	worker.member.seat = seat;
+	worker.member.for_jobs = seat->for_jobs;
 	mtsi_observe_self(&worker.member.observed);
 	mtsi_inside_enter(server);
 	mtsi_name_thread(server, "worker");
 	mtsi_thread_small_pages(mtsi_base_floor(server)->options.stack_size);
-	mtsi_thread_guard(work, rescue, &worker);
+	mtsi_thread_guard(seat->for_jobs ? work_for_jobs : work, rescue, &worker);
 	leave(&worker);
 	return NULL;
 }

@@ -15,6 +15,7 @@
 
 struct mts_client;
 struct mts_server;
+struct mtsi_task;
 
 /*
  * The buffers of a thread, lent to the client that it serves: an idle client owns none. Short
@@ -63,6 +64,8 @@ struct mtsi_worker {
 	bool ends_in_order; /* but its peer is told the end of the stream, */
 	bool discards; /* and what the peer has sent is thrown away before the close; */
 	bool drained; /* it ends because of a stop */
+	bool has_job; /* it has taken a job (engine/crew/jobs.h), */
+	struct mtsi_task *task; /* and runs this task of the program; NULL: not yet, or no more */
 	bool leaving; /* it has decided to end */
 	bool left; /* it is no worker any more */
 	char peer[MTSI_ADDRESS_SPACE];

@@ -126,7 +126,7 @@ START_TEST(it_names_what_there_is)
 	expect("lingering: 1, of these sending ");
 	expect("ledger: ");
 	expect("deadlines, the first is in ");
-	expect("lists: ready 0, later 0, mailbox 0");
+	expect("lists: ready 0, later 0, mailbox 0; jobs 0, of 0 tasks");
 	expect("log: 0 bytes wait");
 	expect("watchdog: ");
 	expect("  worker 0x");

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tasks and clients: neither holds up the other, whichever of them blocks or computes; and many tasks.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "stage.h"
+
+enum { MANY = 1000, BLOCKED = 4 };
+
+static struct gate runs;
+static struct gate inside; /* tasks that wait */
+static struct gate go;
+
+static void setup(void)
+{
+	stage_setup();
+	runs = inside = go = (struct gate)GATE;
+}
+
+static void count_run(mts_server *server, void *user)
+{
+	(void)server;
+	gate_add(user);
+}
+
+static void wait_in_task(mts_server *server, void *user)
+{
+	(void)server;
+	(void)user;
+	gate_add(&inside);
+	gate_wait(&go, 1);
+}
+
+static void ask(const mts_server *server)
+{
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "well?");
+	peer_expect(peer, "well?", 5);
+	close(peer);
+}
+
+/* Tasks that wait hold up neither clients nor other tasks. */
+START_TEST(blocked_tasks)
+{
+	mts_server *server = server_new(answer_echo, NULL);
+	server_start(server);
+	for (int i = 0; i < BLOCKED; i++) {
+		ck_assert_int_gt(mts_server_after(server, 0, wait_in_task, NULL), 0);
+	}
+	gate_wait(&inside, BLOCKED);
+	ck_assert_int_gt(mts_server_every(server, 1, count_run, &runs), 0);
+	for (int i = 0; i < 5; i++) {
+		ask(server);
+	}
+	gate_wait(&runs, 5);
+	gate_add(&go);
+	server_end(server);
+}
+END_TEST
+
+static int wait_in_handler(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)client;
+	(void)request;
+	(void)size;
+	(void)user;
+	gate_add(&entered);
+	gate_wait(&leave, 1);
+	return MTS_CLOSE;
+}
+
+/* Handlers that wait do not hold up tasks. */
+START_TEST(blocked_handlers)
+{
+	int peers[BLOCKED];
+	mts_server *server = server_new(wait_in_handler, NULL);
+	server_start(server);
+	for (int i = 0; i < BLOCKED; i++) {
+		peers[i] = peer_connect(server, 0);
+		peer_puts(peers[i], "wait");
+	}
+	gate_wait(&entered, BLOCKED);
+	ck_assert_int_gt(mts_server_every(server, 1, count_run, &runs), 0);
+	gate_wait(&runs, 5);
+	gate_add(&leave);
+	for (int i = 0; i < BLOCKED; i++) {
+		close(peers[i]);
+	}
+	server_end(server);
+}
+END_TEST
+
+/*
+ * The limit of threads is reached: on demand tasks wait for a worker as clients do; with a thread per client
+ * they have threads of their own, and clients do not get these.
+ */
+START_TEST(at_the_limit_of_threads)
+{
+	mts_server *server = server_new(wait_in_handler, NULL);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "wait");
+	gate_wait(&entered, 1);
+	ck_assert_int_gt(mts_server_after(server, 0, count_run, &runs), 0);
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		gate_wait(&runs, 1);
+		const int second = peer_connect(server, 0);
+		peer_puts(second, "wait");
+		for (int i = 2; i <= 20; i++) {
+			ck_assert_int_gt(mts_server_after(server, 1, count_run, &runs), 0);
+			gate_wait(&runs, i);
+		}
+		ck_assert_int_eq(gate_count(&entered), 1);
+		gate_add(&leave);
+		gate_wait(&entered, 2);
+		close(second);
+	} else {
+		gate_add(&leave);
+		gate_wait(&runs, 1);
+	}
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+/* On demand a task may hold the only worker: connections are accepted all the same, and served afterwards. */
+START_TEST(a_task_has_the_only_thread)
+{
+	mts_server *server = server_new(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	ck_assert_int_gt(mts_server_after(server, 0, wait_in_task, NULL), 0);
+	gate_wait(&inside, 1);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "well?");
+	if (test_model == MTS_THREAD_ON_DEMAND) {
+		server_wait_stat(server, MTS_STAT_THREAD_WAITS, 1);
+	}
+	gate_add(&go);
+	peer_expect(peer, "well?", 5);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+static struct gate each[MANY];
+
+START_TEST(a_thousand)
+{
+	static int64_t tasks[MANY];
+	mts_server *server = server_new(answer_echo, NULL);
+	for (int i = 0; i < MANY; i++) {
+		each[i] = (struct gate)GATE;
+		tasks[i] = mts_server_every(server, 100 + (unsigned)i % 50, count_run, &each[i]);
+		ck_assert_int_gt(tasks[i], 0);
+	}
+	server_start(server);
+	for (int i = 0; i < MANY; i++) {
+		gate_wait(&each[i], 2);
+	}
+	ask(server);
+	for (int i = 0; i < MANY; i += 2) {
+		const int result = mts_server_cancel(server, tasks[i]);
+		ck_assert(result == 0 || result == -EINPROGRESS);
+	}
+	for (int i = 1; i < MANY; i += 2) {
+		gate_wait(&each[i], gate_count(&each[i]) + 1);
+	}
+	server_end(server);
+}
+END_TEST
+
+static void compute(mts_server *server, void *user)
+{
+	const uint64_t end = now_us() + 200;
+	(void)server;
+	(void)user;
+	while (now_us() < end) {
+	}
+	gate_add(&runs);
+}
+
+/* More tasks than there is time for: clients are served nevertheless, and the tasks go on beside them. */
+START_TEST(tasks_that_never_rest)
+{
+	mts_server *server = server_new(answer_echo, NULL);
+	server_start(server);
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_gt(mts_server_every(server, 1, compute, NULL), 0);
+	}
+	gate_wait(&runs, 100);
+	const int peer = peer_connect(server, 0);
+	for (int i = 0; i < 20; i++) {
+		peer_puts(peer, "well?");
+		peer_expect(peer, "well?", 5);
+	}
+	gate_wait(&runs, gate_count(&runs) + 100);
+	close(peer);
+	server_end(server);
+}
+END_TEST
+
+static int answer_more(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)mts_client_write(client, request, size);
+	if (gate_count(user) == 0) {
+		(void)mts_server_send(mts_client_server(client), mts_client_id(client), "", 0);
+	}
+	return MTS_KEEP;
+}
+
+static void *flood(void *server)
+{
+	const int peer = peer_connect(server, 0);
+	while (gate_count(&leave) == 0) {
+		peer_puts(peer, "one more");
+		peer_expect(peer, "one more", 8);
+	}
+	close(peer);
+	return NULL;
+}
+
+/* Clients that always have something to ask do not hold up tasks. */
+START_TEST(clients_that_never_rest)
+{
+	pthread_t threads[BLOCKED];
+	mts_server *server = server_new(answer_more, &leave);
+	server_start(server);
+	for (int i = 0; i < BLOCKED; i++) {
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, flood, server), 0);
+	}
+	ck_assert_int_gt(mts_server_every(server, 1, count_run, &runs), 0);
+	gate_wait(&runs, 50);
+	gate_add(&leave);
+	for (int i = 0; i < BLOCKED; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	}
+	server_end(server);
+}
+END_TEST
+
+/* A thread that is made for tasks runs the hooks too, and ends when there is nothing more to do. */
+START_TEST(threads_come_and_go)
+{
+	static struct workers workers;
+	workers.now = workers.most = 0;
+	mts_server *server = server_new(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_on_thread(server, worker_begins, worker_ends, &workers), 0);
+	server_start(server);
+	ck_assert_int_gt(mts_server_after(server, 0, count_run, &runs), 0);
+	gate_wait(&runs, 1);
+	ck_assert_int_ge(workers.most, 1);
+	const int stay = test_model == MTS_THREAD_PER_CLIENT ? 0 : 1;
+	wait_until(workers.now == stay);
+	server_wait_stat(server, MTS_STAT_THREADS, (uint64_t)stay);
+	ck_assert_int_gt(mts_server_after(server, 0, count_run, &runs), 0);
+	gate_wait(&runs, 2);
+	server_end(server);
+	ck_assert_int_eq(workers.now, 0);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = suite_begin("tasks_crew");
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, blocked_tasks);
+	tcase_add_test(tcase, blocked_handlers);
+	tcase_add_test(tcase, at_the_limit_of_threads);
+	tcase_add_test(tcase, a_task_has_the_only_thread);
+	tcase_add_test(tcase, a_thousand);
+	tcase_add_test(tcase, tasks_that_never_rest);
+	tcase_add_test(tcase, clients_that_never_rest);
+	tcase_add_test(tcase, threads_come_and_go);
+	return suite_run();
+}
