@@ -63,6 +63,7 @@ output safety holds -DCUTS=0
 output safety holds -DREQUESTS=1 -DMESSAGES=2
 accept safety holds
 accept safety holds -DTHEFTS=0
+tasks safety holds
 log safety holds
 log safety holds -DLINES=4
 claim cycles holds
@@ -202,6 +203,12 @@ stop safety found -DMUTANT_TOUCHES_AFTER_LEAVING
 stop safety found -DMUTANT_WAITS_FOR_NO_THREADS
 stop safety found -DMUTANT_WAKE_EMPTIED_LATE
 stop safety found -DMUTANT_WORD_SEEN_BEFORE_TOLD -DPEERS=1 -DTIMEOUTS=0
+tasks safety found -DMUTANT_CANCEL_FORGETS_THE_LINE
+tasks safety found -DMUTANT_OFFERS_FIRST
+tasks safety found -DMUTANT_PLANNED_SET_LATE
+tasks safety found -DMUTANT_PLANNED_WHILE_IT_RUNS
+tasks safety found -DMUTANT_PLANS_QUIETLY
+tasks safety found -DMUTANT_WAKE_EMPTIED_LATE
 END
 
 : >"$work/failed"
@@ -282,7 +289,7 @@ lane()
 }
 
 begin=$(date +%s)
-for model in accept claim crew deadline linger log output stop; do
+for model in accept claim crew deadline linger log output stop tasks; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
@@ -302,5 +309,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 8 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 9 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0
