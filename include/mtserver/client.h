@@ -439,6 +439,34 @@ MTS_API void *mts_client_data(const mts_client *client);
 MTS_API uint64_t mts_client_id(const mts_client *client);
 
 /**
+ * Gives one client a timeout of its own, instead of the server's (mts_server_set_timeout()): a guest
+ * that may not stay, or a subscriber that may be silent for ever. It holds until it is changed again, or
+ * the client has gone; what is changed at the server meanwhile reaches only those that have none of
+ * their own. A wait that has begun, as for the peer to take output, is bounded by the new value too, from
+ * when it began; but the present call of the handler keeps its #MTS_TIMEOUT_HANDLER, and the next call has
+ * the new one. It is as exact as the server's. #MTS_TIMEOUT_LINGER may be chosen in the close hook, too.
+ *
+ *     static int log_in(mts_client *client)
+ *     {
+ *         return mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, 0); // may be silent from now on
+ *     }
+ *
+ * @param client the client
+ * @param which one of #mts_timeout, but not #MTS_TIMEOUT_STOP
+ * @param milliseconds how long; 0: for ever; #MTS_TIMEOUT_INHERIT: the server's again
+ * @retval 0 done
+ * @retval -EINVAL @p client is NULL, or @p which is none of them
+ * @retval -ENOMEM there is no memory to keep it in; nothing has changed
+ * @retval -EPIPE no callback runs for the client, or it is the framer
+ *         (mts_server_frame_by_client())
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * This client's callbacks.
+ * @since 0.2
+ */
+MTS_API int mts_client_set_timeout(mts_client *client, int which, unsigned milliseconds);
+
+/**
  * Asks whether a long handler may as well give up. It costs a system call.
  *
  * @param client the client

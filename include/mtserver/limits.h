@@ -12,6 +12,7 @@
 #ifndef MTSERVER_LIMITS_H
 #define MTSERVER_LIMITS_H
 
+#include <limits.h>
 #include <stddef.h>
 
 #include <mtserver/export.h>
@@ -64,6 +65,9 @@ enum mts_timeout {
 	 */
 	MTS_TIMEOUT_LATER = 6
 };
+
+/** For mts_client_set_timeout() alone: the server's timeout holds again. */
+#define MTS_TIMEOUT_INHERIT UINT_MAX
 
 /** What mts_server_set_overload() chooses: what happens to clients for whom there is no room. */
 enum mts_overload {

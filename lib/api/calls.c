@@ -20,6 +20,7 @@
 #include "engine/base/floor.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
+#include "engine/client/timeouts.h"
 #include "engine/serve/fault.h"
 #include "engine/serve/file.h"
 #include "engine/serve/later.h"
@@ -325,6 +326,15 @@ void *mts_client_data(const mts_client *client)
 uint64_t mts_client_id(const mts_client *client)
 {
 	return client == NULL ? 0 : client->id;
+}
+
+int mts_client_set_timeout(mts_client *client, int which, unsigned milliseconds)
+{
+	if (client == NULL || which < 0 || which >= MTSI_TIMEOUTS || which == MTS_TIMEOUT_STOP) {
+		return -EINVAL;
+	}
+	const int result = refusal(client);
+	return result != 0 ? result : mtsi_timeout_set(client, (enum mts_timeout)which, milliseconds);
 }
 
 int mts_client_gone(mts_client *client)

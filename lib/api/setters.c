@@ -201,7 +201,11 @@ int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
 	if (mtsi_usable(server) != 0 || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_LATER) {
 		return refuse_live(server, "a choice of timeout", (size_t)which);
 	}
-	atomic_store(&mtsi_base_floor(server)->options.timeouts[which], milliseconds);
+	struct mtsi_options *options = &mtsi_base_floor(server)->options;
+	atomic_store(&options->timeouts[which], milliseconds);
+	if (which == MTS_TIMEOUT_HANDLER && milliseconds != 0) {
+		atomic_store(&options->handlers_timed, true);
+	}
 	mtsi_deadlines_changed(server);
 	return 0;
 }

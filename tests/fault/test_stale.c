@@ -80,7 +80,7 @@ END_TEST
 static uint64_t first_lingerer(mts_server *server)
 {
 	mtsi_lock_take(&mtsi_door_floor(server)->linger.lock);
-	const uint64_t id = mtsi_door_floor(server)->linger.first->id;
+	const uint64_t id = mtsi_door_floor(server)->linger.usual.first->id;
 	mtsi_lock_release(&mtsi_door_floor(server)->linger.lock);
 	return id;
 }

@@ -23,7 +23,8 @@
  *
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
- * When a timeout is changed, the keeper looks at all clients, in the same way. Times are rounded
+ * When a timeout is changed, the keeper looks at all clients, in the same way; when one of a client's
+ * own is, the client's owner does so for that one (timeouts.c). Times are rounded
  * up, by less than 512 ns, which makes room for flags beside them. So nothing ends early.
  */
 #include "engine/client/deadline.h"
@@ -41,6 +42,7 @@
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
 #include "engine/client/floor.h"
+#include "engine/client/timeouts.h"
 #include "engine/client/wait.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -53,30 +55,31 @@ static uint64_t round_up(uint64_t time)
 	return (time + MTSI_WORD_FLAGS) & ~(uint64_t)MTSI_WORD_FLAGS;
 }
 
-static uint64_t timeout_ends_at(struct mts_server *server, enum mts_timeout which, uint64_t since)
+static uint64_t ends_at(uint64_t since, uint64_t timeout)
 {
-	const uint64_t timeout = mtsi_timeout(&mtsi_base_floor(server)->options, which);
 	return timeout == MTSI_NEVER ? MTSI_NEVER : mtsi_clock_after(since, timeout);
 }
 
-uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word)
+uint64_t mtsi_deadline_of_wait(const struct mts_client *client, uint64_t word)
 {
 	static const enum mts_timeout which[] = {
 		[MTSI_WAIT_IDLE] = MTS_TIMEOUT_IDLE,
 		[MTSI_WAIT_REQUEST] = MTS_TIMEOUT_REQUEST,
-		[MTSI_WAIT_HANDLER] = MTS_TIMEOUT_HANDLER,
 		[MTSI_WAIT_LATER] = MTS_TIMEOUT_LATER,
 	};
-	if (mtsi_wait_kind(word) == MTSI_WAIT_NOTHING || (word & MTSI_WORD_EXPIRED) != 0) {
+	const enum mtsi_wait kind = mtsi_wait_kind(word);
+	if (kind == MTSI_WAIT_NOTHING || (word & MTSI_WORD_EXPIRED) != 0) {
 		return MTSI_NEVER;
 	}
-	return timeout_ends_at(server, which[mtsi_wait_kind(word)], mtsi_wait_since(word));
+	return ends_at(mtsi_wait_since(word),
+		kind == MTSI_WAIT_HANDLER ? mtsi_timeout_of_call(client)
+								  : mtsi_timeout_of(client, which[kind]));
 }
 
 uint64_t mtsi_deadline_of_output(const struct mts_client *client)
 {
 	const uint64_t since = atomic_load(&client->stuck_since);
-	return since == 0 ? MTSI_NEVER : timeout_ends_at(client->server, MTS_TIMEOUT_WRITE, since);
+	return since == 0 ? MTSI_NEVER : ends_at(since, mtsi_timeout_of(client, MTS_TIMEOUT_WRITE));
 }
 
 void mtsi_deadlines_init(struct mtsi_deadlines *deadlines)
@@ -148,7 +151,7 @@ static inline void begin_wait(struct mts_client *client, uint64_t word)
 	const enum mtsi_wait kind = mtsi_wait_kind(word);
 	atomic_store(&client->waits, word);
 	if ((atomic_load(&client->armed) & MTSI_WORD_KIND) != kind) {
-		const uint64_t due = mtsi_deadline_of_wait(client->server, word);
+		const uint64_t due = mtsi_deadline_of_wait(client, word);
 		if (due != MTSI_NEVER) {
 			mtsi_deadline_arm(client, due, kind);
 		}
@@ -159,7 +162,7 @@ static inline void begin_wait(struct mts_client *client, uint64_t word)
 __attribute__((noinline)) static bool go_on_waiting(
 	struct mts_client *client, uint64_t word, uint64_t now)
 {
-	if (mtsi_deadline_of_wait(client->server, word) <= now) {
+	if (mtsi_deadline_of_wait(client, word) <= now) {
 		return false;
 	}
 	begin_wait(client, word);
@@ -210,6 +213,10 @@ bool mtsi_deadline_awaits_request(const struct mts_client *client)
 
 uint64_t mtsi_deadline_begin_handler(struct mts_client *client)
 {
+	mtsi_timeout_begin_call(client);
+	if (mtsi_timeout_of(client, MTS_TIMEOUT_HANDLER) == MTSI_NEVER) {
+		return 0;
+	}
 	const uint64_t since = round_up(mtsi_clock_now());
 	mtsi_deadline_handler_since(client, since);
 	return since;
@@ -295,7 +302,7 @@ static bool reckon_locked(struct mts_client *client, uint64_t now)
 	take_from_heap_locked(deadlines, client);
 	atomic_store(&client->armed, ARMED);
 	const uint64_t word = atomic_load(&client->waits);
-	const uint64_t wait = mtsi_deadline_of_wait(client->server, word);
+	const uint64_t wait = mtsi_deadline_of_wait(client, word);
 	const uint64_t output = mtsi_deadline_of_output(client);
 	const uint64_t due = wait < output ? wait : output;
 	if (due <= now) {
@@ -349,6 +356,22 @@ void mtsi_deadline_reckon(struct mts_client *client)
 	/* Another one that is due by now too: it is looked at afterwards. */
 	(void)reckon_locked(client, 0);
 	mtsi_lock_release(&deadlines->lock);
+}
+
+void mtsi_deadline_changed_locked(struct mts_client *client)
+{
+	struct mtsi_deadlines *deadlines = &mtsi_client_floor(client->server)->deadlines;
+	mtsi_lock_assert_held(&client->lock);
+	mtsi_lock_take(&deadlines->lock);
+	(void)reckon_locked(client, 0);
+	const bool sooner = client->deadline.key < deadlines->planned;
+	if (sooner) {
+		deadlines->planned = client->deadline.key;
+	}
+	mtsi_lock_release(&deadlines->lock);
+	if (sooner) {
+		mtsi_wake_keeper(client->server);
+	}
 }
 
 uint64_t mtsi_deadline_planned(struct mts_server *server)

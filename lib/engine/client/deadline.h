@@ -83,16 +83,16 @@ bool mtsi_deadline_awaits_request(const struct mts_client *client);
  */
 void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
-/* The same where there is one. */
+/* The same where there may be one. */
 uint64_t mtsi_deadline_begin_handler(struct mts_client *client);
 
 /* The handler begins: returns the time, if there is a deadline for handlers, else 0. The owner. */
 static inline uint64_t mtsi_deadline_handler(struct mts_client *client)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
-	return mtsi_timeout(options, MTS_TIMEOUT_HANDLER) == MTSI_NEVER
-		? 0
-		: mtsi_deadline_begin_handler(client);
+	return atomic_load_explicit(&options->handlers_timed, memory_order_relaxed)
+		? mtsi_deadline_begin_handler(client)
+		: 0;
 }
 
 /*
@@ -125,7 +125,10 @@ bool mtsi_deadline_end_idle(struct mts_client *client);
 /* The client ends: no deadline of it runs any more. The owner. */
 void mtsi_deadline_forget(struct mts_client *client);
 
-/* A timeout has been changed while the server runs. Any thread. */
+/* A timeout of the client's own has been changed. The owner, under the client's lock. */
+void mtsi_deadline_changed_locked(struct mts_client *client);
+
+/* A timeout of the server's has been changed while it runs. Any thread. */
 void mtsi_deadlines_changed(struct mts_server *server);
 
 #endif

@@ -40,6 +40,9 @@ void mtsi_rare_forget(const struct mts_client *client)
 	if (rare == NULL) {
 		return;
 	}
+	if (atomic_load_explicit(&rare->handler, memory_order_relaxed) != 0) {
+		atomic_store_explicit(&rare->handler, 0, memory_order_relaxed);
+	}
 	for (int i = 0; i < MTSI_TIMEOUTS; i++) {
 		if (atomic_load_explicit(&rare->timeouts[i], memory_order_relaxed) != 0) {
 			atomic_store_explicit(&rare->timeouts[i], 0, memory_order_relaxed);

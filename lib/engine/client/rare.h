@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/base/options.h"
 #include "engine/client/client.h"
@@ -19,6 +20,8 @@
 struct mtsi_rare {
 	/* Its own timeouts: 0: it has none, and the server's holds; else one more than milliseconds. */
 	_Atomic unsigned timeouts[MTSI_TIMEOUTS];
+	/* In nanoseconds, for the present call of its handler, which has changed it; 0: it has not. */
+	_Atomic uint64_t handler;
 	struct mtsi_ticket ticket; /* for a reply that comes later */
 };
 

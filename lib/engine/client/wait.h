@@ -57,8 +57,8 @@ static inline const char *mtsi_wait_text(enum mtsi_wait kind)
 								  : "its request has not come whole within";
 }
 
-/* When the wait that a word tells of is overdue; MTSI_NEVER: never, or that was noted already. */
-uint64_t mtsi_deadline_of_wait(struct mts_server *server, uint64_t word);
+/* When the wait that the client's word tells of is overdue; MTSI_NEVER: never, or that was noted already. */
+uint64_t mtsi_deadline_of_wait(const struct mts_client *client, uint64_t word);
 
 /* When a client's output will have made no progress for too long; MTSI_NEVER: no output waits. */
 uint64_t mtsi_deadline_of_output(const struct mts_client *client);

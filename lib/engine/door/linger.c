@@ -30,7 +30,7 @@
  * it has the reply.
  *
  * Clients that linger do not count as clients, but no more than an eighth of the clients' limit may
- * linger: above that the keeper closes the ones that have waited longest.
+ * linger: above that the keeper closes the ones that are due first.
  *
  * A client is handed over in one critical section of its lock: it is put into the list, its stage
  * is set, its sending side is shut, and epoll is told. So a thread that finds it lingering under
@@ -52,6 +52,7 @@
 #include "engine/client/registration.h"
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
+#include "engine/door/lingerers.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
@@ -72,8 +73,8 @@ static const uint64_t look_time = 10
 void mtsi_linger_init(struct mtsi_linger *linger)
 {
 	mtsi_lock_init(&linger->lock, MTSI_RANK_LINGER);
-	linger->first = NULL;
-	linger->last = NULL;
+	linger->usual = (struct mtsi_lingerers){NULL, NULL};
+	linger->own = (struct mtsi_lingerers){NULL, NULL};
 	linger->over = false;
 	atomic_init(&linger->count, 0);
 	atomic_init(&linger->sending, 0);
@@ -82,59 +83,8 @@ void mtsi_linger_init(struct mtsi_linger *linger)
 
 void mtsi_linger_free(struct mtsi_linger *linger)
 {
-	mtsi_must(linger->first == NULL);
+	mtsi_must(linger->usual.first == NULL && linger->own.first == NULL);
 	mtsi_lock_destroy(&linger->lock);
-}
-
-/*
- * Appends a client, with its sending side open or not: false when none may linger any more. Under
- * the client's lock too.
- */
-static bool append_lingerer(
-	struct mtsi_linger *linger, struct mts_client *client, bool sends, bool *first)
-{
-	mtsi_lock_assert_held(&client->lock);
-	mtsi_lock_take(&linger->lock);
-	const bool over = linger->over;
-	if (!over) {
-		*first = linger->first == NULL;
-		client->lingers_since = mtsi_clock_now();
-		/*
-		 * It may have been cut off as a client, with nothing dropped; it has not been as a
-		 * lingerer.
-		 */
-		atomic_store(&client->cut, false);
-		client->next = NULL;
-		client->previous = linger->last;
-		if (linger->last != NULL) {
-			linger->last->next = client;
-		} else {
-			linger->first = client;
-		}
-		linger->last = client;
-		client->sends = sends;
-		atomic_fetch_add(&linger->sending, sends ? 1 : 0);
-		atomic_fetch_add(&linger->count, 1);
-	}
-	mtsi_lock_release(&linger->lock);
-	return !over;
-}
-
-static void unlink_lingerer_locked(struct mtsi_linger *linger, struct mts_client *client)
-{
-	mtsi_lock_assert_held(&linger->lock);
-	if (client->previous != NULL) {
-		client->previous->next = client->next;
-	} else {
-		linger->first = client->next;
-	}
-	if (client->next != NULL) {
-		client->next->previous = client->previous;
-	} else {
-		linger->last = client->previous;
-	}
-	atomic_fetch_sub(&linger->sending, client->sends ? 1 : 0);
-	atomic_fetch_sub(&linger->count, 1);
 }
 
 static bool nothing_to_lose(const struct mts_client *client, size_t corked)
@@ -223,7 +173,7 @@ static void end(struct mts_client *client)
 {
 	struct mtsi_linger *linger = &mtsi_door_floor(client->server)->linger;
 	mtsi_lock_take(&linger->lock);
-	unlink_lingerer_locked(linger, client);
+	mtsi_lingerers_remove_locked(linger, client);
 	mtsi_lock_release(&linger->lock);
 	close_unlinked(client);
 }
@@ -243,10 +193,11 @@ void mtsi_linger_event(struct mts_client *client)
 static bool hand_over(struct mts_client *client)
 {
 	struct mts_server *server = client->server;
-	bool first = false;
+	bool soonest = false;
 	mtsi_lock_take(&client->lock);
 	const bool sends = mtsi_conn_is_deaf_locked(client) && mtsi_conn_unacknowledged(client) > 0;
-	const bool handed = append_lingerer(&mtsi_door_floor(server)->linger, client, sends, &first);
+	const bool handed = mtsi_lingerers_add(
+		&mtsi_door_floor(server)->linger, client, sends, &soonest);
 	if (handed) {
 		client->stage = MTSI_CLIENT_LINGERING;
 		client->discarded = 0;
@@ -256,7 +207,7 @@ static bool hand_over(struct mts_client *client)
 		mtsi_registration_watch_end_locked(client);
 	}
 	mtsi_lock_release(&client->lock);
-	if (first || (handed && (sends || crowded(server)))) {
+	if (soonest || (handed && (sends || crowded(server)))) {
 		mtsi_wake_keeper(server);
 	}
 	if (handed && !mtsi_claim_release(client)) {
@@ -279,39 +230,30 @@ void mtsi_linger_or_close(struct mts_client *client, bool given_up, size_t corke
 	}
 }
 
-/* What became of the first client in the list. */
+/* What became of the client that is due first. */
 enum oldest {
-	NOBODY, /* the list is empty, or its first client is not due */
+	NOBODY, /* nobody lingers, or the first client is not due */
 	CLOSED, /* it is closed */
 	MARKED /* its owner will close it, in a moment */
 };
 
-/* When a client has lingered for long enough, by the present timeout. */
-static uint64_t lingering_ends_at(const struct mts_client *client)
-{
-	const uint64_t timeout = mtsi_timeout(
-		&mtsi_base_floor(client->server)->options, MTS_TIMEOUT_LINGER);
-	return mtsi_clock_after(client->lingers_since, timeout);
-}
-
 /*
- * Closes the first client if it is due at `now`, or, with MTSI_NEVER, in any case. `*due`: when the
- * first one is due; MTSI_NEVER: there is none.
+ * Closes the client that is due first, if it is due at `now`, or, with MTSI_NEVER, in any case.
+ * `*due`: when it is; MTSI_NEVER: never, or there is none.
  */
 static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_t *due)
 {
 	struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
 	enum oldest result = NOBODY;
 	mtsi_lock_take(&linger->lock);
-	struct mts_client *client = linger->first;
-	*due = client != NULL ? lingering_ends_at(client) : MTSI_NEVER;
+	struct mts_client *client = mtsi_lingerers_first_locked(linger, due);
 	if (client != NULL && *due <= now) {
 		if (!atomic_exchange(&client->cut, true) && now != MTSI_NEVER) {
 			mtsi_count_shared(server, MTS_STAT_TIMEOUTS, 1);
 		}
 		result = MARKED;
 		if (mtsi_claim(client)) {
-			unlink_lingerer_locked(linger, client);
+			mtsi_lingerers_remove_locked(linger, client);
 			result = CLOSED;
 		}
 	}
@@ -329,9 +271,9 @@ static enum oldest close_oldest(struct mts_server *server, uint64_t now, uint64_
 static struct mts_client *claim_next(struct mtsi_linger *linger, const struct mts_client *at)
 {
 	mtsi_lock_take(&linger->lock);
-	struct mts_client *client = at != NULL ? at->next : linger->first;
+	struct mts_client *client = mtsi_lingerers_next_locked(linger, at);
 	while (client != NULL && !(client->sends && mtsi_claim(client))) {
-		client = client->next;
+		client = mtsi_lingerers_next_locked(linger, client);
 	}
 	mtsi_lock_release(&linger->lock);
 	return client;

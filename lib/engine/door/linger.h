@@ -12,14 +12,21 @@
 struct mts_client;
 struct mts_server;
 
+/* A list of clients, the one that is due first at the front. */
+struct mtsi_lingerers {
+	struct mts_client *first;
+	struct mts_client *last;
+};
+
 /*
  * Sockets whose close waits for the peer to finish. They are parked, so no thread waits for them.
  */
 struct mtsi_linger {
 	struct mtsi_lock
-		lock; /* taken last; guards all of this, and next, previous and lingers_since of those in the list */
-	struct mts_client *first; /* the one that is due first: all wait equally long */
-	struct mts_client *last;
+		lock; /* taken last; guards all of this, and next, previous and lingers_since of those in the lists */
+	struct mtsi_lingerers
+		usual; /* as long as the server says, so in the order in which they came */
+	struct mtsi_lingerers own; /* with a timeout of their own, in the order in which they are due */
 	bool over; /* the server ends: none may linger any more */
 	_Atomic size_t count; /* written under the lock */
 	_Atomic size_t sending; /* of these, those with their sending side open; likewise */
@@ -52,7 +59,7 @@ void mtsi_linger_event(struct mts_client *client);
  */
 uint64_t mtsi_linger_expire(struct mts_server *server, uint64_t now);
 
-/* Closes the one that has waited longest; false when there is none. Any thread. */
+/* Closes the one that is due first; false when there is none. Any thread. */
 bool mtsi_linger_evict(struct mts_server *server);
 
 /*

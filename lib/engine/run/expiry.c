@@ -111,7 +111,7 @@ static bool spare_locked(struct mts_client *client, uint64_t word, uint64_t now)
 		mtsi_client_lose_locked(client);
 		return true;
 	}
-	const bool on_time = now - mtsi_deadline_of_wait(client->server, word) < look_again[0];
+	const bool on_time = now - mtsi_deadline_of_wait(client, word) < look_again[0];
 	if (found == -EAGAIN && (on_time || looks > 0)) {
 		return false;
 	}
@@ -126,8 +126,7 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 	uint64_t word = atomic_load(&client->waits);
 	const enum mtsi_wait kind = mtsi_wait_kind(word);
 	const bool ends = (word & MTSI_WORD_BLOCKED) != 0 || kind == MTSI_WAIT_HANDLER;
-	if (!ends || mtsi_deadline_of_wait(client->server, word) > now
-		|| spare_locked(client, word, now)
+	if (!ends || mtsi_deadline_of_wait(client, word) > now || spare_locked(client, word, now)
 		|| !atomic_compare_exchange_strong(&client->waits, &word, word | MTSI_WORD_EXPIRED)) {
 		return;
 	}
@@ -162,7 +161,7 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 static void rearm_locked(struct mts_client *client, uint64_t now)
 {
 	const uint64_t word = atomic_load(&client->waits);
-	const uint64_t wait = mtsi_deadline_of_wait(client->server, word);
+	const uint64_t wait = mtsi_deadline_of_wait(client, word);
 	const uint64_t output = mtsi_deadline_of_output(client);
 	if (wait > now && wait != MTSI_NEVER) {
 		mtsi_deadline_arm(client, wait, mtsi_wait_kind(word));
