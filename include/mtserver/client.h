@@ -457,8 +457,7 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * @retval 0 done
  * @retval -EINVAL @p client is NULL, or @p which is none of them
  * @retval -ENOMEM there is no memory to keep it in; nothing has changed
- * @retval -EPIPE no callback runs for the client, or it is the framer
- *         (mts_server_frame_by_client())
+ * @retval -EPIPE no callback runs for the client
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
  * This client's callbacks.
