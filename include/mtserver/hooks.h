@@ -92,7 +92,8 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
  *
  * The hook runs on the client's thread, and may block, as a handler may: it counts as one in
  * #MTS_STAT_BUSY and for #MTS_TIMEOUT_HANDLER, and at a stop. Only writes and questions about the
- * client work in it; mts_client_next(), the calls that read and mts_client_unread() answer -EPIPE.
+ * client work in it; mts_client_next(), the calls that read, mts_client_unread() and mts_client_defer()
+ * answer -EPIPE.
  * Messages from elsewhere do not reach the client any more.
  *
  * @param client the client

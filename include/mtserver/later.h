@@ -45,7 +45,7 @@ extern "C" {
  * on conversing before it returns.) The reply is what is sent with mts_server_send(), which
  * mts_server_close() does not end before the reply is completed; or what the next request's handler
  * writes. What was written for the client before this call is sent first, as by
- * mts_client_flush() but without waiting, so that replies stay in their order. What the handler
+ * mts_client_flush() but without waiting for the peer, so that replies stay in their order. What the handler
  * writes after this call goes out when it returns, and so perhaps after what others have sent.
  *
  * The wait lasts for #MTS_TIMEOUT_LATER at most. Then all that was written for the client is still
@@ -86,7 +86,8 @@ MTS_API int64_t mts_client_defer(mts_client *client);
  * @param server the server
  * @param id the client's number
  * @param ticket what mts_client_defer() has returned
- * @param verdict #MTS_KEEP, #MTS_CLOSE, or a negative errno value: as a handler that returns that
+ * @param verdict #MTS_KEEP, #MTS_CLOSE, or a negative errno value, from -4095 up: as a handler that
+ *        returns that
  * @retval 0 done; when several threads complete the same reply, only one of them gets this
  * @retval -EINVAL @p server is NULL, or @p verdict is none of these; #MTS_LATER is none
  * @retval -ENOENT there is no such client: it is gone, its connection is lost, or it ends

@@ -27,10 +27,11 @@ enum mts_stat {
 	MTS_STAT_REQUESTS = 4, /**< requests handed to callbacks so far */
 	MTS_STAT_BYTES_IN = 5, /**< bytes received so far */
 	MTS_STAT_BYTES_OUT = 6, /**< bytes handed to the kernel so far */
-	MTS_STAT_THREADS = 7, /**< threads for clients, now, until they have ended; idle ones too */
+	MTS_STAT_THREADS =
+		7, /**< threads for clients and tasks, now, until they have ended; idle ones too */
 	MTS_STAT_THREADS_PEAK = 8, /**< the most there were at once */
 	MTS_STAT_BUSY = 9, /**< handlers, and hooks for faults, that run now */
-	MTS_STAT_STALLS = 10, /**< times a blocked handler was relieved by another thread */
+	MTS_STAT_STALLS = 10, /**< times a blocked handler or task was relieved by another thread */
 	MTS_STAT_ACCEPT_ERRORS = 11, /**< failures of accept(2) or of what follows it */
 	MTS_STAT_CUT_OFF = 12, /**< clients, and lingering sockets, cut off at the stop deadline */
 	MTS_STAT_TIMEOUTS = 13, /**< deadlines that passed: of clients, lingering and handlers */

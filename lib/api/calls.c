@@ -243,7 +243,7 @@ int64_t mts_client_defer(mts_client *client)
 	if (client == NULL) {
 		return -EINVAL;
 	}
-	const int result = refusal(client);
+	const int result = refusal_but_to_write(client);
 	return result != 0 ? result : mtsi_later_defer(client->worker);
 }
 

@@ -44,7 +44,9 @@ int mts_server_complete(mts_server *server, uint64_t id, int64_t ticket, int ver
 	if (result != 0) {
 		return result;
 	}
-	return verdict > MTS_CLOSE ? -EINVAL : mtsi_later_complete(server, id, ticket, verdict);
+	const bool is_errno = verdict < 0 && verdict >= -4095; /* errno(3): what the kernel may use */
+	const bool is_verdict = verdict == MTS_KEEP || verdict == MTS_CLOSE || is_errno;
+	return !is_verdict ? -EINVAL : mtsi_later_complete(server, id, ticket, verdict);
 }
 
 int mts_server_kick(mts_server *server, uint64_t id)

@@ -370,6 +370,7 @@ static void reads(mts_client *client, int reason, void *user)
 	ck_assert_int_eq(mts_client_read_exact(client, &byte, 1), -EPIPE);
 	ck_assert_int_eq(mts_client_read_line(client, &request, &size), -EPIPE);
 	ck_assert_int_eq(mts_client_unread(client, "x", 1), -EPIPE);
+	ck_assert_int_eq((int)mts_client_defer(client), -EPIPE);
 	ck_assert_int_ge(mts_client_pending(client), 0);
 	ck_assert_int_eq(mts_client_gone(client), 0);
 	ck_assert_str_ne(mts_client_peer(client), "");

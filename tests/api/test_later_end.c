@@ -91,6 +91,29 @@ START_TEST(closed_by_its_id)
 }
 END_TEST
 
+static int waits_in_vain(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)user;
+	(void)mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, 10);
+	later.answers[0] = mts_client_next(client, &request, &size);
+	return later_take(client) > 0 ? MTS_LATER : MTS_CLOSE;
+}
+
+/* A wait of its handler has lasted too long, but its reply is owed still. */
+START_TEST(its_time_was_up_before)
+{
+	mts_server *server = later_server_of(waits_in_vain);
+	server_start(server);
+	const int peer = later_ask(server);
+	ck_assert_int_eq((int)later.answers[0], -ETIMEDOUT);
+	ck_assert_int_eq(later_complete(server, 0, "reply\n", _i == 0 ? MTS_KEEP : MTS_CLOSE), 0);
+	peer_expect_text(peer, "reply\n");
+	peer_expect_end(peer);
+	endings_expect(&later.endings, MTS_CLOSED_IDLE, 1);
+	later_end(server, peer);
+}
+END_TEST
+
 START_TEST(kicked)
 {
 	mts_server *server = later_server();
@@ -220,6 +243,7 @@ int main(void)
 	tcase_add_loop_test(tests, closed_by_its_id, 0, 2);
 	tcase_add_test(tests, kicked);
 	tcase_add_loop_test(tests, its_peer_goes, 0, 2);
+	tcase_add_loop_test(tests, its_time_was_up_before, 0, 2);
 	tcase_add_test(tests, its_unix_peer_goes);
 	tcase_add_test(tests, a_stop_waits_for_it);
 	tcase_add_test(tests, a_stop_cuts_it_off);

@@ -410,6 +410,39 @@ static void complete_reply(void)
 	SAYS(-ENOENT, mts_server_complete(server, 0, 1, MTS_KEEP));
 }
 
+static void nothing_to_do(mts_server *server, void *user)
+{
+	(void)server;
+	(void)user;
+}
+
+static void every(void)
+{
+	REFUSES(mts_server_every(NULL, 1, nothing_to_do, NULL));
+	SAYS(-EINVAL, (int)mts_server_every(server, 1, NULL, NULL));
+	SAYS(-EINVAL, (int)mts_server_every(server, 0, nothing_to_do, NULL));
+	SAYS(1, mts_server_every(server, 1, nothing_to_do, NULL) > 0);
+	SAYS(1, mts_server_every(server, UINT_MAX, nothing_to_do, NULL) > 0);
+}
+
+static void after(void)
+{
+	REFUSES(mts_server_after(NULL, 1, nothing_to_do, NULL));
+	SAYS(-EINVAL, (int)mts_server_after(server, 1, NULL, NULL));
+	SAYS(1, mts_server_after(server, 0, nothing_to_do, NULL) > 0);
+	SAYS(1, mts_server_after(server, UINT_MAX, nothing_to_do, NULL) > 0);
+}
+
+static void cancel(void)
+{
+	static const int64_t none[] = {0, 1, -1, INT64_MAX, INT64_MIN};
+	REFUSES(mts_server_cancel(NULL, 1));
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		SAYS(-ENOENT, mts_server_cancel(server, none[i]));
+	}
+	SAYS(0, mts_server_cancel(server, mts_server_after(server, 0, nothing_to_do, NULL)));
+}
+
 static void kick(void)
 {
 	REFUSES(mts_server_kick(NULL, 1));
@@ -504,6 +537,9 @@ static const struct misuse functions[] = {
 	{"mts_server_close", close_by_id},
 	{"mts_server_complete", complete_reply},
 	{"mts_server_kick", kick},
+	{"mts_server_every", every},
+	{"mts_server_after", after},
+	{"mts_server_cancel", cancel},
 	{"mts_server_stat", stat},
 	{"mts_stat_name", stat_name},
 	{"mts_closed_name", closed_name},

@@ -229,6 +229,20 @@ static void number_of(void)
 	GIVES(0, mts_client_id(NULL));
 }
 
+static void timeout(void)
+{
+	static const int none[] = {-1, MTS_TIMEOUT_STOP, MTS_TIMEOUT_LATER + 1, INT_MAX, INT_MIN};
+	GIVES(-EINVAL, mts_client_set_timeout(NULL, MTS_TIMEOUT_IDLE, 1));
+	if (subject != NULL) {
+		for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+			GIVES(-EINVAL, mts_client_set_timeout(subject, none[i], 1000));
+		}
+		GIVES(0, mts_client_set_timeout(subject, MTS_TIMEOUT_IDLE, UINT_MAX - 1));
+		GIVES(0, mts_client_set_timeout(subject, MTS_TIMEOUT_IDLE, 0));
+		GIVES(0, mts_client_set_timeout(subject, MTS_TIMEOUT_IDLE, MTS_TIMEOUT_INHERIT));
+	}
+}
+
 static void defer(void)
 {
 	GIVES(-EINVAL, (int)mts_client_defer(NULL));
@@ -264,6 +278,7 @@ static const struct misuse functions[] = {
 	{"mts_client_peer_sockaddr", sockaddr_of},
 	{"mts_client_fd", descriptor_of},
 	{"mts_client_listener", descriptor_of},
+	{"mts_client_set_timeout", timeout},
 	{"mts_client_set_data", set_data},
 	{"mts_client_data", data_of},
 	{"mts_client_id", number_of},

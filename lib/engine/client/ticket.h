@@ -3,6 +3,7 @@
 #define MTSI_ENGINE_CLIENT_TICKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mts_client;
@@ -24,6 +25,8 @@ struct mtsi_ticket {
 	struct mtsi_signal *waiter; /* for this its owner waits, with a thread of its own */
 	int verdict; /* once it is completed */
 	unsigned char state; /* of the latest ticket */
+	bool measured; /* a stop has come while it was open, and... */
+	size_t last_left; /* ...this many bytes were in the socket by then: no others are served */
 };
 
 /*

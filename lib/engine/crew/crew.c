@@ -100,8 +100,7 @@ size_t mtsi_crew_could_make_locked(struct mts_server *server)
 	if (crew->short_until != 0 || crew->hung) {
 		return 0;
 	}
-	/* A thread for jobs that has left, and is not joined yet, counts once more, for a moment. */
-	const size_t counted = crew->threads - crew->job_threads;
+	const size_t counted = crew->threads - crew->job_threads - crew->job_threads_left;
 	if (limit == 0) {
 		return SIZE_MAX;
 	}

@@ -65,9 +65,9 @@ struct mtsi_crew {
 	bool asked; /* the keeper has been asked to make workers, and is about to look */
 	size_t hooking; /* of these, workers in the program's hook for new threads */
 	uint64_t hooking_since; /* when the first of these has entered it */
-	size_t
-		job_threads; /* of `threads`: those for jobs alone, until they decide to leave; see jobs.c */
-	size_t job_threads_busy; /* of these, with a job */
+	size_t job_threads; /* of `threads`: those for jobs alone, until they leave; see jobs.c */
+	size_t job_threads_busy; /* of these, with a job, or in the program's hook */
+	size_t job_threads_left; /* those that have decided to leave, and are not joined yet */
 	struct mtsi_signal jobs_come; /* for these: a job has come, or all are to leave */
 	size_t given_up; /* workers that have been in that hook for too long: no longer on their way */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */

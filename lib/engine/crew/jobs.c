@@ -17,7 +17,9 @@
  *                     keeper is about to make one, or to try again
  *
  * For jobs come from the keeper, which makes threads after that in the same go; a thread decides
- * under the lock to leave, with no job there; and one that the program ends wakes the keeper.
+ * under the lock to leave, with no job there; and one that the program ends wakes the keeper. A thread
+ * counts as busy, too, while it is in the program's hook for new threads; and one that leaves counts
+ * for how many may be had until it is joined, since that hook and destructors may take long.
  */
 #include "engine/crew/jobs.h"
 
@@ -57,6 +59,14 @@ void mtsi_jobs_drop(struct mts_server *server)
 	mtsi_lock_release(&crew->lock);
 }
 
+void mtsi_jobs_begin_locked(struct mtsi_member *worker)
+{
+	mtsi_crew_floor(worker->server)->crew.job_threads_busy += worker->for_jobs ? 1 : 0;
+	worker->now = mtsi_clock_now();
+	atomic_store_explicit(&worker->since, worker->now, memory_order_relaxed);
+	mtsi_stint_begin_locked(worker, NULL);
+}
+
 bool mtsi_jobs_take_locked(struct mtsi_member *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
@@ -73,11 +83,8 @@ bool mtsi_jobs_take_locked(struct mtsi_member *worker)
 		return false;
 	}
 	crew->jobs--;
-	crew->job_threads_busy += worker->for_jobs ? 1 : 0;
 	worker->had_job = true;
-	worker->now = mtsi_clock_now();
-	atomic_store_explicit(&worker->since, worker->now, memory_order_relaxed);
-	mtsi_stint_begin_locked(worker, NULL);
+	mtsi_jobs_begin_locked(worker);
 	return true;
 }
 
@@ -91,7 +98,8 @@ size_t mtsi_jobs_threads_needed_locked(struct mts_server *server)
 {
 	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	const size_t available = crew->job_threads - crew->job_threads_busy;
-	const size_t could = crew->job_threads < MOST_THREADS ? MOST_THREADS - crew->job_threads : 0;
+	const size_t all = crew->job_threads + crew->job_threads_left;
+	const size_t could = all < MOST_THREADS ? MOST_THREADS - all : 0;
 	if (mtsi_on_demand(server) || crew->jobs <= available || crew->short_until != 0 || crew->hung
 		|| mtsi_stopping(server)) {
 		return 0;

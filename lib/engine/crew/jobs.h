@@ -26,6 +26,7 @@ void mtsi_jobs_drop(struct mts_server *server);
  * worker, which then runs it, and ends the stint by mtsi_jobs_done_locked().
  */
 bool mtsi_jobs_take_locked(struct mtsi_member *worker);
+void mtsi_jobs_begin_locked(struct mtsi_member *worker); /* that stint alone */
 void mtsi_jobs_done_locked(struct mtsi_member *worker);
 
 /* With a thread per client, how many threads are to be made for jobs. The keeper. */

@@ -95,6 +95,7 @@ static void strike_locked(struct mtsi_crew *crew, struct mtsi_seat *ended)
 	while (ended != NULL) {
 		struct mtsi_seat *seat = ended;
 		ended = seat->next;
+		crew->job_threads_left -= seat->for_jobs ? 1 : 0;
 		mtsi_seat_give_locked(crew, seat);
 		crew->left_count--;
 		crew->threads--;

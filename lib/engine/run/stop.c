@@ -113,7 +113,8 @@ static uint64_t stop_deadline(struct mts_server *server)
 
 static bool anybody(struct mts_server *server)
 {
-	return mtsi_door_clients(server) > 0 || atomic_load(&mtsi_door_floor(server)->linger.count) > 0;
+	return mtsi_door_clients(server) > 0 || atomic_load(&mtsi_door_floor(server)->linger.count) > 0
+		|| mtsi_tasks_any_runs(server);
 }
 
 static void wait_for_clients(struct mts_server *server, uint64_t deadline)

@@ -20,6 +20,11 @@
  *   has taken one and is about to come here. Both are true of the line as a whole: jobs have no task
  *   of their own. Marked ones stay in the line for that reason. Only a stop takes jobs away.
  * - None starts after a stop: a worker asks for it under the lock, as its last step before the call.
+ *   One that has asked already is as one that runs.
+ *
+ * A stop waits while tasks run. A worker counts itself as running one no more, and then looks whether
+ * there is a stop, and wakes the keeper; the keeper knows of the stop before it looks at the count. So
+ * one of them sees what the other has done.
  *
  * The beat: a task that is started at one of its times is next due at the first one after that which
  * has not passed by then, counted in whole periods from when it was first due. If it runs, or waits
@@ -50,6 +55,7 @@
 #include "engine/run/server.h"
 #include "os/clock.h"
 #include "os/lock.h"
+#include "os/thread.h"
 
 enum { SLOT_BITS = 32, FIRST_ROOM = 8, MOST_USES = INT32_MAX };
 
@@ -141,13 +147,10 @@ static bool plan_locked(struct mtsi_tasks *tasks, struct mtsi_task *task, uint64
 	return sooner;
 }
 
-int64_t mtsi_tasks_add(
+static int64_t add(
 	struct mts_server *server, uint64_t span, bool again, mts_task callback, void *user)
 {
 	struct mtsi_tasks *tasks = &server->tasks;
-	if (mtsi_stopping(server)) {
-		return -ECANCELED;
-	}
 	const uint64_t due = mtsi_clock_after(mtsi_clock_now(), span);
 	mtsi_lock_take(&tasks->lock);
 	struct mtsi_task *task = take_slot_locked(tasks);
@@ -169,6 +172,18 @@ int64_t mtsi_tasks_add(
 	return id;
 }
 
+int64_t mtsi_tasks_add(
+	struct mts_server *server, uint64_t span, bool again, mts_task callback, void *user)
+{
+	if (mtsi_stopping(server)) {
+		return -ECANCELED;
+	}
+	const int before = mtsi_thread_shield();
+	const int64_t id = add(server, span, again, callback, user);
+	mtsi_thread_unshield(before);
+	return id;
+}
+
 /* NULL: there is none. */
 static struct mtsi_task *find_locked(const struct mtsi_tasks *tasks, int64_t id)
 {
@@ -183,6 +198,7 @@ static struct mtsi_task *find_locked(const struct mtsi_tasks *tasks, int64_t id)
 
 int mtsi_tasks_cancel(struct mts_server *server, int64_t id)
 {
+	const int before = mtsi_thread_shield();
 	struct mtsi_tasks *tasks = &server->tasks;
 	mtsi_lock_take(&tasks->lock);
 	struct mtsi_task *task = find_locked(tasks, id);
@@ -197,6 +213,7 @@ int mtsi_tasks_cancel(struct mts_server *server, int64_t id)
 		result = task->state == RUNNING ? -EINPROGRESS : 0;
 	}
 	mtsi_lock_release(&tasks->lock);
+	mtsi_thread_unshield(before);
 	return result;
 }
 
@@ -284,6 +301,7 @@ static struct mtsi_task *start_locked(struct mts_server *server, uint64_t now)
 		return NULL;
 	}
 	task->state = RUNNING;
+	atomic_fetch_add(&tasks->running, 1);
 	task->since = now;
 	task->node.key = latest_time(task, now);
 	return task;
@@ -301,8 +319,9 @@ static void finish(struct mts_server *server, struct mtsi_task **running)
 		sooner = plan_locked(tasks, task, mtsi_clock_after(task->node.key, task->span));
 	}
 	*running = NULL;
+	atomic_fetch_sub(&tasks->running, 1);
 	mtsi_lock_release(&tasks->lock);
-	if (sooner) {
+	if (sooner || mtsi_stopping(server)) {
 		mtsi_wake_keeper(server);
 	}
 }
@@ -320,16 +339,16 @@ void mtsi_tasks_run(struct mts_server *server, struct mtsi_task **running)
 
 void mtsi_tasks_abandon(struct mts_server *server, struct mtsi_task **running)
 {
-	if (*running == NULL) {
-		mtsi_lock_take(&server->tasks.lock);
-		*running = start_locked(server, mtsi_clock_now());
-		mtsi_lock_release(&server->tasks.lock);
-	}
 	if (*running != NULL) {
 		mtsi_log(server, MTSI_LOG_HANDLER, "task %" PRId64 ": a callback has ended its thread",
 			(*running)->id);
 		finish(server, running);
 	}
+}
+
+bool mtsi_tasks_any_runs(struct mts_server *server)
+{
+	return atomic_load(&server->tasks.running) > 0;
 }
 
 int64_t mtsi_tasks_running(struct mts_server *server, size_t *slot, uint64_t *since)

@@ -25,6 +25,7 @@ struct mtsi_tasks {
 	struct mtsi_task *last; /* undefined when the line is empty */
 	struct mtsi_heap heap; /* those that wait for their time, by it */
 	bool begun; /* the server runs: until then no task has a time */
+	_Atomic size_t running; /* how many run; also read without the lock */
 	_Atomic uint64_t planned; /* when the keeper looks; also read without the lock */
 };
 
@@ -48,10 +49,12 @@ uint64_t mtsi_tasks_look(struct mts_server *server, uint64_t now);
 void mtsi_tasks_run(struct mts_server *server, struct mtsi_task **running);
 
 /*
- * The program has ended a thread in the callback of `*running`, or, if that is NULL, before it came
- * here for its job: the task counts as returned. That thread.
+ * The program has ended a thread in the callback of `*running`, or, if that is NULL, in one that was
+ * no task's: the task counts as returned. That thread.
  */
 void mtsi_tasks_abandon(struct mts_server *server, struct mtsi_task **running);
+
+bool mtsi_tasks_any_runs(struct mts_server *server);
 
 /* Finds tasks that run: the first from `*slot` on, which is moved behind it; 0: no more. */
 int64_t mtsi_tasks_running(struct mts_server *server, size_t *slot, uint64_t *since);

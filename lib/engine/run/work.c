@@ -240,6 +240,8 @@ static void leave_locked(struct mtsi_worker *worker)
 	worker->leaving = true;
 	mtsi_crew_floor(worker->member.server)->crew.leaving_now++;
 	mtsi_crew_floor(worker->member.server)->crew.job_threads -= worker->member.for_jobs ? 1 : 0;
+	mtsi_crew_floor(worker->member.server)->crew.job_threads_left += worker->member.for_jobs ? 1
+																							 : 0;
 }
 
 static void work(void *argument)
@@ -278,30 +280,28 @@ static void work(void *argument)
 	run_end_hook(worker);
 }
 
-/* The same for a thread for jobs, with a thread per client: the program's hook is a part of its first. */
+/*
+ * The same for a thread for jobs, with a thread per client. While it is in the program's hook it counts
+ * as busy with a job, and has none: another thread may be sooner.
+ */
 static void work_for_jobs(void *argument)
 {
 	struct mtsi_worker *worker = argument;
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
-	bool fresh = true;
 	mtsi_lock_take(&crew->lock);
 	mtsi_hire_enlist_locked(&worker->member);
-	do {
-		worker->has_job = mtsi_jobs_take_locked(&worker->member);
-		mtsi_lock_release(&crew->lock);
-		if (fresh) {
-			fresh = false;
-			run_start_hook(worker);
+	mtsi_jobs_begin_locked(&worker->member);
+	worker->has_job = true;
+	mtsi_lock_release(&crew->lock);
+	run_start_hook(worker);
+	mtsi_lock_take(&crew->lock);
+	mtsi_jobs_done_locked(&worker->member);
+	worker->has_job = false;
+	while (mtsi_jobs_wait_locked(&worker->member)) {
+		if (mtsi_jobs_take_locked(&worker->member)) {
+			(void)run_job_locked(worker);
 		}
-		if (worker->has_job) {
-			mtsi_tasks_run(worker->member.server, &worker->task);
-		}
-		mtsi_lock_take(&crew->lock);
-		if (worker->has_job) {
-			mtsi_jobs_done_locked(&worker->member);
-			worker->has_job = false;
-		}
-	} while (mtsi_jobs_wait_locked(&worker->member));
+	}
 	leave_locked(worker);
 	mtsi_lock_release(&crew->lock);
 	run_end_hook(worker);
@@ -333,6 +333,7 @@ static void put_right(void *argument)
 			mtsi_stint_end_locked(&worker->member);
 		} else if (worker->has_job) {
 			mtsi_jobs_done_locked(&worker->member);
+			worker->has_job = false;
 		}
 		mtsi_hire_come_locked(&worker->member);
 		leave_locked(worker);

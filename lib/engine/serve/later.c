@@ -32,6 +32,7 @@
 #include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/list.h"
+#include "engine/client/rare.h"
 #include "engine/client/registration.h"
 #include "engine/client/ticket.h"
 #include "engine/serve/mailbox.h"
@@ -53,12 +54,16 @@ int64_t mtsi_later_defer(struct mtsi_worker *worker)
 	if (!in_handler(worker)) {
 		return -EINVAL;
 	}
+	const int64_t ticket = mtsi_ticket_open(client);
+	if (ticket < 0) {
+		return ticket;
+	}
 	/* What was written so far, replies to earlier requests too, comes before this reply. */
 	if (mtsi_output_flush(worker, false) != 0) {
+		(void)mtsi_ticket_close(client);
 		return -EPIPE;
 	}
-	const int64_t ticket = mtsi_ticket_open(client);
-	worker->deferred = worker->deferred || ticket > 0;
+	worker->deferred = true;
 	return ticket;
 }
 
@@ -77,11 +82,31 @@ int mtsi_later_returned(struct mtsi_worker *worker, int verdict)
 	return verdict;
 }
 
+void mtsi_later_measure(struct mtsi_worker *worker)
+{
+	struct mtsi_ticket *ticket = &mtsi_rare(worker->member.client)->ticket;
+	if (!mtsi_stopping(worker->member.server)) {
+		return;
+	}
+	if (worker->last_turn) {
+		ticket->last_left = worker->last_left;
+	} else if (!ticket->measured) {
+		ticket->last_left = mtsi_conn_unread(worker->member.client);
+	}
+	ticket->measured = true;
+}
+
 enum mtsi_later mtsi_later_look(struct mtsi_worker *worker, int *verdict)
 {
 	struct mts_client *client = worker->member.client;
 	if (mtsi_ticket_collect(client, verdict)) {
+		const struct mtsi_ticket *ticket = &mtsi_rare(client)->ticket;
 		client->deferred = false;
+		if (*verdict == MTS_KEEP && atomic_load(&client->cause) != MTSI_NO_CAUSE) {
+			*verdict = MTS_CLOSE; /* its time was up before, and now it has all that it is owed */
+		}
+		worker->last_turn = ticket->measured;
+		worker->last_left = ticket->last_left;
 		mtsi_deadline_met(client);
 		return MTSI_LATER_COMPLETED;
 	}
@@ -117,8 +142,7 @@ bool mtsi_later_let_go(struct mts_client *client)
 static int complete_locked(
 	struct mts_client *client, int64_t ticket, int verdict, struct mtsi_list *claimed)
 {
-	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE)
-		|| atomic_load(&client->cause) != MTSI_NO_CAUSE) {
+	if (!mtsi_client_may_still(client, MTSI_MAY_MESSAGE)) {
 		return -ENOENT;
 	}
 	const int result = mtsi_ticket_complete_locked(client, ticket, verdict);

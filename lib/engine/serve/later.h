@@ -35,6 +35,12 @@ enum mtsi_later {
 };
 
 /*
+ * After a stop only what had arrived by then is served (receive.c). A turn that begins would measure
+ * that anew, so it is kept here while the reply is waited for. The owner, before it lets go.
+ */
+void mtsi_later_measure(struct mtsi_worker *worker);
+
+/*
  * Looks at a deferred reply; AGAIN was cleared before. COMPLETED: `*verdict` is what was said, and
  * the client is deferred no more.
  */

@@ -5,6 +5,7 @@
 #include "engine/serve/reason.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "engine/base/floor.h"
@@ -74,6 +75,7 @@ int mtsi_reason_of_failure(struct mtsi_worker *worker, int verdict)
 		return mtsi_reason(client, MTS_CLOSED_ERROR); /* a call has told the handler so */
 	}
 	mtsi_log_client(worker->member.server, MTSI_LOG_HANDLER, client->id, &client->peer,
-		"cut off, the handler returned %d: %s", verdict, strerror(verdict < 0 ? -verdict : EINVAL));
+		"cut off, the handler returned %d: %s", verdict,
+		strerror(verdict < 0 && verdict > INT_MIN ? -verdict : EINVAL));
 	return MTS_CLOSED_ERROR;
 }

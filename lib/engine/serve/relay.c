@@ -44,6 +44,7 @@
 #include "engine/client/conn.h"
 #include "engine/client/deadline.h"
 #include "engine/client/list.h"
+#include "engine/client/timeouts.h"
 #include "engine/crew/stint.h"
 #include "engine/serve/carry.h"
 #include "engine/serve/input.h"
@@ -100,8 +101,7 @@ static int other_timed_out(struct relay *relay, uint64_t now)
  */
 static int other_may_wait(struct relay *relay, uint64_t now)
 {
-	const uint64_t timeout = mtsi_timeout(
-		&mtsi_base_floor(relay->worker->member.server)->options, MTS_TIMEOUT_WRITE);
+	const uint64_t timeout = mtsi_timeout_of(relay->worker->member.client, MTS_TIMEOUT_WRITE);
 	if (!mtsi_way_holds(&relay->out)) {
 		relay->stuck_since = 0;
 		return -1;

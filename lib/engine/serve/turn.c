@@ -64,13 +64,12 @@ enum result {
 };
 
 /*
- * What follows each of the results IDLE to STARVED. The client is either parked: its input is saved, epoll watches
- * it, and its owner lets go of it. Or it is kept for a further turn: its input is saved too, and it
- * goes into the later list.
+ * What follows each of the results IDLE to STARVED. The client is either parked: its input is
+ * saved, epoll watches it, and its owner lets go of it. Or it is kept for a further turn: its input
+ * is saved too, and it goes into the later list.
  */
 static const struct {
-	bool
-		asks; /* its replies may make it wait: it is parked, and gets no turn before they are out */
+	bool asks; /* its replies may make it wait: it is parked, with no turn before they are out */
 	bool later; /* if they do not, it is kept for a further turn */
 	bool holds; /* it gets no turn before it has what it waits for */
 } after[] = {
@@ -104,14 +103,12 @@ void mtsi_turn_attach(struct mtsi_worker *worker, struct mts_client *client)
 	worker->seizes = false;
 	worker->late = false;
 	worker->last_turn = false;
+	worker->deferred = false;
 	worker->peer[0] = '\0';
 	worker->local[0] = '\0';
 }
 
-/*
- * Whether the client has had its share; never at a stop, where only what had arrived by then is
- * read.
- */
+/* Whether the client has had its share; never at a stop, where only what had arrived is read. */
 static inline bool had_enough(const struct mtsi_worker *worker)
 {
 	const struct mtsi_input *input = &worker->input;
@@ -340,6 +337,7 @@ __attribute__((noinline)) static enum result await_reply(
 	if (mtsi_output_flush(worker, false) != 0) {
 		return ends(worker, mtsi_reason_of_input(worker, -EPIPE));
 	}
+	mtsi_later_measure(worker);
 	client->throttled = true;
 	worker->member.now = mtsi_clock_now();
 	if (!mtsi_deadline_wait(client, MTSI_WAIT_LATER, worker->member.now)) {
