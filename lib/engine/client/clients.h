@@ -56,6 +56,7 @@ struct mtsi_clients {
 	struct mts_client
 		*_Atomic chunks[MTSI_CHUNKS]; /* each is written once, before `slots` covers it */
 	struct mtsi_rare *_Atomic rares[MTSI_CHUNKS]; /* beside these, made when needed: rare.h */
+	_Atomic bool any_rares; /* one of these was made, or is about to be */
 };
 
 void mtsi_clients_init(struct mtsi_clients *clients);

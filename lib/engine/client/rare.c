@@ -21,6 +21,7 @@ struct mtsi_rare *mtsi_rare_make(const struct mts_client *client)
 {
 	struct mtsi_clients *clients = &mtsi_client_floor(client->server)->clients;
 	const unsigned chunk = mtsi_slot_chunk(mtsi_slot_of(atomic_load(&client->id)));
+	atomic_store(&clients->any_rares, true);
 	if (atomic_load(&clients->rares[chunk]) == NULL) {
 		struct mtsi_rare *none = NULL;
 		struct mtsi_rare *made = mtsi_pages_take(chunk_bytes(chunk));
@@ -34,12 +35,8 @@ struct mtsi_rare *mtsi_rare_make(const struct mts_client *client)
 	return mtsi_rare(client);
 }
 
-void mtsi_rare_forget(const struct mts_client *client)
+void mtsi_rare_forget_some(struct mtsi_rare *rare)
 {
-	struct mtsi_rare *rare = mtsi_rare(client);
-	if (rare == NULL) {
-		return;
-	}
 	if (atomic_load_explicit(&rare->handler, memory_order_relaxed) != 0) {
 		atomic_store_explicit(&rare->handler, 0, memory_order_relaxed);
 	}

@@ -30,10 +30,16 @@ static_assert(sizeof(struct mts_client) + sizeof(struct mtsi_rare) <= 400,
 	"what a client may cost whose reply is deferred");
 #endif
 
-/* A client's part; NULL: it has none. Whoever may touch the client. */
+/*
+ * A client's part; NULL: it has none. Whoever may touch the client, so that it knows what those did
+ * who might before: that `any_rares` is set, too, if this client has one. Most servers need none.
+ */
 static inline struct mtsi_rare *mtsi_rare(const struct mts_client *client)
 {
 	struct mtsi_clients *clients = &mtsi_client_floor(client->server)->clients;
+	if (!atomic_load_explicit(&clients->any_rares, memory_order_relaxed)) {
+		return NULL;
+	}
 	const size_t slot = mtsi_slot_of(atomic_load_explicit(&client->id, memory_order_relaxed));
 	const unsigned chunk = mtsi_slot_chunk(slot);
 	struct mtsi_rare *first = atomic_load(&clients->rares[chunk]);
@@ -44,7 +50,15 @@ static inline struct mtsi_rare *mtsi_rare(const struct mts_client *client)
 struct mtsi_rare *mtsi_rare_make(const struct mts_client *client);
 
 /* The client goes, and who gets its slot next has nothing. The owner. */
-void mtsi_rare_forget(const struct mts_client *client);
+void mtsi_rare_forget_some(struct mtsi_rare *rare);
+
+static inline void mtsi_rare_forget(const struct mts_client *client)
+{
+	struct mtsi_rare *rare = mtsi_rare(client);
+	if (rare != NULL) {
+		mtsi_rare_forget_some(rare);
+	}
+}
 
 /* All that was made for a server's clients is given back. */
 void mtsi_rares_free(struct mtsi_clients *clients);
