@@ -133,9 +133,10 @@ void fault_hook(enum fault_call call, void (*hook)(void))
 void fault_at_step(uint32_t n, void (*hook)(void))
 {
 	atomic_store(&step_hook, NULL);
-	atomic_store(&steps, 0);
+	atomic_store(&steps, UINT32_MAX / 2); /* no step meanwhile is the n-th; counting begins last */
 	atomic_store(&hook_step, n);
 	atomic_store(&step_hook, hook);
+	atomic_store(&steps, 0);
 }
 
 uint32_t fault_steps(void)
