@@ -23,9 +23,9 @@
  *
  *     somebody waits with a deadline   =>   it is in the heap early enough, or about to be put there
  *
- * When a timeout is changed, the keeper looks at all clients, in the same way; when one of a client's
- * own is, the client's owner does so for that one (timeouts.c). Times are rounded
- * up, by less than 512 ns, which makes room for flags beside them. So nothing ends early.
+ * When a timeout is changed, the keeper looks at all clients, in the same way; when one of a
+ * client's own is, the client's owner does so for that one (timeouts.c). Times are rounded up, by
+ * less than 512 ns, which makes room for flags beside them. So nothing ends early.
  */
 #include "engine/client/deadline.h"
 

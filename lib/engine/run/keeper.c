@@ -2,9 +2,8 @@
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
  * threads that are to be made and those that have ended, clients that other threads want served,
- * memory that is short, the
- * program's tasks, the stop, and the watchdog over workers that serve. It runs no code of the
- * program, never waits for a client, and makes no call that others can hold up. So nothing that a
+ * memory that is short, the program's tasks, the stop, and the watchdog over workers that serve. It
+ * runs no code of the program, never waits for a client, and makes no call that others can hold up. So nothing that a
  * program or a peer does stops it. What it makes or opens, it does with the rights, CPUs and
  * namespaces of the program's thread that has started the server.
  *
