@@ -325,6 +325,15 @@ static void translate_common_code(void)
 	(void)mts_server_destroy(server);
 }
 
+static void prepare_for_valgrind(void)
+{
+	if (under_valgrind()) {
+		translate_common_code();
+		/* It cannot extend the stack of the main thread for a signal's frame alone. */
+		(void)stack_descend(__builtin_frame_address(0), 256 * 1024);
+	}
+}
+
 int suite_run(void)
 {
 	static const struct {
@@ -336,11 +345,7 @@ int suite_run(void)
 	};
 	const char *only = getenv("MTS_TEST_MODEL");
 	SRunner *runner = srunner_create(the_suite);
-	if (under_valgrind()) {
-		translate_common_code();
-		/* Valgrind cannot extend the stack of the main thread for a signal's frame alone. */
-		(void)stack_descend(__builtin_frame_address(0), 256 * 1024);
-	}
+	prepare_for_valgrind();
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		if (only == NULL || strcmp(only, models[i].name) == 0) {
 			(void)printf("threads %s:\n", models[i].name);
@@ -355,6 +360,7 @@ int suite_run(void)
 int suite_run_once(void)
 {
 	SRunner *runner = srunner_create(the_suite);
+	prepare_for_valgrind();
 	srunner_run_all(runner, CK_ENV);
 	return runner_end(runner);
 }
