@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include <mtserver/export.h>
+#include <mtserver/handler.h>
 #include <mtserver/server.h>
 
 #ifdef __cplusplus
@@ -142,6 +143,59 @@ MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int by
  * @since 0.1
  */
 MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void *user);
+
+/**
+ * Finds the end of a request of one client, for mts_server_frame_by_client().
+ *
+ * It is called on the thread that serves the client, one call at a time for each client, and may keep
+ * what it knows about the stream with mts_client_set_data(). Besides that only questions about the
+ * client work in it (mts_client_id(), mts_client_peer() and the like); the calls that read, write or
+ * wait answer -EPIPE. It should not block: it is no handler, and its time is the peer's.
+ *
+ * @param client the client; its open hook has returned
+ * @param data what has arrived of the request, and perhaps of the ones after it
+ * @param size how many bytes, at least 1
+ * @param scanned how many of them the framer was shown before, in search of the end of this same
+ *        request: where to go on searching. It is 0 again after mts_client_unread() and after calls
+ *        that read.
+ * @param user what mts_server_frame_by_client() was given
+ * @return as #mts_framer
+ * @par Threads
+ * It is called on threads of the library, with no lock held, for different clients at the same time.
+ * @since 0.2
+ */
+typedef ssize_t (*mts_client_framer)(
+	mts_client *client, const void *data, size_t size, size_t scanned, void *user);
+
+/**
+ * As mts_server_frame_custom(), but the function knows its client. So the end of a request may depend
+ * on what that client has sent before: a mode, a length that was agreed on, the state of a parser.
+ *
+ *     // Lines at first; then blocks, of the size that the client's handler has set.
+ *     static ssize_t find_end(mts_client *client, const void *data, size_t size, size_t scanned, void *user)
+ *     {
+ *         const struct session *session = mts_client_data(client);
+ *         const char *newline;
+ *         (void)user;
+ *         if (session->block > 0) {
+ *             return size < session->block ? 0 : (ssize_t)session->block;
+ *         }
+ *         newline = memchr((const char *)data + scanned, '\n', size - scanned);
+ *         return newline == NULL ? 0 : newline + 1 - (const char *)data;
+ *     }
+ *
+ * @param server the server
+ * @param framer the function
+ * @param user handed to @p framer; stays the caller's
+ * @retval 0 done
+ * @retval -EINVAL @p server or @p framer is NULL
+ * @retval -EBUSY the server runs or ran
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * One at a time, before run.
+ * @since 0.2
+ */
+MTS_API int mts_server_frame_by_client(mts_server *server, mts_client_framer framer, void *user);
 
 /**
  * Sets the largest request, without its length prefix or delimiter.

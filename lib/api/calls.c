@@ -23,6 +23,7 @@
 #include "engine/client/timeouts.h"
 #include "engine/serve/fault.h"
 #include "engine/serve/file.h"
+#include "engine/serve/framer.h"
 #include "engine/serve/later.h"
 #include "engine/serve/mailbox.h"
 #include "engine/serve/output.h"
@@ -252,12 +253,22 @@ mts_server *mts_client_server(const mts_client *client)
 	return client == NULL ? NULL : client->server;
 }
 
+/* The worker on whose thread a callback of the client runs, or the framer. NULL: there is none. */
+static struct mtsi_worker *worker_of(const mts_client *client)
+{
+	if (client == NULL || client->worker != NULL) {
+		return client == NULL ? NULL : client->worker;
+	}
+	return mtsi_framer_worker(client);
+}
+
 const char *mts_client_peer(mts_client *client)
 {
-	if (client == NULL || client->worker == NULL) {
+	struct mtsi_worker *worker = worker_of(client);
+	if (worker == NULL) {
 		return "";
 	}
-	char *text = client->worker->peer;
+	char *text = worker->peer;
 	if (text[0] == '\0') {
 		(void)mtsi_peer_format(&client->peer, text, MTSI_ADDRESS_SPACE);
 	}
@@ -266,10 +277,11 @@ const char *mts_client_peer(mts_client *client)
 
 const char *mts_client_local(mts_client *client)
 {
-	if (client == NULL || client->worker == NULL) {
+	struct mtsi_worker *worker = worker_of(client);
+	if (worker == NULL) {
 		return "";
 	}
-	char *text = client->worker->local;
+	char *text = worker->local;
 	if (text[0] == '\0') {
 		struct mtsi_target bound;
 		struct mtsi_peer local;

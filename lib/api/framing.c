@@ -102,6 +102,20 @@ int mts_server_frame_custom(mts_server *server, mts_framer framer, void *user)
 	return choose(server, &framing);
 }
 
+int mts_server_frame_by_client(mts_server *server, mts_client_framer framer, void *user)
+{
+	const struct mtsi_framing framing = {
+		.kind = MTSI_FRAME_BY_CLIENT, .client_framer = framer, .user = user};
+	const int result = mtsi_configurable(server, "choose the framing");
+	if (result != 0) {
+		return result;
+	}
+	if (framer == NULL) {
+		return mtsi_fail(server, -EINVAL, "the framer is NULL");
+	}
+	return choose(server, &framing);
+}
+
 int mts_server_set_max_request(mts_server *server, size_t bytes)
 {
 	const int result = mtsi_configurable(server, "limit the requests");

@@ -195,6 +195,8 @@ static int next_of_kind(const struct mtsi_framing *framing, const char *data, si
 		return next_prefixed(framing, data, size, frame);
 	case MTSI_FRAME_CUSTOM:
 		return next_custom(framing, data, size, scanned, frame);
+	case MTSI_FRAME_BY_CLIENT:
+		return MTSI_FRAME_ASK;
 	}
 	return -EPROTO;
 }

@@ -12,14 +12,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct mts_client;
+
 enum mtsi_frame_kind {
 	MTSI_FRAME_RAW,
 	MTSI_FRAME_LINES,
 	MTSI_FRAME_DELIMITED,
 	MTSI_FRAME_FIXED,
 	MTSI_FRAME_PREFIXED,
-	MTSI_FRAME_CUSTOM
+	MTSI_FRAME_CUSTOM,
+	MTSI_FRAME_BY_CLIENT /* as CUSTOM, but only the client's owner can ask: see below */
 };
+
+/* What mtsi_frame_next() returns for BY_CLIENT: with CUSTOM, and a framer that asks, all goes on. */
+enum { MTSI_FRAME_ASK = 2 };
 
 /*
  * How a server's requests are framed.  Written before the server runs, only read afterwards, so
@@ -39,7 +45,9 @@ struct mtsi_framing {
 	 * Never shown more than limit bytes, since a request cannot be larger.
 	 */
 	ssize_t (*framer)(const void *data, size_t size, size_t scanned, void *user);
-	void *user;
+	ssize_t (*client_framer)(/* BY_CLIENT */
+		struct mts_client *client, const void *data, size_t size, size_t scanned, void *user);
+	void *user; /* of either */
 };
 
 /* Lines of at most so many bytes. */
@@ -66,6 +74,7 @@ struct mtsi_frame {
  *         0: more bytes are needed (size is then less than mtsi_frame_room()).
  *         -EMSGSIZE: the request exceeds the limit; reported as soon as that is certain.
  *         -EPROTO: the stream cannot be framed (custom framers), or the framing is nonsense.
+ *         MTSI_FRAME_ASK: BY_CLIENT only.
  * *frame is left alone unless 1 is returned.  After an error the stream is not to be used.
  */
 int mtsi_frame_next(const struct mtsi_framing *framing, const char *data, size_t size,

@@ -177,6 +177,12 @@ static void frame_custom(void)
 	ANSWERS(-EINVAL, mts_server_frame_custom(server, NULL, NULL));
 }
 
+static void frame_by_client(void)
+{
+	REFUSES(mts_server_frame_by_client(NULL, NULL, NULL));
+	ANSWERS(-EINVAL, mts_server_frame_by_client(server, NULL, NULL));
+}
+
 static void max_request(void)
 {
 	REFUSES(mts_server_set_max_request(NULL, 1));
@@ -512,6 +518,7 @@ static const struct misuse functions[] = {
 	{"mts_server_frame_fixed", frame_fixed},
 	{"mts_server_frame_prefixed", frame_prefixed},
 	{"mts_server_frame_custom", frame_custom},
+	{"mts_server_frame_by_client", frame_by_client},
 	{"mts_server_set_max_request", max_request},
 	{"mts_server_on_open", on_open},
 	{"mts_server_set_refusal", refusal},

@@ -54,6 +54,7 @@ static void configure(mts_server *server)
 	BUSY(mts_server_frame_fixed(server, 1));
 	BUSY(mts_server_frame_prefixed(server, 4, MTS_BIG_ENDIAN));
 	BUSY(mts_server_frame_custom(server, other_framer, NULL));
+	BUSY(mts_server_frame_by_client(server, NULL, NULL));
 	BUSY(mts_server_set_max_request(server, 1));
 	BUSY(mts_server_on_open(server, other_open, NULL));
 	BUSY(mts_server_on_fault(server, NULL, NULL));

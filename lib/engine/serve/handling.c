@@ -9,6 +9,7 @@
 #include "engine/client/client.h"
 #include "engine/serve/ending.h"
 #include "engine/serve/fault.h"
+#include "engine/serve/framer.h"
 #include "engine/serve/output.h"
 #include "engine/serve/turn.h"
 
@@ -32,6 +33,7 @@ void mtsi_handling_abandon(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->member.server;
 	struct mts_client *client = worker->member.client;
+	mtsi_framer_abandon(worker);
 	if (atomic_load_explicit(&worker->member.counters.count[MTS_STAT_BUSY], memory_order_relaxed)
 		> 0) {
 		mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);

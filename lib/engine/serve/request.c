@@ -13,6 +13,7 @@
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
 #include "engine/serve/fill.h"
+#include "engine/serve/framer.h"
 #include "engine/serve/input.h"
 #include "engine/serve/output.h"
 #include "engine/serve/receive.h"
@@ -54,6 +55,18 @@ __attribute__((noinline)) static int not_whole(struct mtsi_worker *worker)
 	return mtsi_client_finishes(worker->member.client) ? no_request(worker, -ECANCELED) : 0;
 }
 
+/* Framing has not found a request by itself: 1 if the program's framer does, else why there is none. */
+__attribute__((noinline)) static int look_closer(struct mtsi_worker *worker, int result)
+{
+	if (result == MTSI_FRAME_ASK) {
+		result = mtsi_framer_request(worker);
+	}
+	if (result == 1) {
+		return 1;
+	}
+	return result == 0 ? not_whole(worker) : no_request(worker, result);
+}
+
 /*
  * The client ends, but here is a request: 0 if it may still be handled, as that of a peer that is
  * gone, else an error.
@@ -82,9 +95,12 @@ int mtsi_request_take(struct mtsi_worker *worker)
 {
 	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
 	struct mts_client *client = worker->member.client;
-	const int result = mtsi_input_request(&worker->input, framing);
+	int result = mtsi_input_request(&worker->input, framing);
 	if (result != 1) {
-		return result == 0 ? not_whole(worker) : no_request(worker, result);
+		result = look_closer(worker, result);
+	}
+	if (result != 1) {
+		return result;
 	}
 	if (atomic_load(&client->ends)) {
 		const int refused = refuse_request(worker);
