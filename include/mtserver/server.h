@@ -162,6 +162,46 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
 MTS_API int mts_server_listen_fd(mts_server *server, int fd);
 
 /**
+ * Makes a connected stream socket a client of the running server, as if it had been accepted: one that
+ * inetd(8) has passed, that another process has sent (unix(7), SCM_RIGHTS), one half of a
+ * socketpair(2), or a connection that the program has made itself. The open hook, limits, timeouts and
+ * the stop hold for it as for all others; mts_client_listener() answers -ENOENT for it.
+ *
+ * It does not wait for room. If #MTS_OVERLOAD_EVICT was chosen, and a client is idle, that one is evicted;
+ * otherwise -EAGAIN.
+ *
+ *     // A connection that another process has passed, and what is known of it:
+ *     int result = mts_server_adopt(server, fd, session);
+ *     if (result < 0) {
+ *         close(fd);
+ *         free(session);
+ *     }
+ *
+ * @param server the server
+ * @param fd the socket. After success it is the server's, which closes it, as at a stop that begins at
+ *        this moment. It is made blocking, for all who have it (O_NONBLOCK is a flag of the open file,
+ *        open(2)), and close-on-exec, and gets the options of accepted sockets (TCP_NODELAY,
+ *        SO_OOBINLINE, and those of mts_server_set_keepalive()). If this fails, the socket stays the
+ *        caller's, as it was.
+ * @param data what mts_client_data() gives from the open hook on; not touched, and the program's to
+ *        free. If the server stops before the open hook is called, no hook is called for it.
+ * @retval 0 it is a client
+ * @retval -EINVAL @p server is NULL, @p fd is no stream socket, or the server does not run yet
+ * @retval -EBADF @p fd is no open descriptor
+ * @retval -ENOTSOCK @p fd is no socket
+ * @retval -ENOTCONN @p fd is not connected, or not any more
+ * @retval -EAGAIN there is no room: mts_server_set_max_clients() or
+ *         mts_server_set_max_clients_per_address()
+ * @retval -ENOMEM memory is short
+ * @retval -ECANCELED the server is to stop, or has stopped
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any, also in callbacks; not in signal handlers.
+ * @since 0.2
+ */
+MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
+
+/**
  * Tells where the server listens.
  *
  * @param server the server

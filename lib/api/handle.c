@@ -15,6 +15,7 @@
 #include "engine/door/floor.h"
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
+#include "engine/run/adopt.h"
 #include "engine/run/dump.h"
 #include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
@@ -86,6 +87,12 @@ int mts_server_listen_fd(mts_server *server, int fd)
 	return result == 0
 		? 0
 		: mtsi_fail(server, result, "cannot listen on descriptor %d: %s", fd, strerror(-result));
+}
+
+int mts_server_adopt(mts_server *server, int fd, void *data)
+{
+	const int result = mtsi_usable(server);
+	return result != 0 ? result : mtsi_adopt(server, fd, data);
 }
 
 const char *mts_server_address(const mts_server *server, size_t index)

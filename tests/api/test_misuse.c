@@ -59,6 +59,13 @@ static void listen_fd(void)
 	ANSWERS(-EBADF, mts_server_listen_fd(server, INT_MIN));
 }
 
+static void adopt(void)
+{
+	REFUSES(mts_server_adopt(NULL, 0, NULL));
+	SAYS(-EINVAL, mts_server_adopt(server, 0, NULL));
+	SAYS(-EINVAL, mts_server_adopt(server, -1, NULL));
+}
+
 static void address(void)
 {
 	ck_assert_ptr_null(mts_server_address(NULL, 0));
@@ -502,6 +509,7 @@ static const struct misuse functions[] = {
 	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
+	{"mts_server_adopt", adopt},
 	{"mts_server_address", address},
 	{"mts_server_run", run},
 	{"mts_server_run_until_signal", run_until_signal},

@@ -245,11 +245,12 @@ bool mtsi_client_is_deaf(struct mts_client *client)
 	return deaf;
 }
 
-void mtsi_client_close(struct mts_client *client)
+/* The client has nothing any more. Returns its descriptor, and in `*reset` how to close that. */
+static int empty(struct mts_client *client, bool *reset)
 {
 	mtsi_lock_take(&client->lock);
 	mtsi_registration_leave_locked(client);
-	const bool reset = client->dropped == MTSI_DROPPED_SOME && !is_local(client);
+	*reset = client->dropped == MTSI_DROPPED_SOME && !is_local(client);
 	const int fd = mtsi_conn_take_locked(client);
 	mtsi_memory_clear_locked(client);
 	mtsi_deadline_output_locked(client, false, false);
@@ -258,6 +259,20 @@ void mtsi_client_close(struct mts_client *client)
 	mtsi_rare_forget(client);
 	free(client->saved);
 	client->saved = NULL;
+	return fd;
+}
+
+void mtsi_client_close(struct mts_client *client)
+{
+	bool reset;
+	const int fd = empty(client, &reset);
 	mtsi_conn_close(client, fd, reset);
+	mtsi_clients_release(client);
+}
+
+void mtsi_client_disown(struct mts_client *client)
+{
+	bool reset;
+	(void)empty(client, &reset);
 	mtsi_clients_release(client);
 }

@@ -254,4 +254,7 @@ static inline bool mtsi_client_is_cut(const struct mts_client *client)
  */
 void mtsi_client_close(struct mts_client *client);
 
+/* The same for a client that was never offered to the crew, but its socket stays open. By the owner. */
+void mtsi_client_disown(struct mts_client *client);
+
 #endif

@@ -56,4 +56,19 @@ static inline struct mts_client *mtsi_list_take(struct mtsi_list *line)
 	return client;
 }
 
+/* Takes this one out, wherever it is; false when it is not in the line. */
+static inline bool mtsi_list_remove(struct mtsi_list *line, const struct mts_client *client)
+{
+	struct mtsi_list others = {NULL, NULL, 0};
+	struct mts_client *one;
+	const size_t before = line->count;
+	while ((one = mtsi_list_take(line)) != NULL) {
+		if (one != client) {
+			mtsi_list_add(&others, one);
+		}
+	}
+	*line = others;
+	return line->count < before;
+}
+
 #endif

@@ -58,6 +58,7 @@ void mtsi_door_init(struct mtsi_door *door)
 	door->evicting = 0;
 	door->armed = false;
 	door->open = false;
+	door->usual = false;
 	door->in_use = 0;
 	door->short_until = 0;
 	door->freed = 0;
@@ -121,6 +122,7 @@ bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_take(&door->lock);
+	door->usual = false;
 	atomic_store(&door->max_clients, clients);
 	arm_as_needed_locked(server);
 	const bool somebody = door->held.count > 0;
@@ -140,27 +142,26 @@ static size_t affordable(size_t descriptors, size_t in_use)
 	return descriptors > others ? descriptors - others : 0;
 }
 
-/*
- * Settles the default limit, if the program has set none: 0; else returns the limit that it has
- * set.
- */
-static size_t settle_limit_locked(struct mtsi_door *door, size_t afford)
+/* Settles the default limit, if the program has set none. */
+static void settle_limit_locked(struct mtsi_door *door, size_t afford)
 {
-	const size_t chosen = atomic_load(&door->max_clients);
 	mtsi_lock_assert_held(&door->lock);
-	if (chosen == 0) {
+	if (atomic_load(&door->max_clients) == 0 || door->usual) {
 		const size_t usual = afford < USUAL_CLIENTS ? afford : USUAL_CLIENTS;
+		door->usual = true;
 		atomic_store(&door->max_clients, usual > 0 ? usual : 1);
 	}
-	return chosen;
 }
 
 void mtsi_door_prepare(struct mts_server *server)
 {
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	const size_t descriptors = mtsi_descriptor_limit();
 	const size_t in_use = mtsi_descriptors_open(mtsi_base_floor(server)->poll);
-	mtsi_lock_take(&mtsi_door_floor(server)->door.lock);
-	mtsi_door_floor(server)->door.in_use = in_use;
-	mtsi_lock_release(&mtsi_door_floor(server)->door.lock);
+	mtsi_lock_take(&door->lock);
+	door->in_use = in_use;
+	settle_limit_locked(door, affordable(descriptors, in_use));
+	mtsi_lock_release(&door->lock);
 }
 
 void mtsi_door_open(struct mts_server *server)
@@ -170,7 +171,7 @@ void mtsi_door_open(struct mts_server *server)
 	mtsi_lock_take(&door->lock);
 	const size_t in_use = door->in_use;
 	const size_t afford = affordable(descriptors, in_use);
-	const size_t chosen = settle_limit_locked(door, afford);
+	const size_t chosen = door->usual ? 0 : atomic_load(&door->max_clients);
 	door->open = true;
 	arm_as_needed_locked(server);
 	mtsi_lock_release(&door->lock);
@@ -208,14 +209,14 @@ size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
 	return room;
 }
 
-enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client *client)
+static enum mtsi_admission enter(struct mts_server *server, struct mts_client *client, bool waits)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	enum mtsi_admission admission = MTSI_LET_IN;
 	mtsi_lock_take(&door->lock);
 	if (room_locked(door) > 0) {
 		door->clients++;
-	} else if (door->open && mtsi_base_floor(server)->options.overload != MTS_OVERLOAD_REFUSE) {
+	} else if (door->open && waits) {
 		mtsi_list_add(&door->held, client);
 		admission = MTSI_HELD_BACK;
 	} else {
@@ -223,6 +224,39 @@ enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client
 	}
 	mtsi_lock_release(&door->lock);
 	return admission;
+}
+
+enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client *client)
+{
+	const int overload = mtsi_base_floor(server)->options.overload;
+	return enter(server, client, overload != MTS_OVERLOAD_REFUSE);
+}
+
+enum mtsi_admission mtsi_door_enter_or_evict(struct mts_server *server, struct mts_client *client)
+{
+	const int overload = mtsi_base_floor(server)->options.overload;
+	return enter(server, client, overload == MTS_OVERLOAD_EVICT);
+}
+
+bool mtsi_door_take_back(struct mts_server *server, struct mts_client *client)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	const size_t all = door->clients + door->held.count;
+	const size_t most = atomic_load(&door->max_clients);
+	const bool nobody_goes = all > most && door->evicting < all - most;
+	const bool back = nobody_goes && mtsi_list_remove(&door->held, client);
+	mtsi_lock_release(&door->lock);
+	return back;
+}
+
+bool mtsi_door_is_open(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	const bool open = door->open;
+	mtsi_lock_release(&door->lock);
+	return open;
 }
 
 void mtsi_door_turn_away(struct mts_client *client)

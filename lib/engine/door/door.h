@@ -37,6 +37,7 @@ struct mtsi_door {
 	uint64_t short_at; /* when the last pause began */
 	uint64_t short_for; /* how long it was to last */
 	_Atomic size_t max_clients; /* live; 0: not set yet */
+	bool usual; /* that is the default, not set by the program */
 };
 
 void mtsi_door_init(struct mtsi_door *door);
@@ -52,13 +53,13 @@ bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients);
 size_t mtsi_door_max_clients(struct mts_server *server);
 
 /*
- * Counts the descriptors that are open. By the thread that starts the server, so that nothing is
- * opened for this, even for a moment, once the server runs.
+ * Counts the descriptors that are open, and settles the default limit by that. By the thread that
+ * starts the server, so that nothing is opened for this, even for a moment, once the server runs.
  */
 void mtsi_door_prepare(struct mts_server *server);
 
 /*
- * Takes clients from now on. Settles the default limit; logs if there are not enough descriptors
+ * Takes clients from now on. Logs if there are not enough descriptors
  * for a limit that the program has set. The keeper.
  */
 void mtsi_door_open(struct mts_server *server);
@@ -79,6 +80,15 @@ enum mtsi_admission {
 	MTSI_FULL /* there is no room, and it is not to wait: it is still the caller's */
 };
 enum mtsi_admission mtsi_door_enter(struct mts_server *server, struct mts_client *client);
+
+/* The same for one that is held back only if somebody else may be evicted for it. */
+enum mtsi_admission mtsi_door_enter_or_evict(struct mts_server *server, struct mts_client *client);
+
+/* Takes back a client that is held, unless others go for all that are, or it has come in. */
+bool mtsi_door_take_back(struct mts_server *server, struct mts_client *client);
+
+/* Whether clients may come in. Any thread, like the three above. */
+bool mtsi_door_is_open(struct mts_server *server);
 
 /*
  * Closes a client that was never let in, or never opened. By its owner, to which it is lost then.
