@@ -87,15 +87,21 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
  * #MTS_THREAD_PER_CLIENT the limit is the number of clients that are served at once; with
  * #MTS_THREAD_ON_DEMAND, the number of callbacks that run at once.
  *
+ * *Live*: when it is raised, clients that wait for a thread get one at once. When it is lowered no client
+ * is cut off: threads that are too many leave as soon as they rest, or have served the client that they
+ * serve.
+ *
+ *     // At SIGHUP, from the new configuration:
+ *     int result = mts_server_set_max_threads(server, configuration->threads);
+ *
  * @param server the server
  * @param threads how many, at most 1,000,000; 0, the default: as many as there are clients
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p threads is out of range
- * @retval -EBUSY the server runs or ran
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * One at a time, before run.
- * @since 0.1
+ * Any.
+ * @since 0.1; live since 0.2
  */
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 

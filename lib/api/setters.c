@@ -14,6 +14,7 @@
 #include "engine/base/floor.h"
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
+#include "engine/crew/crew.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
@@ -46,19 +47,6 @@ int mts_server_set_threads(mts_server *server, int model)
 	return 0;
 }
 
-int mts_server_set_max_threads(mts_server *server, unsigned threads)
-{
-	const int result = mtsi_configurable(server, "limit the threads");
-	if (result != 0) {
-		return result;
-	}
-	if (threads > MOST_THREADS) {
-		return mtsi_fail(server, -EINVAL, "%u threads are more than %d", threads, MOST_THREADS);
-	}
-	mtsi_base_floor(server)->options.max_threads = threads;
-	return 0;
-}
-
 int mts_server_set_stack_size(mts_server *server, size_t bytes)
 {
 	const int result = mtsi_configurable(server, "set the stack size");
@@ -87,6 +75,15 @@ static int refuse_live(mts_server *server, const char *what, size_t value)
 		return mtsi_fail(server, -EINVAL, "%zu is out of range for %s", value, what);
 	}
 	return -EINVAL;
+}
+
+int mts_server_set_max_threads(mts_server *server, unsigned threads)
+{
+	if (mtsi_usable(server) != 0 || threads > MOST_THREADS) {
+		return refuse_live(server, "the number of threads", threads);
+	}
+	mtsi_crew_set_max_threads(server, threads);
+	return 0;
 }
 
 int mts_server_set_max_clients(mts_server *server, size_t clients)

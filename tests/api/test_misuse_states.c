@@ -63,7 +63,6 @@ static void configure(mts_server *server)
 	BUSY(mts_server_on_log(server, NULL, MTS_LOG_ERR, NULL));
 	BUSY(mts_server_set_threads(server, MTS_THREAD_PER_CLIENT));
 	BUSY(mts_server_set_threads(server, MTS_THREAD_ON_DEMAND));
-	BUSY(mts_server_set_max_threads(server, 1));
 	BUSY(mts_server_set_stack_size(server, 65536));
 	BUSY(mts_server_set_backlog(server, 1));
 	BUSY(mts_server_set_overload(server, MTS_OVERLOAD_EVICT));

@@ -42,7 +42,7 @@ struct mtsi_options {
 	size_t max_request; /* 0: by the kind of framing */
 
 	_Atomic int model; /* one of enum mts_thread_model; a stop may come while it is chosen */
-	unsigned max_threads; /* 0: no limit but that of clients */
+	_Atomic unsigned max_threads; /* live; 0: no limit but that of clients */
 	size_t stack_size;
 	int backlog;
 	unsigned defer_accept; /* seconds */

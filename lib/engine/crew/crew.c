@@ -66,6 +66,7 @@
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/must.h"
+#include "os/thread.h"
 
 static const struct mtsi_relief no_relief = {NULL, false, false, false, 0, false};
 
@@ -95,7 +96,7 @@ void mtsi_crew_free(struct mts_server *server)
 
 size_t mtsi_crew_could_make_locked(struct mts_server *server)
 {
-	const unsigned limit = mtsi_base_floor(server)->options.max_threads;
+	const unsigned limit = atomic_load(&mtsi_base_floor(server)->options.max_threads);
 	const struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	if (crew->short_until != 0 || crew->hung) {
 		return 0;
@@ -219,7 +220,7 @@ static void report_waiting(struct mts_server *server, struct mtsi_relief relief)
 	if (relief.at_limit) {
 		mtsi_log(server, MTSI_LOG_THREAD,
 			"all %u threads are in use, clients wait: mts_server_set_max_threads() allows no more",
-			mtsi_base_floor(server)->options.max_threads);
+			atomic_load(&mtsi_base_floor(server)->options.max_threads));
 	}
 }
 
@@ -240,6 +241,26 @@ void mtsi_crew_send(struct mts_server *server, struct mtsi_relief relief)
 	if (relief.waiting > 0) {
 		report_waiting(server, relief);
 	}
+}
+
+void mtsi_crew_set_max_threads(struct mts_server *server, unsigned threads)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	struct mtsi_relief relief = no_relief;
+	const int before = mtsi_thread_shield();
+	mtsi_lock_take(&crew->lock);
+	const size_t present = mtsi_crew_for_clients_locked(crew);
+	atomic_store(&mtsi_base_floor(server)->options.max_threads, threads);
+	crew->over = threads != 0 && present > threads ? present - threads : 0;
+	crew->told_limit = false;
+	if (crew->over > 0) {
+		mtsi_rest_disturb_locked(crew); /* those leave first */
+	} else if (crew->threads > 0) {
+		relief = mtsi_crew_relieve_locked(server); /* somebody may have waited for this */
+	}
+	mtsi_lock_release(&crew->lock);
+	mtsi_crew_send(server, relief);
+	mtsi_thread_unshield(before);
 }
 
 void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_list *clients, uint64_t now)

@@ -71,6 +71,7 @@ struct mtsi_crew {
 	struct mtsi_signal jobs_come; /* for these: a job has come, or all are to leave */
 	size_t given_up; /* workers that have been in that hook for too long: no longer on their way */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */
+	size_t over; /* so many are to leave when they can: the limit of threads was lowered */
 	bool told_limit; /* the log has been told that the limit of threads is reached */
 	bool dismissed; /* no more clients will come: a worker that finds none leaves */
 	bool hung; /* the run has ended with some still at work: no thread is made or joined any more */
@@ -85,6 +86,9 @@ void mtsi_crew_free(struct mts_server *server);
 
 /* Takes up work: with threads on demand somebody has to poll. The keeper. */
 void mtsi_crew_start(struct mts_server *server);
+
+/* Live: sets the limit of threads, 0 for none. Any thread. */
+void mtsi_crew_set_max_threads(struct mts_server *server, unsigned threads);
 
 /* Moves clients that the caller owns to the end of the ready list; `clients` is empty then. */
 void mtsi_crew_append_locked(struct mtsi_crew *crew, struct mtsi_list *clients, uint64_t now);
@@ -160,6 +164,12 @@ size_t mtsi_crew_could_make_locked(struct mts_server *server);
 static inline size_t mtsi_crew_present_locked(const struct mtsi_crew *crew)
 {
 	return crew->threads - crew->left_count;
+}
+
+/* How many of these serve clients, and have not decided to leave. */
+static inline size_t mtsi_crew_for_clients_locked(const struct mtsi_crew *crew)
+{
+	return mtsi_crew_present_locked(crew) - crew->job_threads - crew->leaving_now;
 }
 
 /* How much on demand wants a worker: clients that are ready, and jobs. */

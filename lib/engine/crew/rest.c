@@ -44,14 +44,20 @@ struct mtsi_seat *mtsi_rest_call_locked(struct mtsi_crew *crew)
 /* Whether a worker may leave before all are let go: one always stays. */
 static bool may_go_locked(const struct mtsi_crew *crew)
 {
-	return mtsi_crew_present_locked(crew) - crew->job_threads - crew->leaving_now > 1;
+	return mtsi_crew_for_clients_locked(crew) > 1;
+}
+
+/* Whether one that may leave is to do so at once, and not to wait for more clients. */
+static bool is_to_go_locked(struct mts_server *server)
+{
+	return mtsi_stopping(server) || mtsi_crew_floor(server)->crew.over > 0;
 }
 
 bool mtsi_rest_locked(struct mtsi_member *worker)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
 	uint64_t until = mtsi_clock_after(mtsi_clock_now(), rest_time);
-	if (may_go_locked(crew) && mtsi_stopping(worker->server)) {
+	if (may_go_locked(crew) && is_to_go_locked(worker->server)) {
 		return false;
 	}
 	worker->woken = false;
@@ -66,7 +72,7 @@ bool mtsi_rest_locked(struct mtsi_member *worker)
 		if (worker->woken) {
 			break;
 		}
-		const bool enough = !in_time || mtsi_stopping(worker->server);
+		const bool enough = !in_time || is_to_go_locked(worker->server);
 		if (crew->dismissed || (enough && may_go_locked(crew))) {
 			unlink_idle_locked(crew, worker);
 			return false;

@@ -61,7 +61,7 @@ static void dump_door(struct mts_server *server, int fd)
 		door->clients, atomic_load(&door->max_clients), door->held.count, door->evicting,
 		yes(door->open), yes(door->armed));
 	mtsi_print(fd, "limits: threads %u (0: none), by address %zu (0: none)\n",
-		mtsi_base_floor(server)->options.max_threads,
+		atomic_load(&mtsi_base_floor(server)->options.max_threads),
 		atomic_load(&mtsi_door_floor(server)->addresses.limit));
 	mtsi_print(fd, "lingering: %zu, of these sending %zu\n", atomic_load(&linger->count),
 		atomic_load(&linger->sending));

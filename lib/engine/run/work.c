@@ -93,13 +93,19 @@ static inline void release_and_send(struct mts_server *server)
 	}
 }
 
-/* Whether this worker is one too many, and is to rest, since the crew has become narrower. */
+/*
+ * Whether this worker is one too many: it is to rest, since the crew has become narrower; or to leave,
+ * which it does when it goes to rest, since the limit of threads was lowered.
+ */
 static bool is_surplus_locked(struct mtsi_crew *crew)
 {
-	if (crew->surplus == 0 || crew->active_count <= crew->width) {
+	if ((crew->surplus | crew->over) == 0) {
 		return false;
 	}
-	crew->surplus--;
+	if (crew->over == 0 && crew->active_count <= crew->width) {
+		return false;
+	}
+	crew->surplus -= crew->over == 0 ? 1 : 0;
 	return true;
 }
 
@@ -234,14 +240,16 @@ static void let_others_leave_locked(struct mts_server *server)
 
 static void leave_locked(struct mtsi_worker *worker)
 {
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
+	const bool for_jobs = worker->member.for_jobs;
 	if (mtsi_on_demand(worker->member.server)) {
 		let_others_leave_locked(worker->member.server);
 	}
 	worker->leaving = true;
-	mtsi_crew_floor(worker->member.server)->crew.leaving_now++;
-	mtsi_crew_floor(worker->member.server)->crew.job_threads -= worker->member.for_jobs ? 1 : 0;
-	mtsi_crew_floor(worker->member.server)->crew.job_threads_left += worker->member.for_jobs ? 1
-																							 : 0;
+	crew->leaving_now++;
+	crew->job_threads -= for_jobs ? 1 : 0;
+	crew->job_threads_left += for_jobs ? 1 : 0;
+	crew->over -= crew->over > 0 && !for_jobs ? 1 : 0;
 }
 
 static void work(void *argument)
@@ -276,7 +284,7 @@ static void work(void *argument)
 		}
 	}
 	leave_locked(worker);
-	mtsi_lock_release(&crew->lock);
+	relieve_and_release(worker->member.server); /* others may be wanted, if the limit was lowered */
 	run_end_hook(worker);
 }
 

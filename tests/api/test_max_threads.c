@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The limit of threads, changed while the server runs: who waits for a thread gets one when it is
+ * raised; when it is lowered threads leave as they become free, and nobody is forgotten.
+ */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "full.h"
+
+enum { MANY = 6 };
+
+static int hold(mts_server *server, int entered)
+{
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "hold\n");
+	if (entered > 0) {
+		gate_wait(&full.entered, entered);
+	}
+	return peer;
+}
+
+static void release_all(int *peers, int count)
+{
+	for (int i = 0; i < count; i++) {
+		gate_add(&full.release);
+	}
+	for (int i = 0; i < count; i++) {
+		peer_expect_text(peers[i], "hold\n");
+		close(peers[i]);
+	}
+}
+
+START_TEST(raised)
+{
+	int peers[MANY];
+	mts_server *server = full_server(MTS_OVERLOAD_WAIT, 100);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	server_start(server);
+	peers[0] = hold(server, 1);
+	for (int i = 1; i < MANY; i++) {
+		peers[i] = hold(server, 0);
+	}
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), 1);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 3), 0);
+	gate_wait(&full.entered, 3);
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), 3);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 0), 0);
+	gate_wait(&full.entered, MANY);
+	release_all(peers, MANY);
+	server_end(server);
+}
+END_TEST
+
+/* How many handlers run at once, of many that want to: those that the limit allows. */
+static void expect_at_once(mts_server *server, int limit)
+{
+	int peers[MANY];
+	const int before = gate_count(&full.entered);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = hold(server, 0);
+	}
+	gate_wait(&full.entered, before + limit);
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), before + limit);
+	release_all(peers, MANY);
+}
+
+START_TEST(lowered)
+{
+	int peers[MANY];
+	mts_server *server = full_server(MTS_OVERLOAD_WAIT, 100);
+	server_start(server);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = hold(server, i + 1);
+	}
+	if (_i == 0) {
+		ck_assert_int_eq(mts_server_set_max_threads(server, 2), 0); /* while all are in use */
+		release_all(peers, MANY);
+	} else {
+		release_all(peers, MANY); /* while all rest */
+		ck_assert_int_eq(mts_server_set_max_threads(server, 2), 0);
+	}
+	server_wait_stat(server, MTS_STAT_OPEN, 0);
+	wait_until(mts_server_stat(server, MTS_STAT_THREADS) <= 2);
+	expect_at_once(server, 2);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 4), 0);
+	expect_at_once(server, 4);
+	ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	wait_until(mts_server_stat(server, MTS_STAT_THREADS) <= 1);
+	expect_at_once(server, 1);
+	server_end(server);
+}
+END_TEST
+
+static _Atomic bool over;
+
+static void *ask_often(void *argument)
+{
+	mts_server *server = argument;
+	for (int i = 0; i < 30; i++) {
+		const int peer = peer_connect(server, 0);
+		for (int j = 0; j < 10; j++) {
+			full_ask(peer);
+		}
+		close(peer);
+	}
+	return NULL;
+}
+
+static void *change_often(void *argument)
+{
+	mts_server *server = argument;
+	for (unsigned i = 0; !over; i++) {
+		if (mts_server_set_max_threads(server, 1 + i * 7 % 5) != 0) {
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* However it changes, each client gets its replies. */
+START_TEST(changed_all_the_time)
+{
+	pthread_t askers[MANY];
+	pthread_t changer;
+	over = false;
+	mts_server *server = full_start(MTS_OVERLOAD_WAIT, 100);
+	ck_assert_int_eq(pthread_create(&changer, NULL, change_often, server), 0);
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_int_eq(pthread_create(&askers[i], NULL, ask_often, server), 0);
+	}
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_int_eq(pthread_join(askers[i], NULL), 0);
+	}
+	over = true;
+	ck_assert_int_eq(pthread_join(changer, NULL), 0);
+	server_end(server);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = suite_begin("the limit of threads, live");
+	tcase_add_checked_fixture(tests, full_setup, NULL);
+	tcase_add_test(tests, raised);
+	tcase_add_loop_test(tests, lowered, 0, 2);
+	tcase_add_test(tests, changed_all_the_time);
+	return suite_run();
+}
