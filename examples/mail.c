@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seventh lesson: a whole protocol as a conversation, here SMTP (RFC 5321).
+ * Eighth lesson: a whole protocol as a conversation, here SMTP (RFC 5321).
  *
  * A sink: it takes all mail and hands none on. The handler stays from a client's first command to
  * its last, so what the session knows is a variable of that function. Each command is a request:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seventh lesson: a protocol that everybody speaks, HTTP/1.1, and files.
+ * Eleventh lesson: a protocol that everybody speaks, HTTP/1.1, and files.
  *
  *     files [-c CLIENTS] [-t SECONDS] [-w BYTES] [ADDRESS [FOLDER]]
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eighth lesson: a framing of the program's own, and data that all clients share.
+ * Tenth lesson: a framing of the program's own, and data that all clients share.
  *
  * A store for the clients of Redis, such as redis-cli: try PING, SET, GET, MGET, DEL, INCR, and
  * SUBSCRIBE, UNSUBSCRIBE and PUBLISH. One function, resp_take(), is asked twice: by the framing, where a
