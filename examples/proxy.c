@@ -64,6 +64,8 @@ static int meaning(int error)
 		return REFUSED;
 	case ENETUNREACH:
 		return NO_NETWORK;
+	case EAFNOSUPPORT:
+		return NO_FAMILY;
 	case EHOSTUNREACH:
 	case ETIMEDOUT:
 	case EINPROGRESS: /* so connect(2) says that the time is up, socket(7) */
@@ -100,7 +102,7 @@ static int reach(const char *host, const char *port, int *why)
 	struct addrinfo *found;
 	int fd = -1;
 	*why = NO_HOST;
-	if (getaddrinfo(host, port, &hints, &found) != 0) {
+	if (host[0] == '\0' || getaddrinfo(host, port, &hints, &found) != 0) {
 		return -1;
 	}
 	for (const struct addrinfo *one = found; one != NULL && fd < 0; one = one->ai_next) {
@@ -117,11 +119,11 @@ static bool read_host(mts_client *client, int type, char host[256])
 	unsigned char bytes[16];
 	unsigned char size;
 	if (type == NAME) {
-		if (!read_all(client, &size, 1) || !read_all(client, host, size)) {
+		if (!read_all(client, &size, 1) || (size > 0 && !read_all(client, host, size))) {
 			return false;
 		}
-		host[size] = '\0';
-		return size > 0 && strlen(host) == size;
+		host[size] = '\0'; /* a name with a NUL, or without anything, is nobody's */
+		return true;
 	}
 	return read_all(client, bytes, type == IPV4 ? 4 : 16)
 		&& inet_ntop(type == IPV4 ? AF_INET : AF_INET6, bytes, host, 256) != NULL;
@@ -133,15 +135,15 @@ static int serve(mts_client *client, const char *host, const char *port)
 	int why;
 	const int fd = reach(host, port, &why);
 	int result = reply(client, why);
-	if (fd < 0 || result < 0) {
+	if (fd < 0) {
 		return result;
 	}
-	result = mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, IDLE);
-	if (result == 0) {
-		result = mts_client_relay(client, fd);
+	if (result == MTS_CLOSE && mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, IDLE) == 0) {
+		const int relayed = mts_client_relay(client, fd);
+		result = relayed == 0 ? MTS_CLOSE : relayed;
 	}
 	close(fd);
-	return result == 0 ? MTS_CLOSE : result;
+	return result;
 }
 
 /* Whether the client takes one of those methods of authentication that we know: there is one. */
@@ -171,6 +173,9 @@ static int handle(mts_client *client, const void *request, size_t size, void *us
 	}
 	if (!agree(client, begun[1]) || !read_all(client, command, sizeof(command))) {
 		return MTS_CLOSE;
+	}
+	if (command[0] != VERSION) {
+		return reply(client, FAILED);
 	}
 	if (command[1] != CONNECT) {
 		return reply(client, NO_COMMAND);

@@ -152,7 +152,8 @@ MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void 
  * client work in it (mts_client_id(), mts_client_peer() and the like); the calls that read, write or
  * wait answer -EPIPE. It should not block: it is no handler, and its time is the peer's.
  *
- * @param client the client; its open hook has returned
+ * @param client the client. Its open hook has been called; if that calls mts_client_next(), the framer
+ *        is called in there, so the hook sets the data before.
  * @param data what has arrived of the request, and perhaps of the ones after it
  * @param size how many bytes, at least 1
  * @param scanned how many of them the framer was shown before, in search of the end of this same

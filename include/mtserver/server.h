@@ -182,7 +182,7 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  *        this moment. It is made blocking, for all who have it (O_NONBLOCK is a flag of the open file,
  *        open(2)), and close-on-exec, and gets the options of accepted sockets (TCP_NODELAY,
  *        SO_OOBINLINE, and those of mts_server_set_keepalive()). If this fails, the socket stays the
- *        caller's, as it was.
+ *        caller's, and is as it was again.
  * @param data what mts_client_data() gives from the open hook on; not touched, and the program's to
  *        free. If the server stops before the open hook is called, no hook is called for it.
  * @retval 0 it is a client

@@ -16,6 +16,8 @@
 
 #include "os/bind.h"
 
+static const int times[3] = {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT};
+
 /* The value of an option, or -1. */
 static int option_of(int fd, int level, int option)
 {
@@ -47,12 +49,15 @@ static int look(int fd, struct mtsi_connected *connected)
 	if (getpeername(fd, (struct sockaddr *)&connected->peer, &connected->size) != 0) {
 		return -errno;
 	}
-	connected->status = fcntl(fd, F_GETFL);
-	connected->flags = fcntl(fd, F_GETFD);
 	connected->delays = option_of(fd, IPPROTO_TCP, TCP_NODELAY);
 	connected->urgent = option_of(fd, SOL_SOCKET, SO_OOBINLINE);
 	connected->alive = option_of(fd, SOL_SOCKET, SO_KEEPALIVE);
-	return connected->status < 0 || connected->flags < 0 ? -errno : 0;
+	for (int i = 0; i < 3; i++) {
+		connected->times[i] = option_of(fd, IPPROTO_TCP, times[i]);
+	}
+	connected->status = fcntl(fd, F_GETFL);
+	connected->flags = connected->status < 0 ? -1 : fcntl(fd, F_GETFD);
+	return connected->flags < 0 ? -errno : 0;
 }
 
 int mtsi_connected_take(int fd, unsigned keepalive, struct mtsi_connected *connected)
@@ -83,4 +88,7 @@ void mtsi_connected_give_back(int fd, const struct mtsi_connected *connected)
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, connected->delays);
 	set_option(fd, SOL_SOCKET, SO_OOBINLINE, connected->urgent);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, connected->alive);
+	for (int i = 0; i < 3; i++) {
+		set_option(fd, IPPROTO_TCP, times[i], connected->times[i]);
+	}
 }

@@ -12,7 +12,8 @@ struct mtsi_connected {
 	int flags; /* of the descriptor, */
 	int delays; /* and options: TCP_NODELAY, */
 	int urgent; /* SO_OOBINLINE */
-	int alive; /* and SO_KEEPALIVE; -1 where the socket does not know them */
+	int alive; /* SO_KEEPALIVE, */
+	int times[3]; /* and those of keepalive; -1 where the socket does not know them */
 };
 
 /*

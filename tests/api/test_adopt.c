@@ -17,10 +17,20 @@
 static int seen; /* what the clients' data points to */
 static _Atomic(void *) data_seen;
 static _Atomic int listener_seen;
+static _Atomic int status_seen;
+static _Atomic int flags_seen;
+static _Atomic int alive_seen;
 
 static int note_data(mts_client *client, void *user)
 {
 	(void)user;
+	status_seen = fcntl(mts_client_fd(client), F_GETFL);
+	flags_seen = fcntl(mts_client_fd(client), F_GETFD);
+	alive_seen = -1;
+	socklen_t size = sizeof(int);
+	int alive = -1;
+	(void)getsockopt(mts_client_fd(client), SOL_SOCKET, SO_KEEPALIVE, &alive, &size);
+	alive_seen = alive;
 	data_seen = mts_client_data(client);
 	listener_seen = mts_client_listener(client);
 	return 0;
@@ -73,6 +83,9 @@ START_TEST(served_as_ever)
 	peer_expect_text(ends[1], "early");
 	ck_assert_ptr_eq(data_seen, &seen);
 	ck_assert_int_eq(listener_seen, -ENOENT);
+	ck_assert_int_eq(status_seen & O_NONBLOCK, 0);
+	ck_assert_int_eq(flags_seen & FD_CLOEXEC, FD_CLOEXEC);
+	ck_assert_int_eq(alive_seen, families[_i] == AF_INET);
 	peer_puts(ends[1], "late\n");
 	peer_expect_text(ends[1], "late");
 	peer_finish(ends[1]);

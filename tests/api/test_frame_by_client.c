@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,7 @@ static ssize_t fails(mts_client *client, const void *data, size_t size, size_t s
 	case 'm':
 		return (ssize_t)size + 1;
 	default:
-		GIVES(scanned, scanned < size ? scanned : 0);
+		GIVES(1, scanned <= size);
 		return 0;
 	}
 }
@@ -262,7 +263,7 @@ static _Atomic size_t first_scanned;
 static ssize_t notes_scanned(
 	mts_client *client, const void *data, size_t size, size_t scanned, void *user)
 {
-	if (memcmp(data, "put", 3) == 0) {
+	if (first_scanned == SIZE_MAX && memcmp(data, "put", 3) == 0) {
 		first_scanned = scanned;
 	}
 	return line_or_block(client, data, size, scanned, user);
@@ -280,7 +281,7 @@ static int put_back(mts_client *client, const void *request, size_t size, void *
 /* What is put back is framed with what follows it, from its beginning. */
 START_TEST(what_is_put_back)
 {
-	first_scanned = 1;
+	first_scanned = SIZE_MAX;
 	mts_server *server = server_framed(notes_scanned, put_back);
 	const int peer = peer_connect(server, 0);
 	peer_puts(peer, "go\nhal");

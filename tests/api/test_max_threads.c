@@ -68,6 +68,34 @@ static void expect_at_once(mts_server *server, int limit)
 	release_all(peers, MANY);
 }
 
+/* Each has a thread, and as many wait for one: of those only so many are served at once. */
+START_TEST(lowered_while_others_wait)
+{
+	enum { LIMIT = 2 };
+	int peers[2 * MANY];
+	mts_server *server = full_server(MTS_OVERLOAD_WAIT, 100);
+	ck_assert_int_eq(mts_server_set_max_threads(server, MANY), 0);
+	server_start(server);
+	for (int i = 0; i < 2 * MANY; i++) {
+		peers[i] = hold(server, i < MANY ? i + 1 : 0);
+	}
+	library_rests();
+	ck_assert_int_eq(mts_server_set_max_threads(server, LIMIT), 0);
+	for (int i = 0; i < MANY; i++) {
+		gate_add(&full.release);
+	}
+	for (int i = 0; i < MANY; i++) {
+		peer_expect_text(peers[i], "hold\n");
+		close(peers[i]);
+	}
+	gate_wait(&full.entered, MANY + LIMIT);
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), MANY + LIMIT);
+	release_all(peers + MANY, MANY);
+	server_end(server);
+}
+END_TEST
+
 START_TEST(lowered)
 {
 	int peers[MANY];
@@ -147,6 +175,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, full_setup, NULL);
 	tcase_add_test(tests, raised);
 	tcase_add_loop_test(tests, lowered, 0, 2);
+	tcase_add_test(tests, lowered_while_others_wait);
 	tcase_add_test(tests, changed_all_the_time);
 	return suite_run();
 }

@@ -34,21 +34,21 @@ through socks5h localhost small # the proxy looks up the name
 through socks5 127.0.0.1 small
 through socks5h localhost large
 
-# refused SENTENCE CURL...: curl says that the proxy has not connected it.
+# refused SENTENCE CODE CURL...: curl says that the proxy has not connected it, and why.
 refused()
 {
-	sentence=$1
-	shift
+	sentence=$1 code=$2
+	shift 2
 	if curl -sS --max-time 60 --proxy "socks5h://127.0.0.1:$port" "$@" >"$work/said" 2>&1; then
 		fail "$sentence: curl is content"
-	elif ! grep -qi 'socks5' "$work/said"; then
-		fail "$sentence: curl is not told"
+	elif ! grep -qi "socks5.*($code)" "$work/said"; then
+		fail "$sentence: curl is not told $code"
 		sed 's/^/    /' "$work/said"
 	fi
 }
 
 kill "$site"
 wait "$site" 2>/dev/null
-refused "nobody listens" "https://127.0.0.1:$at/"
-refused "no such name" "http://nobody.invalid/"
+refused "nobody listens" 5 "https://127.0.0.1:$at/"
+refused "no such name" 4 "http://nobody.invalid/"
 finish

@@ -43,6 +43,9 @@ static void could_not_make(struct mts_server *server, size_t count, bool for_job
 	mtsi_lock_take(&crew->lock);
 	crew->threads -= count;
 	*(for_jobs ? &crew->job_threads : &crew->waking) -= count;
+	if (!for_jobs) {
+		crew->over -= count < crew->over ? count : crew->over; /* these were among them */
+	}
 	crew->short_until = mtsi_clock_after(mtsi_clock_now(), retry_time);
 	/*
 	 * A worker may have gone to rest meanwhile, and is called. None is made, since none can be now.

@@ -47,6 +47,11 @@ static bool may_go_locked(const struct mtsi_crew *crew)
 	return mtsi_crew_for_clients_locked(crew) > 1;
 }
 
+bool mtsi_rest_one_is_over_locked(const struct mtsi_crew *crew)
+{
+	return crew->over > 0 && may_go_locked(crew);
+}
+
 /* Whether one that may leave is to do so at once, and not to wait for more clients. */
 static bool is_to_go_locked(struct mts_server *server)
 {

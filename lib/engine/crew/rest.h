@@ -31,4 +31,7 @@ void mtsi_rest_disturb_locked(struct mtsi_crew *crew);
 /* A stop has begun: the workers at rest leave, except one. */
 void mtsi_rest_thin_out(struct mts_server *server);
 
+/* Whether one worker has to leave at once, since there are more than the limit of threads allows. */
+bool mtsi_rest_one_is_over_locked(const struct mtsi_crew *crew);
+
 #endif

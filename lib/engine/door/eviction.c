@@ -274,6 +274,23 @@ void mtsi_eviction_run(struct mts_server *server, struct mtsi_list *claimed)
 	}
 }
 
+void mtsi_eviction_look_again(struct mts_server *server)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	mtsi_lock_take(&eviction->lock);
+	eviction->rest_until = 0;
+	mtsi_lock_release(&eviction->lock);
+}
+
+bool mtsi_eviction_take_back(struct mts_server *server, struct mts_client *client)
+{
+	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;
+	mtsi_lock_take(&eviction->lock);
+	const bool back = mtsi_door_take_back(server, client);
+	mtsi_lock_release(&eviction->lock);
+	return back;
+}
+
 void mtsi_eviction_offer(struct mts_server *server, uint64_t id)
 {
 	struct mtsi_eviction *eviction = &mtsi_door_floor(server)->eviction;

@@ -9,6 +9,7 @@
 
 #include "os/lock.h"
 
+struct mts_client;
 struct mts_server;
 struct mtsi_list;
 
@@ -56,5 +57,14 @@ void mtsi_eviction_soon(struct mts_server *server);
 
 /* Tries again if it is time for that; returns when to call it again. The keeper. */
 uint64_t mtsi_eviction_retry(struct mts_server *server, uint64_t now);
+
+/* The next look at all clients need not wait for a while after the last one. Any thread. */
+void mtsi_eviction_look_again(struct mts_server *server);
+
+/*
+ * Takes back a client that is held (mtsi_door_take_back()), while nobody else is about to evict, and may
+ * find that there is nobody. Any thread.
+ */
+bool mtsi_eviction_take_back(struct mts_server *server, struct mts_client *client);
 
 #endif

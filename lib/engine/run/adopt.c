@@ -44,9 +44,12 @@ static void hand_over(struct mts_server *server, struct mts_client *client)
 static int evict_for(struct mts_server *server, struct mts_client *client)
 {
 	struct mtsi_list claimed = {NULL, NULL, 0};
+	mtsi_eviction_look_again(server); /* it asks once only */
 	mtsi_eviction_run(server, &claimed);
-	(void)mtsi_mailbox_put_locked(server, &claimed);
-	return mtsi_door_take_back(server, client) ? -EAGAIN : 0;
+	if (mtsi_mailbox_put_locked(server, &claimed)) {
+		mtsi_wake_keeper(server); /* also for one that was claimed, and does not go */
+	}
+	return mtsi_eviction_take_back(server, client) ? -EAGAIN : 0;
 }
 
 /* Lets the client in, or has somebody make room for it: 0, -EAGAIN or -ENOMEM. */
@@ -96,6 +99,9 @@ int mtsi_adopt(struct mts_server *server, int fd, void *data)
 		|| atomic_load(&server->lifecycle.state) != MTSI_LIFECYCLE_NEW;
 	if (!runs && !mtsi_stopping(server)) {
 		return -EINVAL;
+	}
+	if (mtsi_stopping(server)) {
+		return -ECANCELED;
 	}
 	int result = mtsi_connected_take(fd, mtsi_base_floor(server)->options.keepalive, &connected);
 	if (result != 0) {

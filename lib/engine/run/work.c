@@ -102,10 +102,13 @@ static bool is_surplus_locked(struct mtsi_crew *crew)
 	if ((crew->surplus | crew->over) == 0) {
 		return false;
 	}
-	if (crew->over == 0 && crew->active_count <= crew->width) {
+	if (mtsi_rest_one_is_over_locked(crew)) {
+		return true;
+	}
+	if (crew->surplus == 0 || crew->active_count <= crew->width) {
 		return false;
 	}
-	crew->surplus -= crew->over == 0 ? 1 : 0;
+	crew->surplus--;
 	return true;
 }
 
@@ -258,7 +261,7 @@ static void work(void *argument)
 	struct mtsi_crew *crew = &mtsi_crew_floor(worker->member.server)->crew;
 	const bool on_demand = mtsi_on_demand(worker->member.server);
 	arrive(worker);
-	for (;;) {
+	while (!mtsi_rest_one_is_over_locked(crew)) {
 		if (mtsi_jobs_take_locked(&worker->member)) {
 			if (!run_job_locked(worker) && !crew->dismissed && !mtsi_rest_locked(&worker->member)) {
 				break;

@@ -94,6 +94,7 @@ static void perform(enum act act)
 	uint64_t freed = 0;
 	switch (act) {
 	case OPEN:
+		mtsi_door_prepare(server);
 		mtsi_door_open(server);
 		break;
 	case SHUT:
@@ -153,6 +154,7 @@ START_TEST(a_pause_that_is_not_due)
 {
 	uint64_t before;
 	uint64_t after;
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	(void)mtsi_door_room(server, &before);
 	mtsi_door_freed(server);
@@ -214,6 +216,7 @@ START_TEST(the_limit_by_default)
 	if (allow_descriptors(limits[_i].left) > 0) {
 		ck_assert_uint_eq(mtsi_door_max_clients(server), 0);
 		mtsi_door_prepare(server);
+		mtsi_door_prepare(server);
 		mtsi_door_open(server);
 		ck_assert_uint_eq(mtsi_door_max_clients(server), limits[_i].clients);
 	}
@@ -261,6 +264,7 @@ START_TEST(a_limit_that_cannot_be_served)
 	ck_assert_int_eq(mtsi_logger_start(server), 0);
 	mtsi_door_set_max_clients(server, 100 + (size_t)_i);
 	mtsi_door_prepare(server);
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 100 + (size_t)_i);
 	ck_assert(mtsi_logger_end(&mtsi_base_floor(server)->log, MTSI_NEVER));
@@ -279,6 +283,7 @@ START_TEST(a_limit_that_was_set_stays)
 {
 	mtsi_door_set_max_clients(server, 123456);
 	ck_assert(!door->armed);
+	mtsi_door_prepare(server);
 	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_uint_eq(mtsi_door_max_clients(server), 123456);

@@ -41,6 +41,7 @@ static void seat(void)
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	desk_open(&desk, server);
 	client = desk.client;
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert_int_eq(mtsi_door_enter(server, client), MTSI_LET_IN);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -196,6 +197,7 @@ static void gather_crowd(uint64_t (*since)(int number))
 	crowd.server = desk_server();
 	ck_assert_int_eq(mts_server_set_overload(crowd.server, MTS_OVERLOAD_EVICT), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(crowd.server, CROWD), 0);
+	mtsi_door_prepare(crowd.server);
 	mtsi_door_open(crowd.server);
 	for (int i = 0; i < CROWD; i++) {
 		struct mts_client *one = join(&crowd.peers[i]);

@@ -29,6 +29,7 @@ static void setup(void)
 	ck_assert_int_eq(mts_server_listen(server, "127.0.0.1:0"), 0);
 	mtsi_base_floor(server)->poll = mtsi_poll_open();
 	listener = mtsi_door_floor(server)->listeners.list[0].fd;
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 }
 

@@ -369,6 +369,7 @@ static void open_three(int *same)
 	ck_assert_int_eq(add("127.0.0.1:0"), 0);
 	ck_assert_int_eq(mtsi_listeners_adopt(server, fd), 0);
 	ck_assert_int_eq(mtsi_listeners_prepare(server), 0);
+	mtsi_door_prepare(server);
 	mtsi_door_open(server);
 	ck_assert(mtsi_door_floor(server)->door.armed);
 }
