@@ -80,8 +80,8 @@ MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *
  * Puts bytes back, so that they are the next that are read or framed, before all that is here. They
  * need not be what was read; so a callback may rewrite what it has read, for the framing to find.
  * The framing begins again with them: a function of mts_server_frame_custom() or
- * mts_server_frame_by_client() is called with `scanned` 0. If a callback returns with a whole request put back, the handler gets that at once. The
- * current request stays valid.
+ * mts_server_frame_by_client() is called with `scanned` 0. If a callback returns with a whole request
+ * put back, the handler gets that at once. The current request stays valid.
  *
  * What does not fit into the buffers that the library has anyway counts for
  * mts_server_set_max_memory().

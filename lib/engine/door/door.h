@@ -59,8 +59,8 @@ size_t mtsi_door_max_clients(struct mts_server *server);
 void mtsi_door_prepare(struct mts_server *server);
 
 /*
- * Takes clients from now on. Logs if there are not enough descriptors
- * for a limit that the program has set. The keeper.
+ * Takes clients from now on. Logs if there are not enough descriptors for a limit that the program
+ * has set. The keeper.
  */
 void mtsi_door_open(struct mts_server *server);
 
