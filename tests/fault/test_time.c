@@ -173,6 +173,9 @@ START_TEST(stop_timeouts_without_end)
 	const int peer = peer_connect(scene.server, 0);
 	peer_puts(peer, "hold\n");
 	gate_wait(&scene.entered, 1);
+	if (test_model == MTS_THREAD_ON_DEMAND) {
+		server_wait_stat(scene.server, MTS_STAT_STALLS, 1); /* until then its handler is looked at */
+	}
 	mts_server_stop(scene.server);
 	want_no_spin(&scene);
 	fault_clock_ahead(3600 * MTSI_SECOND);
