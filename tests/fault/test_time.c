@@ -174,7 +174,8 @@ START_TEST(stop_timeouts_without_end)
 	peer_puts(peer, "hold\n");
 	gate_wait(&scene.entered, 1);
 	if (test_model == MTS_THREAD_ON_DEMAND) {
-		server_wait_stat(scene.server, MTS_STAT_STALLS, 1); /* until then its handler is looked at */
+		/* Until then its handler is looked at. */
+		server_wait_stat(scene.server, MTS_STAT_STALLS, 1);
 	}
 	mts_server_stop(scene.server);
 	want_no_spin(&scene);
