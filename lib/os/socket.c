@@ -60,21 +60,18 @@ void mtsi_socket_keep_urgent(int fd)
 #define SIOCOUTQNSD 0x894B /* a number of Linux, which only its own headers name */
 #endif
 
-ssize_t mtsi_socket_received_none(int fd, void *buffer, size_t size, int flags)
+ssize_t mtsi_socket_received_none(ssize_t said, int fd, void *buffer, size_t size, int flags)
 {
-	while (errno == EINTR) {
-		const ssize_t count = mtsi_direct_recv(fd, buffer, size, flags);
-		if (count >= 0) {
-			return count;
-		}
+	while (said == -EINTR) {
+		said = mtsi_direct_recv(fd, buffer, size, flags);
 	}
-	return errno == EAGAIN ? -EAGAIN : -EPIPE;
+	return said >= 0 || said == -EAGAIN ? said : -EPIPE;
 }
 
 static inline ssize_t receive(int fd, void *buffer, size_t size, int flags)
 {
 	const ssize_t count = mtsi_direct_recv(fd, buffer, size, flags);
-	return count >= 0 ? count : mtsi_socket_received_none(fd, buffer, size, flags);
+	return count >= 0 ? count : mtsi_socket_received_none(count, fd, buffer, size, flags);
 }
 
 /*
@@ -154,15 +151,12 @@ ssize_t mtsi_socket_peek(int fd)
 	return receive(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 }
 
-ssize_t mtsi_socket_sent_none(int fd, const void *data, size_t size, int flags)
+ssize_t mtsi_socket_sent_none(ssize_t said, int fd, const void *data, size_t size, int flags)
 {
-	while (errno == EINTR) {
-		const ssize_t sent = mtsi_direct_send(fd, data, size, flags);
-		if (sent >= 0) {
-			return sent;
-		}
+	while (said == -EINTR) {
+		said = mtsi_direct_send(fd, data, size, flags);
 	}
-	return -errno;
+	return said;
 }
 
 ssize_t mtsi_socket_send_now(int fd, struct iovec *pieces, unsigned short count, bool more)

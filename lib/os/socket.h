@@ -41,14 +41,14 @@ void mtsi_socket_keep_urgent(int fd);
  */
 ssize_t mtsi_socket_receive(int fd, void *buffer, size_t size);
 
-/* What follows a receive that has failed, with errno set: a result like that. */
-ssize_t mtsi_socket_received_none(int fd, void *buffer, size_t size, int flags);
+/* What follows a receive that has failed, and said why: a result like that. */
+ssize_t mtsi_socket_received_none(ssize_t said, int fd, void *buffer, size_t size, int flags);
 
 /* Receives without waiting: -EAGAIN when there are none. */
 static inline ssize_t mtsi_socket_receive_now(int fd, void *buffer, size_t size)
 {
 	const ssize_t count = mtsi_direct_recv(fd, buffer, size, MSG_DONTWAIT);
-	return count >= 0 ? count : mtsi_socket_received_none(fd, buffer, size, MSG_DONTWAIT);
+	return count >= 0 ? count : mtsi_socket_received_none(count, fd, buffer, size, MSG_DONTWAIT);
 }
 
 /*
@@ -73,15 +73,15 @@ static inline int mtsi_socket_send_flags(bool more)
 	return MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
 }
 
-/* What follows a send that has failed, with errno set: a result like that. */
-ssize_t mtsi_socket_sent_none(int fd, const void *data, size_t size, int flags);
+/* What follows a send that has failed, and said why: a result like that. */
+ssize_t mtsi_socket_sent_none(ssize_t said, int fd, const void *data, size_t size, int flags);
 
 /* The same for one piece. */
 static inline ssize_t mtsi_socket_send_one_now(int fd, const void *data, size_t size, bool more)
 {
 	const int flags = mtsi_socket_send_flags(more);
 	const ssize_t sent = mtsi_direct_send(fd, data, size, flags);
-	return sent >= 0 ? sent : mtsi_socket_sent_none(fd, data, size, flags);
+	return sent >= 0 ? sent : mtsi_socket_sent_none(sent, fd, data, size, flags);
 }
 
 /* Waits until the socket takes more, or is dead: true. False: that cannot be told, so ask again. */

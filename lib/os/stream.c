@@ -53,8 +53,8 @@ static ssize_t receive_now(int fd, void *buffer, size_t size, int flags)
 	ssize_t count;
 	do {
 		count = mtsi_direct_recv(fd, buffer, size, flags | MSG_DONTWAIT);
-	} while (count < 0 && errno == EINTR);
-	return count >= 0 ? count : mtsi_stream_error_of(-errno);
+	} while (count == -EINTR);
+	return count >= 0 ? count : mtsi_stream_error_of(count);
 }
 
 ssize_t mtsi_stream_receive_now(int fd, void *buffer, size_t size)
@@ -73,8 +73,8 @@ ssize_t mtsi_stream_send_now(int fd, const void *data, size_t size)
 	ssize_t sent;
 	do {
 		sent = mtsi_direct_send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	return sent >= 0 ? sent : mtsi_stream_error_of(-errno);
+	} while (sent == -EINTR);
+	return sent >= 0 ? sent : mtsi_stream_error_of(sent);
 }
 
 int mtsi_stream_finish(int fd)

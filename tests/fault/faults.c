@@ -414,14 +414,14 @@ WRAPPED(ssize_t, mtsi_direct_recv, int fd, void *buffer, size_t size, int flags)
 {
 	const bool may_wait = (flags & MSG_DONTWAIT) == 0;
 	if (!(may_wait && atomic_load(&plans[FAULT_RECV].error) == EAGAIN) && fails(FAULT_RECV)) {
-		return -1;
+		return -errno;
 	}
 	return __real_mtsi_direct_recv(fd, buffer, may_wait ? cut(size) : size, flags);
 }
 
 WRAPPED(ssize_t, mtsi_direct_send, int fd, const void *data, size_t size, int flags)
 {
-	return fails(FAULT_SEND) ? -1 : __real_mtsi_direct_send(fd, data, cut(size), flags);
+	return fails(FAULT_SEND) ? -errno : __real_mtsi_direct_send(fd, data, cut(size), flags);
 }
 
 WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
@@ -433,7 +433,9 @@ WRAPPED(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
 	if (cut(SIZE_MAX) == SIZE_MAX) {
 		return __real_sendmsg(fd, message, flags);
 	}
-	return __real_mtsi_direct_send(fd, first->iov_base, cut(first->iov_len), flags);
+	const ssize_t sent = __real_mtsi_direct_send(fd, first->iov_base, cut(first->iov_len), flags);
+	errno = sent < 0 ? (int)-sent : 0;
+	return sent < 0 ? -1 : sent;
 }
 
 WRAPPED(ssize_t, sendfile, int socket, int fd, off_t *offset, size_t count)
