@@ -22,8 +22,6 @@
 #include "os/clock.h"
 #include "os/pause.h"
 
-enum { BATCH = 128 };
-
 int mtsi_poll_open(void)
 {
 	const int poll = epoll_create1(EPOLL_CLOEXEC);
@@ -60,19 +58,13 @@ static int milliseconds_until(uint64_t deadline)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
-int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline)
+int mtsi_poll_wait(int poll, struct epoll_event *events, int room, uint64_t deadline)
 {
-	struct epoll_event found[BATCH];
-	const int count = epoll_wait(
-		poll, found, room < BATCH ? room : BATCH, milliseconds_until(deadline));
+	const int count = epoll_wait(poll, events, room, milliseconds_until(deadline));
 	if (count < 0 && errno != EINTR) {
 		const int error = errno;
 		mtsi_pause_instead();
 		return -error;
-	}
-	for (int i = 0; i < count; i++) {
-		events[i].tag = found[i].data.u64;
-		events[i].events = found[i].events;
 	}
 	return count < 0 ? 0 : count;
 }

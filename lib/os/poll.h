@@ -14,10 +14,10 @@
 #define MTSI_POLL_ERR ((uint32_t)EPOLLERR)
 #define MTSI_POLL_EDGE ((uint32_t)EPOLLET)
 
-struct mtsi_poll_event {
-	uint64_t tag; /* as given when the descriptor was added */
-	uint32_t events; /* a set of the above, and perhaps more */
-};
+/*
+ * What has happened is said in epoll's own struct, so that nothing is copied: `events` is a set of
+ * these, and perhaps more; `data.u64` is the tag that was given when the descriptor was added.
+ */
 
 /* A new epoll instance, or a negative errno value. */
 int mtsi_poll_open(void);
@@ -36,7 +36,7 @@ void mtsi_poll_remove(int poll, int fd);
  * looks). Returns how many there were, at most `room`; 0 also when a signal came; or, after a
  * pause, a negative errno value when the system denies the wait.
  */
-int mtsi_poll_wait(int poll, struct mtsi_poll_event *events, int room, uint64_t deadline);
+int mtsi_poll_wait(int poll, struct epoll_event *events, int room, uint64_t deadline);
 
 /* A descriptor that wakes a thread that polls it; or a negative errno value. */
 int mtsi_wake_open(void);

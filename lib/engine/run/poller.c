@@ -45,15 +45,15 @@ static bool continue_output(struct mts_server *server, uint64_t id)
 }
 
 static void client_event(
-	struct mts_server *server, const struct mtsi_poll_event *event, struct mtsi_list *found)
+	struct mts_server *server, const struct epoll_event *event, struct mtsi_list *found)
 {
 	const uint32_t writable = MTSI_POLL_OUT | MTSI_POLL_HUP | MTSI_POLL_ERR;
 	const uint32_t special = MTSI_POLL_HUP | MTSI_POLL_ERR | MTSI_POLL_RDHUP | MTSI_POLL_PRI;
 	bool turn = (event->events & ~MTSI_POLL_OUT) != 0;
-	if ((event->events & writable) != 0 && continue_output(server, event->tag)) {
+	if ((event->events & writable) != 0 && continue_output(server, event->data.u64)) {
 		turn = true;
 	}
-	struct mts_client *client = turn ? mtsi_clients_find(server, event->tag) : NULL;
+	struct mts_client *client = turn ? mtsi_clients_find(server, event->data.u64) : NULL;
 	if (client == NULL) {
 		return;
 	}
@@ -63,7 +63,7 @@ static void client_event(
 	__builtin_prefetch(&client->lock);
 	if (!mtsi_claim(client)) {
 		if ((event->events & special) != 0) {
-			mtsi_ticket_wake(server, event->tag); /* no reply can be sent to it, perhaps */
+			mtsi_ticket_wake(server, event->data.u64); /* no reply can be sent to it, perhaps */
 		}
 		return;
 	}
@@ -75,9 +75,9 @@ static void client_event(
 }
 
 static void dispatch(struct mts_server *server, struct mtsi_member *worker,
-	const struct mtsi_poll_event *event, struct mtsi_list *found)
+	const struct epoll_event *event, struct mtsi_list *found)
 {
-	const uint64_t tag = event->tag;
+	const uint64_t tag = event->data.u64;
 	if (tag == MTSI_BELL_TAG) {
 		mtsi_wake_clear(atomic_load(&mtsi_base_floor(server)->bell));
 	} else if (mtsi_listeners_tag(&mtsi_door_floor(server)->listeners, tag)) {
@@ -91,7 +91,7 @@ static void dispatch(struct mts_server *server, struct mtsi_member *worker,
 void mtsi_poller_poll(struct mts_server *server, struct mtsi_member *worker, uint64_t deadline,
 	struct mtsi_list *found)
 {
-	struct mtsi_poll_event events[EVENTS];
+	struct epoll_event events[EVENTS];
 	const int count = mtsi_poll_wait(mtsi_base_floor(server)->poll, events, EVENTS, deadline);
 	if (count < 0) {
 		mtsi_log(server, MTSI_LOG_POLL, "cannot wait for events: %s", strerror(-count));

@@ -37,7 +37,7 @@ static void teardown(void)
 
 static bool listener_is_reported(void)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	return mtsi_poll_wait(mtsi_base_floor(server)->poll, &event, 1, 0) == 1;
 }
 

@@ -88,9 +88,9 @@ static uint64_t linger(int *peer)
 /* What who polls does: waits for an event, claims the client, which is parked, and hands it on. */
 static void handle_event(void)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	ck_assert_int_eq(mtsi_poll_wait(mtsi_base_floor(server)->poll, &event, 1, MTSI_NEVER), 1);
-	struct mts_client *client = mtsi_clients_lock(server, event.tag);
+	struct mts_client *client = mtsi_clients_lock(server, event.data.u64);
 	ck_assert_ptr_nonnull(client);
 	ck_assert_int_eq(client->stage, MTSI_CLIENT_LINGERING);
 	mtsi_lock_release(&client->lock);

@@ -306,7 +306,7 @@ END_TEST
 
 static int reported(void)
 {
-	struct mtsi_poll_event events[8];
+	struct epoll_event events[8];
 	return mtsi_poll_wait(mtsi_base_floor(server)->poll, events, 8, 0);
 }
 

@@ -35,7 +35,7 @@ static void teardown(void)
 	close(epoll);
 }
 
-static int look(struct mtsi_poll_event *events, int room)
+static int look(struct epoll_event *events, int room)
 {
 	return mtsi_poll_wait(epoll, events, room, 0);
 }
@@ -51,18 +51,18 @@ END_TEST
 
 START_TEST(events_have_their_tag)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	const uint64_t tags[] = {0, 1, UINT64_C(1) << 24, UINT64_MAX};
 	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
 		ck_assert_int_eq(mtsi_poll_add(epoll, pair[0], MTSI_POLL_OUT, tags[i]), 0);
 		ck_assert_int_eq(look(&event, 1), 1);
-		ck_assert_uint_eq(event.tag, tags[i]);
+		ck_assert_uint_eq(event.data.u64, tags[i]);
 		ck_assert_uint_eq(event.events, MTSI_POLL_OUT);
 		ck_assert_int_eq(mtsi_poll_change(epoll, pair[0], MTSI_POLL_IN, 7), 0);
 		ck_assert_int_eq(look(&event, 1), 0);
 		ck_assert_int_eq(write(pair[1], "x", 1), 1);
 		ck_assert_int_eq(look(&event, 1), 1);
-		ck_assert_uint_eq(event.tag, 7);
+		ck_assert_uint_eq(event.data.u64, 7);
 		ck_assert_int_eq(look(&event, 1), 1); /* it is still so */
 		mtsi_poll_remove(epoll, pair[0]);
 		ck_assert_int_eq(look(&event, 1), 0);
@@ -74,7 +74,7 @@ END_TEST
 /* An edge is reported once; nothing watched, nothing reported. */
 START_TEST(edges_and_nothing)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	ck_assert_int_eq(write(pair[1], "x", 1), 1);
 	ck_assert_int_eq(mtsi_poll_add(epoll, pair[0], 0, 1), 0);
 	ck_assert_int_eq(look(&event, 1), 0);
@@ -107,7 +107,7 @@ END_TEST
 START_TEST(none_is_left_out)
 {
 	int fds[MANY];
-	struct mtsi_poll_event events[ROOM];
+	struct epoll_event events[ROOM];
 	int seen[MANY] = {0};
 	for (int i = 0; i < MANY; i++) {
 		fds[i] = mtsi_wake_open();
@@ -121,7 +121,7 @@ START_TEST(none_is_left_out)
 		const int count = look(events, rooms[i]);
 		ck_assert_int_le(count, rooms[i]);
 		for (int j = 0; j < count; j++) {
-			ck_assert_int_eq(seen[events[j].tag]++, 0);
+			ck_assert_int_eq(seen[events[j].data.u64]++, 0);
 		}
 		all += count;
 	}
@@ -136,7 +136,7 @@ START_TEST(waits_are_never_too_short)
 {
 	static const uint64_t spans[] = {
 		0, 1, MTSI_MILLISECOND - 1, MTSI_MILLISECOND, 3 * MTSI_MILLISECOND + 1};
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
 		const uint64_t deadline = mtsi_clock_after(mtsi_clock_now(), spans[i]);
 		ck_assert_int_eq(mtsi_poll_wait(epoll, &event, 1, deadline), 0);
@@ -160,7 +160,7 @@ START_TEST(far_deadlines)
 	int wake = mtsi_wake_open();
 	ck_assert_int_eq(mtsi_poll_add(epoll, wake, MTSI_POLL_IN, 1), 0);
 	for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++) {
-		struct mtsi_poll_event event;
+		struct epoll_event event;
 		pthread_t waker;
 		ck_assert_int_eq(pthread_create(&waker, NULL, wake_late, &wake), 0);
 		ck_assert_int_eq(mtsi_poll_wait(epoll, &event, 1, deadlines[i]), 1);
@@ -180,7 +180,7 @@ START_TEST(a_signal_ends_the_wait)
 {
 	const struct sigaction action = {.sa_handler = ignore};
 	const struct itimerval often = {{0, 5000}, {0, 5000}};
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
 	ck_assert_int_eq(mtsi_poll_wait(epoll, &event, 1, MTSI_NEVER), 0);
@@ -190,7 +190,7 @@ END_TEST
 /* The system denies the wait, or what has woken: that is said, and loops around it do not spin. */
 START_TEST(without_a_descriptor)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	const uint64_t start = mtsi_clock_now();
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(mtsi_poll_wait(-1, &event, 1, 0), -EBADF);
@@ -208,7 +208,7 @@ START_TEST(wake_ups)
 {
 	const int wake = mtsi_wake_open();
 	const uint64_t nearly_full = UINT64_MAX - 1;
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	ck_assert_int_eq(mtsi_poll_add(epoll, wake, MTSI_POLL_IN, 1), 0);
 	ck_assert_int_eq(look(&event, 1), 0);
 	mtsi_wake_clear(wake);

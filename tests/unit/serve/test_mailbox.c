@@ -103,7 +103,7 @@ END_TEST
 /* To the byte: what fits is taken, one byte more is not, and none of it is sent. */
 START_TEST(at_the_limit)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	uint64_t done = fill();
 	const size_t room = LIMIT - desk_queued(&desk);
 	ck_assert_uint_ne(desk.client->watched & MTSI_POLL_OUT, 0);

@@ -123,7 +123,7 @@ END_TEST
 /* What the socket does not take is queued, watched, and sent on by whoever sees that it does. */
 START_TEST(they_are_queued)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	write_pattern(LIMIT, 0);
 	ck_assert_uint_gt(desk_queued(&desk), 0);
 	ck_assert_uint_le(desk_queued(&desk), LIMIT);
@@ -133,7 +133,7 @@ START_TEST(they_are_queued)
 	while (desk_queued(&desk) > 0) {
 		ck_assert_int_eq(
 			mtsi_poll_wait(mtsi_base_floor(desk.server)->poll, &event, 1, MTSI_NEVER), 1);
-		ck_assert_uint_eq(event.tag, desk.client->id);
+		ck_assert_uint_eq(event.data.u64, desk.client->id);
 		send_on();
 		done = take(done);
 	}
@@ -182,7 +182,7 @@ END_TEST
 
 static void want_lost(void)
 {
-	struct mtsi_poll_event event;
+	struct epoll_event event;
 	ck_assert(atomic_load(&desk.client->lost));
 	ck_assert_uint_eq(desk_queued(&desk), 0);
 	ck_assert_uint_eq(desk.client->watched, 0);
