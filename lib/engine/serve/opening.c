@@ -27,17 +27,32 @@ static bool is_eager(struct mtsi_worker *worker)
 		|| worker->opens++ % EAGER_EVERY == 0;
 }
 
+static void enter_stage(struct mts_client *client, enum mtsi_stage stage)
+{
+	mtsi_lock_take(&client->lock);
+	client->stage = (unsigned char)stage;
+	mtsi_lock_release(&client->lock);
+}
+
+/* Calls the open hook, if there is one; whether it agrees. */
+static bool hook_agrees(struct mts_client *client)
+{
+	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
+	if (options->on_open == NULL) {
+		return true;
+	}
+	enter_stage(client, MTSI_CLIENT_OPENING);
+	return options->on_open(client, options->on_open_user) == 0;
+}
+
 bool mtsi_opening(struct mtsi_worker *worker)
 {
-	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
 	struct mts_client *client = worker->member.client;
-	if (options->on_open != NULL && options->on_open(client, options->on_open_user) != 0) {
+	if (!hook_agrees(client)) {
 		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
 		return false;
 	}
-	mtsi_lock_take(&client->lock);
-	client->stage = MTSI_CLIENT_SERVED;
-	mtsi_lock_release(&client->lock);
+	enter_stage(client, MTSI_CLIENT_SERVED);
 	client->opened = true;
 	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
 	worker->looks_at_once = is_eager(worker);

@@ -79,18 +79,8 @@ static const struct {
 	[STARVED] = {.asks = true, .holds = true},
 };
 
-static void enter_stage(struct mts_client *client, enum mtsi_stage stage)
-{
-	mtsi_lock_take(&client->lock);
-	client->stage = (unsigned char)stage;
-	mtsi_lock_release(&client->lock);
-}
-
 void mtsi_turn_attach(struct mtsi_worker *worker, struct mts_client *client)
 {
-	if (client->stage == MTSI_CLIENT_WAITING) {
-		enter_stage(client, MTSI_CLIENT_OPENING);
-	}
 	client->worker = worker;
 	mtsi_input_begin(worker);
 	worker->replies.size = 0;
