@@ -268,11 +268,12 @@ const char *mts_client_peer(mts_client *client)
 	if (worker == NULL) {
 		return "";
 	}
-	char *text = worker->peer;
-	if (text[0] == '\0') {
-		(void)mtsi_peer_format(&client->peer, text, MTSI_ADDRESS_SPACE);
+	if (!worker->has_peer) {
+		worker->peer[0] = '\0';
+		(void)mtsi_peer_format(&client->peer, worker->peer, MTSI_ADDRESS_SPACE);
+		worker->has_peer = true;
 	}
-	return text;
+	return worker->peer;
 }
 
 const char *mts_client_local(mts_client *client)
@@ -281,16 +282,17 @@ const char *mts_client_local(mts_client *client)
 	if (worker == NULL) {
 		return "";
 	}
-	char *text = worker->local;
-	if (text[0] == '\0') {
+	if (!worker->has_local) {
 		struct mtsi_target bound;
 		struct mtsi_peer local;
+		worker->local[0] = '\0';
 		if (mtsi_bound_address(client->fd, &bound) == 0) {
 			mtsi_peer_from(&local, (const struct sockaddr *)&bound.address, bound.size);
-			(void)mtsi_peer_format(&local, text, MTSI_ADDRESS_SPACE);
+			(void)mtsi_peer_format(&local, worker->local, MTSI_ADDRESS_SPACE);
+			worker->has_local = true;
 		}
 	}
-	return text;
+	return worker->local;
 }
 
 int mts_client_peer_sockaddr(const mts_client *client, struct sockaddr *address, socklen_t *size)

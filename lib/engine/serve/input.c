@@ -21,6 +21,7 @@
 #include "engine/serve/input.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,11 +38,15 @@
 
 enum { COPIED = 512 }; /* so few bytes are rather copied than kept where they are */
 
-/* Goes on with what the client has saved. */
-__attribute__((noinline)) static void resume_saved(struct mtsi_worker *worker)
+/* Goes on with what is kept for the client, or with what it waits for. */
+__attribute__((noinline)) static void resume(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	struct mts_client *client = worker->member.client;
+	input->charged = true;
+	if (client->saved == NULL) {
+		return;
+	}
 	input->end = client->saved_size;
 	input->scanned = client->saved_scanned;
 	if (client->saved_size <= COPIED && client->saved_size < input->capacity) {
@@ -58,18 +63,11 @@ void mtsi_input_begin(struct mtsi_worker *worker)
 	struct mtsi_input *input = &worker->input;
 	const struct mts_client *client = worker->member.client;
 	input->data = worker->small;
-	input->start = 0;
-	input->end = 0;
 	input->capacity = MTSI_SMALL_INPUT;
-	input->scanned = 0;
-	input->nul = NULL;
-	input->owned = false;
-	input->full = false;
-	input->exhausted = false;
-	input->ended = false;
-	input->charged = client->saved != NULL || client->throttled || atomic_load(&client->wants) > 0;
-	if (client->saved != NULL) {
-		resume_saved(worker);
+	memset((char *)input + offsetof(struct mtsi_input, start), 0,
+		sizeof(*input) - offsetof(struct mtsi_input, start));
+	if (client->saved != NULL || client->throttled || atomic_load(&client->wants) > 0) {
+		resume(worker);
 	}
 }
 

@@ -14,18 +14,20 @@ struct mtsi_worker;
 /* Received from the client that is being served, and not consumed yet: data[start, end). */
 struct mtsi_input {
 	char *data; /* the worker's small or large buffer, or memory of its own for a huge request */
-	size_t start;
-	size_t end;
 	size_t capacity; /* one byte behind it is always there for a NUL */
-	size_t scanned; /* what framing has searched already */
 	const char *request; /* the current one */
 	struct mtsi_frame frame; /* how it lay in what was here then */
-	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
-	char under_nul; /* the byte that it hides, perhaps the next request's first */
-	bool owned; /* that is memory of its own. While it is, of the current request (unread.c): */
+	/* While the data is memory of its own, of the current request (unread.c): */
 	size_t held; /* so much of the worker's small buffer holds it; mostly 0 */
 	char *kept; /* other memory that holds it, which is charged too; mostly NULL */
 	size_t kept_size; /* what is charged for that */
+	char under_nul; /* the byte that the NUL below hides, perhaps the next request's first */
+	/* From here on all is zero when a turn begins with nothing. */
+	size_t start;
+	size_t end;
+	size_t scanned; /* what framing has searched already */
+	char *nul; /* where a NUL stands after the request that is being handled; NULL: nowhere */
+	bool owned; /* the data is memory of its own */
 	bool full; /* the last receive filled the buffer: more may be waiting */
 	bool exhausted; /* nothing is left to receive, unless somebody says AGAIN */
 	bool ended; /* the peer's end of stream has come */

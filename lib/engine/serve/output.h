@@ -11,8 +11,8 @@ struct mtsi_worker;
 /* Replies that gather in the worker's buffers until they are sent together. */
 struct mtsi_replies {
 	char *data; /* set when the first byte comes */
-	size_t size;
 	size_t capacity;
+	size_t size;
 	size_t mark; /* how much was there when the present handler was called */
 };
 

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "engine/base/counters.h"
@@ -79,23 +80,17 @@ static const struct {
 	[STARVED] = {.asks = true, .holds = true},
 };
 
+/* The part of a worker that is zero when a client gets it. */
+enum {
+	FRESH_FROM = offsetof(struct mtsi_worker, replies.size),
+	FRESH_TO = offsetof(struct mtsi_worker, handled)
+};
+
 void mtsi_turn_attach(struct mtsi_worker *worker, struct mts_client *client)
 {
 	client->worker = worker;
+	memset((char *)worker + FRESH_FROM, 0, FRESH_TO - FRESH_FROM);
 	mtsi_input_begin(worker);
-	worker->replies.size = 0;
-	worker->replies.mark = 0;
-	worker->corked = 0;
-	worker->failed = 0;
-	worker->told = false;
-	worker->tells = false;
-	worker->queued = false;
-	worker->seizes = false;
-	worker->late = false;
-	worker->last_turn = false;
-	worker->deferred = false;
-	worker->peer[0] = '\0';
-	worker->local[0] = '\0';
 }
 
 /* Whether the client has had its share; never at a stop, where only what had arrived is read. */
@@ -185,10 +180,12 @@ static int park(struct mtsi_worker *worker, struct mts_client *client)
 		return -ENOMEM;
 	}
 	client->worker = NULL;
-	if (!client->registered && !mtsi_registration_watch_input(client)) {
-		return -ENOMEM;
+	if (!client->registered) {
+		if (!mtsi_registration_watch_input(client)) {
+			return -ENOMEM;
+		}
+		client->registered = true;
 	}
-	client->registered = true;
 	return mtsi_claim_release(client) ? 0 : -EAGAIN;
 }
 

@@ -40,25 +40,28 @@ struct mtsi_worker {
 	/* About the client that is being served. */
 	struct mtsi_input input;
 	struct mtsi_replies replies;
-	size_t received; /* bytes, in this turn */
-	unsigned handled; /* requests, in this turn */
+	/* Zero when the client gets this worker, like size and mark of the replies, down to `handled`: */
+	size_t corked; /* bytes of last replies: the kernel may hold them until the socket closes */
 	int failed; /* 0, or the error that ended the client's input: it gets no further request */
 	bool told; /* a call has told a callback of that error */
-	bool tells; /* the hook for faults runs: see fault.c. Before that: */
-	size_t before; /* how much had gathered, */
-	size_t mark_before; /* and where the present handler's began */
+	bool tells; /* the hook for faults runs: see fault.c */
 	bool queued; /* some of what was sent still waits in the queue */
 	bool seizes; /* it goes on sending after each push: see mtsi_output_seize() */
 	bool late; /* a wait for input has lasted too long. As in a stop: */
-	bool last_turn; /* only what had arrived by then is read */
-	size_t last_left; /* how many of those bytes are left in the socket */
-	size_t corked; /* bytes of last replies: the kernel may hold them until the socket closes */
+	bool last_turn; /* only what had arrived by then is read, see `last_left` */
+	bool deferred; /* the handler has a ticket for a reply that comes later */
+	bool has_peer; /* the texts of the addresses are there, below */
+	bool has_local;
+	unsigned handled; /* requests, in this turn */
+	size_t received; /* bytes, in this turn */
+	size_t last_left; /* how many bytes of those for the last turn are left in the socket */
+	size_t before; /* before the hook for faults, how much had gathered, */
+	size_t mark_before; /* and where the present handler's began */
 	bool looks_at_once; /* for the first request of a client; see opening.c, as for the next two */
 	unsigned eager_for;
 	unsigned opens;
 	uint64_t handler_since; /* the handler has run, with a deadline, since then; else 0 */
 	bool overrun; /* that deadline has passed */
-	bool deferred; /* the handler has a ticket for a reply that comes later */
 	bool closing; /* the close hook has begun. By then it is settled how the client ends: */
 	bool closes_at_once; /* it does not linger, */
 	bool ends_in_order; /* but its peer is told the end of the stream, */
