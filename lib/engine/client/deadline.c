@@ -146,15 +146,20 @@ void mtsi_deadline_arm(struct mts_client *client, uint64_t due, enum mtsi_wait k
 	}
 }
 
+/* The heap does not know of this wait. Not inlined, to keep the usual case short. */
+__attribute__((noinline)) static void arm(struct mts_client *client, uint64_t word)
+{
+	const uint64_t due = mtsi_deadline_of_wait(client, word);
+	if (due != MTSI_NEVER) {
+		mtsi_deadline_arm(client, due, mtsi_wait_kind(word));
+	}
+}
+
 static inline void begin_wait(struct mts_client *client, uint64_t word)
 {
-	const enum mtsi_wait kind = mtsi_wait_kind(word);
 	atomic_store(&client->waits, word);
-	if ((atomic_load(&client->armed) & MTSI_WORD_KIND) != kind) {
-		const uint64_t due = mtsi_deadline_of_wait(client, word);
-		if (due != MTSI_NEVER) {
-			mtsi_deadline_arm(client, due, kind);
-		}
+	if ((atomic_load(&client->armed) & MTSI_WORD_KIND) != mtsi_wait_kind(word)) {
+		arm(client, word);
 	}
 }
 
@@ -185,12 +190,13 @@ bool mtsi_deadline_wait(struct mts_client *client, enum mtsi_wait kind, uint64_t
 
 bool mtsi_deadline_block(struct mts_client *client, enum mtsi_wait kind, enum mtsi_block how)
 {
+	const uint64_t now = mtsi_clock_now();
 	const uint64_t before = atomic_load_explicit(&client->waits, memory_order_relaxed);
 	const uint64_t flags = (uint64_t)kind | MTSI_WORD_BLOCKED | (uint64_t)how;
 	if (((before ^ flags) & MTSI_WORD_KIND) == 0) {
-		return go_on_waiting(client, mtsi_wait_since(before) | flags, mtsi_clock_now());
+		return go_on_waiting(client, mtsi_wait_since(before) | flags, now);
 	}
-	begin_wait(client, round_up(mtsi_clock_now()) | flags);
+	begin_wait(client, round_up(now) | flags);
 	return true;
 }
 
