@@ -31,4 +31,10 @@ static inline void mtsi_count(struct mtsi_counters *own, int which, uint64_t ste
 	atomic_store_explicit(&own->count[which], now + step, memory_order_release);
 }
 
+/* The same for a gauge of which this thread's part is known: it is `number` now. */
+static inline void mtsi_gauge(struct mtsi_counters *own, int which, uint64_t number)
+{
+	atomic_store_explicit(&own->count[which], number, memory_order_release);
+}
+
 #endif

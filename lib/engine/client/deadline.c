@@ -217,8 +217,11 @@ bool mtsi_deadline_awaits_request(const struct mts_client *client)
 	return (atomic_load(&client->waits) & (how | MTSI_WORD_READS)) == how;
 }
 
-uint64_t mtsi_deadline_begin_handler(struct mts_client *client)
+uint64_t mtsi_deadline_handler(struct mts_client *client)
 {
+	if (!mtsi_deadline_times_handlers(client->server)) {
+		return 0;
+	}
 	mtsi_timeout_begin_call(client);
 	if (mtsi_timeout_of(client, MTS_TIMEOUT_HANDLER) == MTSI_NEVER) {
 		return 0;

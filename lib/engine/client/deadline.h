@@ -83,17 +83,15 @@ bool mtsi_deadline_awaits_request(const struct mts_client *client);
  */
 void mtsi_deadline_end(struct mts_client *client, enum mtsi_wait kind);
 
-/* The same where there may be one. */
-uint64_t mtsi_deadline_begin_handler(struct mts_client *client);
-
-/* The handler begins: returns the time, if there is a deadline for handlers, else 0. The owner. */
-static inline uint64_t mtsi_deadline_handler(struct mts_client *client)
+/* Whether any handler may have a deadline. Any thread. */
+static inline bool mtsi_deadline_times_handlers(struct mts_server *server)
 {
-	const struct mtsi_options *options = &mtsi_base_floor(client->server)->options;
-	return atomic_load_explicit(&options->handlers_timed, memory_order_relaxed)
-		? mtsi_deadline_begin_handler(client)
-		: 0;
+	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
+	return atomic_load_explicit(&options->handlers_timed, memory_order_relaxed);
 }
+
+/* The handler begins: returns the time, if it has a deadline, else 0. The owner. */
+uint64_t mtsi_deadline_handler(struct mts_client *client);
 
 /*
  * The handler goes on, after a blocking call in which it waited for its client: it counts as

@@ -63,14 +63,14 @@ static void call_hook(struct mtsi_worker *worker, int reason)
 {
 	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
 	struct mts_client *client = worker->member.client;
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
+	mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 1);
 	worker->overrun = false;
 	mtsi_deadline_met(client);
 	worker->handler_since = mtsi_deadline_handler(client);
 	options->on_fault(client, reason, options->on_fault_user);
 	worker->handler_since = 0;
 	mtsi_deadline_met(client);
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+	mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 0);
 }
 
 bool mtsi_fault_wrote(const struct mtsi_worker *worker)

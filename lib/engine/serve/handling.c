@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calling the handler, where that is out of the usual: the watchdog takes a sample, or the handler, or
- * another callback, never returns.
+ * Calling the handler, where that is out of the usual: the watchdog takes a sample, or the handler has a
+ * deadline; or the handler, or another callback, never returns.
  */
 #include "engine/serve/handling.h"
 
@@ -13,13 +13,27 @@
 #include "engine/serve/output.h"
 #include "engine/serve/turn.h"
 
-int mtsi_handling_sampled(struct mtsi_worker *worker)
+/* Calls the handler, with its deadline, if it has one. */
+static int call_in_time(struct mtsi_worker *worker)
+{
+	worker->overrun = false;
+	worker->handler_since = mtsi_deadline_handler(worker->member.client);
+	const int verdict = mtsi_handling_call(worker);
+	if (worker->handler_since != 0) {
+		worker->handler_since = 0;
+		mtsi_deadline_met(worker->member.client);
+	}
+	return verdict;
+}
+
+/* The same for a sample. */
+static int call_sampled(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->member.server;
 	struct mtsi_sample sample;
 	mtsi_watchdog_sample(&mtsi_crew_floor(server)->watchdog, &sample);
 	worker->member.stood_aside = false;
-	const int verdict = mtsi_handling_call(worker);
+	const int verdict = call_in_time(worker);
 	/*
 	 * A handler that has waited in a call of the library was relieved at once: nothing to report.
 	 */
@@ -29,6 +43,13 @@ int mtsi_handling_sampled(struct mtsi_worker *worker)
 	return verdict;
 }
 
+int mtsi_handling_watched(struct mtsi_worker *worker)
+{
+	return mtsi_watchdog_samples(&mtsi_crew_floor(worker->member.server)->watchdog)
+		? call_sampled(worker)
+		: call_in_time(worker);
+}
+
 void mtsi_handling_abandon(struct mtsi_worker *worker)
 {
 	struct mts_server *server = worker->member.server;
@@ -36,7 +57,7 @@ void mtsi_handling_abandon(struct mtsi_worker *worker)
 	mtsi_framer_abandon(worker);
 	if (atomic_load_explicit(&worker->member.counters.count[MTS_STAT_BUSY], memory_order_relaxed)
 		> 0) {
-		mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+		mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 0);
 		worker->handler_since = 0;
 		mtsi_deadline_met(client);
 		mtsi_fault_abandon(worker);

@@ -12,8 +12,11 @@
 #include "engine/crew/watchdog.h"
 #include "engine/serve/worker.h"
 
-/* The same where the watchdog wants to know whether the handler waits for something. */
-int mtsi_handling_sampled(struct mtsi_worker *worker);
+/*
+ * The same where the watchdog wants to know whether the handler waits for something, or the handler
+ * has a deadline.
+ */
+int mtsi_handling_watched(struct mtsi_worker *worker);
 
 /*
  * Ends the client that this worker serves, since a callback of the program has ended the thread;
@@ -27,24 +30,20 @@ static inline int mtsi_handling_call(struct mtsi_worker *worker)
 	const struct mtsi_options *options = &mtsi_base_floor(worker->member.server)->options;
 	worker->replies.mark = worker->replies.size;
 	worker->handled++;
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, 1);
-	worker->overrun = false;
-	worker->handler_since = mtsi_deadline_handler(worker->member.client);
+	mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 1);
 	const int verdict = options->handler(
 		worker->member.client, worker->input.request, worker->input.frame.size, options->user);
-	if (worker->handler_since != 0) {
-		worker->handler_since = 0;
-		mtsi_deadline_met(worker->member.client);
-	}
-	mtsi_count(&worker->member.counters, MTS_STAT_BUSY, (uint64_t)-1);
+	mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 0);
 	return verdict;
 }
 
 /* The same, watched if need be. No lock is held. */
 static inline int mtsi_handling(struct mtsi_worker *worker)
 {
-	return mtsi_watchdog_samples(&mtsi_crew_floor(worker->member.server)->watchdog)
-		? mtsi_handling_sampled(worker)
+	struct mts_server *server = worker->member.server;
+	return mtsi_watchdog_samples(&mtsi_crew_floor(server)->watchdog)
+			|| mtsi_deadline_times_handlers(server)
+		? mtsi_handling_watched(worker)
 		: mtsi_handling_call(worker);
 }
 
