@@ -55,8 +55,7 @@ __attribute__((noinline)) static int not_whole(struct mtsi_worker *worker)
 	return mtsi_client_finishes(worker->member.client) ? no_request(worker, -ECANCELED) : 0;
 }
 
-/* Framing has not found a request by itself: 1 if the program's framer does, else why there is none. */
-__attribute__((noinline)) static int look_closer(struct mtsi_worker *worker, int result)
+int mtsi_request_look_closer(struct mtsi_worker *worker, int result)
 {
 	if (result == MTSI_FRAME_ASK) {
 		result = mtsi_framer_request(worker);
@@ -67,11 +66,7 @@ __attribute__((noinline)) static int look_closer(struct mtsi_worker *worker, int
 	return result == 0 ? not_whole(worker) : no_request(worker, result);
 }
 
-/*
- * The client ends, but here is a request: 0 if it may still be handled, as that of a peer that is
- * gone, else an error.
- */
-__attribute__((noinline)) static int refuse_request(struct mtsi_worker *worker)
+int mtsi_request_refuse(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->member.client;
 	/* A receive returns what has come even if the socket was shut down meanwhile. */
@@ -80,37 +75,6 @@ __attribute__((noinline)) static int refuse_request(struct mtsi_worker *worker)
 		return no_request(worker, -EPIPE);
 	}
 	return mtsi_client_finishes(client) ? no_request(worker, -ECANCELED) : 0;
-}
-
-/* What was waited for is here. */
-static inline void has_come(struct mtsi_worker *worker)
-{
-	mtsi_deadline_met(worker->member.client);
-	if (worker->late) {
-		mtsi_receive_met(worker);
-	}
-}
-
-int mtsi_request_take(struct mtsi_worker *worker)
-{
-	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
-	struct mts_client *client = worker->member.client;
-	int result = mtsi_input_request(&worker->input, framing);
-	if (result != 1) {
-		result = look_closer(worker, result);
-	}
-	if (result != 1) {
-		return result;
-	}
-	if (atomic_load(&client->ends)) {
-		const int refused = refuse_request(worker);
-		if (refused != 0) {
-			return refused;
-		}
-	}
-	has_come(worker);
-	mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
-	return 1;
 }
 
 /* Whether mtsi_fill() without `wait` would find nothing, as far as can be known without asking. */
@@ -229,7 +193,7 @@ int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *siz
 		result = -EPIPE;
 	}
 	if (result == 1) {
-		has_come(worker);
+		mtsi_request_has_come(worker);
 	} else if (result < 0) {
 		result = end_input(worker, result);
 		worker->told = true;

@@ -2,10 +2,17 @@
 #ifndef MTSI_ENGINE_SERVE_REQUEST_H
 #define MTSI_ENGINE_SERVE_REQUEST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "engine/base/counters.h"
+#include "engine/base/floor.h"
+#include "engine/client/client.h"
+#include "engine/client/deadline.h"
+#include "engine/serve/input.h"
+#include "engine/serve/receive.h"
 #include "engine/serve/worker.h"
 
 /*
@@ -27,11 +34,45 @@ ssize_t mtsi_request_read_exact(struct mtsi_worker *worker, void *buffer, size_t
  */
 int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size);
 
+/* Framing has not found a request by itself: 1 if the program's framer does, else why there is none. */
+int mtsi_request_look_closer(struct mtsi_worker *worker, int result);
+
+/*
+ * The client ends, but here is a request: 0 if it may still be handled, as that of a peer that is
+ * gone, else an error.
+ */
+int mtsi_request_refuse(struct mtsi_worker *worker);
+
+/* What was waited for is here. */
+static inline void mtsi_request_has_come(struct mtsi_worker *worker)
+{
+	mtsi_deadline_met(worker->member.client);
+	if (worker->late) {
+		mtsi_receive_met(worker);
+	}
+}
+
 /*
  * The next request among what is here: 1, and it is that of the worker's input; 0: none is whole; or
  * an error.
  */
-int mtsi_request_take(struct mtsi_worker *worker);
+static inline int mtsi_request_take(struct mtsi_worker *worker)
+{
+	const struct mtsi_framing *framing = &mtsi_base_floor(worker->member.server)->options.framing;
+	int result = mtsi_input_request(&worker->input, framing);
+	if (result != 1) {
+		result = mtsi_request_look_closer(worker, result);
+	}
+	if (result == 1 && atomic_load(&worker->member.client->ends)) {
+		const int refused = mtsi_request_refuse(worker);
+		result = refused == 0 ? 1 : refused;
+	}
+	if (result == 1) {
+		mtsi_request_has_come(worker);
+		mtsi_count(&worker->member.counters, MTS_STAT_REQUESTS, 1);
+	}
+	return result;
+}
 
 /*
  * Sends what was written, and receives more: 1; 0 at the end of the stream; or an error. Without
