@@ -87,23 +87,6 @@ void mtsi_stint_end_locked(struct mtsi_member *worker)
 	mtsi_crew_floor(worker->server)->crew.in_stint--;
 }
 
-/*
- * Mostly it is the last of the active ones and stays that, and only the number changes. The watchdog
- * need not be told: it has not fallen asleep while this worker was counted on, nor has the alarm been
- * taken back (watchdog_sleep.c).
- */
-void mtsi_stint_next_locked(struct mtsi_member *worker, struct mts_client *client)
-{
-	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
-	if (worker->standing != MTSI_ACTIVE || worker->next_active != NULL || crew->blocking) {
-		mtsi_stint_end_locked(worker);
-		mtsi_stint_begin_locked(worker, client);
-		return;
-	}
-	worker->client = client;
-	worker->stint = ++crew->stints;
-}
-
 void mtsi_stint_leave_poll(struct mtsi_member *worker)
 {
 	struct mts_server *server = worker->server;

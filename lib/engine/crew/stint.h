@@ -2,8 +2,12 @@
 #ifndef MTSI_ENGINE_CREW_STINT_H
 #define MTSI_ENGINE_CREW_STINT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "engine/base/floor.h"
 #include "engine/crew/crew.h"
+#include "engine/crew/floor.h"
 #include "engine/crew/member.h"
 
 struct mts_client;
@@ -13,11 +17,26 @@ struct mts_client;
 /* A worker begins a stint, with a client or none. */
 void mtsi_stint_begin_locked(struct mtsi_member *worker, struct mts_client *client);
 
-/* A worker ends its stint and begins another at the same moment: it is counted on all the while. */
-void mtsi_stint_next_locked(struct mtsi_member *worker, struct mts_client *client);
-
 /* A worker ends its stint. */
 void mtsi_stint_end_locked(struct mtsi_member *worker);
+
+/*
+ * A worker ends its stint and begins another at the same moment: it is counted on all the while.
+ * Mostly it is the last of the active ones and stays that, and only the number changes. The watchdog
+ * need not be told: it has not fallen asleep while this worker was counted on, nor has the alarm been
+ * taken back (watchdog_sleep.c).
+ */
+static inline void mtsi_stint_next_locked(struct mtsi_member *worker, struct mts_client *client)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
+	if (worker->standing != MTSI_ACTIVE || worker->next_active != NULL || crew->blocking) {
+		mtsi_stint_end_locked(worker);
+		mtsi_stint_begin_locked(worker, client);
+	} else {
+		worker->client = client;
+		worker->stint = ++crew->stints;
+	}
+}
 
 /* The standing of a worker changes during its stint. */
 void mtsi_stint_stand_locked(struct mtsi_member *worker, enum mtsi_standing standing);

@@ -108,8 +108,9 @@ static inline int append_reply(struct mtsi_worker *worker, const void *data, siz
 	if (replies->size == 0 && !mtsi_client_begin_replies(worker->member.client)) {
 		return -EPIPE;
 	}
-	memcpy(replies->data + replies->size, data, size);
+	char *const end = replies->data + replies->size;
 	replies->size += size;
+	memcpy(end, data, size);
 	return 0;
 }
 
