@@ -86,8 +86,7 @@ static inline bool is_exhausted(const struct mtsi_worker *worker)
 
 int mtsi_request_more(struct mtsi_worker *worker, bool wait)
 {
-	struct mts_client *client = worker->member.client;
-	if (worker->replies.size > 0 || atomic_load(&client->lost)) {
+	if (worker->replies.size > 0 || atomic_load(&worker->member.client->lost)) {
 		const int result = mtsi_output_flush(worker, wait);
 		if (result != 0) {
 			return no_request(worker, result);
@@ -97,7 +96,7 @@ int mtsi_request_more(struct mtsi_worker *worker, bool wait)
 		return not_whole(worker);
 	}
 	if (!wait) {
-		if (worker->queued && mtsi_output_throttles(client)) {
+		if (worker->queued && mtsi_output_throttles(worker->member.client)) {
 			return -ENOBUFS;
 		}
 		if (is_exhausted(worker)) {
