@@ -43,16 +43,14 @@ static int end_input(struct mtsi_worker *worker, int reason)
 	return reason;
 }
 
-/* There is no request, for that reason: returns it, or what it means for a client that finishes. */
-__attribute__((noinline)) static int no_request(struct mtsi_worker *worker, int reason)
+int mtsi_request_none(struct mtsi_worker *worker, int reason)
 {
 	return end_input(worker, or_canceled(worker->member.client, reason));
 }
 
-/* What is here is not whole: 0, or -ECANCELED. */
-__attribute__((noinline)) static int not_whole(struct mtsi_worker *worker)
+int mtsi_request_not_whole(struct mtsi_worker *worker)
 {
-	return mtsi_client_finishes(worker->member.client) ? no_request(worker, -ECANCELED) : 0;
+	return mtsi_client_finishes(worker->member.client) ? mtsi_request_none(worker, -ECANCELED) : 0;
 }
 
 int mtsi_request_look_closer(struct mtsi_worker *worker, int result)
@@ -63,7 +61,7 @@ int mtsi_request_look_closer(struct mtsi_worker *worker, int result)
 	if (result == 1) {
 		return 1;
 	}
-	return result == 0 ? not_whole(worker) : no_request(worker, result);
+	return result == 0 ? mtsi_request_not_whole(worker) : mtsi_request_none(worker, result);
 }
 
 int mtsi_request_refuse(struct mtsi_worker *worker)
@@ -72,39 +70,9 @@ int mtsi_request_refuse(struct mtsi_worker *worker)
 	/* A receive returns what has come even if the socket was shut down meanwhile. */
 	if (mtsi_client_is_cut(client)) {
 		mtsi_client_lose(client); /* it may not have been reset yet */
-		return no_request(worker, -EPIPE);
+		return mtsi_request_none(worker, -EPIPE);
 	}
-	return mtsi_client_finishes(client) ? no_request(worker, -ECANCELED) : 0;
-}
-
-/* Whether mtsi_fill() without `wait` would find nothing, as far as can be known without asking. */
-static inline bool is_exhausted(const struct mtsi_worker *worker)
-{
-	return worker->input.exhausted && !mtsi_claim_again(worker->member.client)
-		&& !mtsi_stopping(worker->member.server);
-}
-
-int mtsi_request_more(struct mtsi_worker *worker, bool wait)
-{
-	if (worker->replies.size > 0 || atomic_load(&worker->member.client->lost)) {
-		const int result = mtsi_output_flush(worker, wait);
-		if (result != 0) {
-			return no_request(worker, result);
-		}
-	}
-	if (worker->input.ended) {
-		return not_whole(worker);
-	}
-	if (!wait) {
-		if (worker->queued && mtsi_output_throttles(worker->member.client)) {
-			return -ENOBUFS;
-		}
-		if (is_exhausted(worker)) {
-			return -EAGAIN;
-		}
-	}
-	const int filled = mtsi_fill(worker, wait);
-	return filled < 0 ? no_request(worker, filled) : 1;
+	return mtsi_client_finishes(client) ? mtsi_request_none(worker, -ECANCELED) : 0;
 }
 
 bool mtsi_request_overrun(struct mtsi_worker *worker)

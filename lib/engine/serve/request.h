@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_SERVE_REQUEST_H
 #define MTSI_ENGINE_SERVE_REQUEST_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,9 +10,12 @@
 
 #include "engine/base/counters.h"
 #include "engine/base/floor.h"
+#include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
+#include "engine/serve/fill.h"
 #include "engine/serve/input.h"
+#include "engine/serve/output.h"
 #include "engine/serve/receive.h"
 #include "engine/serve/worker.h"
 
@@ -33,6 +37,12 @@ ssize_t mtsi_request_read_exact(struct mtsi_worker *worker, void *buffer, size_t
  * mtsi_request_read().
  */
 int mtsi_request_line(struct mtsi_worker *worker, const void **line, size_t *size);
+
+/* There is no request, for that reason: returns it, or what it means for a client that finishes. */
+int mtsi_request_none(struct mtsi_worker *worker, int reason);
+
+/* What is here is not whole: 0, or -ECANCELED. */
+int mtsi_request_not_whole(struct mtsi_worker *worker);
 
 /* Framing has not found a request by itself: 1 if the program's framer does, else why there is none. */
 int mtsi_request_look_closer(struct mtsi_worker *worker, int result);
@@ -74,12 +84,40 @@ static inline int mtsi_request_take(struct mtsi_worker *worker)
 	return result;
 }
 
+/* Whether mtsi_fill() without `wait` would find nothing, as far as can be known without asking. */
+static inline bool mtsi_request_is_exhausted(const struct mtsi_worker *worker)
+{
+	return worker->input.exhausted && !mtsi_claim_again(worker->member.client)
+		&& !mtsi_stopping(worker->member.server);
+}
+
 /*
  * Sends what was written, and receives more: 1; 0 at the end of the stream; or an error. Without
  * `wait`: -EAGAIN when there is nothing, -ENOBUFS when too much output waits for the client to get
  * a request, -ENOSPC when there is no memory for the rest of it.
  */
-int mtsi_request_more(struct mtsi_worker *worker, bool wait);
+static inline int mtsi_request_more(struct mtsi_worker *worker, bool wait)
+{
+	if (worker->replies.size > 0 || atomic_load(&worker->member.client->lost)) {
+		const int result = mtsi_output_flush(worker, wait);
+		if (result != 0) {
+			return mtsi_request_none(worker, result);
+		}
+	}
+	if (worker->input.ended) {
+		return mtsi_request_not_whole(worker);
+	}
+	if (!wait) {
+		if (worker->queued && mtsi_output_throttles(worker->member.client)) {
+			return -ENOBUFS;
+		}
+		if (mtsi_request_is_exhausted(worker)) {
+			return -EAGAIN;
+		}
+	}
+	const int filled = mtsi_fill(worker, wait);
+	return filled < 0 ? mtsi_request_none(worker, filled) : 1;
+}
 
 /*
  * The client's next request, by these two: receives until one is whole. Returns what the last of them

@@ -360,10 +360,12 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		if (worker->replies.size > 0) {
 			(void)mtsi_output_flush(worker, false);
 		}
-		const bool throttled = !after[result].asks
-			|| (worker->queued && mtsi_output_throttles(client));
-		const bool later = after[result].later && !throttled;
-		client->throttled = throttled || after[result].holds;
+		/* Mostly it is just idle, and all of its output is out. */
+		const bool plain = result == IDLE && !worker->queued;
+		const bool throttled = !plain
+			&& (!after[result].asks || (worker->queued && mtsi_output_throttles(client)));
+		const bool later = !plain && after[result].later && !throttled;
+		client->throttled = !plain && (throttled || after[result].holds);
 		const enum mtsi_wait kind = wait_after(worker, throttled, later);
 		worker->member.now = mtsi_clock_now();
 		if (!mtsi_deadline_wait(client, kind, worker->member.now)) {
