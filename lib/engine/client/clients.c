@@ -40,12 +40,6 @@ static size_t chunk_bytes(unsigned chunk)
 	return mtsi_chunk_size(chunk) * sizeof(struct mts_client) + mtsi_chunk_size(chunk) / CHAR_BIT;
 }
 
-static struct mts_client *slot_at(struct mtsi_clients *clients, size_t slot)
-{
-	const unsigned chunk = mtsi_slot_chunk(slot);
-	return atomic_load(&clients->chunks[chunk]) + (slot - mtsi_chunk_start(chunk));
-}
-
 void mtsi_clients_init(struct mtsi_clients *clients)
 {
 	memset(clients, 0, sizeof(*clients));
@@ -56,7 +50,7 @@ void mtsi_clients_free(struct mtsi_clients *clients)
 {
 	const size_t slots = atomic_load(&clients->slots);
 	for (size_t slot = 0; slot < slots; slot++) {
-		mtsi_lock_destroy(&slot_at(clients, slot)->lock);
+		mtsi_lock_destroy(&mtsi_clients_slot(clients, slot)->lock);
 	}
 	for (unsigned chunk = 0; chunk < MTSI_CHUNKS; chunk++) {
 		struct mts_client *memory = atomic_load(&clients->chunks[chunk]);
@@ -72,7 +66,7 @@ void mtsi_clients_abandon(struct mtsi_clients *clients)
 {
 	const size_t slots = atomic_load(&clients->slots);
 	for (size_t slot = 0; slot < slots; slot++) {
-		struct mts_client *client = slot_at(clients, slot);
+		struct mts_client *client = mtsi_clients_slot(clients, slot);
 		mtsi_conn_abandon(client);
 	}
 }
@@ -100,7 +94,7 @@ static struct mts_client *make_slot(struct mts_server *server)
 	if (slot == most_slots || !make_chunk(clients, mtsi_slot_chunk(slot))) {
 		return NULL;
 	}
-	struct mts_client *client = slot_at(clients, slot);
+	struct mts_client *client = mtsi_clients_slot(clients, slot);
 	client->server = server;
 	client->fd = -1;
 	client->deadline.key = MTSI_NEVER;
@@ -190,13 +184,7 @@ void mtsi_clients_release(struct mts_client *client)
 
 struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id)
 {
-	struct mtsi_clients *clients = &mtsi_client_floor(server)->clients;
-	const size_t slot = mtsi_slot_of(id);
-	if (id < MTSI_FIRST_ID || slot >= atomic_load(&clients->slots)) {
-		return NULL;
-	}
-	struct mts_client *client = slot_at(clients, slot);
-	return atomic_load(&client->id) == id ? client : NULL;
+	return mtsi_clients_with(&mtsi_client_floor(server)->clients, id);
 }
 
 struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
@@ -216,7 +204,8 @@ struct mts_client *mtsi_clients_lock(struct mts_server *server, uint64_t id)
 struct mts_client *mtsi_clients_lock_next(struct mts_server *server, size_t *slot)
 {
 	while (*slot < atomic_load(&mtsi_client_floor(server)->clients.slots)) {
-		struct mts_client *client = slot_at(&mtsi_client_floor(server)->clients, (*slot)++);
+		struct mts_client *client = mtsi_clients_slot(
+			&mtsi_client_floor(server)->clients, (*slot)++);
 		mtsi_lock_take(&client->lock);
 		if (client->fd >= 0) {
 			return client;
@@ -270,7 +259,7 @@ struct mts_client *mtsi_clients_lock_marked(struct mts_server *server, size_t *s
 	size_t next;
 	while ((next = next_mark(&mtsi_client_floor(server)->clients, *slot))
 		< atomic_load(&mtsi_client_floor(server)->clients.slots)) {
-		struct mts_client *client = slot_at(&mtsi_client_floor(server)->clients, next);
+		struct mts_client *client = mtsi_clients_slot(&mtsi_client_floor(server)->clients, next);
 		*slot = next + 1;
 		mtsi_lock_take(&client->lock);
 		if (client->fd >= 0) {
@@ -297,6 +286,6 @@ void mtsi_clients_peek(struct mts_server *server,
 {
 	const size_t slots = atomic_load(&mtsi_client_floor(server)->clients.slots);
 	for (size_t slot = 0; slot < slots; slot++) {
-		look(slot_at(&mtsi_client_floor(server)->clients, slot), context);
+		look(mtsi_clients_slot(&mtsi_client_floor(server)->clients, slot), context);
 	}
 }

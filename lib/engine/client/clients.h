@@ -75,10 +75,28 @@ struct mts_client *mtsi_clients_open(
 /* Gives back a slot whose socket is closed: the last step of mtsi_client_close(). */
 void mtsi_clients_release(struct mts_client *client);
 
+/* A slot that has been made. Any thread. */
+static inline struct mts_client *mtsi_clients_slot(const struct mtsi_clients *clients, size_t slot)
+{
+	const unsigned chunk = mtsi_slot_chunk(slot);
+	return atomic_load(&clients->chunks[chunk]) + (slot - mtsi_chunk_start(chunk));
+}
+
 /*
  * The slot of the client with an id; NULL when the client is gone. The client may go at any time,
  * and the slot be used again, so the result is good for a claim only (claim.h). Any thread.
  */
+static inline struct mts_client *mtsi_clients_with(const struct mtsi_clients *clients, uint64_t id)
+{
+	const size_t slot = mtsi_slot_of(id);
+	if (id < MTSI_FIRST_ID || slot >= atomic_load(&clients->slots)) {
+		return NULL;
+	}
+	struct mts_client *client = mtsi_clients_slot(clients, slot);
+	return atomic_load(&client->id) == id ? client : NULL;
+}
+
+/* The same. */
 struct mts_client *mtsi_clients_find(struct mts_server *server, uint64_t id);
 
 /*

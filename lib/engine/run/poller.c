@@ -18,6 +18,7 @@
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
+#include "engine/client/floor.h"
 #include "engine/client/list.h"
 #include "engine/client/ticket.h"
 #include "engine/door/accept.h"
@@ -53,7 +54,9 @@ static void client_event(
 	if ((event->events & writable) != 0 && continue_output(server, event->data.u64)) {
 		turn = true;
 	}
-	struct mts_client *client = turn ? mtsi_clients_find(server, event->data.u64) : NULL;
+	struct mts_client *client = turn
+		? mtsi_clients_with(&mtsi_client_floor(server)->clients, event->data.u64)
+		: NULL;
 	if (client == NULL) {
 		return;
 	}
