@@ -50,8 +50,8 @@ extern "C" {
  *
  * The wait lasts for #MTS_TIMEOUT_LATER at most. Then all that was written for the client is still
  * sent, and it is closed; its close hook is told #MTS_CLOSED_LATER_TIMEOUT. #MTS_TIMEOUT_IDLE does not
- * apply, and the client is never evicted as an idle one. It ends at once when it is kicked, or when
- * its connection is reset; but a peer that has only finished sending waits for its reply. (Most
+ * apply, and the client is never evicted as an idle one. It ends at once when it is kicked, with
+ * a reset, since its reply is missing, or when its connection is reset; but a peer that has only finished sending waits for its reply. (Most
  * peers that close their socket have just finished sending, as far as can be seen from here, until
  * something is sent to them.) A stop waits for the reply until its deadline, and resets the
  * connection then; the client does not count in #MTS_STAT_HUNG. mts_server_close() waits for it too.
@@ -86,8 +86,7 @@ MTS_API int64_t mts_client_defer(mts_client *client);
  * @param server the server
  * @param id the client's number
  * @param ticket what mts_client_defer() has returned
- * @param verdict #MTS_KEEP, #MTS_CLOSE, or a negative errno value, from -4095 up: as a handler that
- *        returns that
+ * @param verdict #MTS_KEEP, #MTS_CLOSE, or a negative errno value: as a handler that returns that
  * @retval 0 done; when several threads complete the same reply, only one of them gets this
  * @retval -EINVAL @p server is NULL, or @p verdict is none of these; #MTS_LATER is none
  * @retval -ENOENT there is no such client: it is gone, its connection is lost, or it ends

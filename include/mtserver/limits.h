@@ -292,7 +292,8 @@ MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
  *
  * @param server the server
  * @param which one of #mts_timeout
- * @param milliseconds how long; 0: for ever
+ * @param milliseconds how long; 0: for ever. #MTS_TIMEOUT_INHERIT means nothing here: it is a number
+ *        like the others, of 49 days.
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or @p which is none of them
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))

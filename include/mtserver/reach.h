@@ -129,7 +129,7 @@ MTS_API int mts_server_close(mts_server *server, uint64_t id);
  * An orderly end of the stream tells the peer that it has got all that was written. So if anything
  * is dropped the connection is reset, also while a child process holds the socket, and receiving
  * fails there with ECONNRESET. A reset also discards what the kernel has taken but not delivered
- * yet. If nothing is dropped nothing is reset: the kernel delivers what it has, and then the end of
+ * yet. A deferred reply that is still to come (mts_client_defer()) counts as dropped. If nothing is dropped nothing is reset: the kernel delivers what it has, and then the end of
  * the stream. The same is true for everything else that cuts a client off: a failed handler,
  * #MTS_TIMEOUT_WRITE, the deadline of a stop, a lack of memory.
  *

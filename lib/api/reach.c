@@ -44,8 +44,7 @@ int mts_server_complete(mts_server *server, uint64_t id, int64_t ticket, int ver
 	if (result != 0) {
 		return result;
 	}
-	const bool is_errno = verdict < 0 && verdict >= -4095; /* errno(3): what the kernel may use */
-	const bool is_verdict = verdict == MTS_KEEP || verdict == MTS_CLOSE || is_errno;
+	const bool is_verdict = verdict == MTS_KEEP || verdict == MTS_CLOSE || verdict < 0;
 	return !is_verdict ? -EINVAL : mtsi_later_complete(server, id, ticket, verdict);
 }
 

@@ -6,6 +6,7 @@
 #include "later.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,7 +68,7 @@ static const struct {
 	int verdict;
 	int reason; /* MTS_CLOSED_BY_PEER: it stays, until its peer goes */
 } verdicts[] = {{MTS_KEEP, MTS_CLOSED_BY_PEER}, {MTS_CLOSE, MTS_CLOSED_BY_HANDLER},
-	{-EIO, MTS_CLOSED_ERROR}, {-EPIPE, MTS_CLOSED_ERROR}};
+	{-EIO, MTS_CLOSED_ERROR}, {-EPIPE, MTS_CLOSED_ERROR}, {INT_MIN, MTS_CLOSED_ERROR}};
 enum { VERDICTS = sizeof(verdicts) / sizeof(verdicts[0]) };
 
 /* The reply is there, and what follows is as a handler's return. */

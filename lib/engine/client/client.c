@@ -20,7 +20,7 @@
  *   sequentially consistent: either the writer is refused, or its reply counts as dropped.
  *   `has_replies` is cleared under the lock, in the critical section in which the replies have left
  *   the buffers;
- * - a deferred reply that is still to come at the deadline of a stop (engine/run/stop.c);
+ * - a deferred reply that is still to come (ticket.h): an orderly end would say that there is none;
  * - and what the owner itself drops, which it reports (mtsi_client_drop_locked()): what a failed
  *   handler has written, what a failed send did not take, what there was no memory for.
  *
@@ -149,7 +149,7 @@ void mtsi_client_lose_locked(struct mts_client *client)
 	atomic_store_explicit(&client->muted, true, memory_order_relaxed);
 	mtsi_ticket_wake_locked(client);
 	if (mtsi_buffer_size(&client->output) > 0 || client->writing
-		|| atomic_load(&client->has_replies)) {
+		|| atomic_load(&client->has_replies) || mtsi_ticket_is_open_locked(client)) {
 		mtsi_client_drop_locked(client);
 	}
 	mtsi_memory_clear_locked(client);

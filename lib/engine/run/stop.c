@@ -33,7 +33,6 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/list.h"
-#include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
 #include "engine/crew/jobs.h"
@@ -85,12 +84,8 @@ static void nudge(struct mts_client *client, struct mtsi_list *claimed)
 	}
 }
 
-/* Whoever is still owed a reply is reset: an orderly end would say that there is none. */
 static void cut_client(struct mts_client *client, struct mtsi_list *claimed)
 {
-	if (mtsi_client_may_still(client, MTSI_MAY_MESSAGE) && mtsi_ticket_is_open_locked(client)) {
-		mtsi_client_drop_locked(client);
-	}
 	if (mtsi_client_cut_locked(client, MTS_CLOSED_STOP, claimed)) {
 		mtsi_count_shared(client->server, MTS_STAT_CUT_OFF, 1);
 	}
