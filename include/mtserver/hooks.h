@@ -83,9 +83,9 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
  * and the hook is called with #MTS_CLOSED_ERROR; but not if the client's time is up, since the client
  * ends for that.
  *
- * If the hook writes nothing, all is as without it: after a failed handler, for instance, what that
- * has written is dropped, and the connection is reset. If it writes something, that is sent too, and
- * the end of the stream is orderly. The close lingers then: what the peer still sends, such as the
+ * If the hook writes nothing, or all its writes fail, all is as without it: after a failed handler,
+ * for instance, what that has written is dropped, and the connection is reset. If it writes something,
+ * that is sent too, and the end of the stream is orderly. The close lingers then: what the peer still sends, such as the
  * rest of a request that is too large, is thrown away until it has finished too, for
  * #MTS_TIMEOUT_LINGER at most, and for 16 MiB at most. If the client is lost before all is sent, its
  * close hook is told what was the reason for that.

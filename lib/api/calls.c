@@ -148,7 +148,7 @@ int mts_client_flush(mts_client *client)
 	if (result != 0) {
 		return result;
 	}
-	if (client->worker->tells && !mtsi_fault_wrote(client->worker)) {
+	if (mtsi_fault_is_silent(client->worker)) {
 		return atomic_load(&client->lost) ? -EPIPE : 0;
 	}
 	return mtsi_output_flush(client->worker, true);

@@ -208,6 +208,101 @@ START_TEST(a_flush_is_not_a_word)
 }
 END_TEST
 
+/* Calls that fail, and that have to send what waits before they know. */
+static void sends_no_file(mts_client *client, int reason, void *user)
+{
+	(void)reason;
+	(void)user;
+	faults++;
+	answer = mts_client_sendfile(client, -1, 0, 1) < 0 ? 1 : 0;
+}
+
+static void sends_an_empty_file(mts_client *client, int reason, void *user)
+{
+	const int fd = open("/dev/null", O_RDONLY);
+	(void)reason;
+	(void)user;
+	faults++;
+	answer = mts_client_sendfile(client, fd, 0, 1) == 0 ? 1 : 0;
+	close(fd);
+}
+
+static void tries_too_much(mts_client *client, int reason, void *user)
+{
+	(void)reason;
+	(void)user;
+	faults++;
+	answer = mts_client_try_write(client, text, LONG) == -ENOBUFS ? 1 : 0;
+}
+
+static void fails_and_then_says(mts_client *client, int reason, void *user)
+{
+	sends_no_file(client, reason, user);
+	tries_too_much(client, reason, user);
+	(void)mts_client_puts(client, "sorry");
+}
+
+static void says_and_then_fails(mts_client *client, int reason, void *user)
+{
+	(void)mts_client_puts(client, "sorry");
+	sends_no_file(client, reason, user);
+}
+
+static const struct {
+	mts_fault_hook hook;
+	bool says;
+} failing_hooks[] = {{sends_no_file, false}, {sends_an_empty_file, false}, {tries_too_much, false},
+	{fails_and_then_says, true}, {says_and_then_fails, true}};
+enum { FAILING_HOOKS = sizeof(failing_hooks) / sizeof(failing_hooks[0]) };
+
+/* The hook has said nothing then: what the failed handler has written is no reply, though it went out. */
+START_TEST(the_hook_fails)
+{
+	mts_server *server = server_with(fails, failing_hooks[_i].hook);
+	ck_assert_int_eq(mts_server_set_max_memory(server, MEGABYTE), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go on\n");
+	if (failing_hooks[_i].says) {
+		peer_expect_pattern(peer, 100, 0);
+		peer_expect_text(peer, "sorry");
+		peer_expect_end(peer);
+	} else {
+		(void)peer_expect_torn(peer);
+	}
+	close(peer);
+	endings_expect(&endings, MTS_CLOSED_ERROR, 1);
+	server_end(server);
+	ck_assert_int_ge(faults, 1);
+	ck_assert_int_eq(answer, 1);
+}
+END_TEST
+
+static int answers(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	return mts_client_puts(client, "whole");
+}
+
+/* Where no handler has failed, what waits is all due to the peer, and the end is orderly. */
+START_TEST(the_hook_fails_after_a_reply)
+{
+	mts_server *server = server_with(answers, failing_hooks[_i].hook);
+	ck_assert_int_eq(mts_server_set_max_memory(server, MEGABYTE), 0);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, 30), 0);
+	server_start(server);
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, "go on\nhalf");
+	peer_expect_text(peer, failing_hooks[_i].says ? "wholesorry" : "whole");
+	peer_expect_end(peer);
+	close(peer);
+	endings_expect(&endings, MTS_CLOSED_REQUEST_TIMEOUT, 1);
+	server_end(server);
+}
+END_TEST
+
 static void blocks(mts_client *client, int reason, void *user)
 {
 	(void)user;
@@ -491,6 +586,8 @@ int main(void)
 	tcase_add_loop_test(tcase, the_peer_reads_slowly, 0, 2);
 	tcase_add_test(tcase, it_only_tries);
 	tcase_add_test(tcase, a_flush_is_not_a_word);
+	tcase_add_loop_test(tcase, the_hook_fails, 0, FAILING_HOOKS);
+	tcase_add_loop_test(tcase, the_hook_fails_after_a_reply, 0, FAILING_HOOKS);
 	tcase_add_test(tcase, others_are_served_meanwhile);
 	tcase_add_test(tcase, a_kick_meanwhile);
 	tcase_add_test(tcase, the_peer_goes_meanwhile);

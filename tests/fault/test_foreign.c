@@ -216,6 +216,44 @@ START_TEST(it_cannot_be_read)
 }
 END_TEST
 
+static int gives_up(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	(void)mts_client_puts(client, "<");
+	return -EIO;
+}
+
+static void last_word(mts_client *client, int reason, void *user)
+{
+	(void)reason;
+	(void)user;
+	answers[1] = mts_client_write(client, mapped, SIZE);
+}
+
+/* The same in the hook for faults, whose only write it is: a failed handler has sent nothing whole. */
+START_TEST(the_last_word_cannot_be_read)
+{
+	scene_make(&scene, gives_up);
+	ck_assert_int_eq(mts_server_on_fault(scene.server, last_word, NULL), 0);
+	scene_start(&scene);
+	peer = peer_connect(scene.server, 0);
+	if (_i == 0) {
+		truncate_it();
+	} else {
+		fault_hook(FAULT_SEND, truncate_it);
+		fault_fail(FAULT_SEND, EFAULT, 0, 1);
+	}
+	peer_puts(peer, "a\n");
+	ck_assert_uint_le(peer_expect_torn(peer), 1);
+	gate_wait(&scene.reasons[MTS_CLOSED_ERROR], 1);
+	ck_assert_int_eq(answers[1], -EFAULT);
+	fault_hook(FAULT_SEND, NULL);
+	end();
+}
+END_TEST
+
 /* The same where it is copied. */
 START_TEST(it_cannot_be_copied)
 {
@@ -347,6 +385,7 @@ int main(void)
 	tcase_add_test(cases, no_lock_is_held);
 	tcase_add_test(cases, kicked_while_it_is_faulted_in);
 	tcase_add_loop_test(cases, it_cannot_be_read, 0, 2);
+	tcase_add_loop_test(cases, the_last_word_cannot_be_read, 0, 2);
 	tcase_add_test(cases, it_cannot_be_copied);
 	tcase_add_loop_test(cases, it_is_truncated_in_the_middle, 0, 2);
 	if (CALLS_CONNECT) {

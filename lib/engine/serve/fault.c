@@ -14,7 +14,10 @@
  * the hook writes nothing, that is dropped or sent as ever. The hook has written something if there
  * is more of it afterwards; or if it has left the buffers, which resets the mark there. This costs
  * the writes themselves nothing. A flush before the first write does nothing, since it would send
- * what may have to be dropped (lib/api/calls.c).
+ * what may have to be dropped (lib/api/calls.c). A call that fails may have sent it all the same, as
+ * one for a file that cannot be read. Then the hook has still written nothing; and if that is so in
+ * the end, what a failed handler has written counts as dropped, since its peer is not to take it for
+ * a whole reply.
  *
  * `said`, in the client, is kept until the socket is closed: an end that follows a failed handler is
  * orderly then, and the close lingers although nothing is unread yet, since the peer may be in the
@@ -73,20 +76,41 @@ static void call_hook(struct mtsi_worker *worker, int reason)
 	mtsi_gauge(&worker->member.counters, MTS_STAT_BUSY, 0);
 }
 
-bool mtsi_fault_wrote(const struct mtsi_worker *worker)
+static bool wrote(const struct mtsi_worker *worker)
 {
 	return worker->replies.mark != UNTOUCHED || worker->replies.size > worker->before;
+}
+
+bool mtsi_fault_is_silent(const struct mtsi_worker *worker)
+{
+	return worker->tells && !wrote(worker);
+}
+
+void mtsi_fault_stays_silent(struct mtsi_worker *worker)
+{
+	if (worker->replies.mark != UNTOUCHED) {
+		worker->spilled = worker->spilled || worker->before > worker->mark_before;
+		worker->replies.mark = UNTOUCHED;
+		worker->before = worker->replies.size;
+		worker->mark_before = worker->before;
+	}
 }
 
 /* The hook is over: whether it has written something. */
 static bool conclude(struct mtsi_worker *worker)
 {
-	const bool wrote = mtsi_fault_wrote(worker);
+	struct mts_client *client = worker->member.client;
+	const bool said = wrote(worker);
 	if (worker->replies.mark == UNTOUCHED) {
 		worker->replies.mark = worker->mark_before;
 	}
+	if (worker->spilled && !said) {
+		mtsi_lock_take(&client->lock);
+		mtsi_client_drop_locked(client);
+		mtsi_lock_release(&client->lock);
+	}
 	worker->tells = false;
-	return wrote;
+	return said;
 }
 
 bool mtsi_fault(struct mtsi_worker *worker, int reason)
@@ -100,7 +124,8 @@ bool mtsi_fault(struct mtsi_worker *worker, int reason)
 	client->stage = MTSI_CLIENT_ENDING;
 	mtsi_lock_release(&client->lock);
 	worker->before = worker->replies.size;
-	worker->mark_before = worker->replies.mark;
+	worker->mark_before = reason == MTS_CLOSED_ERROR ? worker->replies.mark : worker->before;
+	worker->spilled = false;
 	worker->replies.mark = UNTOUCHED;
 	worker->tells = true;
 	call_hook(worker, reason);

@@ -14,8 +14,11 @@ struct mtsi_worker;
  */
 bool mtsi_fault(struct mtsi_worker *worker, int reason);
 
-/* Inside the hook: whether it has written something so far. */
-bool mtsi_fault_wrote(const struct mtsi_worker *worker);
+/* Whether this is inside the hook, and it has written nothing so far. */
+bool mtsi_fault_is_silent(const struct mtsi_worker *worker);
+
+/* It was silent, and a call that was to write has failed: so it still is. */
+void mtsi_fault_stays_silent(struct mtsi_worker *worker);
 
 /* The hook has ended its thread: what it has written is to be dropped, as a handler's. */
 void mtsi_fault_abandon(struct mtsi_worker *worker);

@@ -24,6 +24,7 @@
 #include "engine/base/counters.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
+#include "engine/serve/fault.h"
 #include "engine/serve/output.h"
 #include "engine/serve/worker.h"
 #include "os/sendfile.h"
@@ -135,6 +136,7 @@ ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_
 {
 	struct part part = {.fd = fd, .offset = offset, .left = count, .progress = true};
 	struct mtsi_sigpipe before;
+	const bool silent = mtsi_fault_is_silent(worker);
 	if (mtsi_client_is_shut(worker->member.client)) {
 		return -EPIPE;
 	}
@@ -151,5 +153,8 @@ ssize_t mtsi_file_send(struct mtsi_worker *worker, int fd, int64_t offset, size_
 		}
 	}
 	mtsi_output_yield(worker);
+	if (result <= 0 && silent) {
+		mtsi_fault_stays_silent(worker);
+	}
 	return result;
 }

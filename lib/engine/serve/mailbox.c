@@ -58,6 +58,7 @@
 #include "engine/client/registration.h"
 #include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
+#include "engine/serve/fault.h"
 #include "engine/serve/floor.h"
 #include "engine/serve/output.h"
 #include "engine/serve/worker.h"
@@ -317,6 +318,7 @@ int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size)
 	struct mts_client *client = worker->member.client;
 	struct parcel parcel;
 	bool turn = false;
+	const bool silent = mtsi_fault_is_silent(worker);
 	int result = wrap_up(&parcel, data, size);
 	mtsi_lock_take(&client->lock);
 	if (result == 0 && !atomic_load(&client->lost)) {
@@ -335,6 +337,9 @@ int mtsi_mailbox_try(struct mtsi_worker *worker, const void *data, size_t size)
 	worker->queued = mtsi_buffer_size(&client->output) > 0;
 	mtsi_lock_release(&client->lock);
 	free(parcel.copy);
+	if (result != 0 && silent) {
+		mtsi_fault_stays_silent(worker);
+	}
 	return result == -ENOMEM ? -ENOBUFS : result;
 }
 

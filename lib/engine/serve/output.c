@@ -32,6 +32,7 @@
 #include "engine/client/deadline.h"
 #include "engine/client/memory.h"
 #include "engine/client/registration.h"
+#include "engine/serve/fault.h"
 #include "engine/serve/push.h"
 #include "engine/serve/worker.h"
 #include "os/foreign.h"
@@ -189,13 +190,9 @@ static int write_copied(struct mtsi_worker *worker, const char *data, size_t siz
 	return result;
 }
 
-/* A write that does not fit. Not inlined, to keep the usual case short. */
-__attribute__((noinline)) static int write_more(
-	struct mtsi_worker *worker, const void *data, size_t size)
+/* A write that is pushed, behind what has gathered. */
+static int write_pushed(struct mtsi_worker *worker, const void *data, size_t size)
 {
-	if (enlarge_replies(worker, size)) {
-		return append_reply(worker, data, size);
-	}
 	const size_t first = size < MTSI_PUSH_FIRST ? size : MTSI_PUSH_FIRST;
 	const int result = mtsi_foreign_fault_in(data, first);
 	if (result == -ENOSYS) {
@@ -204,6 +201,21 @@ __attribute__((noinline)) static int write_more(
 	return result == 0
 		? push_with(worker, data, size, first, mtsi_output_limit(worker->member.client))
 		: result;
+}
+
+/* A write that does not fit. Not inlined, to keep the usual case short. */
+__attribute__((noinline)) static int write_more(
+	struct mtsi_worker *worker, const void *data, size_t size)
+{
+	if (enlarge_replies(worker, size)) {
+		return append_reply(worker, data, size);
+	}
+	const bool silent = mtsi_fault_is_silent(worker);
+	const int result = write_pushed(worker, data, size);
+	if (result != 0 && silent) {
+		mtsi_fault_stays_silent(worker);
+	}
+	return result;
 }
 
 int mtsi_output_write(struct mtsi_worker *worker, const void *data, size_t size)

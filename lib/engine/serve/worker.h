@@ -56,7 +56,8 @@ struct mtsi_worker {
 	size_t received; /* bytes, in this turn */
 	size_t last_left; /* how many bytes of those for the last turn are left in the socket */
 	size_t before; /* before the hook for faults, how much had gathered, */
-	size_t mark_before; /* and where the present handler's began */
+	size_t mark_before; /* and where what a failed handler has written began; */
+	bool spilled; /* that has gone out, with calls of the hook that have failed */
 	bool looks_at_once; /* for the first request of a client; see opening.c, as for the next two */
 	unsigned eager_for;
 	unsigned opens;
