@@ -10,7 +10,8 @@
  * They run on threads of the library, as handlers do, and may block like these. With threads on
  * demand they share the workers with the clients, and mts_server_set_max_threads() bounds both. With a
  * thread per client they have a few threads of their own, up to 8, in addition; these are made when
- * there is something to do, and end when there has been nothing for a second. While none of its tasks
+ * there is something to do, and end when there has been nothing for a second. The log says once that
+ * all 8 are in use, and others wait. While none of its tasks
  * is due a server does nothing for them.
  *
  *     static void once_a_second(mts_server *server, void *user)

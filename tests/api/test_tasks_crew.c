@@ -3,6 +3,8 @@
  * Tasks and clients: neither holds up the other, whichever of them blocks or computes; and many tasks.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "stage.h"
@@ -12,11 +14,13 @@ enum { MANY = 1000, BLOCKED = 4 };
 static struct gate runs;
 static struct gate inside; /* tasks that wait */
 static struct gate go;
+static struct gate lines; /* of the log */
 
 static void setup(void)
 {
 	stage_setup();
 	runs = inside = go = (struct gate)GATE;
+	lines = (struct gate)GATE;
 }
 
 static void count_run(mts_server *server, void *user)
@@ -263,6 +267,109 @@ START_TEST(threads_come_and_go)
 }
 END_TEST
 
+static void note_line(int level, const char *message, void *user)
+{
+	(void)level;
+	if (strncmp(message, user, strlen(user)) == 0) {
+		gate_add(&lines);
+	}
+}
+
+static struct workers ended;
+
+/* As if this thread had been ended in its last callback, too. */
+static void end_once_more(void *user)
+{
+	worker_ends(user);
+	pthread_exit(NULL);
+}
+
+static void end_its_thread(mts_server *server, void *user)
+{
+	(void)server;
+	gate_add(user);
+	pthread_exit(NULL);
+}
+
+/*
+ * A task ends its thread, and the next one does so too, on another thread: each thread's end hook is
+ * called, once; also where there may be one thread only.
+ */
+START_TEST(they_end_their_threads)
+{
+	static char text[] = "task ";
+	ended.now = ended.most = 0;
+	mts_server *server = server_new(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_on_thread(
+						 server, worker_begins, _i % 2 == 0 ? worker_ends : end_once_more, &ended),
+		0);
+	ck_assert_int_eq(mts_server_on_log(server, note_line, MTS_LOG_WARNING, text), 0);
+	ck_assert_int_eq(mts_server_set_max_threads(server, _i < 2 ? 0 : 1), 0);
+	server_start(server);
+	for (int i = 1; i <= 3; i++) {
+		ck_assert_int_gt(mts_server_after(server, 0, end_its_thread, &runs), 0);
+		gate_wait(&runs, i);
+		gate_wait(&lines, i);
+	}
+	ask(server);
+	ck_assert_int_gt(mts_server_after(server, 0, count_run, &runs), 0);
+	gate_wait(&runs, 4);
+	server_end(server);
+	ck_assert_int_eq(ended.now, 0);
+	ck_assert_int_eq(gate_count(&lines), 3);
+}
+END_TEST
+
+/* With a thread per client tasks have eight threads: that all are in use is told, once. */
+START_TEST(all_their_threads_are_in_use)
+{
+	enum { THREADS = 8 };
+	static char text[] = "all 8 threads for tasks are in use";
+	mts_server *server = server_new(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_on_log(server, note_line, MTS_LOG_WARNING, text), 0);
+	server_start(server);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert_int_gt(mts_server_after(server, 0, wait_in_task, NULL), 0);
+	}
+	gate_wait(&inside, THREADS);
+	ck_assert_int_eq(gate_count(&lines), 0);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert_int_gt(mts_server_after(server, 0, wait_in_task, NULL), 0);
+	}
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		gate_wait(&lines, 1);
+		ck_assert_int_eq(gate_count(&inside), THREADS);
+	} else {
+		gate_wait(&inside, 2 * THREADS);
+	}
+	ask(server);
+	gate_add(&go);
+	gate_wait(&inside, 2 * THREADS);
+	server_end(server);
+	ck_assert_int_eq(gate_count(&lines), test_model == MTS_THREAD_PER_CLIENT ? 1 : 0);
+}
+END_TEST
+
+/* The same when they are due at the same moment. */
+START_TEST(too_many_at_once)
+{
+	enum { TASKS = 20 };
+	static char text[] = "all 8 threads for tasks are in use";
+	mts_server *server = server_new(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_on_log(server, note_line, MTS_LOG_WARNING, text), 0);
+	for (int i = 0; i < TASKS; i++) {
+		ck_assert_int_gt(mts_server_after(server, 0, wait_in_task, NULL), 0);
+	}
+	server_start(server);
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		gate_wait(&lines, 1);
+	}
+	gate_add(&go);
+	gate_wait(&inside, TASKS);
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = suite_begin("tasks_crew");
@@ -275,5 +382,8 @@ int main(void)
 	tcase_add_test(tcase, tasks_that_never_rest);
 	tcase_add_test(tcase, clients_that_never_rest);
 	tcase_add_test(tcase, threads_come_and_go);
+	tcase_add_loop_test(tcase, they_end_their_threads, 0, 4);
+	tcase_add_test(tcase, all_their_threads_are_in_use);
+	tcase_add_test(tcase, too_many_at_once);
 	return suite_run();
 }

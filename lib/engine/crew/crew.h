@@ -68,6 +68,8 @@ struct mtsi_crew {
 	size_t job_threads; /* of `threads`: those for jobs alone, until they leave; see jobs.c */
 	size_t job_threads_busy; /* of these, with a job, or in the program's hook */
 	size_t job_threads_left; /* those that have decided to leave, and are not joined yet */
+	size_t job_threads_at_work; /* of the busy ones: those with a job */
+	bool told_jobs; /* the log has been told that jobs wait, since no more threads may be had */
 	struct mtsi_signal jobs_come; /* for these: a job has come, or all are to leave */
 	size_t given_up; /* workers that have been in that hook for too long: no longer on their way */
 	uint64_t short_until; /* a thread could not be made: when to try again; 0: all is well */

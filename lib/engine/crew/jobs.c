@@ -24,6 +24,7 @@
 #include "engine/crew/jobs.h"
 
 #include "engine/base/floor.h"
+#include "engine/base/log.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/floor.h"
 #include "engine/crew/member.h"
@@ -35,19 +36,39 @@ enum { MOST_THREADS = 8 };
 
 static const uint64_t rest_time = MTSI_SECOND;
 
+bool mtsi_jobs_at_limit_locked(struct mts_server *server)
+{
+	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
+	const bool limit = crew->jobs > 0 && crew->job_threads_at_work == MOST_THREADS
+		&& !crew->told_jobs;
+	crew->told_jobs = crew->told_jobs || limit;
+	return limit;
+}
+
+void mtsi_jobs_report_limit(struct mts_server *server)
+{
+	mtsi_log(
+		server, MTSI_LOG_THREAD, "all %d threads for tasks are in use, tasks wait", MOST_THREADS);
+}
+
 void mtsi_jobs_offer(struct mts_server *server, size_t count)
 {
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	struct mtsi_relief relief = {.wake = NULL};
+	bool limit = false;
 	mtsi_lock_take(&crew->lock);
 	crew->jobs += count;
 	if (mtsi_on_demand(server)) {
 		relief = mtsi_crew_relieve_locked(server);
 	} else {
 		mtsi_signal_all(&crew->jobs_come);
+		limit = mtsi_jobs_at_limit_locked(server);
 	}
 	mtsi_lock_release(&crew->lock);
 	mtsi_crew_send(server, relief);
+	if (limit) {
+		mtsi_jobs_report_limit(server);
+	}
 }
 
 void mtsi_jobs_drop(struct mts_server *server)
@@ -83,6 +104,7 @@ bool mtsi_jobs_take_locked(struct mtsi_member *worker)
 		return false;
 	}
 	crew->jobs--;
+	crew->job_threads_at_work += worker->for_jobs ? 1 : 0;
 	worker->had_job = true;
 	mtsi_jobs_begin_locked(worker);
 	return true;
@@ -90,7 +112,9 @@ bool mtsi_jobs_take_locked(struct mtsi_member *worker)
 
 void mtsi_jobs_done_locked(struct mtsi_member *worker)
 {
-	mtsi_crew_floor(worker->server)->crew.job_threads_busy -= worker->for_jobs ? 1 : 0;
+	struct mtsi_crew *crew = &mtsi_crew_floor(worker->server)->crew;
+	crew->job_threads_busy -= worker->for_jobs ? 1 : 0;
+	crew->job_threads_at_work -= worker->for_jobs && worker->had_job ? 1 : 0;
 	mtsi_stint_end_locked(worker);
 }
 

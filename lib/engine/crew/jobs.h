@@ -29,6 +29,13 @@ bool mtsi_jobs_take_locked(struct mtsi_member *worker);
 void mtsi_jobs_begin_locked(struct mtsi_member *worker); /* that stint alone */
 void mtsi_jobs_done_locked(struct mtsi_member *worker);
 
+/*
+ * Whether jobs wait for threads of their own, since all that may be had run tasks: the first time; then
+ * the caller reports it, with no lock held.
+ */
+bool mtsi_jobs_at_limit_locked(struct mts_server *server);
+void mtsi_jobs_report_limit(struct mts_server *server);
+
 /* With a thread per client, how many threads are to be made for jobs. The keeper. */
 size_t mtsi_jobs_threads_needed_locked(struct mts_server *server);
 

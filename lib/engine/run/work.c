@@ -148,7 +148,11 @@ static bool run_job_locked(struct mtsi_worker *worker)
 	struct mts_server *server = worker->member.server;
 	struct mtsi_crew *crew = &mtsi_crew_floor(server)->crew;
 	worker->has_job = true;
+	const bool limit = mtsi_jobs_at_limit_locked(server);
 	release_and_send(server);
+	if (limit) {
+		mtsi_jobs_report_limit(server);
+	}
 	mtsi_tasks_run(server, &worker->task);
 	mtsi_lock_take(&crew->lock);
 	const bool surplus = is_surplus_locked(crew);
