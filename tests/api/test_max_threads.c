@@ -169,6 +169,111 @@ START_TEST(changed_all_the_time)
 }
 END_TEST
 
+static struct gate changed;
+static struct gate leave;
+static _Atomic int answer;
+
+/*
+ * "N hold" sets the limit to N, waits to be released, and answers; "hold M" does so behind that; "hold"
+ * only waits.
+ */
+static int change_inside(mts_client *client, const void *request, size_t size, void *user)
+{
+	const char *text = request;
+	(void)size;
+	(void)user;
+	if (text[0] != 'h') {
+		answer = mts_server_set_max_threads(mts_client_server(client), (unsigned)(text[0] - '0'));
+		gate_add(&changed);
+	}
+	gate_add(&full.entered);
+	gate_wait(&full.release, gate_count(&full.entered));
+	if (text[0] == 'h' && size > 5) {
+		answer = mts_server_set_max_threads(mts_client_server(client), (unsigned)(text[5] - '0'));
+		gate_add(&changed);
+		gate_wait(&leave, 1);
+	}
+	(void)mts_client_puts(client, "hold\n");
+	return MTS_KEEP;
+}
+
+static mts_server *start_of_changers(unsigned threads)
+{
+	changed = leave = (struct gate)GATE;
+	answer = 1;
+	mts_server *server = server_of_lines(change_inside, NULL, &full.endings);
+	ck_assert_int_eq(mts_server_set_max_threads(server, threads), 0);
+	server_start(server);
+	return server;
+}
+
+static int ask_for(const mts_server *server, const char *line)
+{
+	const int peer = peer_connect(server, 0);
+	peer_puts(peer, line);
+	return peer;
+}
+
+/* By a handler that then blocks, as others do already: who blocks goes on, and then there are fewer. */
+START_TEST(lowered_in_a_handler)
+{
+	int peers[MANY];
+	mts_server *server = start_of_changers(0);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = ask_for(server, i < MANY - 1 ? "hold\n" : "2 hold\n");
+		gate_wait(&full.entered, i + 1);
+	}
+	ck_assert_int_eq(gate_count(&changed), 1);
+	ck_assert_int_eq(answer, 0);
+	release_all(peers, MANY);
+	wait_until(mts_server_stat(server, MTS_STAT_THREADS) <= 2);
+	expect_at_once(server, 2);
+	server_end(server);
+}
+END_TEST
+
+/* By the handler that has the only thread, and keeps it: the others get theirs at once. */
+START_TEST(raised_in_a_handler)
+{
+	int peers[MANY];
+	mts_server *server = start_of_changers(1);
+	const int first = ask_for(server, "hold 4\n");
+	gate_wait(&full.entered, 1);
+	for (int i = 0; i < MANY; i++) {
+		peers[i] = ask_for(server, "hold\n");
+	}
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), 1);
+	gate_add(&full.release);
+	gate_wait(&changed, 1);
+	ck_assert_int_eq(answer, 0);
+	gate_wait(&full.entered, 4);
+	library_rests();
+	ck_assert_int_eq(gate_count(&full.entered), 4); /* three, and the first one still */
+	gate_add(&leave);
+	peer_expect_text(first, "hold\n");
+	close(first);
+	release_all(peers, MANY);
+	server_end(server);
+}
+END_TEST
+
+/* Up and down by those who hold threads, while more wait than may be: all are answered. */
+START_TEST(changed_in_handlers)
+{
+	static const char *const lines[MANY] = {
+		"3 hold\n", "1 hold\n", "2 hold\n", "0 hold\n", "hold\n", "4 hold\n"};
+	int peers[5 * MANY];
+	mts_server *server = start_of_changers(2);
+	for (int i = 0; i < 5 * MANY; i++) {
+		peers[i] = ask_for(server, lines[i % MANY]);
+	}
+	release_all(peers, 5 * MANY);
+	ck_assert_int_eq(gate_count(&full.entered), 5 * MANY);
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = suite_begin("the limit of threads, live");
@@ -177,5 +282,8 @@ int main(void)
 	tcase_add_loop_test(tests, lowered, 0, 2);
 	tcase_add_test(tests, lowered_while_others_wait);
 	tcase_add_test(tests, changed_all_the_time);
+	tcase_add_test(tests, lowered_in_a_handler);
+	tcase_add_test(tests, raised_in_a_handler);
+	tcase_add_test(tests, changed_in_handlers);
 	return suite_run();
 }

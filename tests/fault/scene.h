@@ -8,7 +8,7 @@
 #include "../api/support.h"
 #include "faults.h"
 
-enum { SCENE_LEVELS = 8, SCENE_REASONS = 11 };
+enum { SCENE_LEVELS = 8, SCENE_REASONS = MTS_CLOSED_LATER_TIMEOUT + 1 };
 
 struct scene {
 	mts_server *server;
