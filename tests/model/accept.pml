@@ -6,6 +6,10 @@
  * One listener, two who poll, the keeper. What is done under the listeners' lock, or under it and the
  * door's, is one step; accept is not. Somebody else who has the socket may take a connection at any
  * time, and make it blocking; then accept sleeps until there is another, perhaps for ever.
+ *
+ * With ADOPTS the program hands over connections besides, from a thread of its own: each becomes a
+ * client, and lies in the mailbox until the keeper takes it out; the keeper does so for the last time
+ * when it has told all clients of the stop.
  */
 
 #ifndef PEERS
@@ -13,6 +17,9 @@
 #endif
 #ifndef THEFTS
 #define THEFTS 1 /* connections that somebody else takes */
+#endif
+#ifndef ADOPTS
+#define ADOPTS 0 /* connections that the program hands over */
 #endif
 #define FEW_TIMES 1
 
@@ -27,8 +34,13 @@ bool taken;
 byte passed;
 bool put_off;
 
+byte mailbox; /* clients that the keeper is to hand to the crew */
+
 /* Only for the proofs. */
 bool visited;  /* the keeper has told all clients of the stop */
+bool emptied;  /* and has looked into the mailbox for the last time */
+byte adopted;
+byte handed;   /* to the crew */
 byte inside;   /* threads that have the turn */
 byte sleeping; /* those of them that sleep in accept */
 byte closes;
@@ -157,6 +169,43 @@ give_back:
 	od
 }
 
+/* mtsi_adopt, in the listeners' lock. */
+proctype program()
+{
+	byte come;
+	bool late;
+	do
+	:: come < ADOPTS ->
+		come++;
+#ifdef MUTANT_ADOPTED_WITHOUT_LOCK
+		late = closed;
+#else
+		atomic {
+		late = closed;
+#endif
+		if
+		:: late
+		:: !late ->
+			assert(!visited);
+			adopted++;
+#ifndef MUTANT_ADOPTED_BEFORE_IT_IS_POSTED
+			mailbox++
+#endif
+		fi
+#ifndef MUTANT_ADOPTED_WITHOUT_LOCK
+		}
+#endif
+#ifdef MUTANT_ADOPTED_BEFORE_IT_IS_POSTED
+		;
+		if
+		:: late
+		:: !late -> mailbox++
+		fi
+#endif
+	:: come == ADOPTS -> break
+	od
+}
+
 /* Stops at any time, or when nothing moves any more. */
 proctype keeper()
 {
@@ -184,13 +233,15 @@ end_keeper:
 #endif
 		fi
 	};
-	visited = true
+	visited = true;
+	atomic { handed = handed + mailbox; mailbox = 0; emptied = true }
 }
 
 proctype at_rest()
 {
 end_rest:
-	(visited && timeout) ->
+	(emptied && timeout) ->
+	assert(mailbox == 0 && handed == adopted);
 	assert(sleeping == 1 || (closes == 1 && !is_open && !taken && inside == 0));
 	assert(clients + refused + stolen + waiting == PEERS)
 }
@@ -202,6 +253,9 @@ init
 		run others();
 		run poller();
 		run poller();
+#if ADOPTS > 0
+		run program();
+#endif
 		run keeper();
 		run at_rest()
 	}

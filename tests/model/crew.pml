@@ -179,14 +179,15 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 #define ENOUGH (asleep -> 1 : width) /* the alarm is set for the one */
 
 /* What holds whenever somebody gets the lock. */
-#define SOUND assert(n_active == SUM(IS_ACTIVE) && n_long == SUM(IS_LONG) && in_poll == pollers); \
+#define SOUND d_step { \
+	assert(n_active == SUM(IS_ACTIVE) && n_long == SUM(IS_LONG) && in_poll == pollers); \
 	assert(waking <= hooking + 1 && waking == SUM(IS_COMING)); \
 	assert(threads <= LIMIT && leaving_now + n_left <= threads); \
 	assert(!(pollers > 0 && !stands_in && len(ready) > 0 && !rung)); /* relieve has left nothing */ \
 	assert(!(NEEDED && (idle_count > 0 || (MAY_MAKE && !asked)) && started)); \
 	assert(!(asleep && n_active + n_long > 0 && pollers == 0 && !armed)); \
 	assert(!(asleep && hooking > 0 && pollers == 0 && !armed)); \
-	assert(!(armed && !timer && !rings && !heard))
+	assert(!(armed && !timer && !rings && !heard)) }
 
 /* What is left to do when the lock has been released. */
 #define RING 1
@@ -197,65 +198,73 @@ ltl served { []<> ((DONE(0) && DONE(1)) || held == LIMIT) }
 /* Under the lock. What is to be done after it goes to `todo` and `whom`. */
 inline relieve()
 {
-	if
-#ifndef MUTANT_NO_BELL
-	:: pollers > 0 && !rung && len(ready) > 0 ->
-		rung = true;
-		todo = todo | RING
-#endif
-	:: else
-	fi;
-	if
-#ifdef MUTANT_NOBODY_SENT_TO_POLL
-	:: NEEDED && (len(ready) > 0 || !started) ->
-#else
-	:: NEEDED ->
-#endif
+	d_step {
 		if
-		:: idle_count > 0 ->
-			idle_count--;
-			whom = idle[idle_count];
-			idle[idle_count] = 0;
-			todo = todo | WAKE;
-			coming[whom] = true;
-			waking++
-		:: idle_count == 0 && MAY_MAKE ->
-			todo = todo | (asked -> 0 : ASK);
-			asked = true
-		:: idle_count == 0 && !MAY_MAKE
+#ifndef MUTANT_NO_BELL
+		:: pollers > 0 && !rung && len(ready) > 0 ->
+			rung = true;
+			todo = todo | RING
+#endif
+		:: else
+		fi;
+		if
+#ifdef MUTANT_NOBODY_SENT_TO_POLL
+		:: NEEDED && (len(ready) > 0 || !started) ->
+#else
+		:: NEEDED ->
+#endif
+			if
+			:: idle_count > 0 ->
+				idle_count--;
+				whom = idle[idle_count];
+				idle[idle_count] = 0;
+				todo = todo | WAKE;
+				coming[whom] = true;
+				waking++
+			:: idle_count == 0 && MAY_MAKE ->
+				todo = todo | (asked -> 0 : ASK);
+				asked = true
+			:: idle_count == 0 && !MAY_MAKE
+			fi
+		:: else
+		fi;
+		if
+		:: pollers == 0 && !stand_in && n_active < ENOUGH && NONE_COMES -> todo = todo | STAND_IN
+		:: else
 		fi
-	:: else
-	fi;
-	if
-	:: pollers == 0 && !stand_in && n_active < ENOUGH && NONE_COMES -> todo = todo | STAND_IN
-	:: else
-	fi
+	}
 }
 
 /* Under the lock: if somebody is counted on, and nobody polls. */
 inline watch_over()
 {
-	if
-	:: asleep && !armed && pollers == 0 && n_active + n_long + hooking > 0 -> armed = true; timer = true; rings = false
-	:: else
-	fi
+	d_step {
+		if
+		:: asleep && !armed && pollers == 0 && n_active + n_long + hooking > 0 -> armed = true; timer = true; rings = false
+		:: else
+		fi
+	}
 }
 
 inline stand(i, as)
 {
-	n_active = n_active - (standing[i] == ACTIVE) + (as == ACTIVE);
-	n_long = n_long - (standing[i] == LONG) + (as == LONG);
-	standing[i] = as
+	d_step {
+		n_active = n_active - (standing[i] == ACTIVE) + (as == ACTIVE);
+		n_long = n_long - (standing[i] == LONG) + (as == LONG);
+		standing[i] = as
+	}
 }
 
 /* Under the lock: through the hook, or given up. */
 inline come(i)
 {
-	if
-	:: hooked[i] -> hooked[i] = false; coming[i] = false; hooking--; waking--
-	:: given[i] -> given[i] = false; n_given--
-	:: else
-	fi
+	d_step {
+		if
+		:: hooked[i] -> hooked[i] = false; coming[i] = false; hooking--; waking--
+		:: given[i] -> given[i] = false; n_given--
+		:: else
+		fi
+	}
 }
 
 inline begin_stint()
@@ -273,7 +282,7 @@ inline begin_stint()
 /* Without the lock: rings, wakes, makes. */
 inline carry_out()
 {
-	atomic {
+	d_step {
 		if
 		:: todo & RING -> bell = true
 		:: else
@@ -343,53 +352,61 @@ inline step_aside()
 
 inline unlink_idle()
 {
-	do
-	:: idle[at] != me -> at++
-	:: else -> break
-	od;
-	do
-	:: at + 1 < idle_count -> idle[at] = idle[at + 1]; at++
-	:: else -> break
-	od;
-	at = 0;
-	idle_count--;
-	idle[idle_count] = 0
+	d_step {
+		do
+		:: idle[at] != me -> at++
+		:: else -> break
+		od;
+		do
+		:: at + 1 < idle_count -> idle[at] = idle[at + 1]; at++
+		:: else -> break
+		od;
+		at = 0;
+		idle_count--;
+		idle[idle_count] = 0
+	}
 }
 
 /* What epoll has to say. */
 inline claim_all()
 {
-	if
-	:: event[0] -> event[0] = false; first = parked[0]; parked[0] = false
-	:: else
-	fi;
-	if
-	:: event[1] -> event[1] = false; second = parked[1]; parked[1] = false
-	:: else
-	fi
+	d_step {
+		if
+		:: event[0] -> event[0] = false; first = parked[0]; parked[0] = false
+		:: else
+		fi;
+		if
+		:: event[1] -> event[1] = false; second = parked[1]; parked[1] = false
+		:: else
+		fi
+	}
 }
 
 inline append_found()
 {
-	if
-	:: first -> ready!0
-	:: else
-	fi;
-	if
-	:: second -> ready!1
-	:: else
-	fi;
-	first = false;
-	second = false
+	d_step {
+		if
+		:: first -> ready!0
+		:: else
+		fi;
+		if
+		:: second -> ready!1
+		:: else
+		fi;
+		first = false;
+		second = false
+	}
 }
 
 inline join_later()
 {
-	do
-	:: len(later) > 0 -> later?c; ready!c
-	:: else -> break
-	od;
-	c = 0
+	d_step {
+		do
+		:: len(later) > 0 -> later?c; ready!c
+		:: else -> break
+		od;
+		c = 0
+	}
 }
 
 proctype worker(byte me)
@@ -566,6 +583,7 @@ wakes:
 leaves: /* the end hook, which returns; then */
 	atomic {
 		SOUND;
+		assert(!coming[me]); /* who is sent for does not leave */
 		leaving_now--;
 		n_left++
 	};
@@ -645,12 +663,14 @@ tick:
 	atomic {
 		if
 		:: ANY(HAS_ENDED) ->
-			do
-			:: i < SLOTS && ended[i] -> ended[i] = false; used[i] = false; threads--; n_left--; i++
-			:: i < SLOTS && !ended[i] -> i++
-			:: else -> break
-			od;
-			i = 0;
+			d_step {
+				do
+				:: i < SLOTS && ended[i] -> ended[i] = false; used[i] = false; threads--; n_left--; i++
+				:: i < SLOTS && !ended[i] -> i++
+				:: else -> break
+				od;
+				i = 0
+			};
 #ifndef MUTANT_JOINS_QUIETLY
 			relieve()
 #endif

@@ -3,6 +3,7 @@
 # mutant: make check-model, or run.sh by itself. README.md says what the models are.
 #
 # JOBS: how many to run at once. KEEP: a folder for what spin leaves, trails too; else it is removed.
+# ONLY: a pattern (grep -E); only those searches are run whose line below it fits.
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 99
 for tool in spin ${CC:=gcc}; do
@@ -63,6 +64,13 @@ output safety holds -DCUTS=0
 output safety holds -DREQUESTS=1 -DMESSAGES=2
 accept safety holds
 accept safety holds -DTHEFTS=0
+accept safety holds -DADOPTS=2 -DPEERS=2
+limit safety holds
+limit safety holds -DFOREVER=1
+limit safety holds -DTIRED=1 -DREQUESTS=2
+own safety holds
+own safety holds -DINPUTS=2 -DCHANGES=0
+own safety holds -DOUTPUT=1
 tasks safety holds
 log safety holds
 log safety holds -DLINES=4
@@ -75,37 +83,39 @@ claim safety holds -DDEFERS=1
 claim safety holds -DDEFERS=2 -DEXPIRES=0
 claim safety holds -DDEFERS=1 -DREQUESTS=1 -DCLOSES=1
 claim cycles holds -DDEFERS=1 -DREQUESTS=1
-crew fair found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
-crew fair found -DMUTANT_AWAY_TWICE
+crew safety found -DMUTANT_ARRIVAL_NOT_COUNTED -DNEXT=0
+crew safety found -DMUTANT_AWAY_TWICE
 crew safety found -DMUTANT_HOOKS_QUIETLY -DLIMIT=3 -DNEXT=0 -DREQUESTS=2
 crew safety found -DMUTANT_HUNG_HOOKS_BREED
 crew safety found -DMUTANT_HOOKS_BREED_A_SECOND -DLIMIT=3 -DNEXT=0
 crew fair found -DMUTANT_ASKS_QUIETLY -DNEXT=0
 crew fair found -DMUTANT_BELL_EMPTIED_BEFORE -DNUDGES=1
-crew fair found -DMUTANT_COMES_TWICE -DNEXT=0
-crew fair found -DMUTANT_CONDITION_FREED -DTIMEOUTS=2 -DNEXT=0 -DWIDEST=2
+crew safety found -DMUTANT_COMES_TWICE -DNEXT=0
+crew safety found -DMUTANT_CONDITION_FREED -DTIMEOUTS=2 -DNEXT=0 -DWIDEST=2
 crew fair found -DMUTANT_COUNTED_ON_TO_STAND_IN -DNEXT=0
-crew fair found -DMUTANT_FLAG_LEFT_ARMED -DNEXT=0
-crew fair found -DMUTANT_GOES_AWAY_QUIETLY
+crew safety found -DMUTANT_FLAG_LEFT_ARMED -DNEXT=0
+crew safety found -DMUTANT_GOES_AWAY_QUIETLY
 crew fair found -DMUTANT_HOOK_NOT_GIVEN_UP -DNEXT=0
-crew fair found -DMUTANT_JOINS_QUIETLY -DTIMEOUTS=1 -DNEXT=0
-crew fair found -DMUTANT_KEEPER_MARKS_QUIETLY -DNEXT=0
+crew safety found -DMUTANT_JOINS_QUIETLY -DTIMEOUTS=1 -DNEXT=0
+crew safety found -DMUTANT_KEEPER_MARKS_QUIETLY -DNEXT=0
 crew fair found -DMUTANT_KEEPER_SPARES_BUSY -DNEXT=0
 crew fair found -DMUTANT_KEEPS_BATCH -DNEXT=0
 crew fair found -DMUTANT_LATER_LEFT -DLATERS=1 -DREQUESTS=2 -DWIDEST=2
 crew fair found -DMUTANT_LATER_WAITS_FOR_EVENTS -DLIMIT=1 -DLATERS=1 -DREQUESTS=2
-crew fair found -DMUTANT_LEAVES_WITHOUT_LOOKING -DTIMEOUTS=1 -DNEXT=0 -DREQUESTS=2
-crew fair found -DMUTANT_NEVER_ARMS -DNEXT=0
-crew fair found -DMUTANT_NOBODY_SENT_TO_POLL -DNEXT=0
+crew safety found -DMUTANT_LEAVES_WITHOUT_LOOKING -DTIMEOUTS=1 -DNEXT=0 -DREQUESTS=2
+crew safety found -DMUTANT_NEVER_ARMS -DNEXT=0
+crew safety found -DMUTANT_NOBODY_SENT_TO_POLL -DNEXT=0
 crew fair found -DMUTANT_NOBODY_STANDS_IN -DPOLLED -DLIMIT=1 -DNEXT=0
-crew fair found -DMUTANT_NO_BELL -DNUDGES=1 -DLIMIT=1
-crew fair found -DMUTANT_RESTS_AFTER_TURN
+crew safety found -DMUTANT_NO_BELL -DNUDGES=1 -DLIMIT=1
+crew safety found -DMUTANT_RESTS_AFTER_TURN
 crew fair found -DMUTANT_RUNG_FOR_EVER -DLIMIT=1 -DNUDGES=2
-crew fair found -DMUTANT_SLEEPS_BY_OLD_NEWS -DNEXT=0
-crew fair found -DMUTANT_SLEEPS_DURING_HOOK -DNEXT=0
-crew fair found -DMUTANT_SLEEPS_WHILE_COUNTED_ON -DNEXT=0
-crew fair found -DMUTANT_STANDS_IN_QUIETLY -DNEXT=0
-crew fair found -DMUTANT_TAKES_QUIETLY -DNEXT=0 -DBLOCKING=1
+crew safety found -DMUTANT_SLEEPS_BY_OLD_NEWS -DNEXT=0
+crew safety found -DMUTANT_SLEEPS_DURING_HOOK -DNEXT=0
+crew safety found -DMUTANT_SLEEPS_WHILE_COUNTED_ON -DNEXT=0
+crew safety found -DMUTANT_STANDS_IN_QUIETLY -DNEXT=0
+crew safety found -DMUTANT_TAKES_QUIETLY -DNEXT=0 -DBLOCKING=1
+accept safety found -DMUTANT_ADOPTED_BEFORE_IT_IS_POSTED -DADOPTS=1 -DPEERS=1
+accept safety found -DMUTANT_ADOPTED_WITHOUT_LOCK -DADOPTS=1 -DPEERS=1
 accept safety found -DMUTANT_CLIENT_WITHOUT_LOCK
 accept safety found -DMUTANT_CLOSED_UNDER_ACCEPT
 accept safety found -DMUTANT_LEFT_OPEN
@@ -149,6 +159,14 @@ deadline safety found -DMUTANT_SPARES_FOR_EVER -DCHANGES=0 -DSLEEPS=1
 deadline safety found -DMUTANT_SPARES_QUIETLY -DCHANGES=0 -DSLEEPS=1
 deadline safety found -DMUTANT_THROWS_AWAY -DCHANGES=0
 deadline safety found -DMUTANT_WORD_READ_FIRST -DCHANGES=0
+limit safety found -DMUTANT_COUNTS_WHO_LEAVES
+limit safety found -DMUTANT_DISTURBS_NOBODY
+limit safety found -DMUTANT_GOES_ON_SERVING
+limit safety found -DMUTANT_JOINS_QUIETLY -DFOREVER=1
+limit safety found -DMUTANT_LEAVES_QUIETLY
+limit safety found -DMUTANT_MADE_BY_OLD_NEWS
+limit safety found -DMUTANT_RAISED_QUIETLY -DFOREVER=1
+limit safety found -DMUTANT_STAYS_OVER
 linger safety found -DMUTANT_ASKED_BEFORE_THE_LOCK -DBORN=2
 linger safety found -DMUTANT_CLOSES_WITHOUT_CLAIM
 linger safety found -DMUTANT_FINISH_STOPS_AT_MARKED
@@ -182,6 +200,12 @@ output safety found -DMUTANT_ROOM_FORGOTTEN
 output safety found -DMUTANT_SENDER_IS_SILENT
 output safety found -DMUTANT_STAGED_NO_MORE_TOO_EARLY
 output safety found -DMUTANT_WISH_IN_TWO_STEPS
+own safety found -DMUTANT_ARMED_LEFT -DCHANGES=0
+own safety found -DMUTANT_CHANGED_WITHOUT_LOCK -DINPUTS=2 -DCHANGES=0
+own safety found -DMUTANT_CHANGES_QUIETLY -DCHANGES=0
+own safety found -DMUTANT_SERVER_CHANGES_QUIETLY
+own safety found -DMUTANT_SERVER_REACHES_ALL
+own safety found -DMUTANT_WAKES_NOBODY -DOUTPUT=1 -DCHANGES=0
 stop safety found -DMUTANT_COUNTED_LATE
 stop safety found -DMUTANT_DESTROYED_DURING_STOP -DTIMEOUTS=0
 stop safety found -DMUTANT_DISMISSED_SLEEP_ON -DTIMEOUTS=0
@@ -246,7 +270,6 @@ check()
 	fi
 	optimise=-O1
 	case $wanted$* in
-	*_CONDITION_FREED* | *_LEAVES_WITHOUT_LOOKING*) ;; # not soon found
 	found* | *-DLIMIT=1* | *-DFAILURES* | *-DBLOCKING* | *-DWIDEST* | *-DPOLLED* | *-DNEEDLESS*)
 		optimise=-O0 # soon done: compiling would take longer
 		;;
@@ -289,12 +312,16 @@ lane()
 }
 
 begin=$(date +%s)
-for model in accept claim crew deadline linger log output stop tasks; do
+for model in accept claim crew deadline limit linger log output own stop tasks; do
 	for mutant in $(grep -o 'MUTANT_[A-Z_]*' "$here/$model.pml" | sort -u); do
 		grep -q "^$model .* found -D$mutant\( \|\$\)" "$work/jobs" ||
 			fail "$model.pml has $mutant, which is not run"
 	done
 done
+if [ -n "${ONLY-}" ]; then
+	grep -E -- "$ONLY" "$work/jobs" >"$work/only" || fail "no search fits $ONLY"
+	mv "$work/only" "$work/jobs"
+fi
 count=${JOBS:-$(nproc 2>/dev/null || echo 1)}
 while [ "$count" -gt 0 ]; do
 	lane &
@@ -309,5 +336,5 @@ done
 models=$(grep -c ' holds' "$work/jobs")
 mutants=$(grep -c ' found' "$work/jobs")
 failures=$(grep -c . "$work/failed")
-echo "$models searches of 9 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
+echo "$models searches of 11 models, $mutants mutants, $(($(date +%s) - begin)) s: $failures failed"
 test "$failures" = 0

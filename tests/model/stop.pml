@@ -89,29 +89,31 @@ bool keeper_ended;
 
 inline relieve()
 {
-	if
-	:: pollers > 0 && len(ready) > 0 && !rung -> rung = true; todo = todo | RING
-	:: else
-	fi;
-	if
-	:: NEEDED && idle[0] -> idle[0] = false; whom = 0; todo = todo | WAKE; waking++
-	:: NEEDED && idle[1] && !idle[0] -> idle[1] = false; whom = 1; todo = todo | WAKE; waking++
-	:: NEEDED && !idle[0] && !idle[1] && threads < WORKERS && !(used[0] && used[1]) ->
-		whom = used[0];
-		used[whom] = true;
+	d_step {
+		if
+		:: pollers > 0 && len(ready) > 0 && !rung -> rung = true; todo = todo | RING
+		:: else
+		fi;
+		if
+		:: NEEDED && idle[0] -> idle[0] = false; whom = 0; todo = todo | WAKE; waking++
+		:: NEEDED && idle[1] && !idle[0] -> idle[1] = false; whom = 1; todo = todo | WAKE; waking++
+		:: NEEDED && !idle[0] && !idle[1] && threads < WORKERS && !(used[0] && used[1]) ->
+			whom = used[0];
+			used[whom] = true;
 #ifndef MUTANT_COUNTED_LATE
-		threads++;
+			threads++;
 #endif
-		todo = todo | MAKE;
-		waking++
-	:: else
-	fi
+			todo = todo | MAKE;
+			waking++
+		:: else
+		fi
+	}
 }
 
 /* Without the lock. */
 inline carry_out()
 {
-	atomic {
+	d_step {
 		if
 		:: todo != 0 -> TOUCH
 		:: else
@@ -132,7 +134,7 @@ inline carry_out()
 
 inline mtsi_claim(c, won)
 {
-	atomic {
+	d_step {
 		TOUCH;
 		won = !(claim[c] & OWNED);
 		if
@@ -144,16 +146,18 @@ inline mtsi_claim(c, won)
 
 inline receive()
 {
-	TOUCH;
-	assert(open[c] && !vacant[c] && (claim[c] & OWNED));
-	got = data[c];
-	data[c] = false;
-	eof = !got && shut[c]
+	d_step {
+		TOUCH;
+		assert(open[c] && !vacant[c] && (claim[c] & OWNED));
+		got = data[c];
+		data[c] = false;
+		eof = !got && shut[c]
+	}
 }
 
 inline look_at_stopping()
 {
-	atomic { TOUCH; seen = stopping }
+	d_step { TOUCH; seen = stopping }
 }
 
 proctype worker(byte me)
