@@ -13,6 +13,7 @@
 #include <mtserver/hooks.h>
 #include <mtserver/later.h>
 #include <mtserver/limits.h>
+#include <mtserver/networks.h>
 #include <mtserver/reach.h>
 #include <mtserver/reading.h>
 #include <mtserver/server.h>

@@ -190,6 +190,7 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  * @retval -EBADF @p fd is no open descriptor
  * @retval -ENOTSOCK @p fd is no socket
  * @retval -ENOTCONN @p fd is not connected, or not any more
+ * @retval -EACCES its peer may not connect: mts_server_set_access()
  * @retval -EAGAIN there is no room: mts_server_set_max_clients() or
  *         mts_server_set_max_clients_per_address()
  * @retval -ENOMEM memory is short

@@ -164,14 +164,19 @@ static bool link_local(const unsigned char *ip)
 	return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
 }
 
+bool mtsi_ip_is_mapped(const unsigned char *ip)
+{
+	static const unsigned char mapped[MTSI_MAPPED] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(ip, mapped, sizeof(mapped)) == 0;
+}
+
 bool mtsi_peer_origin(const struct mtsi_peer *peer, struct mtsi_origin *origin)
 {
-	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 	const bool ipv6 = peer->family == AF_INET6;
 	*origin = (struct mtsi_origin){.kind = peer->family};
-	if (ipv6 && memcmp(peer->ip, mapped, sizeof(mapped)) == 0) {
+	if (ipv6 && mtsi_ip_is_mapped(peer->ip)) {
 		origin->kind = AF_INET;
-		origin->number = number_of(peer->ip + sizeof(mapped), 4);
+		origin->number = number_of(peer->ip + MTSI_MAPPED, 4);
 	} else {
 		origin->number = number_of(peer->ip, ipv6 ? 8 : 4);
 	}

@@ -54,6 +54,11 @@ struct mtsi_origin {
 	int kind; /* AF_INET, AF_INET6, AF_UNIX */
 };
 
+/* Whether these 16 bytes are an IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2). */
+bool mtsi_ip_is_mapped(const unsigned char *ip);
+
+enum { MTSI_MAPPED = 12 }; /* then that begins here */
+
 /* Sets *origin; an IPv4 address mapped into IPv6 is IPv4.  False for AF_UNSPEC. */
 bool mtsi_peer_origin(const struct mtsi_peer *peer, struct mtsi_origin *origin);
 

@@ -213,6 +213,65 @@ static void refusal(void)
 	ANSWERS(0, mts_server_set_refusal(server, NULL, 0));
 }
 
+static void networks_create(void)
+{
+	mts_networks *networks = mts_networks_create();
+	ck_assert_ptr_nonnull(networks);
+	mts_networks_destroy(networks);
+}
+
+/* What is a network, and what is none, is in unit/wire/test_network_text.c. */
+static void networks_add(void)
+{
+	static const int verdicts[] = {-1, MTS_DENY + 1, 1000, INT_MAX, INT_MIN};
+	mts_networks *networks = mts_networks_create();
+	REFUSES(mts_networks_add(NULL, "10.0.0.0/8", MTS_ALLOW));
+	REFUSES(mts_networks_add(networks, NULL, MTS_ALLOW));
+	REFUSES(mts_networks_add(networks, "", MTS_ALLOW));
+	REFUSES(mts_networks_add(networks, "10.0.0.1/8", MTS_ALLOW));
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+		REFUSES(mts_networks_add(networks, "10.0.0.0/8", verdicts[i]));
+	}
+	ck_assert_int_eq(mts_networks_test(networks, "10.0.0.1"), -ENOENT);
+	mts_networks_destroy(networks);
+}
+
+static void networks_test(void)
+{
+	mts_networks *networks = mts_networks_create();
+	REFUSES(mts_networks_test(NULL, "10.0.0.1"));
+	REFUSES(mts_networks_test(networks, NULL));
+	REFUSES(mts_networks_test(networks, ""));
+	REFUSES(mts_networks_test(networks, "10.0.0.0/8"));
+	mts_networks_destroy(networks);
+}
+
+static void networks_destroy(void)
+{
+	mts_networks_destroy(NULL);
+}
+
+/* An empty set is one, and denies nobody. */
+static void access_list(void)
+{
+	mts_networks *networks = mts_networks_create();
+	REFUSES(mts_server_set_access(NULL, NULL));
+	REFUSES(mts_server_set_access(NULL, networks));
+	ANSWERS(0, mts_server_set_access(server, NULL));
+	ANSWERS(0, mts_server_set_access(server, networks));
+	mts_networks_destroy(networks);
+}
+
+static void trusted_proxies(void)
+{
+	mts_networks *networks = mts_networks_create();
+	REFUSES(mts_server_set_trusted_proxies(NULL, NULL));
+	REFUSES(mts_server_set_trusted_proxies(NULL, networks));
+	ANSWERS(0, mts_server_set_trusted_proxies(server, NULL));
+	ANSWERS(0, mts_server_set_trusted_proxies(server, networks));
+	mts_networks_destroy(networks);
+}
+
 static void on_fault(void)
 {
 	REFUSES(mts_server_on_fault(NULL, NULL, NULL));
@@ -488,7 +547,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_MEMORY_CUTS);
+	check_names(mts_stat_name, MTS_STAT_DENIED);
 }
 
 static void closed_name(void)
@@ -530,6 +589,12 @@ static const struct misuse functions[] = {
 	{"mts_server_set_max_request", max_request},
 	{"mts_server_on_open", on_open},
 	{"mts_server_set_refusal", refusal},
+	{"mts_networks_create", networks_create},
+	{"mts_networks_add", networks_add},
+	{"mts_networks_test", networks_test},
+	{"mts_networks_destroy", networks_destroy},
+	{"mts_server_set_access", access_list},
+	{"mts_server_set_trusted_proxies", trusted_proxies},
 	{"mts_server_on_fault", on_fault},
 	{"mts_server_on_close", on_close},
 	{"mts_server_on_thread", on_thread},

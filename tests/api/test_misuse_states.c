@@ -74,6 +74,7 @@ static void configure(mts_server *server)
 static void configure_live(mts_server *server)
 {
 	char before[1024];
+	mts_networks *networks = mts_networks_create();
 	ck_assert_uint_lt(strlen(mts_server_error(server)), sizeof(before));
 	strcpy(before, mts_server_error(server));
 	ck_assert_int_eq(mts_server_set_max_clients(server, 0), -EINVAL);
@@ -88,6 +89,11 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_output(server, 100000), 0);
 	ck_assert_int_eq(mts_server_set_max_memory(server, 100000), 0);
+	ck_assert_int_eq(mts_server_set_access(server, networks), 0);
+	ck_assert_int_eq(mts_server_set_access(server, NULL), 0);
+	ck_assert_int_eq(mts_server_set_trusted_proxies(server, networks), 0);
+	ck_assert_int_eq(mts_server_set_trusted_proxies(server, NULL), 0);
+	mts_networks_destroy(networks);
 	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_LATER; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
 	}

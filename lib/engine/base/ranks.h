@@ -16,12 +16,13 @@ enum mtsi_rank {
 	MTSI_RANK_CLIENTS = 6, /* the table of clients */
 	MTSI_RANK_CLIENT = 7,
 	MTSI_RANK_ADDRESSES = 8,
-	MTSI_RANK_LINGER = 9,
-	MTSI_RANK_DEADLINES = 10,
-	MTSI_RANK_MAILBOX = 11,
-	MTSI_RANK_TASKS = 12,
-	MTSI_RANK_CREW = 13,
-	MTSI_RANK_LOG = 14 /* the last: something may be said with any other lock held */
+	MTSI_RANK_ACCESS = 9,
+	MTSI_RANK_LINGER = 10,
+	MTSI_RANK_DEADLINES = 11,
+	MTSI_RANK_MAILBOX = 12,
+	MTSI_RANK_TASKS = 13,
+	MTSI_RANK_CREW = 14,
+	MTSI_RANK_LOG = 15 /* the last: something may be said with any other lock held */
 };
 
 #endif

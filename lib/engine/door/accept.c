@@ -25,9 +25,11 @@
  * Each connection becomes a client under the listeners' lock, and only while the listeners are
  * open. So a stop that has closed them under that lock knows that no client comes any more.
  *
+ * Whoever may not connect (access.c) is closed before it becomes a client, and told nothing.
+ *
  * A client that comes is counted by its address first (address_book.c), then by the door. A client
  * above a limit that does not let it wait is turned away (refusal.c), with no lock held; its owner is
- * this thread until then, and a stop waits for that. The log is told once for each batch.
+ * this thread until then, and a stop waits for that. The log is told once for each batch (report.c).
  *
  * Where clients are to be refused rather than wait (MTS_OVERLOAD_REFUSE), this goes on without free
  * descriptors. One descriptor is kept to spare. It is given up to take a connection; that is
@@ -41,6 +43,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <mtserver/networks.h>
+
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
 #include "engine/client/client.h"
@@ -49,6 +53,7 @@
 #include "engine/client/list.h"
 #include "engine/crew/stand_in.h"
 #include "engine/crew/stint.h"
+#include "engine/door/access.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/entry.h"
@@ -57,6 +62,7 @@
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/door/refusal.h"
+#include "engine/door/report.h"
 #include "os/clock.h"
 #include "os/listening.h"
 #include "os/lock.h"
@@ -98,10 +104,8 @@ struct batch {
 	size_t troubles; /* how many tries failed by the connection's own trouble */
 	size_t let_in;
 	size_t held;
-	size_t refused;
 	struct mts_client *turned_away; /* one that is refused, until the lock is released */
-	struct mtsi_peer last; /* the last client that was refused, and why */
-	int why; /* -EUSERS: too many from its address; -ENOMEM; -EBUSY: too many in all */
+	struct mtsi_report report; /* of those who are not let in */
 };
 
 static bool refuses(struct mts_server *server)
@@ -111,10 +115,26 @@ static bool refuses(struct mts_server *server)
 
 static void refuse_client(struct mts_client *client, int why, struct batch *batch)
 {
-	batch->last = client->peer;
-	batch->why = why;
-	batch->refused++;
+	mtsi_report_refused(&batch->report, &client->peer, why);
 	batch->turned_away = client;
+}
+
+/* Whether a connection from there may not be made; if so, it is counted and closed. */
+static bool deny(struct mts_server *server, int fd, const struct sockaddr *address, socklen_t size,
+	struct batch *batch)
+{
+	struct mtsi_peer peer;
+	if (!mtsi_access_is_limited(server)) {
+		return false;
+	}
+	mtsi_peer_from(&peer, address, size);
+	if (mtsi_access_verdict(server, &peer) == MTS_ALLOW) {
+		return false;
+	}
+	mtsi_count_shared(server, MTS_STAT_DENIED, 1);
+	mtsi_report_denied(&batch->report, &peer);
+	mtsi_socket_close_now(fd);
+	return true;
 }
 
 /* Lets a client in, or does with it what the limits demand. */
@@ -165,6 +185,9 @@ static int accept_one(struct mts_server *server, struct mtsi_list *found, struct
 	const int fd = mtsi_socket_accept(batch->fd, (struct sockaddr *)&peer, &size);
 	if (fd < 0) {
 		return fd;
+	}
+	if (deny(server, fd, (const struct sockaddr *)&peer, size, batch)) {
+		return 0;
 	}
 	if (peer.ss_family == AF_UNIX) {
 		mtsi_socket_keep_urgent(fd);
@@ -220,29 +243,8 @@ static void take_batch(
 	}
 }
 
-static void report_refused(struct mts_server *server, const struct batch *batch)
-{
-	char who[MTSI_ADDRESS_TEXT] = "";
-	(void)mtsi_peer_format(&batch->last, who, sizeof(who));
-	switch (batch->why) {
-	case -EUSERS:
-		mtsi_log(server, MTSI_LOG_REFUSED,
-			"refused %zu connections, the last from %s: no more than %zu clients of one address",
-			batch->refused, who, mtsi_address_book_limit(server));
-		break;
-	case -EBUSY:
-		mtsi_log(server, MTSI_LOG_REFUSED,
-			"refused %zu connections, the last from %s: no more than %zu clients", batch->refused,
-			who, mtsi_door_max_clients(server));
-		break;
-	default:
-		mtsi_log(server, MTSI_LOG_REFUSED, "refused %zu connections, the last from %s: %s",
-			batch->refused, who, strerror(-batch->why));
-	}
-}
-
 /* Takes one connection in the place of the spare descriptor, and closes it: 0 or an error. */
-static int refuse_one(struct mts_server *server, int listener)
+static int refuse_one(struct mts_server *server, struct batch *batch)
 {
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
@@ -251,8 +253,8 @@ static int refuse_one(struct mts_server *server, int listener)
 		return -EMFILE;
 	}
 	mtsi_socket_close(spare);
-	const int fd = mtsi_socket_accept(listener, (struct sockaddr *)&peer, &size);
-	if (fd >= 0) {
+	const int fd = mtsi_socket_accept(batch->fd, (struct sockaddr *)&peer, &size);
+	if (fd >= 0 && !deny(server, fd, (const struct sockaddr *)&peer, size, batch)) {
 		mtsi_refusal_close(server, fd);
 	}
 	mtsi_entry_keep_spare(server, mtsi_wake_open());
@@ -270,7 +272,7 @@ static bool refuse_batch(struct mts_server *server, struct batch *batch)
 	int result = 0;
 	bool waits = true;
 	while (count < BATCH && result == 0 && (waits = somebody_waits(batch))) {
-		result = refuse_one(server, batch->fd);
+		result = refuse_one(server, batch);
 		count_try(batch, result);
 		count += result == 0 ? 1 : 0;
 	}
@@ -302,17 +304,16 @@ static bool has_failed(int result)
 /* Does what a batch leaves to be done, with no lock held. */
 static void conclude(struct mts_server *server, struct batch *batch, uint64_t freed)
 {
-	if (batch->let_in + batch->held + batch->refused > 0) {
+	const struct mtsi_report *report = &batch->report;
+	if (batch->let_in + batch->held + report->refused + report->denied > 0) {
 		mtsi_door_well(server);
-	}
-	if (batch->refused > 0) {
-		report_refused(server, batch);
 	}
 	if (has_failed(batch->result)) {
 		failed(server, batch, freed);
 	} else if (batch->troubles == BATCH) {
 		mtsi_door_pause(server, mtsi_clock_now(), freed);
 	}
+	mtsi_report(server, report);
 }
 
 /* Makes a socket non-blocking again, which somebody else who has it may have changed. */

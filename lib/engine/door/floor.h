@@ -3,6 +3,7 @@
 #define MTSI_ENGINE_DOOR_FLOOR_H
 
 #include "engine/crew/floor.h"
+#include "engine/door/access.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
@@ -17,6 +18,7 @@ struct mtsi_door_floor {
 	struct mtsi_crew_floor below;
 	struct mtsi_listeners listeners;
 	struct mtsi_door door;
+	struct mtsi_access access;
 	struct mtsi_refusal refusal;
 	struct mtsi_address_book addresses;
 	struct mtsi_eviction eviction;

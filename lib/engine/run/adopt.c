@@ -2,7 +2,7 @@
  *
  * Connections that the program hands over, instead of a listener's.
  *
- * All of it is one critical section of the listeners' lock, under which connections become clients
+ * Who may connect at all is looked at first. All else is one critical section of the listeners' lock, under which connections become clients
  * (accept.c). So a stop that has closed the listeners under that lock knows that no client comes any
  * more; that each one that came before is in the mailbox, for the keeper to hand to the crew; and so
  * is each that was claimed to be evicted for it.
@@ -16,12 +16,15 @@
 
 #include <errno.h>
 
+#include <mtserver/networks.h>
+
 #include "engine/base/floor.h"
 #include "engine/base/wake.h"
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/conn.h"
 #include "engine/client/list.h"
+#include "engine/door/access.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
@@ -31,6 +34,7 @@
 #include "os/connected.h"
 #include "os/lock.h"
 #include "os/thread.h"
+#include "wire/address.h"
 
 /* The client goes to the crew by way of the keeper: this may be any thread. */
 static void hand_over(struct mts_server *server, struct mts_client *client)
@@ -92,6 +96,25 @@ static int adopt_locked(
 	return result;
 }
 
+static bool is_denied(struct mts_server *server, const struct mtsi_connected *connected)
+{
+	struct mtsi_peer peer;
+	mtsi_peer_from(&peer, (const struct sockaddr *)&connected->peer, connected->size);
+	return mtsi_access_verdict(server, &peer) == MTS_DENY;
+}
+
+static int adopt(
+	struct mts_server *server, int fd, const struct mtsi_connected *connected, void *data)
+{
+	if (is_denied(server, connected)) {
+		return -EACCES;
+	}
+	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);
+	const int result = adopt_locked(server, fd, connected, data);
+	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
+	return result;
+}
+
 int mtsi_adopt(struct mts_server *server, int fd, void *data)
 {
 	struct mtsi_connected connected;
@@ -108,9 +131,7 @@ int mtsi_adopt(struct mts_server *server, int fd, void *data)
 		return result;
 	}
 	const int before = mtsi_thread_shield();
-	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);
-	result = adopt_locked(server, fd, &connected, data);
-	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
+	result = adopt(server, fd, &connected, data);
 	if (result == 0) {
 		mtsi_wake_keeper(server);
 	} else {

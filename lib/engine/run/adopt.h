@@ -6,8 +6,9 @@ struct mts_server;
 
 /*
  * A connected socket of the program's becomes a client, whose data is `data`: 0; -EINVAL, it is no
- * stream, or the server does not run yet; -ECANCELED from the stop on; -EAGAIN, there is no room;
- * -ENOTCONN, -ENOMEM or another negative errno value. If it fails the socket is as before. Any thread.
+ * stream, or the server does not run yet; -ECANCELED from the stop on; -EACCES, its peer may not
+ * connect; -EAGAIN, there is no room; -ENOTCONN, -ENOMEM or another negative errno value. If it fails
+ * the socket is as before. Any thread.
  */
 int mtsi_adopt(struct mts_server *server, int fd, void *data);
 

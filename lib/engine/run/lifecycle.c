@@ -41,6 +41,7 @@
 #include "engine/crew/stand_in.h"
 #include "engine/crew/threads.h"
 #include "engine/crew/watchdog.h"
+#include "engine/door/access.h"
 #include "engine/door/address_book.h"
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
@@ -90,6 +91,7 @@ struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user)
 	mtsi_watchdog_init(&mtsi_crew_floor(server)->watchdog);
 	mtsi_stand_in_init(&mtsi_crew_floor(server)->stand_in, mtsi_poller_poll);
 	mtsi_door_init(&mtsi_door_floor(server)->door);
+	mtsi_access_init(&mtsi_door_floor(server)->access);
 	mtsi_address_book_init(&mtsi_door_floor(server)->addresses);
 	mtsi_eviction_init(&mtsi_door_floor(server)->eviction);
 	mtsi_deadlines_init(&mtsi_client_floor(server)->deadlines);
@@ -139,6 +141,7 @@ static void free_server(struct mts_server *server)
 	mtsi_crew_free(server);
 	mtsi_stand_in_free(&mtsi_crew_floor(server)->stand_in);
 	mtsi_door_free(&mtsi_door_floor(server)->door);
+	mtsi_access_free(&mtsi_door_floor(server)->access);
 	mtsi_address_book_free(&mtsi_door_floor(server)->addresses);
 	mtsi_eviction_free(&mtsi_door_floor(server)->eviction);
 	mtsi_deadlines_free(&mtsi_client_floor(server)->deadlines);
