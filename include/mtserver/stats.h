@@ -23,8 +23,7 @@ enum mts_stat {
 	MTS_STAT_ACCEPTED = 0, /**< clients opened so far */
 	MTS_STAT_OPEN = 1, /**< of these, those not closed yet */
 	MTS_STAT_CLOSED = 2, /**< of these, those whose close hook has returned */
-	MTS_STAT_REFUSED =
-		3, /**< connections turned away before they were opened, but for the denied */
+	MTS_STAT_REFUSED = 3, /**< connections turned away before they were opened */
 	MTS_STAT_REQUESTS = 4, /**< requests handed to callbacks so far */
 	MTS_STAT_BYTES_IN = 5, /**< bytes received so far */
 	MTS_STAT_BYTES_OUT = 6, /**< bytes handed to the kernel so far */
@@ -52,7 +51,7 @@ enum mts_stat {
 	MTS_STAT_MEMORY = 20, /**< bytes, now, of what mts_server_set_max_memory() limits */
 	MTS_STAT_MEMORY_PEAK = 21, /**< the most there were at once */
 	MTS_STAT_MEMORY_CUTS = 22, /**< clients cut off because that memory was short */
-	/** connections that may not be made: mts_server_set_access(). Since 0.2. */
+	/** connections that may not be made (mts_server_set_access()); not refused ones. Since 0.2. */
 	MTS_STAT_DENIED = 23
 };
 

@@ -106,6 +106,16 @@ void peer_connect_socket(int peer, const mts_server *server)
 	ck_assert(peer_try_connect(peer, server));
 }
 
+int peer_connect_from(const mts_server *server, unsigned char host)
+{
+	const struct sockaddr_in from = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | host)};
+	const int peer = peer_socket();
+	ck_assert_int_eq(bind(peer, (const struct sockaddr *)&from, sizeof(from)), 0);
+	peer_connect_socket(peer, server);
+	return peer;
+}
+
 void peer_send(int peer, const void *data, size_t size)
 {
 	const char *bytes = data;

@@ -22,6 +22,9 @@ int peer_socket(void);
 void peer_connect_socket(int peer, const mts_server *server);
 bool peer_try_connect(int peer, const mts_server *server); /* false: refused */
 
+/* The same from 127.0.0.`host`, all of which are this machine. */
+int peer_connect_from(const mts_server *server, unsigned char host);
+
 /* The same with small kernel buffers, from the beginning. */
 int peer_connect_small(const mts_server *server);
 

@@ -85,6 +85,8 @@ static void require_setters_refused(mts_server *server)
 	require(mts_server_set_max_output(server, 5000) == -ECHILD);
 	require(mts_server_set_max_memory(server, 1000000) == -ECHILD);
 	require(mts_server_set_max_request(server, 5000) == -ECHILD);
+	require(mts_server_set_access(server, NULL) == -ECHILD);
+	require(mts_server_set_trusted_proxies(server, NULL) == -ECHILD);
 	require(mts_server_set_backlog(server, 5) == -ECHILD);
 	require(mts_server_set_defer_accept(server, 5) == -ECHILD);
 	require(mts_server_set_keepalive(server, 5) == -ECHILD);

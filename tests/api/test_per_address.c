@@ -3,7 +3,6 @@
  * How many clients one address may have: IPv4 addresses, IPv6 networks and users of Unix sockets each
  * for themselves; exactly, also when the limit comes later, and among many who come and go.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -38,16 +37,6 @@ static mts_server *start_server(const char *address, size_t per_address)
 	return server;
 }
 
-/* Connects from 127.0.0.`host`, all of which are this machine. */
-static int connect_from(const mts_server *server, unsigned char host)
-{
-	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | host)};
-	const int peer = peer_socket();
-	ck_assert_int_eq(bind(peer, (const struct sockaddr *)&from, sizeof(from)), 0);
-	peer_connect_socket(peer, server);
-	return peer;
-}
-
 static bool is_served(int peer)
 {
 	char answer[5];
@@ -61,7 +50,7 @@ static bool is_served(int peer)
 
 static int served_from(const mts_server *server, unsigned char host)
 {
-	const int peer = connect_from(server, host);
+	const int peer = peer_connect_from(server, host);
 	ck_assert(is_served(peer));
 	return peer;
 }
@@ -69,7 +58,7 @@ static int served_from(const mts_server *server, unsigned char host)
 static void refused_from(const mts_server *server, unsigned char host)
 {
 	const uint64_t before = mts_server_stat(server, MTS_STAT_REFUSED);
-	const int peer = connect_from(server, host);
+	const int peer = peer_connect_from(server, host);
 	ck_assert(!is_served(peer));
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), before + 1);
 	close(peer);
@@ -80,7 +69,7 @@ static int get_in(const mts_server *server, unsigned char host)
 {
 	const uint64_t start = now_ms();
 	for (;;) {
-		const int peer = connect_from(server, host);
+		const int peer = peer_connect_from(server, host);
 		if (is_served(peer)) {
 			return peer;
 		}
@@ -244,7 +233,7 @@ static void *keep_coming(void *argument)
 	for (int i = 0; i < crowd->visits; i++) {
 		int peers[2];
 		for (int j = 0; j < 2; j++) {
-			peers[j] = connect_from(crowd->server, crowd->host);
+			peers[j] = peer_connect_from(crowd->server, crowd->host);
 			if (is_served(peers[j])) {
 				const int now = ++*crowd->inside;
 				*crowd->full += now == PER_ADDRESS ? 1 : 0;

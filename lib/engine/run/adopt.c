@@ -2,10 +2,10 @@
  *
  * Connections that the program hands over, instead of a listener's.
  *
- * Who may connect at all is looked at first. All else is one critical section of the listeners' lock, under which connections become clients
- * (accept.c). So a stop that has closed the listeners under that lock knows that no client comes any
- * more; that each one that came before is in the mailbox, for the keeper to hand to the crew; and so
- * is each that was claimed to be evicted for it.
+ * First it is looked whether the peer may connect at all. All else is one critical section of the
+ * listeners' lock, under which connections become clients (accept.c). So a stop that has closed the
+ * listeners under that lock knows that no client comes any more; that each one that came before is in
+ * the mailbox, for the keeper to hand to the crew; and so is each that was claimed to be evicted for it.
  *
  * A connection that the program hands over does not wait at the door: it has nobody to wait for, as a
  * listener's queue has. So it is let in, or not. Only where clients are evicted for those who come
