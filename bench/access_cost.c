@@ -13,6 +13,7 @@
  *   verdict    ns, for a verdict of the server; with a set that is never replaced; and while it is replaced
  *              all the time: the mean, and what 1 of 100,000 takes longer than
  */
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -119,7 +120,7 @@ static void choose_peers(enum mtsi_network_kind kind, int within)
 	}
 }
 
-/* The best of five rounds. */
+/* The best of five rounds, in each of which one look waits for the one before. */
 static double look_up(const mts_networks *networks, enum mtsi_network_kind kind, int within)
 {
 	double best = 1e9;
@@ -127,8 +128,10 @@ static double look_up(const mts_networks *networks, enum mtsi_network_kind kind,
 	choose_peers(kind, within);
 	for (int round = 0; round < 5; round++) {
 		const double begun = now();
-		for (size_t i = 0; i < LOOKUPS; i++) {
-			found += mtsi_networks_find(networks, &peers[i]) >= 0;
+		for (size_t i = 0, skip = 0; i < LOOKUPS; i++) {
+			const int verdict = mtsi_networks_find(networks, &peers[i + skip]);
+			skip = (size_t)(verdict + ENOENT) >> 8; /* always 0, which nobody knows before */
+			found += verdict >= 0;
 		}
 		const double taken = (now() - begun) / LOOKUPS;
 		best = taken < best ? taken : best;

@@ -131,7 +131,7 @@ MTS_API void mts_networks_destroy(mts_networks *networks);
  * @retval -ENOMEM memory is short for the copy; nothing has changed
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * Any, also in callbacks; @p networks is not changed meanwhile.
+ * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
  */
 MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networks);
@@ -150,7 +150,7 @@ MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networ
  * @retval -ENOMEM memory is short for the copy; nothing has changed
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads
- * Any, also in callbacks; @p networks is not changed meanwhile.
+ * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
  */
 MTS_API int mts_server_set_trusted_proxies(mts_server *server, const mts_networks *networks);

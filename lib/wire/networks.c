@@ -131,13 +131,17 @@ void mtsi_networks_free(struct mts_networks *networks)
 	}
 }
 
-/* Makes room for two more nodes, which is the most that a network takes. */
+/*
+ * Makes room for two more nodes, which is the most that a network takes. A copy has no room to spare, but
+ * two nodes at least.
+ */
 static bool make_room(struct mts_networks *networks)
 {
 	if (networks->room >= networks->count + 2) {
 		return true;
 	}
-	const uint32_t room = networks->room < FIRST_ROOM ? FIRST_ROOM : networks->room * 2;
+	const uint32_t twice = networks->room * 2;
+	const uint32_t room = twice < FIRST_ROOM ? FIRST_ROOM : twice;
 	if (room > MOST_NODES) {
 		return false;
 	}
@@ -167,8 +171,8 @@ static void hang(struct mts_networks *networks, uint32_t above, uint32_t node)
 }
 
 /*
- * Puts a network where the way down to it ends: at `link`, which has no node, or one with which the
- * network has `same` bits in common, and neither goes further down together.
+ * Puts a network where its way down the tree ends, at `link`. There is no node, or one that has `same`
+ * bits in common with the network: not all bits of the node, or all of the network, or both.
  */
 static void insert(struct mts_networks *networks, uint32_t *link, unsigned same,
 	const struct mtsi_network *network, int verdict)

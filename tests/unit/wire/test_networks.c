@@ -197,6 +197,35 @@ START_TEST(as_a_list_would)
 }
 END_TEST
 
+/* A copy has just the room that it needs; it grows like any other, and the original does not. */
+START_TEST(copies_grow)
+{
+	enum { SIZES = 70, MORE = 5 };
+	uint64_t chance = 1;
+	struct mts_networks *networks = mtsi_networks_new();
+	for (int size = 0; size < SIZES; size++) {
+		const size_t before = count;
+		static struct entry old[SIZES];
+		memcpy(old, entries, sizeof(old));
+		struct mts_networks *copy = mtsi_networks_copy(networks);
+		for (int i = 0; i < MORE; i++) {
+			const struct entry entry = choose_entry(&chance);
+			add(copy, &entry);
+			note(&entry);
+		}
+		compare(copy, entries, count, &chance, 20);
+		compare(networks, old, before, &chance, 20);
+		mtsi_networks_free(copy);
+		memcpy(entries, old, sizeof(old));
+		count = before;
+		const struct entry entry = choose_entry(&chance);
+		add(networks, &entry);
+		note(&entry);
+	}
+	mtsi_networks_free(networks);
+}
+END_TEST
+
 /* Each of them is there once: a list that has to be searched for that would take too long. */
 START_TEST(many)
 {
@@ -335,6 +364,7 @@ int main(void)
 	TCase *cases = suite_begin("networks");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, as_a_list_would, 0, 20);
+	tcase_add_test(cases, copies_grow);
 	tcase_add_test(cases, many);
 	tcase_add_loop_test(cases, each_length, 0, 2);
 	tcase_add_loop_test(cases, one_in_the_other, 0, 4);
