@@ -5,7 +5,7 @@
  *
  *     bench/access_cost [networks]
  *
- *   bytes      memory for each network
+ *   bytes      memory for each network: of the set, and of what a server makes of it
  *   add        ns, to add one
  *   inet       ns, to look for an IPv4 address that is in one of the networks; for any
  *   inet6      the same for IPv6
@@ -28,6 +28,7 @@
 #include "engine/door/access.h"
 #include "wire/address.h"
 #include "wire/networks.h"
+#include "wire/ranges.h"
 
 enum { LOOKUPS = 1 << 20, ASKED = 1 << 21, REPLACEMENTS = 50 };
 
@@ -68,6 +69,12 @@ static int handle(mts_client *client, const void *request, size_t size, void *us
 	(void)size;
 	(void)user;
 	return MTS_CLOSE;
+}
+
+static double used(void)
+{
+	const struct mallinfo2 info = mallinfo2();
+	return (double)(info.uordblks + info.hblkhd);
 }
 
 /* As networks are mostly: IPv4 of 12 to 32 bits, IPv6 below 2000::/3 of 20 to 64. */
@@ -121,7 +128,7 @@ static void choose_peers(enum mtsi_network_kind kind, int within)
 }
 
 /* The best of five rounds, in each of which one look waits for the one before. */
-static double look_up(const mts_networks *networks, enum mtsi_network_kind kind, int within)
+static double look_up(const struct mtsi_ranges *ranges, enum mtsi_network_kind kind, int within)
 {
 	double best = 1e9;
 	long found = 0;
@@ -129,7 +136,7 @@ static double look_up(const mts_networks *networks, enum mtsi_network_kind kind,
 	for (int round = 0; round < 5; round++) {
 		const double begun = now();
 		for (size_t i = 0, skip = 0; i < LOOKUPS; i++) {
-			const int verdict = mtsi_networks_find(networks, &peers[i + skip]);
+			const int verdict = mtsi_ranges_find(ranges, &peers[i + skip]);
 			skip = (size_t)(verdict + ENOENT) >> 8; /* always 0, which nobody knows before */
 			found += verdict >= 0;
 		}
@@ -226,17 +233,19 @@ int main(int argc, char **argv)
 	listed = calloc(many, sizeof(*listed));
 	peers = calloc(LOOKUPS, sizeof(*peers));
 	must(listed != NULL && peers != NULL, "no memory");
+	const double before = used();
 	mts_networks *networks = build(&add);
-	const struct mallinfo2 before = mallinfo2();
-	mts_networks *copy = mtsi_networks_copy(networks);
-	const struct mallinfo2 after = mallinfo2();
-	const size_t bytes = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
-	printf("networks=%zu bytes=%.1f add=%.0f ", many, (double)bytes / (double)many, add);
-	printf("inet=%.0f/%.0f ", look_up(copy, MTSI_NETWORK_INET, 1),
-		look_up(copy, MTSI_NETWORK_INET, 0));
-	printf("inet6=%.0f/%.0f ", look_up(copy, MTSI_NETWORK_INET6, 1),
-		look_up(copy, MTSI_NETWORK_INET6, 0));
-	mtsi_networks_free(copy);
+	const double set = used() - before;
+	struct mtsi_ranges *ranges = mtsi_ranges_new(networks);
+	must(ranges != NULL, "no memory");
+	const double more = used() - before - set;
+	printf("networks=%zu bytes=%.1f/%.1f add=%.0f ", many, set / (double)many, more / (double)many,
+		add);
+	printf("inet=%.0f/%.0f ", look_up(ranges, MTSI_NETWORK_INET, 1),
+		look_up(ranges, MTSI_NETWORK_INET, 0));
+	printf("inet6=%.0f/%.0f ", look_up(ranges, MTSI_NETWORK_INET6, 1),
+		look_up(ranges, MTSI_NETWORK_INET6, 0));
+	mtsi_ranges_free(ranges);
 	measure_server(networks);
 	mts_networks_destroy(networks);
 	free(listed);

@@ -25,7 +25,7 @@
  *     mts_networks_destroy(site);
  *     return result;
  *
- * A set takes some 64 bytes for each network, and as much again in each server that it is given to. To
+ * A set takes some 64 bytes for each network, and up to 40 more in each server that it is given to. To
  * look for an address takes a fraction of a microsecond, also among 100,000 networks.
  * @{
  */

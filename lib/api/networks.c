@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sets of networks: texts are read here, and what is copied is copied with no lock held.
+ * Sets of networks: arguments are checked; what a server gets of a set is made with no lock held.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include "wire/address.h"
 #include "wire/network_text.h"
 #include "wire/networks.h"
+#include "wire/ranges.h"
 
 mts_networks *mts_networks_create(void)
 {
@@ -48,11 +49,11 @@ static int replace(mts_server *server, enum mtsi_access_list which, const mts_ne
 	if (result != 0) {
 		return result;
 	}
-	mts_networks *copy = networks != NULL ? mtsi_networks_copy(networks) : NULL;
-	if (copy == NULL && networks != NULL) {
+	struct mtsi_ranges *ranges = networks != NULL ? mtsi_ranges_new(networks) : NULL;
+	if (ranges == NULL && networks != NULL) {
 		return -ENOMEM;
 	}
-	mtsi_networks_free(mtsi_access_replace(server, which, copy));
+	mtsi_ranges_free(mtsi_access_replace(server, which, ranges));
 	return 0;
 }
 

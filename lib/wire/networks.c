@@ -1,5 +1,5 @@
 /*
- * Sets of networks.
+ * Sets of networks, while they are built.
  *
  * A binary tree for each family.  A node stands for all addresses that begin with its bits; below it
  * are those whose next bit is 0, and those whose next bit is 1, as far as a network is there.  Nodes
@@ -9,9 +9,12 @@
  * That takes some log2(n) steps where networks are spread at random, and never more than there are
  * bits.
  *
- * The nodes lie in one array and refer to each other by their place in it.  So a copy is one
- * allocation and one memcpy, and freeing a set walks through nothing.  There is no way to take a
- * network out again, so no node is ever free.
+ * The nodes lie in one array and refer to each other by their place in it, so freeing a set walks
+ * through nothing.  There is no way to take a network out again, so no node is ever free.
+ *
+ * For an address that is looked for nearly each step is memory that is not in a cache.  So servers
+ * look into something made of this (ranges.c); walking through the tree in order gives what that
+ * needs.
  */
 #include "wire/networks.h"
 
@@ -26,6 +29,8 @@
 enum {
 	NO_VERDICT = -1,
 	FAMILIES = 2, /* INET and INET6 */
+	INET_BITS = 32,
+	INET6_BITS = 128,
 	FIRST_ROOM = 16,
 	MOST_NODES = 1 << 26 /* 2 GiB, which even a size_t of 32 bits can say */
 };
@@ -42,6 +47,7 @@ struct mts_networks {
 	uint32_t count; /* with the first */
 	uint32_t room;
 	uint32_t roots[FAMILIES]; /* 0: none */
+	size_t counts[FAMILIES]; /* of networks */
 	int local; /* the verdict for Unix peers */
 };
 
@@ -103,26 +109,6 @@ struct mts_networks *mtsi_networks_new(void)
 	return networks;
 }
 
-struct mts_networks *mtsi_networks_copy(const struct mts_networks *networks)
-{
-	struct mts_networks *copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		return NULL;
-	}
-	*copy = *networks;
-	if (networks->nodes != NULL) {
-		const size_t size = networks->count * sizeof(struct node);
-		copy->room = networks->count;
-		copy->nodes = malloc(size);
-		if (copy->nodes == NULL) {
-			free(copy);
-			return NULL;
-		}
-		memcpy(copy->nodes, networks->nodes, size);
-	}
-	return copy;
-}
-
 void mtsi_networks_free(struct mts_networks *networks)
 {
 	if (networks != NULL) {
@@ -131,17 +117,13 @@ void mtsi_networks_free(struct mts_networks *networks)
 	}
 }
 
-/*
- * Makes room for two more nodes, which is the most that a network takes. A copy has no room to spare, but
- * two nodes at least.
- */
+/* Makes room for two more nodes, which is the most that a network takes. */
 static bool make_room(struct mts_networks *networks)
 {
 	if (networks->room >= networks->count + 2) {
 		return true;
 	}
-	const uint32_t twice = networks->room * 2;
-	const uint32_t room = twice < FIRST_ROOM ? FIRST_ROOM : twice;
+	const uint32_t room = networks->room == 0 ? FIRST_ROOM : networks->room * 2;
 	if (room > MOST_NODES) {
 		return false;
 	}
@@ -179,9 +161,11 @@ static void insert(struct mts_networks *networks, uint32_t *link, unsigned same,
 {
 	const uint32_t there = *link;
 	if (there != 0 && networks->nodes[there].length == same && network->length == same) {
+		networks->counts[network->kind] += networks->nodes[there].verdict == NO_VERDICT;
 		networks->nodes[there].verdict = (signed char)verdict;
 		return;
 	}
+	networks->counts[network->kind]++;
 	const uint32_t made = append(networks, network->bits, network->length, verdict);
 	if (there == 0) {
 		*link = made;
@@ -242,35 +226,130 @@ static int go_down(const struct mts_networks *networks, uint32_t at, struct mtsi
 	return verdict;
 }
 
-static int find_inet(const struct mts_networks *networks, const unsigned char *ip)
+bool mtsi_network_of(struct mtsi_network *network, const struct mtsi_peer *peer)
 {
-	return go_down(networks, networks->roots[MTSI_NETWORK_INET], mtsi_bits_of_inet(ip));
+	const bool mapped = peer->family == AF_INET6 && mtsi_ip_is_mapped(peer->ip);
+	if (peer->family == AF_INET || mapped) {
+		network->kind = MTSI_NETWORK_INET;
+		network->bits = mtsi_bits_of_inet(mapped ? peer->ip + MTSI_MAPPED : peer->ip);
+		network->length = INET_BITS;
+	} else if (peer->family == AF_INET6) {
+		network->kind = MTSI_NETWORK_INET6;
+		network->bits = mtsi_bits_of_inet6(peer->ip);
+		network->length = INET6_BITS;
+	} else {
+		*network = (struct mtsi_network){.kind = MTSI_NETWORK_UNIX};
+		return peer->family == AF_UNIX;
+	}
+	return true;
 }
 
 int mtsi_networks_find(const struct mts_networks *networks, const struct mtsi_peer *peer)
 {
+	struct mtsi_network single;
 	int verdict = NO_VERDICT;
-	if (peer->family == AF_INET) {
-		verdict = find_inet(networks, peer->ip);
-	} else if (peer->family == AF_INET6 && mtsi_ip_is_mapped(peer->ip)) {
-		verdict = find_inet(networks, peer->ip + MTSI_MAPPED);
-	} else if (peer->family == AF_INET6) {
-		verdict = go_down(
-			networks, networks->roots[MTSI_NETWORK_INET6], mtsi_bits_of_inet6(peer->ip));
-	} else if (peer->family == AF_UNIX) {
-		verdict = networks->local;
+	if (mtsi_network_of(&single, peer)) {
+		verdict = single.kind == MTSI_NETWORK_UNIX
+			? networks->local
+			: go_down(networks, networks->roots[single.kind], single.bits);
 	}
 	return verdict != NO_VERDICT ? verdict : -ENOENT;
 }
 
-bool mtsi_networks_has_whole(const struct mts_networks *networks, int verdict)
+int mtsi_networks_whole(const struct mts_networks *networks, enum mtsi_network_kind kind)
 {
-	for (int i = 0; i < FAMILIES; i++) {
-		const struct node *root = networks->roots[i] != 0 ? &networks->nodes[networks->roots[i]]
-														  : NULL;
-		if (root != NULL && root->length == 0 && root->verdict == verdict) {
-			return true;
+	int verdict = NO_VERDICT;
+	if (kind == MTSI_NETWORK_UNIX) {
+		verdict = networks->local;
+	} else if (networks->roots[kind] != 0) {
+		const struct node *root = &networks->nodes[networks->roots[kind]];
+		verdict = root->length == 0 ? root->verdict : NO_VERDICT;
+	}
+	return verdict != NO_VERDICT ? verdict : -ENOENT;
+}
+
+size_t mtsi_networks_count(const struct mts_networks *networks, enum mtsi_network_kind kind)
+{
+	return networks->counts[kind];
+}
+
+/* The first address behind those of a node; false: there is none. */
+static bool next_behind(const struct node *node, struct mtsi_bits *next)
+{
+	*next = node->bits;
+	if (node->length > 64) {
+		next->low += UINT64_C(1) << (INET6_BITS - node->length);
+		next->high += next->low == 0 ? 1 : 0;
+	} else if (node->length > 0) {
+		next->high += UINT64_C(1) << (64 - node->length);
+	} else {
+		return false;
+	}
+	return next->high != 0 || next->low != 0;
+}
+
+/* The latest range, which is told when it is known where the next one begins. */
+struct cuts {
+	mtsi_networks_range range;
+	void *context;
+	struct mtsi_bits first;
+	int verdict;
+};
+
+/*
+ * From this address on, a verdict holds. They come in order; of several for one address the last
+ * holds. Nodes that are no network bring the verdict that holds already, so they make no range.
+ */
+static void cut(struct cuts *cuts, struct mtsi_bits first, int verdict)
+{
+	const bool same = first.high == cuts->first.high && first.low == cuts->first.low;
+	if (!same && verdict != cuts->verdict) {
+		cuts->range(cuts->context, cuts->first, cuts->verdict);
+		cuts->first = first;
+	}
+	cuts->verdict = verdict;
+}
+
+/* What is left to be done at a node: its addresses begin; or they are over, and `outer` holds again. */
+struct step {
+	uint32_t at;
+	signed char outer;
+	bool over;
+};
+
+/* On the way down each node leaves two steps behind, and the last one three. */
+enum { MOST_STEPS = 2 * (INET6_BITS + 1) + 1 };
+
+/* Leaves a step, if there is such a node: how many. */
+static size_t leave(struct step *step, uint32_t at, signed char outer, bool over)
+{
+	if (at == 0) {
+		return 0;
+	}
+	*step = (struct step){at, outer, over};
+	return 1;
+}
+
+void mtsi_networks_each_range(const struct mts_networks *networks, enum mtsi_network_kind kind,
+	mtsi_networks_range range, void *context)
+{
+	struct step steps[MOST_STEPS];
+	struct cuts cuts = {range, context, {0, 0}, NO_VERDICT};
+	size_t left = 0;
+	left += leave(&steps[left], networks->roots[kind], NO_VERDICT, false);
+	while (left > 0) {
+		const struct step step = steps[--left];
+		const struct node *node = &networks->nodes[step.at];
+		struct mtsi_bits next;
+		if (step.over && next_behind(node, &next)) {
+			cut(&cuts, next, step.outer);
+		} else if (!step.over) {
+			const signed char inner = node->verdict != NO_VERDICT ? node->verdict : step.outer;
+			cut(&cuts, node->bits, inner);
+			left += leave(&steps[left], step.at, step.outer, true);
+			left += leave(&steps[left], node->below[1], inner, false);
+			left += leave(&steps[left], node->below[0], inner, false);
 		}
 	}
-	return networks->local == verdict;
+	range(context, cuts.first, cuts.verdict);
 }

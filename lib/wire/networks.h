@@ -8,6 +8,7 @@
 #define MTSI_WIRE_NETWORKS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mts_networks;
@@ -35,9 +36,14 @@ struct mtsi_bits mtsi_bits_first(struct mtsi_bits bits, unsigned count);
 struct mtsi_bits mtsi_bits_of_inet(const unsigned char *ip);
 struct mtsi_bits mtsi_bits_of_inet6(const unsigned char *ip);
 
-/* An empty set, or a copy of one, which takes no more memory than it needs; NULL: no memory. */
+/*
+ * A peer's address as a network of its own; an IPv4 address mapped into IPv6 is IPv4.  False: it is
+ * not known.
+ */
+bool mtsi_network_of(struct mtsi_network *network, const struct mtsi_peer *peer);
+
+/* An empty set; NULL: no memory. */
 struct mts_networks *mtsi_networks_new(void);
-struct mts_networks *mtsi_networks_copy(const struct mts_networks *networks);
 
 /* NULL is fine. */
 void mtsi_networks_free(struct mts_networks *networks);
@@ -49,13 +55,22 @@ void mtsi_networks_free(struct mts_networks *networks);
 int mtsi_networks_add(
 	struct mts_networks *networks, const struct mtsi_network *network, int verdict);
 
-/*
- * The verdict of the smallest network that has this peer; -ENOENT: none has it.  An IPv4 address
- * mapped into IPv6 is IPv4, a Unix peer is in the network UNIX, one that is not known in none.
- */
+/* The verdict of the smallest network that has this peer; -ENOENT: none has it, or it is not known. */
 int mtsi_networks_find(const struct mts_networks *networks, const struct mtsi_peer *peer);
 
-/* Whether this is the verdict of all addresses of some kind: 0.0.0.0/0, ::/0 or UNIX. */
-bool mtsi_networks_has_whole(const struct mts_networks *networks, int verdict);
+/* The verdict of all that are of a kind: of 0.0.0.0/0, ::/0 or UNIX; -ENOENT: there is none. */
+int mtsi_networks_whole(const struct mts_networks *networks, enum mtsi_network_kind kind);
+
+/* How many networks there are of INET or INET6. */
+size_t mtsi_networks_count(const struct mts_networks *networks, enum mtsi_network_kind kind);
+
+/*
+ * Tells the ranges that the networks of INET or INET6 make, in order, from address 0 on: each begins
+ * with `first`, and ends where the next one begins, or with the last address.  `verdict` is -1 where
+ * there is none.  n networks make at most 2n + 1 ranges.
+ */
+typedef void (*mtsi_networks_range)(void *context, struct mtsi_bits first, int verdict);
+void mtsi_networks_each_range(const struct mts_networks *networks, enum mtsi_network_kind kind,
+	mtsi_networks_range range, void *context);
 
 #endif

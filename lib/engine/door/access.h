@@ -6,9 +6,9 @@
 
 #include "os/lock.h"
 
-struct mts_networks;
 struct mts_server;
 struct mtsi_peer;
+struct mtsi_ranges;
 
 enum mtsi_access_list {
 	MTSI_ACCESS_CLIENTS, /* who may connect */
@@ -16,22 +16,22 @@ enum mtsi_access_list {
 	MTSI_ACCESS_LISTS
 };
 
-/* Who may connect, and who is believed; sets of networks that belong to the server. */
+/* Who may connect, and who is believed. */
 struct mtsi_access {
-	struct mtsi_lock lock; /* held to replace a set, and while one is looked into */
+	struct mtsi_lock lock; /* held to replace a list, and while one is looked into */
 	/* NULL: there is none; written under the lock; what one points to is only read. */
-	struct mts_networks *_Atomic lists[MTSI_ACCESS_LISTS];
+	struct mtsi_ranges *_Atomic lists[MTSI_ACCESS_LISTS];
 };
 
 void mtsi_access_init(struct mtsi_access *access);
 void mtsi_access_free(struct mtsi_access *access);
 
 /*
- * Live: puts a set in the place of another, or NULL; it belongs to the server from then on. Returns the
+ * Live: puts a list in the place of another, or NULL; it belongs to the server from then on. Returns the
  * one before, or NULL, which nobody looks into any more: it is the caller's, to free it. Any thread.
  */
-struct mts_networks *mtsi_access_replace(
-	struct mts_server *server, enum mtsi_access_list which, struct mts_networks *networks);
+struct mtsi_ranges *mtsi_access_replace(
+	struct mts_server *server, enum mtsi_access_list which, struct mtsi_ranges *ranges);
 
 /* Whether anybody could be denied. Any thread, like all that follow, with any locks but the log's. */
 bool mtsi_access_is_limited(struct mts_server *server);

@@ -1,7 +1,7 @@
 /*
- * Sets of networks against a plain list of them, which is searched from end to end, and compares bytes bit
- * by bit: whatever is added, in whatever order, each address gets the verdict of the smallest network that
- * has it.
+ * Sets of networks, and the ranges made of them, against a plain list of the networks, which is searched
+ * from end to end, and compares bytes bit by bit: whatever is added, in whatever order, each address gets the
+ * verdict of the smallest network that has it.
  */
 #include "wire/networks.h"
 
@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "wire/address.h"
+#include "wire/ranges.h"
 
 enum { MOST = 20000, INET_BITS = 32, INET6_BITS = 128 };
 
@@ -99,20 +100,84 @@ static void add(struct mts_networks *networks, const struct entry *entry)
 	ck_assert_int_eq(mtsi_networks_add(networks, &network, entry->verdict), 0);
 }
 
-static void expect(const struct mts_networks *networks, const struct mtsi_peer *peer, int verdict)
+static void check(const char *where, int found, const struct mtsi_peer *peer, int verdict)
 {
 	char text[MTSI_ADDRESS_TEXT] = "";
 	(void)mtsi_peer_format(peer, text, sizeof(text));
-	const int found = mtsi_networks_find(networks, peer);
-	ck_assert_msg(found == verdict, "%s: %d instead of %d", text, found, verdict);
+	ck_assert_msg(found == verdict, "%s in %s: %d instead of %d", text, where, found, verdict);
+}
+
+static void expect_in(const struct mtsi_ranges *ranges, const struct mtsi_peer *peer, int verdict)
+{
+	check("ranges", mtsi_ranges_find(ranges, peer), peer, verdict);
+}
+
+/* In a set, and in the ranges made of it. */
+static void expect(const struct mts_networks *networks, const struct mtsi_peer *peer, int verdict)
+{
+	struct mtsi_ranges *ranges = mtsi_ranges_new(networks);
+	check("a set", mtsi_networks_find(networks, peer), peer, verdict);
+	expect_in(ranges, peer, verdict);
+	mtsi_ranges_free(ranges);
+}
+
+static void set_from(unsigned char *ip, unsigned at, unsigned end)
+{
+	for (; at < end; at++) {
+		if (!bit(ip, at)) {
+			flip(ip, at);
+		}
+	}
+}
+
+/* The next address, or the one before. */
+static void step_up(unsigned char *ip, unsigned bits)
+{
+	while (bits-- > 0) {
+		flip(ip, bits);
+		if (bit(ip, bits)) {
+			break;
+		}
+	}
+}
+
+static void step_down(unsigned char *ip, unsigned bits)
+{
+	while (bits-- > 0) {
+		flip(ip, bits);
+		if (!bit(ip, bits)) {
+			break;
+		}
+	}
+}
+
+/* At the edge of a network: its first or last address, or the one in front of it or behind it. */
+static void choose_edge(
+	uint64_t *chance, const struct entry *entry, unsigned bits, unsigned char *ip)
+{
+	const size_t which = chance_below(chance, 4);
+	memcpy(ip, entry->ip, bits / 8);
+	if (which >= 2) {
+		set_from(ip, entry->length < bits ? entry->length : bits, bits);
+	}
+	if (which == 1) {
+		step_down(ip, bits);
+	} else if (which == 3) {
+		step_up(ip, bits);
+	}
 }
 
 /* Mostly an address that begins like one of those in the list; else any. */
 static void choose_ip(uint64_t *chance, int family, unsigned char *ip)
 {
 	const unsigned bits = bits_of(family);
+	const size_t way = chance_below(chance, 8);
 	memset(ip, 0, 16);
-	if (count > 0 && chance_below(chance, 4) != 0) {
+	if (count > 0 && way < 3) {
+		choose_edge(chance, &entries[chance_below(chance, count)], bits, ip);
+		return;
+	}
+	if (count > 0 && way < 6) {
 		memcpy(ip, entries[chance_below(chance, count)].ip, bits / 8);
 		for (size_t flips = chance_below(chance, 4); flips > 0; flips--) {
 			flip(ip, (unsigned)chance_below(chance, bits));
@@ -153,13 +218,22 @@ static struct mtsi_peer choose_peer(uint64_t *chance)
 	return peer;
 }
 
-static void compare(const struct mts_networks *networks, const struct entry *list, size_t size,
-	uint64_t *chance, int times)
+/* So many addresses, in a set, and in the ranges made of it. */
+static void compare(const struct mts_networks *networks, int times, uint64_t *chance)
 {
+	static const unsigned char last[16] = {
+		255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+	struct mtsi_ranges *ranges = mtsi_ranges_new(networks);
 	for (int i = 0; i < times; i++) {
-		const struct mtsi_peer peer = choose_peer(chance);
-		expect(networks, &peer, look_for(list, size, &peer));
+		struct mtsi_peer peer = choose_peer(chance);
+		if (i == 0) {
+			memcpy(peer.ip, last, peer.family == AF_INET ? 4 : 16);
+		}
+		const int verdict = look_for(entries, count, &peer);
+		check("a set", mtsi_networks_find(networks, &peer), &peer, verdict);
+		expect_in(ranges, &peer, verdict);
 	}
+	mtsi_ranges_free(ranges);
 }
 
 static void setup(void)
@@ -167,7 +241,7 @@ static void setup(void)
 	count = 0;
 }
 
-/* Looked into after each that is added. A copy keeps what was there, whatever is added to the original. */
+/* Looked into after each that is added. Ranges keep what was there, whatever is added to the set. */
 START_TEST(as_a_list_would)
 {
 	enum { STEPS = 400 };
@@ -175,54 +249,25 @@ START_TEST(as_a_list_would)
 	uint64_t chance = (uint64_t)_i + 1;
 	size_t old_count = 0;
 	struct mts_networks *networks = mtsi_networks_new();
-	struct mts_networks *copy = mtsi_networks_copy(networks);
+	struct mtsi_ranges *old_ranges = mtsi_ranges_new(networks);
 	for (int step = 0; step < STEPS; step++) {
 		const struct entry entry = choose_entry(&chance);
 		add(networks, &entry);
 		note(&entry);
-		compare(networks, entries, count, &chance, 20);
+		compare(networks, 20, &chance);
 		if (chance_below(&chance, 20) == 0) {
-			mtsi_networks_free(copy);
-			copy = mtsi_networks_copy(networks);
+			mtsi_ranges_free(old_ranges);
+			old_ranges = mtsi_ranges_new(networks);
 			memcpy(old, entries, count * sizeof(entries[0]));
 			old_count = count;
 		}
 	}
-	compare(copy, old, old_count, &chance, 500);
 	mtsi_networks_free(networks);
-	compare(copy, old, old_count, &chance, 500);
-	const struct entry entry = choose_entry(&chance);
-	add(copy, &entry);
-	mtsi_networks_free(copy);
-}
-END_TEST
-
-/* A copy has just the room that it needs; it grows like any other, and the original does not. */
-START_TEST(copies_grow)
-{
-	enum { SIZES = 70, MORE = 5 };
-	uint64_t chance = 1;
-	struct mts_networks *networks = mtsi_networks_new();
-	for (int size = 0; size < SIZES; size++) {
-		const size_t before = count;
-		static struct entry old[SIZES];
-		memcpy(old, entries, sizeof(old));
-		struct mts_networks *copy = mtsi_networks_copy(networks);
-		for (int i = 0; i < MORE; i++) {
-			const struct entry entry = choose_entry(&chance);
-			add(copy, &entry);
-			note(&entry);
-		}
-		compare(copy, entries, count, &chance, 20);
-		compare(networks, old, before, &chance, 20);
-		mtsi_networks_free(copy);
-		memcpy(entries, old, sizeof(old));
-		count = before;
-		const struct entry entry = choose_entry(&chance);
-		add(networks, &entry);
-		note(&entry);
+	for (int i = 0; i < 500; i++) {
+		const struct mtsi_peer peer = choose_peer(&chance);
+		expect_in(old_ranges, &peer, look_for(old, old_count, &peer));
 	}
-	mtsi_networks_free(networks);
+	mtsi_ranges_free(old_ranges);
 }
 END_TEST
 
@@ -242,12 +287,14 @@ START_TEST(many)
 		add(networks, &entry);
 		entries[count++] = entry;
 	}
-	compare(networks, entries, count, &chance, 500);
+	compare(networks, 500, &chance);
+	struct mtsi_ranges *ranges = mtsi_ranges_new(networks);
 	for (size_t i = 0; i < count; i += 7) {
 		struct mtsi_peer peer = {.family = (unsigned char)entries[i].family};
 		memcpy(peer.ip, entries[i].ip, sizeof(peer.ip));
-		expect(networks, &peer, look_for(entries, count, &peer));
+		expect_in(ranges, &peer, look_for(entries, count, &peer));
 	}
+	mtsi_ranges_free(ranges);
 	mtsi_networks_free(networks);
 }
 END_TEST
@@ -333,6 +380,13 @@ START_TEST(mapped)
 }
 END_TEST
 
+static void expect_whole(const struct mts_networks *networks, int verdict, bool whole)
+{
+	struct mtsi_ranges *ranges = mtsi_ranges_new(networks);
+	ck_assert_int_eq(mtsi_ranges_has_whole(ranges, verdict), whole);
+	mtsi_ranges_free(ranges);
+}
+
 /* Unix peers by themselves, and peers that are not known in no network. */
 START_TEST(other_kinds)
 {
@@ -343,9 +397,9 @@ START_TEST(other_kinds)
 	const struct mtsi_peer unknown = {.family = AF_UNSPEC};
 	for (int i = 0; i < 3; i++) {
 		expect(networks, &unix_peer, -ENOENT);
-		ck_assert(!mtsi_networks_has_whole(networks, i + 1));
+		expect_whole(networks, i + 1, false);
 		add(networks, &kinds[i]);
-		ck_assert(mtsi_networks_has_whole(networks, i + 1));
+		expect_whole(networks, i + 1, true);
 	}
 	expect(networks, &unix_peer, 3);
 	expect(networks, &unknown, -ENOENT);
@@ -353,9 +407,10 @@ START_TEST(other_kinds)
 	networks = mtsi_networks_new();
 	const struct entry half = {.family = AF_INET, .length = 1, .verdict = 1};
 	add(networks, &half);
-	ck_assert(!mtsi_networks_has_whole(networks, 1));
+	expect_whole(networks, 1, false);
 	mtsi_networks_free(networks);
 	mtsi_networks_free(NULL);
+	mtsi_ranges_free(NULL);
 }
 END_TEST
 
@@ -364,7 +419,6 @@ int main(void)
 	TCase *cases = suite_begin("networks");
 	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_loop_test(cases, as_a_list_would, 0, 20);
-	tcase_add_test(cases, copies_grow);
 	tcase_add_test(cases, many);
 	tcase_add_loop_test(cases, each_length, 0, 2);
 	tcase_add_loop_test(cases, one_in_the_other, 0, 4);
