@@ -63,9 +63,9 @@ MTS_API mts_networks *mts_networks_create(void);
  *
  * A network is written as an address, a slash, and how many of its first bits all addresses of the
  * network have in common (RFC 4632, RFC 4291): `10.0.0.0/8`, `2001:db8::/32`. Without a slash it is that
- * single address. `unix` stands for all Unix sockets. IPv4 addresses are four decimal numbers. One that
- * is mapped into IPv6 is IPv4: `::ffff:10.0.0.0/104` is `10.0.0.0/8`. So networks of IPv6, `::/0` among
- * them, have no IPv4 address.
+ * single address. `unix` stands for all Unix sockets. IPv4 addresses are four decimal numbers; one that
+ * is mapped into IPv6 (RFC 4291, 2.5.5.2) is IPv4, and a network of such addresses is one of IPv4. So
+ * networks of IPv6, `::/0` among them, have no IPv4 address.
  *
  * The other bits of the address have to be 0. `10.1.0.0/8` is refused, since either the address is wrong
  * or the number, and a guess could let in many more than were meant. Names of interfaces (`fe80::1%eth0`)

@@ -30,4 +30,8 @@ static inline struct mtsi_door_floor *mtsi_door_floor(struct mts_server *server)
 	return (struct mtsi_door_floor *)server;
 }
 
+/* Makes it, when all of it is 0; and frees it, but for the listeners (mtsi_listeners_free()). */
+void mtsi_door_floor_init(struct mts_server *server);
+void mtsi_door_floor_free(struct mts_server *server);
+
 #endif

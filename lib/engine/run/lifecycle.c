@@ -41,12 +41,8 @@
 #include "engine/crew/stand_in.h"
 #include "engine/crew/threads.h"
 #include "engine/crew/watchdog.h"
-#include "engine/door/access.h"
-#include "engine/door/address_book.h"
 #include "engine/door/door.h"
-#include "engine/door/eviction.h"
 #include "engine/door/floor.h"
-#include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/run/abandon.h"
 #include "engine/run/dump.h"
@@ -86,17 +82,12 @@ struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user)
 	}
 	mtsi_options_init(&mtsi_base_floor(server)->options, handler, user);
 	mtsi_clients_init(&mtsi_client_floor(server)->clients);
-	mtsi_listeners_init(&mtsi_door_floor(server)->listeners);
+	mtsi_door_floor_init(server);
 	mtsi_crew_init(server, mtsi_work);
 	mtsi_watchdog_init(&mtsi_crew_floor(server)->watchdog);
 	mtsi_stand_in_init(&mtsi_crew_floor(server)->stand_in, mtsi_poller_poll);
-	mtsi_door_init(&mtsi_door_floor(server)->door);
-	mtsi_access_init(&mtsi_door_floor(server)->access);
-	mtsi_address_book_init(&mtsi_door_floor(server)->addresses);
-	mtsi_eviction_init(&mtsi_door_floor(server)->eviction);
 	mtsi_deadlines_init(&mtsi_client_floor(server)->deadlines);
 	mtsi_memory_init(&mtsi_client_floor(server)->memory);
-	mtsi_linger_init(&mtsi_door_floor(server)->linger);
 	mtsi_mailbox_init(&mtsi_serve_floor(server)->mailbox);
 	mtsi_log_init(&mtsi_base_floor(server)->log);
 	init_life(&server->lifecycle);
@@ -140,13 +131,9 @@ static void free_server(struct mts_server *server)
 	mtsi_clients_free(&mtsi_client_floor(server)->clients);
 	mtsi_crew_free(server);
 	mtsi_stand_in_free(&mtsi_crew_floor(server)->stand_in);
-	mtsi_door_free(&mtsi_door_floor(server)->door);
-	mtsi_access_free(&mtsi_door_floor(server)->access);
-	mtsi_address_book_free(&mtsi_door_floor(server)->addresses);
-	mtsi_eviction_free(&mtsi_door_floor(server)->eviction);
+	mtsi_door_floor_free(server);
 	mtsi_deadlines_free(&mtsi_client_floor(server)->deadlines);
 	mtsi_memory_free(&mtsi_client_floor(server)->memory);
-	mtsi_linger_free(&mtsi_door_floor(server)->linger);
 	mtsi_mailbox_free(&mtsi_serve_floor(server)->mailbox);
 	mtsi_tasks_free(&server->tasks);
 	mtsi_log_free(&mtsi_base_floor(server)->log);
