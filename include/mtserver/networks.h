@@ -5,12 +5,12 @@
  * @defgroup networks Networks
  * Sets of networks, and what they are for: to say who may connect, and which proxies are believed.
  *
- * In a set each network has a verdict, #MTS_ALLOW or #MTS_DENY. For an address that of the smallest
- * network counts which has it (the longest prefix), in whatever order they were added. An address in
- * none of them has no verdict; mts_server_set_access() and mts_server_set_trusted_proxies() say what
+ * In a set each network has a verdict, #MTS_ALLOW or #MTS_DENY. What counts for an address is the verdict
+ * of the smallest network that has it (the longest prefix), in whatever order they were added. An address
+ * in none of them has no verdict; mts_server_set_access() and mts_server_set_trusted_proxies() say what
  * that means. To say it for all others, add `0.0.0.0/0`, `::/0` and `unix`:
  *
- *     // Only this site may connect, except for one machine, and who is on this machine.
+ *     // Only this site may connect, without one machine of it, and who comes by a Unix socket.
  *     mts_networks *site = mts_networks_create();
  *     if (site == NULL) {
  *         return -ENOMEM;
