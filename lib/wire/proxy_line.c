@@ -2,8 +2,8 @@
  * Version 1 of the PROXY protocol: a line.
  *
  * Each function takes a part of the line and answers as the whole does: 1, the part is there; 0,
- * the bytes end before it does; -EPROTO. A byte is judged by those in front of it alone, but where a
- * number or a group ends, which the byte behind it shows.
+ * the bytes end before it does; -EPROTO, with the first byte after which no line could be whole any
+ * more. Only that a line becomes too long is seen no sooner than at its end.
  *
  * Addresses have a grammar of their own here, instead of inet_pton, which wants the whole text and
  * does not say when it has turned bad. It takes the same ones: four decimal numbers without leading
@@ -97,7 +97,7 @@ static int take_ipv4(struct text *text, unsigned char ip[4])
 	return 1;
 }
 
-/* Up to four hexadecimal digits, as take_number(). None: the value is as if there were a 0. */
+/* Up to four hexadecimal digits, or none. The byte behind them is left, as by take_number(). */
 static int take_group(struct text *text, unsigned *value)
 {
 	const size_t begun = text->at;
@@ -141,34 +141,16 @@ static int take_last_ipv4(struct text *text, struct groups *groups)
 	if (groups->gap == NO_GAP ? left != 4 : left < 4) {
 		return -EPROTO;
 	}
+
 	const int result = take_ipv4(text, groups->ip + groups->used);
 
 	groups->used += 4;
 	return result;
 }
 
-/* A group with what follows it. 1: the address ends; 0: the bytes do; EAGAIN: a group may follow. */
-static int take_next_group(struct text *text, struct groups *groups)
+/* What follows a group. 1: the address ends; EAGAIN: a group may follow, or has to. */
+static int take_colons(struct text *text, struct groups *groups)
 {
-	const size_t begun = text->at;
-	unsigned value;
-	int result = take_group(text, &value);
-
-	if (text->at == begun) {
-		return groups->open || result == 0 ? result : -EPROTO;
-	}
-	if (groups->used == most_bytes(groups)) {
-		return -EPROTO;
-	}
-	if (result != 1) {
-		return result;
-	}
-	if (text->bytes[text->at] == '.') {
-		text->at = begun;
-		return take_last_ipv4(text, groups);
-	}
-	groups->ip[groups->used++] = (unsigned char)(value >> 8);
-	groups->ip[groups->used++] = (unsigned char)(value & 0xff);
 	groups->open = false;
 	if (text->bytes[text->at] != ':') {
 		return 1;
@@ -185,18 +167,43 @@ static int take_next_group(struct text *text, struct groups *groups)
 	return EAGAIN;
 }
 
+/* A group with what follows it: as take_colons(), or 0: the bytes end. */
+static int take_next_group(struct text *text, struct groups *groups)
+{
+	const size_t begun = text->at;
+	unsigned value;
+	const int result = take_group(text, &value);
+
+	if (text->at == begun) {
+		return groups->open || result == 0 ? result : -EPROTO;
+	}
+	if (groups->used == most_bytes(groups)) {
+		return -EPROTO;
+	}
+	if (result != 1) {
+		return result;
+	}
+	if (text->bytes[text->at] == '.') {
+		text->at = begun;
+		return take_last_ipv4(text, groups);
+	}
+	groups->ip[groups->used++] = (unsigned char)(value >> 8);
+	groups->ip[groups->used++] = (unsigned char)(value & 0xff);
+	return take_colons(text, groups);
+}
+
 static int take_ipv6(struct text *text, unsigned char ip[16])
 {
 	struct groups groups = {.gap = NO_GAP};
-	int result = EAGAIN;
+	int result = 1;
 
 	if (text->at < text->size && text->bytes[text->at] == ':') {
 		result = take(text, "::");
 		groups.gap = 0;
 		groups.open = true;
-		if (result != 1) {
-			return result;
-		}
+	}
+	if (result != 1) {
+		return result;
 	}
 	do {
 		result = take_next_group(text, &groups);
