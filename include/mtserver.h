@@ -14,6 +14,7 @@
 #include <mtserver/later.h>
 #include <mtserver/limits.h>
 #include <mtserver/networks.h>
+#include <mtserver/proxy.h>
 #include <mtserver/reach.h>
 #include <mtserver/reading.h>
 #include <mtserver/server.h>

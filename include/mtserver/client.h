@@ -452,7 +452,7 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  *     }
  *
  * @param client the client
- * @param which one of #mts_timeout, but not #MTS_TIMEOUT_STOP
+ * @param which one of #mts_timeout, but not #MTS_TIMEOUT_STOP or #MTS_TIMEOUT_HANDSHAKE
  * @param milliseconds how long; 0: for ever; #MTS_TIMEOUT_INHERIT: the server's again
  * @retval 0 done
  * @retval -EINVAL @p client is NULL, or @p which is none of them

@@ -63,7 +63,13 @@ enum mts_timeout {
 	 * (mts_client_defer()); 60 s by default. The client ends with #MTS_CLOSED_LATER_TIMEOUT; what
 	 * was written for it is still sent. Since 0.2.
 	 */
-	MTS_TIMEOUT_LATER = 6
+	MTS_TIMEOUT_LATER = 6,
+	/**
+	 * From accept to the last byte of the PROXY header, however slowly it drips, on listeners where a
+	 * client begins with one (mts_server_set_proxy_protocol()); 10 s by default. The client is closed
+	 * before any hook was called for it, and counts in #MTS_STAT_PROXY_ERRORS. Since 0.2.
+	 */
+	MTS_TIMEOUT_HANDSHAKE = 7
 };
 
 /** For mts_client_set_timeout() alone: the server's timeout holds again. */
@@ -82,8 +88,8 @@ enum mts_overload {
 	 * The client that has been idle for longest is cut off to let a new one in. Its close hook is
 	 * told #MTS_CLOSED_EVICTED; it is counted in #MTS_STAT_EVICTED. A client is idle when nothing
 	 * of a request is under way and all its output is taken: the server waits for the first byte of
-	 * its next request, between two handlers or in mts_client_next(). As long as no client is idle,
-	 * new ones wait.
+	 * its next request, between two handlers or in mts_client_next(); or its PROXY header is still to
+	 * come. As long as no client is idle, new ones wait.
 	 */
 	MTS_OVERLOAD_EVICT = 2
 };
@@ -159,7 +165,8 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
  * (mts_server_set_max_clients()) and descriptors are free; otherwise it is closed at once, and what it
  * was sent may be lost to a reset. The thread that accepts waits for nobody: a socket that does not
  * take all at once is reset. Clients that wait for room when the server stops are sent nothing, and
- * neither are those that the open hook refuses: it can write by itself.
+ * neither are those that the open hook refuses: it can write by itself. Nor is anybody whose PROXY
+ * header is still to come (mts_server_set_proxy_protocol()).
  *
  * @code
  * static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n";

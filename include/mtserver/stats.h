@@ -52,7 +52,12 @@ enum mts_stat {
 	MTS_STAT_MEMORY_PEAK = 21, /**< the most there were at once */
 	MTS_STAT_MEMORY_CUTS = 22, /**< clients cut off because that memory was short */
 	/** connections that may not be made (mts_server_set_access()); not refused ones. Since 0.2. */
-	MTS_STAT_DENIED = 23
+	MTS_STAT_DENIED = 23,
+	/**
+	 * connections closed because of their PROXY header, which was malformed, too long, late, or from
+	 * somebody who is not trusted (mts_server_set_proxy_protocol()); not refused ones. Since 0.2.
+	 */
+	MTS_STAT_PROXY_ERRORS = 24
 };
 
 /**

@@ -344,7 +344,7 @@ uint64_t mts_client_id(const mts_client *client)
 
 int mts_client_set_timeout(mts_client *client, int which, unsigned milliseconds)
 {
-	if (client == NULL || which < 0 || which >= MTSI_TIMEOUTS || which == MTS_TIMEOUT_STOP) {
+	if (client == NULL || which < 0 || which > MTS_TIMEOUT_LATER || which == MTS_TIMEOUT_STOP) {
 		return -EINVAL;
 	}
 	const int result = refusal(client);

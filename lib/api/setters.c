@@ -195,7 +195,7 @@ int mts_server_set_keepalive(mts_server *server, unsigned seconds)
 
 int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds)
 {
-	if (mtsi_usable(server) != 0 || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_LATER) {
+	if (mtsi_usable(server) != 0 || which < MTS_TIMEOUT_IDLE || which > MTS_TIMEOUT_HANDSHAKE) {
 		return refuse_live(server, "a choice of timeout", (size_t)which);
 	}
 	struct mtsi_options *options = &mtsi_base_floor(server)->options;

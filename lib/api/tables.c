@@ -65,6 +65,7 @@ const char *mts_stat_name(int which)
 		[MTS_STAT_MEMORY_PEAK] = "memory_peak",
 		[MTS_STAT_MEMORY_CUTS] = "memory_cuts",
 		[MTS_STAT_DENIED] = "denied",
+		[MTS_STAT_PROXY_ERRORS] = "proxy_errors",
 	};
 	return which < 0 || which >= MTSI_COUNTERS ? NULL : names[which];
 }

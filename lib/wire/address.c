@@ -142,6 +142,7 @@ void mtsi_peer_from(struct mtsi_peer *peer, const struct sockaddr *address, sock
 		peer->family = AF_INET6;
 	} else if (family == AF_UNIX) {
 		peer->family = AF_UNIX;
+		peer->local = true;
 	}
 }
 

@@ -32,6 +32,7 @@ struct mtsi_peer {
 	uint32_t scope; /* IPv6 only */
 	uint16_t port; /* host byte order */
 	unsigned char family; /* AF_INET, AF_INET6, AF_UNIX, or AF_UNSPEC: not known */
+	bool local; /* its socket is a Unix socket, whatever address a proxy has announced for it */
 };
 static_assert(sizeof(struct mtsi_peer) == 24, "an idle client is paid for byte by byte");
 

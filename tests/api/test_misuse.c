@@ -272,6 +272,17 @@ static void trusted_proxies(void)
 	mts_networks_destroy(networks);
 }
 
+static void proxy_protocol(void)
+{
+	REFUSES(mts_server_set_proxy_protocol(NULL, MTS_PROXY_REQUIRED));
+	ANSWERS(-EINVAL, mts_server_set_proxy_protocol(server, -1));
+	ANSWERS(-EINVAL, mts_server_set_proxy_protocol(server, MTS_PROXY_FROM_TRUSTED + 1));
+	ANSWERS(-EINVAL, mts_server_set_proxy_protocol(server, INT_MAX));
+	ANSWERS(-EINVAL, mts_server_set_proxy_protocol(server, INT_MIN));
+	ANSWERS(0, mts_server_set_proxy_protocol(server, MTS_PROXY_FROM_TRUSTED));
+	ANSWERS(0, mts_server_set_proxy_protocol(server, MTS_PROXY_OFF));
+}
+
 static void on_fault(void)
 {
 	REFUSES(mts_server_on_fault(NULL, NULL, NULL));
@@ -431,12 +442,12 @@ static void defer_accept(void)
 
 static void timeout(void)
 {
-	static const int none[] = {-1, MTS_TIMEOUT_LATER + 1, 1000, INT_MAX, INT_MIN};
+	static const int none[] = {-1, MTS_TIMEOUT_HANDSHAKE + 1, 1000, INT_MAX, INT_MIN};
 	REFUSES(mts_server_set_timeout(NULL, MTS_TIMEOUT_STOP, 1));
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		ANSWERS(-EINVAL, mts_server_set_timeout(server, none[i], 1));
 	}
-	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_LATER; which++) {
+	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_HANDSHAKE; which++) {
 		ANSWERS(0, mts_server_set_timeout(server, which, 0));
 		ANSWERS(0, mts_server_set_timeout(server, which, UINT_MAX));
 	}
@@ -547,7 +558,7 @@ static void check_names(const char *(*name)(int), int last)
 
 static void stat_name(void)
 {
-	check_names(mts_stat_name, MTS_STAT_DENIED);
+	check_names(mts_stat_name, MTS_STAT_PROXY_ERRORS);
 }
 
 static void closed_name(void)
@@ -595,6 +606,7 @@ static const struct misuse functions[] = {
 	{"mts_networks_destroy", networks_destroy},
 	{"mts_server_set_access", access_list},
 	{"mts_server_set_trusted_proxies", trusted_proxies},
+	{"mts_server_set_proxy_protocol", proxy_protocol},
 	{"mts_server_on_fault", on_fault},
 	{"mts_server_on_close", on_close},
 	{"mts_server_on_thread", on_thread},

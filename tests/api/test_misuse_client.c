@@ -177,6 +177,26 @@ static void server_of(void)
 	GIVES(1, mts_client_server(NULL) == NULL);
 }
 
+static void via_of(void)
+{
+	GIVES(0, strcmp(mts_client_via(NULL), ""));
+	if (subject != NULL) {
+		GIVES(0, strcmp(mts_client_via(subject), ""));
+	}
+}
+
+static void proxy_tlv_of(void)
+{
+	char value[4];
+	GIVES(-EINVAL, (int)mts_client_proxy_tlv(NULL, 2, value, sizeof(value)));
+	if (subject != NULL) {
+		GIVES(-EINVAL, (int)mts_client_proxy_tlv(subject, -1, value, sizeof(value)));
+		GIVES(-EINVAL, (int)mts_client_proxy_tlv(subject, 256, value, sizeof(value)));
+		GIVES(-EINVAL, (int)mts_client_proxy_tlv(subject, 2, NULL, 1));
+		GIVES(-ENOENT, (int)mts_client_proxy_tlv(subject, 2, NULL, 0));
+	}
+}
+
 static void peer_of(void)
 {
 	GIVES(0, strcmp(mts_client_peer(NULL), ""));
@@ -231,7 +251,8 @@ static void number_of(void)
 
 static void timeout(void)
 {
-	static const int none[] = {-1, MTS_TIMEOUT_STOP, MTS_TIMEOUT_LATER + 1, INT_MAX, INT_MIN};
+	static const int none[] = {
+		-1, MTS_TIMEOUT_STOP, MTS_TIMEOUT_HANDSHAKE, MTS_TIMEOUT_HANDSHAKE + 1, INT_MAX, INT_MIN};
 	GIVES(-EINVAL, mts_client_set_timeout(NULL, MTS_TIMEOUT_IDLE, 1));
 	if (subject != NULL) {
 		for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
@@ -275,6 +296,8 @@ static const struct misuse functions[] = {
 	{"mts_client_server", server_of},
 	{"mts_client_peer", peer_of},
 	{"mts_client_local", local_of},
+	{"mts_client_via", via_of},
+	{"mts_client_proxy_tlv", proxy_tlv_of},
 	{"mts_client_peer_sockaddr", sockaddr_of},
 	{"mts_client_fd", descriptor_of},
 	{"mts_client_listener", descriptor_of},

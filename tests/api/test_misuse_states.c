@@ -68,6 +68,7 @@ static void configure(mts_server *server)
 	BUSY(mts_server_set_overload(server, MTS_OVERLOAD_EVICT));
 	BUSY(mts_server_set_defer_accept(server, 1));
 	BUSY(mts_server_set_keepalive(server, 1));
+	BUSY(mts_server_set_proxy_protocol(server, MTS_PROXY_REQUIRED));
 	close(fd);
 }
 
@@ -82,7 +83,7 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, SIZE_MAX), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_memory(server, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_timeout(server, -1, 0), -EINVAL);
-	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_LATER + 1, 0), -EINVAL);
+	ck_assert_int_eq(mts_server_set_timeout(server, MTS_TIMEOUT_HANDSHAKE + 1, 0), -EINVAL);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1), 0);
 	ck_assert_int_eq(mts_server_set_max_clients(server, 1000), 0);
 	ck_assert_int_eq(mts_server_set_max_clients_per_address(server, 1), 0);
@@ -94,7 +95,7 @@ static void configure_live(mts_server *server)
 	ck_assert_int_eq(mts_server_set_trusted_proxies(server, networks), 0);
 	ck_assert_int_eq(mts_server_set_trusted_proxies(server, NULL), 0);
 	mts_networks_destroy(networks);
-	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_LATER; which++) {
+	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_HANDSHAKE; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
 	}
 	ck_assert_str_eq(mts_server_error(server), before);

@@ -9,7 +9,7 @@
 
 struct mts_server;
 
-enum { MTSI_COUNTERS = MTS_STAT_DENIED + 1 };
+enum { MTSI_COUNTERS = MTS_STAT_PROXY_ERRORS + 1 };
 
 /*
  * A set of counters. Each worker has a set that only it writes, so counting costs no locked

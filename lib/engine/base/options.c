@@ -28,6 +28,7 @@ static const unsigned usual_timeouts[MTSI_TIMEOUTS] = {
 	[MTS_TIMEOUT_LINGER] = 2000,
 	[MTS_TIMEOUT_STOP] = 5000,
 	[MTS_TIMEOUT_LATER] = 60000,
+	[MTS_TIMEOUT_HANDSHAKE] = 10000,
 };
 
 void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *user)

@@ -14,7 +14,7 @@
 #include "os/clock.h"
 #include "wire/frame.h"
 
-enum { MTSI_TIMEOUTS = MTS_TIMEOUT_LATER + 1 };
+enum { MTSI_TIMEOUTS = MTS_TIMEOUT_HANDSHAKE + 1 };
 enum { MTSI_NAME = 64 }; /* the longest name of a server, with its NUL */
 
 /*

@@ -91,6 +91,7 @@
 #include "engine/client/rare.h"
 #include "engine/client/registration.h"
 #include "engine/client/ticket.h"
+#include "engine/client/via.h"
 #include "os/lock.h"
 #include "wire/buffer.h"
 
@@ -109,7 +110,7 @@ const unsigned char mtsi_client_stages[] = {
 
 static bool is_local(const struct mts_client *client)
 {
-	return client->peer.family == AF_UNIX;
+	return client->peer.local;
 }
 
 /* Ends the connection so that the peer knows that something is missing. */
@@ -256,6 +257,7 @@ static int empty(struct mts_client *client, bool *reset)
 	mtsi_deadline_output_locked(client, false, false);
 	mtsi_lock_release(&client->lock);
 	mtsi_deadline_forget(client);
+	mtsi_via_forget(client);
 	mtsi_rare_forget(client);
 	free(client->saved);
 	client->saved = NULL;

@@ -32,7 +32,7 @@ struct mtsi_worker;
 enum mtsi_stage {
 	MTSI_CLIENT_FREE, /* a slot that nobody uses */
 	MTSI_CLIENT_WAITING, /* accepted, waits for its first turn */
-	MTSI_CLIENT_OPENING, /* its open hook runs, if there is one */
+	MTSI_CLIENT_OPENING, /* its PROXY header is awaited, or its open hook runs, if it has one of these */
 	MTSI_CLIENT_SERVED, /* its requests are handled */
 	MTSI_CLIENT_ENDING, /* why it ends is known; what was written for it is still sent */
 	MTSI_CLIENT_SEALED, /* nothing is sent or received any more; the close hook runs */
@@ -78,6 +78,7 @@ struct mts_client {
 	bool deferred : 1; /* the handler has returned, and its reply is still to come */
 	bool registered : 1; /* it is in epoll, and watched for input */
 	bool said : 1; /* its peer has been told why it ends; kept while it lingers */
+	bool awaits_header : 1; /* its PROXY header is still to come (engine/serve/header.c) */
 	_Atomic bool muted; /* nothing more is written: lost or shut down; set under the lock */
 	unsigned char stage; /* lock */
 	_Atomic bool ends; /* lost, finishing, or told of a stop: set under the lock; see client.c */
@@ -105,7 +106,7 @@ struct mts_client {
 		size_t resume_at; /* lock: it wants a turn when so little output waits; or MTSI_NO_WISH */
 		uint64_t lingers_since; /* linger lock: while it lingers */
 	};
-	struct mtsi_peer peer; /* owner */
+	struct mtsi_peer peer; /* the owner writes under the lock */
 	_Atomic uint64_t
 		stuck_since; /* written under the lock: since when its output makes no progress */
 	struct mtsi_heap_node deadline; /* deadlines' lock: when to look at it, or MTSI_NEVER */
@@ -130,7 +131,7 @@ struct mts_client {
 enum mtsi_listing {
 	MTSI_UNLISTED, /* it is not counted: nobody counts, or not yet */
 	MTSI_LISTED, /* its address counts it */
-	MTSI_DELISTED /* it is no client any more, and is never counted again */
+	MTSI_DELISTED /* it is not to be counted: it is no client any more, or no one's yet */
 };
 
 /* What has become of the output that the program has written for a client. */

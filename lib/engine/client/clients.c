@@ -141,6 +141,7 @@ struct mts_client *mtsi_clients_open(
 	client->throttled = false;
 	client->deferred = false;
 	client->registered = false;
+	client->awaits_header = false;
 	client->reason = 0;
 	client->said = false;
 	client->listener = MTSI_NO_LISTENER;
@@ -157,8 +158,8 @@ struct mts_client *mtsi_clients_open(
 	client->data = NULL;
 	client->worker = NULL;
 	mtsi_peer_from(&client->peer, peer, size);
-	atomic_store(&client->special, client->peer.family == AF_UNIX);
-	if (client->peer.family == AF_UNIX) {
+	atomic_store(&client->special, client->peer.local);
+	if (client->peer.local) {
 		mtsi_peer_set_user(&client->peer, mtsi_conn_user(client));
 	}
 	mtsi_lock_release(&client->lock);

@@ -37,6 +37,7 @@
 /* What all connections have in common that come from one listener. */
 struct mtsi_traits {
 	bool shared; /* the program made the listener, and others may have it */
+	unsigned char proxy; /* one of enum mts_proxy_protocol: who begins with a PROXY header */
 	uint16_t index; /* of the listener, below MTSI_NO_LISTENER */
 };
 
@@ -52,6 +53,10 @@ static inline void mtsi_conn_accepted(struct mts_client *client, const struct mt
 
 /*
  * Receives up to `size` bytes, and waits for some; 0 is the end of the stream. The owner, no lock.
+ *
+ * A PROXY header is never transformed, so as long as a client awaits one (`awaits_header`) this and
+ * all that follows has to be the socket's own. What has come behind the header lies in its worker's
+ * input then, and is where a transform begins (engine/serve/header.c).
  */
 static inline ssize_t mtsi_conn_receive(struct mts_client *client, void *buffer, size_t size)
 {
@@ -332,7 +337,7 @@ static inline void mtsi_conn_close(const struct mts_client *client, int fd, bool
 {
 	if (reset) {
 		mtsi_socket_abort(fd);
-	} else if (client->peer.family != AF_UNIX && (client->shared || mtsi_forked())) {
+	} else if (!client->peer.local && (client->shared || mtsi_forked())) {
 		mtsi_socket_close_now(fd);
 	} else {
 		mtsi_socket_close(fd);

@@ -20,6 +20,7 @@ enum mtsi_wait {
 	MTSI_WAIT_REQUEST, /* the rest of a request, or what a callback reads beside requests: */
 	MTSI_WAIT_HANDLER, /* not for the client, but for its handler, if that has a deadline */
 	MTSI_WAIT_LATER, /* nor for it, but for its reply, which was deferred; never to block */
+	MTSI_WAIT_HANDSHAKE, /* what comes before its open hook: a PROXY header */
 	/* To block only: the same as REQUEST, but what comes is no part of a request. */
 	MTSI_WAIT_READ = MTSI_WAIT_REQUEST | 256,
 	/* The same as IDLE; but it is no wait for a request, so it makes no room for others. */
@@ -109,14 +110,14 @@ bool mtsi_deadline_overrun(const struct mts_client *client);
 void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool progress);
 
 /*
- * Since when a client waits for its next request; 0: it does not. A moment later it may. Any
- * thread.
+ * Since when a client waits for its next request, or for what comes before the first; 0: it does
+ * not. A moment later it may. Any thread.
  */
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client);
 
 /*
- * Ends the wait for the next request, if the client's owner blocks in it: true, and the owner gets
- * no request any more. Under the client's lock; the caller cuts the client off next.
+ * Ends such a wait, if the client's owner blocks in it: true, and the owner gets no request any
+ * more. Under the client's lock; the caller cuts the client off next.
  */
 bool mtsi_deadline_end_idle(struct mts_client *client);
 

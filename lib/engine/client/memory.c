@@ -123,7 +123,6 @@ size_t mtsi_memory_limit_for(const struct mtsi_memory *memory, size_t need)
 	return need <= MTSI_SMALL_NEED ? limit - limit / 16 : limit - limit / 8;
 }
 
-/* Charges so much; false when there is no room. */
 static bool take(struct mtsi_memory *memory, size_t bytes)
 {
 	const size_t limit = mtsi_memory_limit_for(memory, bytes);
@@ -225,6 +224,16 @@ void mtsi_memory_input_anyway(struct mts_client *client, size_t bytes)
 		set_charged(client, bytes);
 		note_peak(memory, atomic_fetch_add(&memory->used, more) + more);
 	}
+}
+
+bool mtsi_memory_take(struct mts_server *server, size_t bytes)
+{
+	return take(&mtsi_client_floor(server)->memory, bytes);
+}
+
+void mtsi_memory_give(struct mts_server *server, size_t bytes)
+{
+	give(&mtsi_client_floor(server)->memory, bytes);
 }
 
 /* The client's input waits for so many bytes more; 0: it waits no more. */

@@ -75,6 +75,13 @@ bool mtsi_memory_input_at_least(struct mts_client *client, size_t bytes);
 /* As mtsi_memory_input(), but never raises what is charged. The owner. */
 void mtsi_memory_input_at_most(struct mts_client *client, size_t bytes);
 
+/*
+ * Charges so many bytes for what is neither input nor output of a client; false when there is no room.
+ * And gives them back. Any thread.
+ */
+bool mtsi_memory_take(struct mts_server *server, size_t bytes);
+void mtsi_memory_give(struct mts_server *server, size_t bytes);
+
 /* Whether input must not be received before there is memory to keep it in. Any thread. */
 static inline bool mtsi_memory_tight(const struct mtsi_memory *memory)
 {

@@ -13,6 +13,8 @@
 #include "engine/client/floor.h"
 #include "engine/client/ticket.h"
 
+struct mtsi_via;
+
 /*
  * What only few clients have, so that it has no place among the 256 bytes that each client costs.
  * It is reset when the client goes. All zero means that the client has nothing of it.
@@ -23,6 +25,7 @@ struct mtsi_rare {
 	/* In nanoseconds, for the present call of its handler, which has changed it; 0: it has not. */
 	_Atomic uint64_t handler;
 	struct mtsi_ticket ticket; /* for a reply that comes later */
+	struct mtsi_via *via; /* of its PROXY header; NULL: it has sent none. Freed by via.c */
 };
 
 #ifndef MTSI_DEBUG

@@ -53,6 +53,9 @@ static inline const char *mtsi_wait_text(enum mtsi_wait kind)
 	if (kind == MTSI_WAIT_LATER) {
 		return "its reply was deferred, and has not come within";
 	}
+	if (kind == MTSI_WAIT_HANDSHAKE) {
+		return "its PROXY header has not come whole within";
+	}
 	return kind == MTSI_WAIT_IDLE ? "its time is up, it has been idle for"
 								  : "its request has not come whole within";
 }

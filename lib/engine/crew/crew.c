@@ -339,7 +339,6 @@ size_t mtsi_crew_served(struct mts_server *server, struct mtsi_served *list, siz
 			/* Its slot is not given to another client: this is called after the last accept. */
 			struct mtsi_served *served = &list[count - 1];
 			served->id = w->client->id;
-			served->peer = w->client->peer;
 			served->since = atomic_load_explicit(&w->since, memory_order_relaxed);
 		}
 	}

@@ -119,7 +119,6 @@ bool mtsi_crew_lacks_cpu(struct mts_server *server);
 /* A client that is being served, and when its last bytes or its turn came. */
 struct mtsi_served {
 	uint64_t id;
-	struct mtsi_peer peer;
 	uint64_t since;
 };
 

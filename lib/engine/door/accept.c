@@ -25,7 +25,8 @@
  * Each connection becomes a client under the listeners' lock, and only while the listeners are
  * open. So a stop that has closed them under that lock knows that no client comes any more.
  *
- * Whoever may not connect (access.c) is closed before it becomes a client, and told nothing.
+ * Whoever may not connect (access.c) is closed before it becomes a client, and told nothing. Who is a
+ * proxy has to say first whose client it brings (proxied.c).
  *
  * A client that comes is counted by its address first (address_book.c), then by the door. A client
  * above a limit that does not let it wait is turned away (refusal.c), with no lock held; its owner is
@@ -43,7 +44,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <mtserver/networks.h>
+#include <mtserver/proxy.h>
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
@@ -61,6 +62,7 @@
 #include "engine/door/floor.h"
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
+#include "engine/door/proxied.h"
 #include "engine/door/refusal.h"
 #include "engine/door/report.h"
 #include "os/clock.h"
@@ -104,6 +106,7 @@ struct batch {
 	size_t troubles; /* how many tries failed by the connection's own trouble */
 	size_t let_in;
 	size_t held;
+	enum mtsi_beginning beginning; /* of the connection that is being taken */
 	struct mts_client *turned_away; /* one that is refused, until the lock is released */
 	struct mtsi_report report; /* of those who are not let in */
 };
@@ -119,20 +122,30 @@ static void refuse_client(struct mts_client *client, int why, struct batch *batc
 	batch->turned_away = client;
 }
 
-/* Whether a connection from there may not be made; if so, it is counted and closed. */
+/*
+ * Finds out how a connection from there begins. True: it may not be made; it was counted and closed.
+ */
 static bool deny(struct mts_server *server, int fd, const struct sockaddr *address, socklen_t size,
 	struct batch *batch)
 {
+	const int mode = batch->listener->traits.proxy;
 	struct mtsi_peer peer;
-	if (!mtsi_access_is_limited(server)) {
+	batch->beginning = MTSI_BEGINS_PLAIN;
+	if (mode == MTS_PROXY_OFF && !mtsi_access_is_limited(server)) {
 		return false;
 	}
 	mtsi_peer_from(&peer, address, size);
-	if (mtsi_access_verdict(server, &peer) == MTS_ALLOW) {
+	batch->beginning = mtsi_proxied_begins(server, mode, &peer);
+	if (batch->beginning < MTSI_MAY_NOT_BEGIN) {
 		return false;
 	}
-	mtsi_count_shared(server, MTS_STAT_DENIED, 1);
-	mtsi_report_denied(&batch->report, &peer);
+	if (batch->beginning == MTSI_MAY_NOT_BEGIN) {
+		mtsi_count_shared(server, MTS_STAT_DENIED, 1);
+		mtsi_report_denied(&batch->report, &peer);
+	} else {
+		mtsi_count_shared(server, MTS_STAT_PROXY_ERRORS, 1);
+		mtsi_report_stranger(&batch->report, &peer);
+	}
 	mtsi_socket_close_now(fd);
 	return true;
 }
@@ -169,10 +182,13 @@ static int take_in_locked(struct mts_server *server, int fd, const struct sockad
 	}
 	struct mts_client *client = mtsi_clients_open(server, fd, peer, size);
 	if (client == NULL) {
-		mtsi_refusal_close(server, fd);
+		mtsi_refusal_close(server, fd, batch->beginning == MTSI_BEGINS_PLAIN);
 		return -ENOMEM;
 	}
 	mtsi_conn_accepted(client, &batch->listener->traits);
+	if (batch->beginning == MTSI_BEGINS_WITH_HEADER) {
+		mtsi_proxied_await(client);
+	}
 	admit_client(client, found, batch);
 	return 0;
 }
@@ -255,7 +271,7 @@ static int refuse_one(struct mts_server *server, struct batch *batch)
 	mtsi_socket_close(spare);
 	const int fd = mtsi_socket_accept(batch->fd, (struct sockaddr *)&peer, &size);
 	if (fd >= 0 && !deny(server, fd, (const struct sockaddr *)&peer, size, batch)) {
-		mtsi_refusal_close(server, fd);
+		mtsi_refusal_close(server, fd, batch->beginning == MTSI_BEGINS_PLAIN);
 	}
 	mtsi_entry_keep_spare(server, mtsi_wake_open());
 	return fd >= 0 ? 0 : fd;
@@ -305,7 +321,7 @@ static bool has_failed(int result)
 static void conclude(struct mts_server *server, struct batch *batch, uint64_t freed)
 {
 	const struct mtsi_report *report = &batch->report;
-	if (batch->let_in + batch->held + report->refused + report->denied > 0) {
+	if (batch->let_in + batch->held + report->refused + report->denied + report->strangers > 0) {
 		mtsi_door_well(server);
 	}
 	if (has_failed(batch->result)) {

@@ -20,6 +20,9 @@
  * - The owner of a client that leaves marks it as delisted. If it was listed before, the owner
  *   counts it out; if not, nobody can list it any more.
  *
+ * A client whose proxy has yet to say where it comes from is delisted until then (proxied.c): its owner
+ * makes it unlisted, and then reads the limit, as the thread that accepts does with others.
+ *
  * Setting the limit back to 0 counts no client out. A client that is listed is counted out when it
  * leaves, and is found listed if a limit is set again before that. A thread that sets a limit holds
  * a lock during all of it, so when any call of that kind has returned, every client is counted.

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <mtserver/proxy.h>
+
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
 #include "engine/base/ranks.h"
@@ -40,6 +42,7 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	listeners->count = 0;
 	listeners->notes = NULL;
 	listeners->notes_count = 0;
+	listeners->proxy = MTS_PROXY_OFF;
 	listeners->entry = (struct mtsi_entry){false, 0, false};
 	listeners->closed = false;
 	listeners->spare = -1;
@@ -125,6 +128,7 @@ int mtsi_listeners_keep(
 	struct mtsi_listener *listener = &listeners->list[listeners->count];
 	memset(listener, 0, sizeof(*listener));
 	listener->traits.index = (uint16_t)listeners->count++;
+	listener->traits.proxy = listeners->proxy;
 	listener->fd = fd;
 	listener->text = copy;
 	listener->path = path;

@@ -25,7 +25,7 @@ struct mtsi_entry {
 struct mtsi_listener {
 	int fd; /* -1: closed */
 	_Atomic bool dead; /* somebody has shut it down: it is out of epoll for good */
-	struct mtsi_traits traits; /* of its clients; constant */
+	struct mtsi_traits traits; /* of its clients; constant once the server runs */
 	bool counts; /* the kernel says how many connections wait; constant in a run */
 	bool told; /* logged: somebody has made it blocking; the thread that accepts */
 	bool put_off; /* not to be watched for connections; written under the lock and the door's */
@@ -42,6 +42,7 @@ struct mtsi_listeners {
 	struct mtsi_lock lock;
 	struct mtsi_listener *list;
 	size_t count;
+	unsigned char proxy; /* one of enum mts_proxy_protocol, for the listeners to come */
 	char **notes; /* what listen calls have left out: to be told at the start */
 	size_t notes_count;
 	struct mtsi_entry entry; /* for the sockets that are our own */

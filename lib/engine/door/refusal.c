@@ -12,6 +12,8 @@
  * All of this is done by the thread that accepts, so nothing waits: what the socket does not take
  * whole at once is dropped, and the connection reset. The words may change at any time, so they are
  * copied under the door's lock, and sent without it.
+ *
+ * Who may begin with a PROXY header is told nothing before that header is whole.
  */
 #include "engine/door/refusal.h"
 
@@ -67,7 +69,7 @@ static bool tell(struct mts_client *client, const char *words, size_t size)
 {
 	bool dropped;
 	mtsi_lock_take(&client->lock);
-	if (!atomic_load(&client->lost)
+	if (size > 0 && !atomic_load(&client->lost)
 		&& !is_whole(client->server, mtsi_conn_send_one_locked(client, words, size, false), size)) {
 		mtsi_client_drop_locked(client);
 	}
@@ -85,7 +87,7 @@ static bool may_linger(const struct mts_client *client)
 void mtsi_refusal_turn_away(struct mts_client *client)
 {
 	char words[MTSI_MOST_REFUSAL];
-	const size_t size = copy_words(client->server, words);
+	const size_t size = client->awaits_header ? 0 : copy_words(client->server, words);
 	if (size == 0) {
 		mtsi_door_turn_away(client);
 		return;
@@ -96,10 +98,18 @@ void mtsi_refusal_turn_away(struct mts_client *client)
 	mtsi_linger_or_close(client, !told || !may_linger(client), 0);
 }
 
-void mtsi_refusal_close(struct mts_server *server, int fd)
+bool mtsi_refusal_tell(struct mts_client *client)
 {
 	char words[MTSI_MOST_REFUSAL];
-	const size_t size = copy_words(server, words);
+	const size_t size = copy_words(client->server, words);
+	const bool told = tell(client, words, size);
+	return size > 0 && told && may_linger(client);
+}
+
+void mtsi_refusal_close(struct mts_server *server, int fd, bool tells)
+{
+	char words[MTSI_MOST_REFUSAL];
+	const size_t size = tells ? copy_words(server, words) : 0;
 	mtsi_count_shared(server, MTS_STAT_REFUSED, 1);
 	if (size > 0 && !is_whole(server, mtsi_socket_send_one_now(fd, words, size, false), size)) {
 		mtsi_socket_abort(fd);

@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_DOOR_REFUSAL_H
 #define MTSI_ENGINE_DOOR_REFUSAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mts_client;
@@ -24,7 +25,16 @@ void mtsi_refusal_set(struct mts_server *server, const void *words, size_t size)
  */
 void mtsi_refusal_turn_away(struct mts_client *client);
 
-/* The same for a connection that is no client, since there are no descriptors: it is closed at once. */
-void mtsi_refusal_close(struct mts_server *server, int fd);
+/*
+ * The client was let in, and its header shows that there is no room for it: it is told so, and sealed.
+ * True: it is to linger; else to be closed at once. By its owner; never waits.
+ */
+bool mtsi_refusal_tell(struct mts_client *client);
+
+/*
+ * The same for a connection that is no client, since there are no descriptors: it is closed at once.
+ * Unless `tells`, it is told nothing.
+ */
+void mtsi_refusal_close(struct mts_server *server, int fd, bool tells);
 
 #endif

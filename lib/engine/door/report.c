@@ -25,6 +25,12 @@ void mtsi_report_denied(struct mtsi_report *report, const struct mtsi_peer *peer
 	report->denied++;
 }
 
+void mtsi_report_stranger(struct mtsi_report *report, const struct mtsi_peer *peer)
+{
+	report->last_stranger = *peer;
+	report->strangers++;
+}
+
 static void tell_refused(struct mts_server *server, const struct mtsi_report *report)
 {
 	char who[MTSI_ADDRESS_TEXT] = "";
@@ -55,6 +61,15 @@ static void tell_denied(struct mts_server *server, const struct mtsi_report *rep
 		who[0] != '\0' ? who : "an unknown address");
 }
 
+static void tell_strangers(struct mts_server *server, const struct mtsi_report *report)
+{
+	char who[MTSI_ADDRESS_TEXT] = "";
+	(void)mtsi_peer_format(&report->last_stranger, who, sizeof(who));
+	mtsi_log(server, MTSI_LOG_PROXY,
+		"closed %zu connections, the last from %s: it is no proxy that is trusted",
+		report->strangers, who[0] != '\0' ? who : "an unknown address");
+}
+
 void mtsi_report(struct mts_server *server, const struct mtsi_report *report)
 {
 	if (report->refused > 0) {
@@ -62,5 +77,8 @@ void mtsi_report(struct mts_server *server, const struct mtsi_report *report)
 	}
 	if (report->denied > 0) {
 		tell_denied(server, report);
+	}
+	if (report->strangers > 0) {
+		tell_strangers(server, report);
 	}
 }

@@ -15,11 +15,14 @@ struct mtsi_report {
 	int why; /* -EUSERS: too many from its address; -ENOMEM; -EBUSY: too many in all */
 	size_t denied; /* since they may not connect */
 	struct mtsi_peer last_denied;
+	size_t strangers; /* since they are no proxies that are trusted */
+	struct mtsi_peer last_stranger;
 };
 
 /* Takes note of one. */
 void mtsi_report_refused(struct mtsi_report *report, const struct mtsi_peer *peer, int why);
 void mtsi_report_denied(struct mtsi_report *report, const struct mtsi_peer *peer);
+void mtsi_report_stranger(struct mtsi_report *report, const struct mtsi_peer *peer);
 
 /* Tells the log, if there are any, once for all of a kind. */
 void mtsi_report(struct mts_server *server, const struct mtsi_report *report);

@@ -137,7 +137,7 @@ static void expire_wait_locked(struct mts_client *client, uint64_t now, struct v
 		verdict->text = "its handler has been running for";
 		return;
 	}
-	if (kind == MTSI_WAIT_REQUEST) {
+	if (kind != MTSI_WAIT_IDLE) {
 		verdict->kind = MTSI_LOG_TIMEOUT;
 		verdict->text = mtsi_wait_text(kind);
 	} else if (verdict->text == NULL) {

@@ -23,6 +23,7 @@
 #include "engine/client/floor.h"
 #include "engine/client/list.h"
 #include "engine/client/memory.h"
+#include "engine/client/via.h"
 #include "engine/crew/crew.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -49,8 +50,10 @@ static size_t wanted_by(const struct mts_client *client)
 
 static size_t kept_for(const struct mts_client *client)
 {
+	const struct mtsi_via *via = mtsi_via(client);
+	const size_t header = via != NULL ? mtsi_via_size(via) : 0;
 	return mtsi_client_may(client, MTSI_MAY_DROP)
-		? client->output.capacity + mtsi_memory_charged(client)
+		? client->output.capacity + mtsi_memory_charged(client) + header
 		: 0;
 }
 

@@ -48,7 +48,9 @@
 #include "engine/run/tasks.h"
 #include "engine/serve/mailbox.h"
 #include "os/clock.h"
+#include "os/lock.h"
 #include "os/thread.h"
+#include "wire/address.h"
 
 /* How long workers may take to notice the cut; a part of the 100 ms that are promised. */
 static const uint64_t grace = 80 * MTSI_MILLISECOND;
@@ -157,6 +159,21 @@ static size_t report_hung_tasks(struct mts_server *server, uint64_t until)
 	return count;
 }
 
+/* Names a client whose callback hangs, unless it has ended meanwhile. */
+static void report_hung_client(
+	struct mts_server *server, const struct mtsi_served *served, uint64_t now)
+{
+	struct mts_client *client = mtsi_clients_lock(server, served->id);
+	if (client == NULL) {
+		return;
+	}
+	const struct mtsi_peer peer = client->peer;
+	mtsi_lock_release(&client->lock);
+	mtsi_log_client(server, MTSI_LOG_HUNG, served->id, &peer,
+		"a callback still runs, since %" PRIu64 " ms",
+		now > served->since ? (now - served->since) / MTSI_MILLISECOND : 0);
+}
+
 /*
  * Names the callbacks that hang. The log may still have much to say, and they may be more lines
  * than it keeps. So the log is waited for before and in between, but no longer than `until`.
@@ -173,13 +190,10 @@ static void report_hung(struct mts_server *server, uint64_t until)
 	const struct mtsi_served *served = list != NULL ? list : &one;
 	const size_t count = list != NULL ? mtsi_crew_served(server, list, room) : room;
 	for (size_t i = 0; i < count && i < room; i++) {
-		const uint64_t since = served[i].since;
 		if (i % AT_ONCE == 0) {
 			(void)mtsi_logger_wait(&mtsi_base_floor(server)->log, until);
 		}
-		mtsi_log_client(server, MTSI_LOG_HUNG, served[i].id, &served[i].peer,
-			"a callback still runs, since %" PRIu64 " ms",
-			now > since ? (now - since) / MTSI_MILLISECOND : 0);
+		report_hung_client(server, &served[i], now);
 	}
 	const size_t tasks = report_hung_tasks(server, until);
 	const char *listener = mtsi_entry_taken(server);

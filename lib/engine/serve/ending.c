@@ -15,10 +15,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "engine/base/counters.h"
 #include "engine/base/floor.h"
+#include "engine/base/log.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/conn.h"
@@ -126,9 +128,19 @@ static bool closes_at_once(const struct mts_client *client, int reason)
 	 * The end of the stream counts as one byte. A Unix socket that is closed with unread input
 	 * fails for its peer, whatever the peer has got already.
 	 */
-	const bool arrived = client->peer.family != AF_UNIX && mtsi_conn_unacknowledged(client) <= 1
+	const bool arrived = !client->peer.local && mtsi_conn_unacknowledged(client) <= 1
 		&& mtsi_conn_unsent(client) == 0;
 	return dead || cause == MTS_CLOSED_STOP || arrived;
+}
+
+void mtsi_ending_unopened(struct mtsi_worker *worker, struct mts_client *client, bool lingers)
+{
+	worker->failed = -EPIPE;
+	worker->closing = true;
+	worker->closes_at_once = !lingers;
+	worker->ends_in_order = false;
+	worker->discards = false;
+	mtsi_ending_finish(worker, client);
 }
 
 /* The rest of the order, once the output is handed over or given up. */
@@ -207,5 +219,8 @@ void mtsi_ending(struct mtsi_worker *worker, struct mts_client *client, int reas
 
 void mtsi_ending_give_up(struct mtsi_worker *worker, struct mts_client *client)
 {
+	mtsi_log_client(worker->member.server, MTSI_LOG_CLIENT, client->id, &client->peer,
+		"cut off: %s", strerror(ENOMEM));
+	client->worker = worker;
 	finish_client(worker, client, MTS_CLOSED_ERROR, true);
 }

@@ -188,11 +188,11 @@ __attribute__((noinline)) static void read_at_the_end(struct mtsi_worker *worker
 	(void)mtsi_claim(worker->member.client); /* it is owned, so this leaves AGAIN */
 }
 
-int mtsi_fill_line(struct mtsi_worker *worker)
+/* More of what is no request; returns what mtsi_fill() does. */
+static int fill_other(struct mtsi_worker *worker, bool wait, enum mtsi_wait kind)
 {
-	struct mtsi_input *input = &worker->input;
-	mtsi_input_take_nul(input);
-	int result = prepare_memory(worker, true, MTSI_WAIT_READ);
+	const struct mtsi_input *input = &worker->input;
+	const int result = prepare_memory(worker, wait, kind);
 	if (result != 0 || input->ended) {
 		return result;
 	}
@@ -201,8 +201,22 @@ int mtsi_fill_line(struct mtsi_worker *worker)
 	}
 	const ssize_t count = mtsi_receive_now(
 		worker, input->data + input->end, input->capacity - input->end);
-	result = count > 0 ? note_filled(worker, count)
-					   : fill_later(worker, true, MTSI_WAIT_READ, count);
+	return count > 0 ? note_filled(worker, count) : fill_later(worker, wait, kind, count);
+}
+
+int mtsi_fill_header(struct mtsi_worker *worker)
+{
+	/* No request is that large perhaps, so what was saved cannot grow where it is. */
+	if (worker->input.owned && !mtsi_input_use_large(worker)) {
+		return -ENOMEM;
+	}
+	return fill_other(worker, false, MTSI_WAIT_HANDSHAKE);
+}
+
+int mtsi_fill_line(struct mtsi_worker *worker)
+{
+	mtsi_input_take_nul(&worker->input);
+	const int result = fill_other(worker, true, MTSI_WAIT_READ);
 	if (result > 0 && atomic_load(&worker->member.client->ends)) {
 		read_at_the_end(worker);
 	}

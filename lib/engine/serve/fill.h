@@ -21,6 +21,12 @@ int mtsi_fill(struct mtsi_worker *worker, bool wait);
 int mtsi_fill_line(struct mtsi_worker *worker);
 
 /*
+ * The same for what comes before the open hook, and is shorter than a worker's buffer. Without `wait`:
+ * a thread that stays with its client waits in any case.
+ */
+int mtsi_fill_header(struct mtsi_worker *worker);
+
+/*
  * Reads up to `size` bytes that follow the current request: those that are here, or else as
  * mtsi_fill() with `wait`. Returns how many, or what mtsi_fill() does.
  */

@@ -165,15 +165,14 @@ void mtsi_input_end(struct mtsi_worker *worker)
 	}
 }
 
-/* Moves the input into the large buffer: 0 or -ENOMEM. */
-static int use_large(struct mtsi_worker *worker)
+bool mtsi_input_use_large(struct mtsi_worker *worker)
 {
 	struct mtsi_input *input = &worker->input;
 	char *before = input->data;
 	const bool owned = input->owned;
 	const size_t here = input->end - input->start;
 	if (!mtsi_worker_large(worker)) {
-		return -ENOMEM;
+		return false;
 	}
 	memcpy(worker->large, before + input->start, here);
 	input->data = worker->large;
@@ -186,7 +185,7 @@ static int use_large(struct mtsi_worker *worker)
 		mtsi_memory_input_at_most(worker->member.client,
 			mtsi_on_demand(worker->member.server) ? MTSI_LARGE_INPUT + 1 : 0);
 	}
-	return 0;
+	return true;
 }
 
 int mtsi_input_charge(struct mtsi_worker *worker, size_t bytes)
@@ -239,7 +238,7 @@ int mtsi_input_make_room(struct mtsi_worker *worker)
 	if (input->owned) {
 		drop_request(worker);
 		if (input->start > 0 && here < MTSI_LARGE_INPUT) {
-			return use_large(worker);
+			return mtsi_input_use_large(worker) ? 0 : -ENOMEM;
 		}
 	}
 	if (input->start > 0) {
@@ -248,7 +247,7 @@ int mtsi_input_make_room(struct mtsi_worker *worker)
 		input->end = here;
 	}
 	if (input->data == worker->small && input->full) {
-		return use_large(worker);
+		return mtsi_input_use_large(worker) ? 0 : -ENOMEM;
 	}
 	return input->end == input->capacity ? use_own(worker) : 0;
 }

@@ -55,6 +55,12 @@ static inline bool mtsi_input_is_spent(const struct mtsi_input *input)
  */
 int mtsi_input_make_room(struct mtsi_worker *worker);
 
+/*
+ * Moves the input, which is shorter than that, into the worker's large buffer; false when memory is
+ * short.
+ */
+bool mtsi_input_use_large(struct mtsi_worker *worker);
+
 /* From now on the input lies in this memory of its own, which no current request does. */
 static inline void mtsi_input_own(struct mtsi_input *input, char *memory, size_t capacity)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The beginning of a client: its open hook, and whether to look for its first request at once.
+ * The beginning of a client: its header, if it comes by a proxy; its open hook; and whether to look for
+ * its first request at once.
  */
 #include "engine/serve/opening.h"
 
 #include "engine/base/counters.h"
 #include "engine/base/floor.h"
 #include "engine/client/client.h"
+#include "engine/serve/header.h"
 #include "engine/serve/worker.h"
 #include "os/lock.h"
 
@@ -45,23 +47,33 @@ static bool hook_agrees(struct mts_client *client)
 	return options->on_open(client, options->on_open_user) == 0;
 }
 
-bool mtsi_opening(struct mtsi_worker *worker)
+int mtsi_opening(struct mtsi_worker *worker)
 {
 	struct mts_client *client = worker->member.client;
+	const bool proxied = client->awaits_header;
+	if (proxied) {
+		enter_stage(client, MTSI_CLIENT_OPENING);
+		const int result = mtsi_header_take(worker);
+		if (result != 1) {
+			return result;
+		}
+	}
 	if (!hook_agrees(client)) {
 		mtsi_count(&worker->member.counters, MTS_STAT_REFUSED, 1);
-		return false;
+		return 0;
 	}
 	enter_stage(client, MTSI_CLIENT_SERVED);
 	client->opened = true;
 	mtsi_count(&worker->member.counters, MTS_STAT_ACCEPTED, 1);
-	worker->looks_at_once = is_eager(worker);
+	worker->looks_at_once = !proxied && is_eager(worker);
 	/*
-	 * As good as asked: when it is watched, epoll says whether there is anything. It does not say
-	 * whether the client was told to finish, which may have been before this turn cleared AGAIN.
+	 * As good as asked: when it is watched, epoll says whether there is anything. (Who had a header has
+	 * been asked, for that.) It does not say whether the client was told to finish, which may have been
+	 * before this turn cleared AGAIN.
 	 */
-	worker->input.exhausted = !worker->looks_at_once && !mtsi_client_finishes(client);
-	return true;
+	const bool asked = proxied ? worker->input.exhausted : !worker->looks_at_once;
+	worker->input.exhausted = asked && !mtsi_client_finishes(client);
+	return 1;
 }
 
 void mtsi_opening_learn(struct mtsi_worker *worker)

@@ -17,14 +17,12 @@
 #include "engine/serve/turn.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "engine/base/counters.h"
 #include "engine/base/floor.h"
-#include "engine/base/log.h"
 #include "engine/client/claim.h"
 #include "engine/client/client.h"
 #include "engine/client/deadline.h"
@@ -37,6 +35,7 @@
 #include "engine/serve/ending.h"
 #include "engine/serve/fault.h"
 #include "engine/serve/handling.h"
+#include "engine/serve/header.h"
 #include "engine/serve/input.h"
 #include "engine/serve/later.h"
 #include "engine/serve/opening.h"
@@ -197,20 +196,12 @@ static int keep(struct mtsi_worker *worker, struct mts_client *client)
 	return saved ? 0 : -ENOMEM;
 }
 
-/* Cuts off a client that could not be parked. */
-static void cannot_keep(struct mtsi_worker *worker, struct mts_client *client)
-{
-	mtsi_log_client(worker->member.server, MTSI_LOG_CLIENT, client->id, &client->peer,
-		"cut off: %s", strerror(ENOMEM));
-	client->worker = worker;
-	mtsi_ending_give_up(worker, client);
-}
-
 /* The first go of a client. */
 __attribute__((noinline)) static enum result open_and_serve(struct mtsi_worker *worker)
 {
-	if (!mtsi_opening(worker)) {
-		return ends(worker, MTS_CLOSED_BY_HANDLER);
+	const int opened = mtsi_opening(worker);
+	if (opened != 1) {
+		return opened == 0 ? ends(worker, MTS_CLOSED_BY_HANDLER) : without_request(worker, opened);
 	}
 	const enum result result = serve_requests(worker);
 	mtsi_opening_learn(worker);
@@ -283,6 +274,9 @@ static enum mtsi_wait wait_after(const struct mtsi_worker *worker, bool throttle
 	if (throttled || (later && worker->handled > 0)) {
 		return MTSI_WAIT_NOTHING;
 	}
+	if (!worker->member.client->opened) {
+		return MTSI_WAIT_HANDSHAKE;
+	}
 	return partial ? MTSI_WAIT_REQUEST : MTSI_WAIT_IDLE;
 }
 
@@ -331,7 +325,7 @@ __attribute__((noinline)) static enum result await_reply(
 		return reply_too_late(worker, client);
 	}
 	if (!mtsi_input_is_spent(&worker->input) && !mtsi_input_save(worker)) {
-		cannot_keep(worker, client);
+		mtsi_ending_give_up(worker, client);
 		return AWAY;
 	}
 	return mtsi_later_let_go(client) ? AWAY : go(worker, client);
@@ -346,6 +340,10 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 	enum result result = go(worker, client);
 	for (;;) {
 		if (result == ENDS) {
+			if (client->awaits_header) {
+				mtsi_header_end(worker, client);
+				return false;
+			}
 			(void)mtsi_fault(worker, client->reason);
 			mtsi_ending(worker, client, client->reason);
 			return false;
@@ -374,7 +372,7 @@ bool mtsi_turn(struct mtsi_worker *worker, struct mts_client *client)
 		}
 		const int parked = later ? keep(worker, client) : park(worker, client);
 		if (parked == -ENOMEM) {
-			cannot_keep(worker, client);
+			mtsi_ending_give_up(worker, client);
 		}
 		if (parked == 0 && !later
 			&& mtsi_eviction_wanted(&mtsi_door_floor(worker->member.server)->eviction)) {
