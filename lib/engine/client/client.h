@@ -32,7 +32,7 @@ struct mtsi_worker;
 enum mtsi_stage {
 	MTSI_CLIENT_FREE, /* a slot that nobody uses */
 	MTSI_CLIENT_WAITING, /* accepted, waits for its first turn */
-	MTSI_CLIENT_OPENING, /* its PROXY header is awaited, or its open hook runs, if it has one of these */
+	MTSI_CLIENT_OPENING, /* its PROXY header is awaited, or its open hook runs */
 	MTSI_CLIENT_SERVED, /* its requests are handled */
 	MTSI_CLIENT_ENDING, /* why it ends is known; what was written for it is still sent */
 	MTSI_CLIENT_SEALED, /* nothing is sent or received any more; the close hook runs */
