@@ -95,6 +95,29 @@ START_TEST(in_one_segment)
 }
 END_TEST
 
+/* More comes with the rest of the header than a receive takes, and no event follows. */
+START_TEST(much_behind_it)
+{
+	enum { LINES = 300 };
+	char stream[HEADER_ROOM];
+	size_t size = make_stream(_i, stream) - 8;
+	mts_server *server = proxied_start(MTS_PROXY_REQUIRED);
+	const int peer = peer_connect(server, 0);
+	for (int i = 0; i < LINES; i++, size += 8) {
+		memcpy(stream + size, "one\ntwo\n", 8);
+	}
+	peer_send(peer, stream, 5);
+	server_wait_stat(server, MTS_STAT_BYTES_IN, 5);
+	library_rests();
+	peer_send(peer, stream + 5, size - 5);
+	for (int i = 0; i < LINES; i++) {
+		expect_answers(peer);
+	}
+	close(peer);
+	proxied_end(server, 1);
+}
+END_TEST
+
 /* The peer has finished before anybody has looked. */
 START_TEST(with_the_end_behind_it)
 {
@@ -395,6 +418,7 @@ int main(void)
 	tcase_add_loop_test(tests, cut_at_every_byte, 1, 3);
 	tcase_add_loop_test(tests, byte_by_byte, 1, 3);
 	tcase_add_loop_test(tests, in_one_segment, 1, 3);
+	tcase_add_loop_test(tests, much_behind_it, 1, 3);
 	tcase_add_loop_test(tests, with_the_end_behind_it, 1, 3);
 	tcase_add_test(tests, the_longest_header);
 	tcase_add_loop_test(tests, addresses_of_each_kind, 0, KINDS);
