@@ -38,7 +38,6 @@ START_TEST(to_the_moment)
 	moment_go_to(since + USUAL / 2 * MTSI_SECOND);
 	peer_send(peer, line + _i, 3);
 	server_wait_stat(scene.server, MTS_STAT_BYTES_IN, (uint64_t)_i + 3);
-	library_rests();
 	moment_pass(since + USUAL * MTSI_SECOND);
 	peer_expect_gone(peer);
 	server_wait_stat(scene.server, MTS_STAT_PROXY_ERRORS, 1);
