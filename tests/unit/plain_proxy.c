@@ -145,29 +145,25 @@ static int plain_tlvs(const unsigned char *bytes, const struct mtsi_proxy *heade
 	return ntohl(found) == plain_crc32c(copy, header->size) ? 1 : -EBADMSG;
 }
 
-static bool read_addresses(const unsigned char *bytes, struct mtsi_proxy *header)
+/* How many bytes the addresses take, of a family that is known. */
+static size_t addresses_size(unsigned char family)
 {
-	const int family = bytes[13];
+	return family == 0x11 ? 12 : family == 0x21 ? 36 : family == 0x31 ? 216 : 0;
+}
 
-	header->real = family == 0;
-	header->tlvs = FIXED + (family == 0x11 ? 12 : family == 0x21 ? 36 : family == 0x31 ? 216 : 0);
-	if (header->size < header->tlvs) {
-		return false;
-	}
-	header->tlvs_size = header->size - header->tlvs;
-	header->peer.family = family == 0x11 ? AF_INET
-		: family == 0x21                 ? AF_INET6
-		: family == 0x31                 ? AF_UNIX
-										 : AF_UNSPEC;
+static void read_source(const unsigned char *bytes, struct mtsi_peer *peer)
+{
+	const unsigned char family = bytes[13];
+	const size_t ip = family == 0x11 ? 4 : 16;
+
 	if (family == 0x31) {
-		memset(header->peer.ip, 0xff, 4);
+		peer->family = AF_UNIX;
+		memset(peer->ip, 0xff, 4);
 	} else if (family != 0) {
-		const size_t ip = family == 0x11 ? 4 : 16;
-
-		memcpy(header->peer.ip, bytes + FIXED, ip);
-		header->peer.port = (uint16_t)(256u * bytes[FIXED + 2 * ip] + bytes[FIXED + 2 * ip + 1]);
+		peer->family = family == 0x11 ? AF_INET : AF_INET6;
+		memcpy(peer->ip, bytes + FIXED, ip);
+		peer->port = (uint16_t)(256u * bytes[FIXED + 2 * ip] + bytes[FIXED + 2 * ip + 1]);
 	}
-	return true;
 }
 
 static int plain_binary(const unsigned char *bytes, size_t size, struct mtsi_proxy *header)
@@ -190,10 +186,17 @@ static int plain_binary(const unsigned char *bytes, size_t size, struct mtsi_pro
 		header->real = true;
 		return size < header->size ? 0 : 1;
 	}
-	if (!read_addresses(bytes, header)) {
+	header->real = bytes[13] == 0;
+	header->tlvs = FIXED + addresses_size(bytes[13]);
+	if (header->size < header->tlvs) {
 		return -EPROTO;
 	}
-	return size < header->size ? 0 : plain_tlvs(bytes, header);
+	if (size < header->size) {
+		return 0;
+	}
+	header->tlvs_size = header->size - header->tlvs;
+	read_source(bytes, &header->peer);
+	return plain_tlvs(bytes, header);
 }
 
 int plain_proxy(const void *data, size_t size, struct mtsi_proxy *header)
