@@ -203,6 +203,58 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
 MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
 
 /**
+ * Has the server accept no connection, until mts_server_resume(): for a while in which it could not
+ * serve them, or for good, since another process that has the same sockets is to have them
+ * (mts_server_listen_fd()). Clients that are connected are served as ever. When it is suspended already
+ * nothing changes.
+ *
+ * The kernel goes on completing connections, as many as fit into each listener's queue
+ * (mts_server_set_backlog()). So peers can connect, and even send; they wait there for whoever accepts
+ * first. When the queue is full, TCP peers try again by themselves for a minute or two, and connect(2) to
+ * a Unix socket waits, or says EAGAIN.
+ *
+ * When this has returned, none is accepted any more: it waits for a thread that accepts at this moment,
+ * which takes microseconds. There is one exception. If another process has made a shared socket blocking,
+ * a thread may sleep in accept(2) there (mts_server_listen_fd()); this waits no longer than a second for it,
+ * and the next connection that comes there is accepted and served.
+ *
+ * Clients that were accepted, and are held until there is room for them, still come in.
+ * mts_server_adopt() works. Called before run, it makes the server start suspended. A server that is
+ * suspended is not woken by connections that wait. The log says when it is suspended, and when it goes on
+ * (#MTS_LOG_INFO).
+ *
+ *     mts_server_suspend(server); // its successor, which has the same sockets, serves already
+ *     mts_server_stop(server);
+ *
+ * @param server the server
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -ECANCELED the server is to stop, or has stopped
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any, also in callbacks; not in signal handlers.
+ * @since 0.2
+ */
+MTS_API int mts_server_suspend(mts_server *server);
+
+/**
+ * Has the server accept connections again, those first that have waited in the kernel meanwhile. When it
+ * is not suspended nothing changes.
+ *
+ *     mts_server_resume(server); // the successor could not start
+ *
+ * @param server the server
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -ECANCELED the server is to stop, or has stopped
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any, also in callbacks; not in signal handlers.
+ * @since 0.2
+ */
+MTS_API int mts_server_resume(mts_server *server);
+
+/**
  * Tells where the server listens.
  *
  * @param server the server

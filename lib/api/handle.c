@@ -14,6 +14,7 @@
 #include "engine/base/inside.h"
 #include "engine/door/floor.h"
 #include "engine/door/listener.h"
+#include "engine/door/suspend.h"
 #include "engine/run/abandon.h"
 #include "engine/run/adopt.h"
 #include "engine/run/dump.h"
@@ -93,6 +94,22 @@ int mts_server_adopt(mts_server *server, int fd, void *data)
 {
 	const int result = mtsi_usable(server);
 	return result != 0 ? result : mtsi_adopt(server, fd, data);
+}
+
+static int suspend(mts_server *server, bool suspended)
+{
+	const int result = mtsi_usable(server);
+	return result != 0 ? result : mtsi_suspend(server, suspended);
+}
+
+int mts_server_suspend(mts_server *server)
+{
+	return suspend(server, true);
+}
+
+int mts_server_resume(mts_server *server)
+{
+	return suspend(server, false);
 }
 
 const char *mts_server_address(const mts_server *server, size_t index)

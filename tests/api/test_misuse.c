@@ -574,12 +574,26 @@ static void version(void)
 	ck_assert_str_eq(mts_version(), text);
 }
 
+static void suspend(void)
+{
+	REFUSES(mts_server_suspend(NULL));
+	SAYS(0, mts_server_suspend(server));
+}
+
+static void resume(void)
+{
+	REFUSES(mts_server_resume(NULL));
+	SAYS(0, mts_server_resume(server));
+}
+
 static const struct misuse functions[] = {
 	{"mts_server_create", create},
 	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
 	{"mts_server_adopt", adopt},
+	{"mts_server_suspend", suspend},
+	{"mts_server_resume", resume},
 	{"mts_server_address", address},
 	{"mts_server_run", run},
 	{"mts_server_run_until_signal", run_until_signal},

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whose turn it is to accept, and a stop meanwhile: the turn, a listener that is put off, one that is
- * closed while somebody accepts, and accept that sleeps since others have made the socket blocking.
+ * closed while somebody accepts, and accept that sleeps since others have made the socket blocking. Also
+ * a program that suspends the server, and resumes it.
  *
- * One listener, two who poll, the keeper. What is done under the listeners' lock, or under it and the
+ * One listener, two who poll, the keeper, the program. What is done under the listeners' lock, or under it and the
  * door's, is one step; accept is not. Somebody else who has the socket may take a connection at any
  * time, and make it blocking; then accept sleeps until there is another, perhaps for ever.
  *
@@ -21,12 +22,17 @@
 #ifndef ADOPTS
 #define ADOPTS 0 /* connections that the program hands over */
 #endif
+#ifndef SUSPENDS
+#define SUSPENDS 1 /* how often the program suspends */
+#endif
 #define FEW_TIMES 1
 
 byte waiting;         /* the kernel's queue */
 bool blocking;        /* what others have made of the socket */
 bool is_open = true;  /* the descriptor is this listener's */
 bool watched = true;  /* in epoll, for connections */
+
+bool suspended;       /* under the door's lock */
 
 /* The listeners' lock guards these. */
 bool closed;
@@ -37,6 +43,7 @@ bool put_off;
 byte mailbox; /* clients that the keeper is to hand to the crew */
 
 /* Only for the proofs. */
+bool nobody;   /* a suspend has returned, and holds */
 bool visited;  /* the keeper has told all clients of the stop */
 bool emptied;  /* and has looked into the mailbox for the last time */
 byte adopted;
@@ -117,11 +124,19 @@ take:
 		:: !mine -> goto end_poll
 		:: else
 		fi;
+#ifndef MUTANT_SUSPENDED_NOT_LOOKED_AT
+looks_at_door:
+		if
+		:: suspended -> goto give_back
+		:: else
+		fi;
+#endif
 look:
 		blocking = false;
 accept:
 		atomic {
 			assert(is_open);
+			assert(!nobody);
 			got = false;
 			if
 			:: waiting > 0 -> waiting--; got = true
@@ -161,7 +176,7 @@ give_back:
 			:: else ->
 #ifndef MUTANT_PUT_OFF_FOR_EVER
 				put_off = false;
-				watched = true;
+				watched = !suspended;
 #endif
 				skip
 			fi
@@ -170,7 +185,7 @@ give_back:
 }
 
 /* mtsi_adopt, in the listeners' lock. */
-proctype program()
+proctype adopter()
 {
 	byte come;
 	bool late;
@@ -203,6 +218,23 @@ proctype program()
 		fi
 #endif
 	:: come == ADOPTS -> break
+	od
+}
+
+proctype program()
+{
+	byte times;
+	do
+	:: times < SUSPENDS ->
+		times++;
+suspends:	atomic { suspended = true; watched = false };
+#ifdef MUTANT_SUSPENDS_WITHOUT_WAITING
+		nobody = true;
+#else
+		atomic { !taken || sleeping > 0 -> nobody = true };
+#endif
+resumes:	atomic { nobody = false; suspended = false; watched = !put_off && !closed }
+	:: true -> break
 	od
 }
 
@@ -254,8 +286,9 @@ init
 		run poller();
 		run poller();
 #if ADOPTS > 0
-		run program();
+		run adopter();
 #endif
+		run program();
 		run keeper();
 		run at_rest()
 	}

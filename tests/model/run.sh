@@ -121,6 +121,8 @@ accept safety found -DMUTANT_CLOSED_UNDER_ACCEPT
 accept safety found -DMUTANT_LEFT_OPEN
 accept safety found -DMUTANT_PUT_OFF_FOR_EVER -DTHEFTS=0
 accept safety found -DMUTANT_PUT_OFF_IN_TWO_STEPS -DTHEFTS=0
+accept safety found -DMUTANT_SUSPENDED_NOT_LOOKED_AT
+accept safety found -DMUTANT_SUSPENDS_WITHOUT_WAITING
 accept safety found -DMUTANT_TURN_NOT_LOOKED_AT
 claim safety found -DMUTANT_BORN_WITHOUT_OWNER
 claim safety found -DMUTANT_CLAIM_IN_TWO_STEPS

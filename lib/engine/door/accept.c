@@ -220,9 +220,12 @@ static int accept_one(struct mts_server *server, struct mtsi_list *found, struct
 }
 
 /* Whether to ask for one more. At a socket of our own, accept itself may say that there is none. */
-static bool somebody_waits(struct batch *batch)
+static bool somebody_waits(struct mts_server *server, struct batch *batch)
 {
 	const struct mtsi_listener *listener = batch->listener;
+	if (mtsi_door_is_suspended(&mtsi_door_floor(server)->door)) {
+		return false;
+	}
 	if (!listener->counts) {
 		return batch->tries == 0 || !listener->traits.shared || mtsi_listening_ready(batch->fd);
 	}
@@ -246,7 +249,8 @@ static void count_try(struct batch *batch, int result)
 static void take_batch(
 	struct mts_server *server, size_t room, struct mtsi_list *found, struct batch *batch)
 {
-	while (batch->tries < BATCH && batch->let_in + batch->held < room && somebody_waits(batch)) {
+	while (batch->tries < BATCH && batch->let_in + batch->held < room
+		&& somebody_waits(server, batch)) {
 		const int result = accept_one(server, found, batch);
 		count_try(batch, result);
 		if (result != 0 && !about_the_connection(result)) {
@@ -287,7 +291,7 @@ static bool refuse_batch(struct mts_server *server, struct batch *batch)
 	size_t count = 0;
 	int result = 0;
 	bool waits = true;
-	while (count < BATCH && result == 0 && (waits = somebody_waits(batch))) {
+	while (count < BATCH && result == 0 && (waits = somebody_waits(server, batch))) {
 		result = refuse_one(server, batch);
 		count_try(batch, result);
 		count += result == 0 ? 1 : 0;

@@ -28,8 +28,12 @@
  * the new one too. The watchdog opens files for a moment. If that takes the only free descriptor,
  * and accept asks for one meanwhile, accept has failed without need: that pause ends as soon as the
  * watchdog has given the descriptor back.
+ *
+ * The program may want nobody accepted for a while (suspend.c). That is one more reason to rest.
  */
 #include "engine/door/door.h"
+
+#include <string.h>
 
 #include "engine/base/floor.h"
 #include "engine/base/log.h"
@@ -52,19 +56,10 @@ static const uint64_t longest_pause = MTSI_SECOND;
 
 void mtsi_door_init(struct mtsi_door *door)
 {
+	memset(door, 0, sizeof(*door));
 	mtsi_lock_init(&door->lock, MTSI_RANK_DOOR);
-	door->clients = 0;
-	door->held = (struct mtsi_list){NULL, NULL, 0};
-	door->evicting = 0;
-	door->armed = false;
-	door->open = false;
-	door->usual = false;
-	door->in_use = 0;
-	door->short_until = 0;
-	door->freed = 0;
-	door->short_at = 0;
-	door->short_for = 0;
 	atomic_init(&door->max_clients, 0);
+	atomic_init(&door->suspended, false);
 }
 
 void mtsi_door_free(struct mtsi_door *door)
@@ -86,6 +81,9 @@ static size_t wanted_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	const size_t room = room_locked(door);
+	if (mtsi_door_is_suspended(door)) {
+		return 0;
+	}
 	switch (mtsi_base_floor(server)->options.overload) {
 	case MTS_OVERLOAD_REFUSE:
 		return SIZE_MAX;
@@ -96,8 +94,7 @@ static size_t wanted_locked(struct mts_server *server)
 	}
 }
 
-/* Arms or disarms the listeners, as things stand. */
-static void arm_as_needed_locked(struct mts_server *server)
+void mtsi_door_arm_locked(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_assert_held(&door->lock);
@@ -124,7 +121,7 @@ bool mtsi_door_set_max_clients(struct mts_server *server, size_t clients)
 	mtsi_lock_take(&door->lock);
 	door->usual = false;
 	atomic_store(&door->max_clients, clients);
-	arm_as_needed_locked(server);
+	mtsi_door_arm_locked(server);
 	const bool somebody = door->held.count > 0;
 	mtsi_lock_release(&door->lock);
 	return somebody;
@@ -173,7 +170,7 @@ void mtsi_door_open(struct mts_server *server)
 	const size_t afford = affordable(descriptors, in_use);
 	const size_t chosen = door->usual ? 0 : atomic_load(&door->max_clients);
 	door->open = true;
-	arm_as_needed_locked(server);
+	mtsi_door_arm_locked(server);
 	mtsi_lock_release(&door->lock);
 	if (chosen > afford) {
 		mtsi_log(server, MTSI_LOG_LIMIT,
@@ -191,7 +188,7 @@ void mtsi_door_shut(struct mts_server *server)
 	mtsi_lock_take(&door->lock);
 	door->open = false;
 	mtsi_list_join(&held, &door->held);
-	arm_as_needed_locked(server);
+	mtsi_door_arm_locked(server);
 	mtsi_lock_release(&door->lock);
 	while ((client = mtsi_list_take(&held)) != NULL) {
 		mtsi_door_turn_away(client);
@@ -202,7 +199,7 @@ size_t mtsi_door_room(struct mts_server *server, uint64_t *freed)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	mtsi_lock_take(&door->lock);
-	arm_as_needed_locked(server);
+	mtsi_door_arm_locked(server);
 	*freed = door->freed;
 	const size_t room = wanted_locked(server);
 	mtsi_lock_release(&door->lock);
@@ -274,7 +271,7 @@ void mtsi_door_leave(struct mts_server *server, bool evicted)
 	door->clients--;
 	door->evicting -= evicted ? 1 : 0;
 	admit_locked(door, &admitted);
-	arm_as_needed_locked(server);
+	mtsi_door_arm_locked(server);
 	const bool last = door->clients == 0;
 	mtsi_lock_release(&door->lock);
 	mtsi_crew_offer(server, &admitted);
@@ -322,7 +319,7 @@ void mtsi_door_returned(struct mts_server *server, uint64_t since)
 	door->freed++;
 	if (door->short_until != 0 && door->short_at >= since) {
 		door->short_until = 0;
-		arm_as_needed_locked(server);
+		mtsi_door_arm_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
 }
@@ -339,7 +336,7 @@ void mtsi_door_pause(struct mts_server *server, uint64_t now, uint64_t freed)
 		}
 		door->short_at = now;
 		door->short_until = mtsi_clock_after(now, door->short_for);
-		arm_as_needed_locked(server);
+		mtsi_door_arm_locked(server);
 	}
 	mtsi_lock_release(&door->lock);
 	mtsi_wake_keeper(server);
@@ -376,7 +373,7 @@ uint64_t mtsi_door_resume(struct mts_server *server, uint64_t now)
 	 * armed.
 	 */
 	if (over || admitted.count > 0) {
-		arm_as_needed_locked(server);
+		mtsi_door_arm_locked(server);
 	}
 	const uint64_t due = door->short_until != 0 ? door->short_until : MTSI_NEVER;
 	mtsi_lock_release(&door->lock);

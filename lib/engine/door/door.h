@@ -37,6 +37,8 @@ struct mtsi_door {
 	uint64_t short_at; /* when the last pause began */
 	uint64_t short_for; /* how long it was to last */
 	_Atomic size_t max_clients; /* live; 0: not set yet */
+	_Atomic bool suspended; /* nobody is to be accepted; written under the lock, read anywhere */
+	bool told; /* the log has been told that */
 	bool usual; /* that is the default, not set by the program */
 };
 
@@ -112,6 +114,15 @@ void mtsi_door_cancel_eviction(struct mts_server *server);
 
 /* Closes a client (mtsi_client_close()), and takes note that this has freed a descriptor. */
 void mtsi_door_close(struct mts_client *client);
+
+/* Whether the program wants nobody accepted (suspend.h). Any thread. */
+static inline bool mtsi_door_is_suspended(const struct mtsi_door *door)
+{
+	return atomic_load(&door->suspended);
+}
+
+/* Arms or disarms the listeners, as things stand. Under the door's lock. */
+void mtsi_door_arm_locked(struct mts_server *server);
 
 /* A descriptor has become free. Any thread. */
 void mtsi_door_freed(struct mts_server *server);

@@ -25,6 +25,7 @@
 #include "engine/door/door.h"
 #include "engine/door/floor.h"
 #include "engine/door/listener.h"
+#include "os/clock.h"
 #include "os/lock.h"
 #include "os/poll.h"
 #include "os/socket.h"
@@ -90,6 +91,31 @@ void mtsi_entry_give_back(struct mts_server *server, uint64_t tag)
 		entry->put_off = false;
 		watch_again_locked(server, entry);
 	}
+	if (listeners->awaited > 0) {
+		mtsi_signal_all(&listeners->left);
+	}
+	mtsi_lock_release(&listeners->lock);
+}
+
+static bool any_is_taken_locked(const struct mtsi_listeners *listeners)
+{
+	bool taken = listeners->entry.taken;
+	for (size_t i = 0; i < listeners->count && !taken; i++) {
+		taken = listeners->list[i].entry.taken;
+	}
+	return taken;
+}
+
+void mtsi_entry_wait_until_left(struct mts_server *server, uint64_t until)
+{
+	struct mtsi_listeners *listeners = &mtsi_door_floor(server)->listeners;
+	bool in_time = true;
+	mtsi_lock_take(&listeners->lock);
+	listeners->awaited++;
+	while (in_time && any_is_taken_locked(listeners)) {
+		in_time = mtsi_signal_wait(&listeners->left, &listeners->lock, until);
+	}
+	listeners->awaited--;
 	mtsi_lock_release(&listeners->lock);
 }
 

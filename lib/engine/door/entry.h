@@ -20,6 +20,9 @@ int mtsi_entry_take(struct mts_server *server, uint64_t tag);
 /* Gives the turn back. By the thread that has it, with no lock held. */
 void mtsi_entry_give_back(struct mts_server *server, uint64_t tag);
 
+/* Waits until no thread has a turn, but not beyond `until`. Any thread, with no lock held. */
+void mtsi_entry_wait_until_left(struct mts_server *server, uint64_t until);
+
 /* Whether a thread accepts at it, or may be about to. Under the listeners' lock. */
 bool mtsi_entry_taken_locked(
 	struct mtsi_listeners *listeners, const struct mtsi_listener *listener);

@@ -38,6 +38,8 @@ enum {
 void mtsi_listeners_init(struct mtsi_listeners *listeners)
 {
 	mtsi_lock_init(&listeners->lock, MTSI_RANK_LISTENERS);
+	mtsi_signal_init(&listeners->left);
+	listeners->awaited = 0;
 	listeners->list = NULL;
 	listeners->count = 0;
 	listeners->notes = NULL;
@@ -309,6 +311,7 @@ void mtsi_listeners_free(struct mts_server *server)
 	drop_spare(listeners);
 	free(listeners->list);
 	free(listeners->notes);
+	mtsi_signal_destroy(&listeners->left);
 	mtsi_lock_destroy(&listeners->lock);
 }
 

@@ -46,6 +46,8 @@ struct mtsi_listeners {
 	char **notes; /* what listen calls have left out: to be told at the start */
 	size_t notes_count;
 	struct mtsi_entry entry; /* for the sockets that are our own */
+	unsigned awaited; /* threads that wait until no thread has a turn */
+	struct mtsi_signal left; /* a turn was given back, and somebody waits for that */
 	bool closed; /* no more clients; a thread that still accepts closes that listener */
 	int spare; /* under the lock: a descriptor to be given up for a moment; -1: none */
 };

@@ -57,9 +57,10 @@ static void dump_door(struct mts_server *server, int fd)
 {
 	const struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	const struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
-	mtsi_print(fd, "door: %zu clients of %zu, held %zu, evicting %zu, open: %s, armed: %s\n",
+	mtsi_print(fd, "door: %zu clients of %zu, held %zu, evicting %zu, open: %s, armed: %s, "
+			   "suspended: %s\n",
 		door->clients, atomic_load(&door->max_clients), door->held.count, door->evicting,
-		yes(door->open), yes(door->armed));
+		yes(door->open), yes(door->armed), yes(mtsi_door_is_suspended(door)));
 	mtsi_print(fd, "limits: threads %u (0: none), by address %zu (0: none)\n",
 		atomic_load(&mtsi_base_floor(server)->options.max_threads),
 		atomic_load(&mtsi_door_floor(server)->addresses.limit));

@@ -24,6 +24,7 @@
 #include "engine/door/eviction.h"
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
+#include "engine/door/suspend.h"
 #include "engine/run/expiry.h"
 #include "engine/run/shortage.h"
 #include "engine/run/tasks.h"
@@ -83,6 +84,7 @@ void mtsi_keeper(struct mts_server *server)
 		mtsi_tasks_begin(server);
 	}
 	mtsi_listeners_announce(server);
+	mtsi_suspend_announce(server);
 	while (!mtsi_stopping(server)) {
 		mtsi_keeper_tick(server, MTSI_NEVER);
 	}
