@@ -110,7 +110,7 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * several processes have copies of the server, it is removed by the last to end of these: the
  * process that has listened, and those that have started their copy. Other copies leave it alone.
  * When the rights do not suffice any more, for example after setuid(2), the file stays, and the log
- * says so. Each such socket takes three descriptors.
+ * says so. It also stays after mts_server_keep_paths(). Each such socket takes three descriptors.
  *
  * @param server the server
  * @param address a string as above; not kept
@@ -160,6 +160,30 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * @since 0.1
  */
 MTS_API int mts_server_listen_fd(mts_server *server, int fd);
+
+/**
+ * Says whether the files of the server's Unix sockets stay when it stops, or is destroyed without having
+ * run. For a program that has handed these sockets to another process, which serves on them from now on:
+ * without this, peers would not find them any more. *Live*: what was said last when the listeners close,
+ * at the beginning of the stop, holds.
+ *
+ * The process that has taken a socket over leaves its file alone (mts_server_listen_fd()), so in the
+ * end it stays behind. That does no harm: mts_server_listen() replaces a file on which nobody answers.
+ * Where processes have copies of one server by fork(2), each says this for its own copy.
+ *
+ *     mts_server_keep_paths(server, 1); // another process has them now
+ *     mts_server_stop(server);
+ *
+ * @param server the server
+ * @param on 0, the default: they are removed; otherwise they stay
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any.
+ * @since 0.2
+ */
+MTS_API int mts_server_keep_paths(mts_server *server, int on);
 
 /**
  * Makes a connected stream socket a client of the running server, as if it had been accepted: one that

@@ -19,6 +19,7 @@
 #include "engine/door/door.h"
 #include "engine/door/eviction.h"
 #include "engine/door/floor.h"
+#include "engine/door/listener.h"
 #include "engine/door/refusal.h"
 #include "engine/run/lifecycle.h"
 #include "engine/run/server.h"
@@ -144,6 +145,15 @@ int mts_server_set_max_memory(mts_server *server, size_t bytes)
 	}
 	mtsi_memory_set_limit(server, bytes);
 	return 0;
+}
+
+int mts_server_keep_paths(mts_server *server, int on)
+{
+	const int result = mtsi_usable(server);
+	if (result == 0) {
+		mtsi_listeners_keep_paths(server, on != 0);
+	}
+	return result;
 }
 
 int mts_server_set_backlog(mts_server *server, int connections)

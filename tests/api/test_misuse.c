@@ -586,12 +586,20 @@ static void resume(void)
 	SAYS(0, mts_server_resume(server));
 }
 
+static void keep_paths(void)
+{
+	REFUSES(mts_server_keep_paths(NULL, 1));
+	ANSWERS(0, mts_server_keep_paths(server, INT_MIN));
+	ANSWERS(0, mts_server_keep_paths(server, 0));
+}
+
 static const struct misuse functions[] = {
 	{"mts_server_create", create},
 	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
 	{"mts_server_adopt", adopt},
+	{"mts_server_keep_paths", keep_paths},
 	{"mts_server_suspend", suspend},
 	{"mts_server_resume", resume},
 	{"mts_server_address", address},

@@ -119,6 +119,73 @@ START_TEST(another_root)
 }
 END_TEST
 
+/* A descriptor that another process could have been given: of the socket with that path. */
+static int handed_on(void)
+{
+	struct sockaddr_un name;
+	for (int fd = 0; fd < 100; fd++) {
+		socklen_t size = sizeof(name);
+		memset(&name, 0, sizeof(name));
+		if (getsockname(fd, (struct sockaddr *)&name, &size) == 0 && name.sun_family == AF_UNIX
+			&& strcmp(name.sun_path, folder_path) == 0) {
+			return dup(fd);
+		}
+	}
+	ck_abort_msg("nobody listens on %s", folder_path);
+	return -1;
+}
+
+/* When it is said: never, before the start, while it runs; or taken back. */
+enum { NOT_KEPT, KEPT_EARLY, KEPT_LATE, KEPT_NO_MORE, WAYS_TO_KEEP };
+
+static void keep(mts_server *server, bool late, int way)
+{
+	if (way == (late ? KEPT_LATE : KEPT_EARLY) || (way == KEPT_NO_MORE && !late)) {
+		ck_assert_int_eq(mts_server_keep_paths(server, 1), 0);
+	}
+	if (way == KEPT_NO_MORE && late) {
+		ck_assert_int_eq(mts_server_keep_paths(server, 0), 0);
+	}
+}
+
+/* Another process has the socket: it is found where it was, and served by that one. */
+START_TEST(kept_for_another_process)
+{
+	const bool kept = _i == KEPT_EARLY || _i == KEPT_LATE;
+	mts_server *server = listening(folder_address);
+	const int fd = handed_on();
+	keep(server, false, _i);
+	server_start(server);
+	keep(server, true, _i);
+	server_end(server);
+	ck_assert_int_eq(exists(), kept);
+	mts_server *successor = server_create(answer_process, NULL);
+	ck_assert_int_eq(mts_server_listen_fd(successor, fd), 0);
+	server_start(successor);
+	if (kept) {
+		ck_assert_int_eq(ask(), getpid());
+	}
+	server_end(successor);
+	ck_assert_int_eq(exists(), kept);
+	(void)unlink(folder_path);
+}
+END_TEST
+
+/* The same for one that never runs; and what is left behind by all is replaced. */
+START_TEST(kept_and_never_run)
+{
+	mts_server *server = listening(folder_address);
+	ck_assert_int_eq(mts_server_keep_paths(server, 1), 0);
+	ck_assert_int_eq(mts_server_destroy(server), 0);
+	ck_assert(exists());
+	server = listening(folder_address);
+	server_start(server);
+	ck_assert_int_eq(ask(), getpid());
+	server_end(server);
+	ck_assert(!exists());
+}
+END_TEST
+
 struct journal {
 	_Atomic int told;
 	int level;
@@ -322,6 +389,8 @@ int main(void)
 	tcase_add_loop_test(cases, another_working_directory, 0, 2);
 	tcase_add_test(cases, another_way);
 	tcase_add_test(cases, another_root);
+	tcase_add_loop_test(cases, kept_for_another_process, 0, WAYS_TO_KEEP);
+	tcase_add_test(cases, kept_and_never_run);
 	tcase_add_test(cases, without_rights);
 	tcase_add_test(cases, the_folder_is_locked);
 	tcase_add_loop_test(cases, a_child_destroys_its_copy, 0, 2);

@@ -3,7 +3,9 @@
  * The listening sockets: kept, watched, closed. binding.c makes them.
  *
  * The file of a Unix socket is removed by the keeper, when no lock is held: a file system may take
- * long. Only if the server was never started, the thread that frees it does this.
+ * long. Only if the server was never started, the thread that frees it does this. It stays if the program
+ * wants that, since another process has been given the socket: that has no part in the locks by which
+ * copies of one server agree who is last (unix_path.c), so it would find its file gone.
  */
 #include "engine/door/listener.h"
 
@@ -46,6 +48,7 @@ void mtsi_listeners_init(struct mtsi_listeners *listeners)
 	listeners->notes_count = 0;
 	listeners->proxy = MTS_PROXY_OFF;
 	listeners->entry = (struct mtsi_entry){false, 0, false};
+	atomic_init(&listeners->keeps_paths, false);
 	listeners->closed = false;
 	listeners->spare = -1;
 }
@@ -60,10 +63,15 @@ static bool reserve_slot(struct mtsi_listeners *listeners)
 	return list != NULL;
 }
 
-/* Removes the file if it is ours, before the socket is closed: 0, or why that could not be done. */
-static int remove_file(struct mtsi_listener *listener, unsigned *patience)
+/*
+ * Removes the file if it is ours, and not to be kept, before the socket is closed: 0, or why that could not
+ * be done.
+ */
+static int remove_file(
+	struct mtsi_listeners *listeners, struct mtsi_listener *listener, unsigned *patience)
 {
-	const int result = listener->path != NULL ? mtsi_path_remove(listener->path, patience) : 0;
+	const bool removes = listener->path != NULL && !atomic_load(&listeners->keeps_paths);
+	const int result = removes ? mtsi_path_remove(listener->path, patience) : 0;
 	mtsi_path_close(listener->path);
 	listener->path = NULL;
 	return result;
@@ -77,10 +85,10 @@ static void drop(struct mtsi_listener *listener)
 	}
 }
 
-static void forget(struct mtsi_listener *listener)
+static void forget(struct mtsi_listeners *listeners, struct mtsi_listener *listener)
 {
 	unsigned patience = PATIENCE;
-	(void)remove_file(listener, &patience);
+	(void)remove_file(listeners, listener, &patience);
 	drop(listener);
 	free(listener->text);
 }
@@ -88,7 +96,7 @@ static void forget(struct mtsi_listener *listener)
 void mtsi_listeners_unwind(struct mtsi_listeners *listeners, size_t count, size_t notes)
 {
 	while (listeners->count > count) {
-		forget(&listeners->list[--listeners->count]);
+		forget(listeners, &listeners->list[--listeners->count]);
 	}
 	while (listeners->notes_count > notes) {
 		free(listeners->notes[--listeners->notes_count]);
@@ -256,22 +264,28 @@ static void withdraw(struct mts_server *server)
 	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
 }
 
+void mtsi_listeners_keep_paths(struct mts_server *server, bool keep)
+{
+	atomic_store(&mtsi_door_floor(server)->listeners.keeps_paths, keep);
+}
+
 void mtsi_listeners_close(struct mts_server *server)
 {
+	struct mtsi_listeners *listeners = &mtsi_door_floor(server)->listeners;
 	unsigned patience = PATIENCE;
 	withdraw(server);
-	for (size_t i = 0; i < mtsi_door_floor(server)->listeners.count; i++) {
-		struct mtsi_listener *listener = &mtsi_door_floor(server)->listeners.list[i];
-		const int result = remove_file(listener, &patience);
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct mtsi_listener *listener = &listeners->list[i];
+		const int result = remove_file(listeners, listener, &patience);
 		if (result != 0) {
 			mtsi_log(server, MTSI_LOG_PATH, "the file of %s stays, it cannot be removed: %s",
 				listener->text, strerror(-result));
 		}
 	}
-	mtsi_lock_take(&mtsi_door_floor(server)->listeners.lock);
+	mtsi_lock_take(&listeners->lock);
 	mtsi_listeners_drop_locked(server);
-	drop_spare(&mtsi_door_floor(server)->listeners);
-	mtsi_lock_release(&mtsi_door_floor(server)->listeners.lock);
+	drop_spare(listeners);
+	mtsi_lock_release(&listeners->lock);
 }
 
 /* "127.0.0.1:5000, [::1]:5000 and 3 more", as far as there is room. */

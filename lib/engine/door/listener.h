@@ -48,6 +48,7 @@ struct mtsi_listeners {
 	struct mtsi_entry entry; /* for the sockets that are our own */
 	unsigned awaited; /* threads that wait until no thread has a turn */
 	struct mtsi_signal left; /* a turn was given back, and somebody waits for that */
+	_Atomic bool keeps_paths; /* live: files of Unix sockets are not removed; any thread */
 	bool closed; /* no more clients; a thread that still accepts closes that listener */
 	int spare; /* under the lock: a descriptor to be given up for a moment; -1: none */
 };
@@ -111,6 +112,9 @@ void mtsi_listeners_announce(struct mts_server *server);
  * thread is accepting at one, that thread closes it. The keeper.
  */
 void mtsi_listeners_close(struct mts_server *server);
+
+/* Whether the files of Unix sockets stay then, or when all is freed. Any thread. */
+void mtsi_listeners_keep_paths(struct mts_server *server, bool keep);
 
 /* The server takes no more clients: closes those at which no thread accepts. */
 void mtsi_listeners_drop_locked(struct mts_server *server);
