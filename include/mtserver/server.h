@@ -135,6 +135,36 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
 MTS_API int mts_server_listen(mts_server *server, const char *address);
 
 /**
+ * Says whether other processes of the same user may listen on the same ports as this server, if they
+ * say so too (SO_REUSEPORT, socket(7)): several that share the work, or an old one and its successor. The
+ * kernel gives each connection to one of them, whether that is busy or not, by its addresses and ports. It
+ * holds for the mts_server_listen() calls that follow. Unix sockets and those of mts_server_listen_fd() are
+ * left as they are.
+ *
+ * A warning: each process has a queue of its own. When one ends, or closes its listeners, the
+ * connections that wait in its queue are lost: their peers are reset, although the others could serve them
+ * (unless net.ipv4.tcp_migrate_req is set, Linux 5.14). So to replace a process that serves, rather hand
+ * its sockets to the new one: one queue, which both have, loses nothing (mts_server_listen_fd(),
+ * mts_server_suspend()).
+ *
+ * With port 0 each still gets a port that nobody has.
+ *
+ *     mts_server_set_reuse_port(server, 1);
+ *     int result = mts_server_listen(server, "*:5000"); // as do the other processes
+ *
+ * @param server the server
+ * @param on 0, the default: a port that somebody has is an error, -EADDRINUSE; otherwise it can be shared
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -EBUSY the server listens already, runs or ran
+ * @retval -ECHILD it was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * One at a time, before listen.
+ * @since 0.2
+ */
+MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
+
+/**
  * Takes over a listening stream socket that the caller made or inherited, for example from a
  * service manager.
  *

@@ -156,20 +156,36 @@ int mts_server_keep_paths(mts_server *server, int on)
 	return result;
 }
 
+/* For what has to be chosen before the first listen call: 0, or -EBUSY with a sentence, or an error. */
+static int before_listen(mts_server *server, const char *what)
+{
+	const int result = mtsi_configurable(server, what);
+	if (result == 0 && mtsi_door_floor(server)->listeners.count > 0) {
+		return mtsi_fail(server, -EBUSY, "cannot %s: the server listens already", what);
+	}
+	return result;
+}
+
 int mts_server_set_backlog(mts_server *server, int connections)
 {
-	const int result = mtsi_configurable(server, "set the backlog");
+	const int result = before_listen(server, "set the backlog");
 	if (result != 0) {
 		return result;
-	}
-	if (mtsi_door_floor(server)->listeners.count > 0) {
-		return mtsi_fail(server, -EBUSY, "cannot set the backlog: the server listens already");
 	}
 	if (connections < 1) {
 		return mtsi_fail(server, -EINVAL, "a backlog of %d connections is below 1", connections);
 	}
 	mtsi_base_floor(server)->options.backlog = connections;
 	return 0;
+}
+
+int mts_server_set_reuse_port(mts_server *server, int on)
+{
+	const int result = before_listen(server, "share ports");
+	if (result == 0) {
+		mtsi_base_floor(server)->options.shares_port = on != 0;
+	}
+	return result;
 }
 
 int mts_server_set_defer_accept(mts_server *server, unsigned seconds)

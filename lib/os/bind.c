@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * From an address to a listening socket. SO_REUSEADDR is on, so that a restart does not wait for
- * old connections to leave TIME_WAIT; SO_REUSEPORT is off, so that two servers on one port are an
- * error that is noticed; IPV6_V6ONLY is on, so that "every address" can be two sockets that do not
+ * old connections to leave TIME_WAIT; SO_REUSEPORT is off unless the program wants it, so that two
+ * servers on one port are an error that is noticed; IPV6_V6ONLY is on, so that "every address" can be two sockets that do not
  * depend on the system's default (ipv6(7)).
  *
  * Urgent data stays in the stream (SO_OOBINLINE; RFC 6093, 6): otherwise a byte would vanish from
@@ -121,9 +121,15 @@ static int bound_accept(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment)) == 0 ? 0 : -errno;
 }
 
-static int configure(int fd, int family)
+static int configure(int fd, int family, bool shares_port)
 {
 	int result = 0;
+	if (shares_port && family != AF_UNIX) {
+		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (result != 0) {
+			return result;
+		}
+	}
 	if (family == AF_INET || family == AF_INET6) {
 		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (result == 0) {
@@ -149,7 +155,7 @@ int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path 
 	if (fd < 0) {
 		return -errno;
 	}
-	int result = configure(fd, family);
+	int result = configure(fd, family, target->shares_port);
 	if (result == 0 && bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
 		result = -errno;
 	}

@@ -13,6 +13,7 @@
 struct mtsi_target {
 	struct sockaddr_storage address;
 	socklen_t size;
+	bool shares_port; /* other processes may bind it too (SO_REUSEPORT) */
 };
 
 /* As many targets as a name has. All bytes 0: none. */

@@ -88,6 +88,7 @@ static void require_setters_refused(mts_server *server)
 	require(mts_server_set_access(server, NULL) == -ECHILD);
 	require(mts_server_set_trusted_proxies(server, NULL) == -ECHILD);
 	require(mts_server_set_backlog(server, 5) == -ECHILD);
+	require(mts_server_set_reuse_port(server, 1) == -ECHILD);
 	require(mts_server_set_defer_accept(server, 5) == -ECHILD);
 	require(mts_server_set_keepalive(server, 5) == -ECHILD);
 	require(mts_server_set_proxy_protocol(server, MTS_PROXY_OFF) == -ECHILD);

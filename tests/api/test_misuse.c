@@ -593,12 +593,22 @@ static void keep_paths(void)
 	ANSWERS(0, mts_server_keep_paths(server, 0));
 }
 
+static void reuse_port(void)
+{
+	REFUSES(mts_server_set_reuse_port(NULL, 1));
+	ANSWERS(0, mts_server_set_reuse_port(server, INT_MIN));
+	ANSWERS(0, mts_server_set_reuse_port(server, 0));
+	ANSWERS(
+		-EBUSY, mts_server_listen(server, "127.0.0.1:0") + mts_server_set_reuse_port(server, 1));
+}
+
 static const struct misuse functions[] = {
 	{"mts_server_create", create},
 	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
 	{"mts_server_adopt", adopt},
+	{"mts_server_set_reuse_port", reuse_port},
 	{"mts_server_keep_paths", keep_paths},
 	{"mts_server_suspend", suspend},
 	{"mts_server_resume", resume},

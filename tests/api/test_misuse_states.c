@@ -65,6 +65,8 @@ static void configure(mts_server *server)
 	BUSY(mts_server_set_threads(server, MTS_THREAD_ON_DEMAND));
 	BUSY(mts_server_set_stack_size(server, 65536));
 	BUSY(mts_server_set_backlog(server, 1));
+	BUSY(mts_server_set_reuse_port(server, 0));
+	BUSY(mts_server_set_reuse_port(server, 1));
 	BUSY(mts_server_set_overload(server, MTS_OVERLOAD_EVICT));
 	BUSY(mts_server_set_defer_accept(server, 1));
 	BUSY(mts_server_set_keepalive(server, 1));

@@ -45,6 +45,7 @@ struct mtsi_options {
 	_Atomic unsigned max_threads; /* live; 0: no limit but that of clients */
 	size_t stack_size;
 	int backlog;
+	bool shares_port; /* SO_REUSEPORT */
 	unsigned defer_accept; /* seconds */
 	unsigned keepalive; /* seconds; 0: as the system has it */
 	int overload; /* one of enum mts_overload */

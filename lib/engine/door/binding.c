@@ -38,7 +38,10 @@ static const struct sockaddr *sockaddr_of(const struct mtsi_target *target)
 static int bind_one(struct mts_server *server, const struct mtsi_target *target,
 	struct mtsi_path *path, struct mtsi_target *bound)
 {
-	const int fd = mtsi_listen(target, mtsi_base_floor(server)->options.backlog, path);
+	const struct mtsi_options *options = &mtsi_base_floor(server)->options;
+	struct mtsi_target wanted = *target;
+	wanted.shares_port = options->shares_port;
+	const int fd = mtsi_listen(&wanted, options->backlog, path);
 	if (fd < 0) {
 		return fd;
 	}
