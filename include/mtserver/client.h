@@ -28,7 +28,7 @@ extern "C" {
 enum mts_gone {
 	MTS_GONE_EOF = 1, /**< the peer sends no more; it may still read */
 	MTS_GONE_RESET = 2, /**< the connection is dead: nothing that is written arrives */
-	MTS_GONE_STOP = 3, /**< the server is stopping */
+	MTS_GONE_STOP = 3, /**< the server is stopping; also in its grace (mts_server_set_drain()) */
 	MTS_GONE_DEADLINE = 4, /**< the handler has run for longer than #MTS_TIMEOUT_HANDLER, or another
 							   deadline has ended the client */
 	MTS_GONE_KICKED =

@@ -54,8 +54,8 @@ enum mts_timeout {
 	 */
 	MTS_TIMEOUT_LINGER = 4,
 	/**
-	 * From the stop until what is left is cut off; 5 s by default. The client ends with
-	 * #MTS_CLOSED_STOP.
+	 * From the stop, or the end of its grace (mts_server_set_drain()), until what is left is cut off;
+	 * 5 s by default. The client ends with #MTS_CLOSED_STOP.
 	 */
 	MTS_TIMEOUT_STOP = 5,
 	/**
@@ -309,6 +309,40 @@ MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
  * @since 0.1
  */
 MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds);
+
+/**
+ * Gives clients a grace after a stop: so long they stay, and each is closed after its next request. So a
+ * client that keeps its connection open for further requests, and sends one at the very moment of the
+ * stop, gets its answer. *Live*; a stop that has begun keeps its grace.
+ *
+ * At the stop the listeners close and tasks end as ever, but clients are served as before. One that has got
+ * the reply to a request that has come since is closed in order, with #MTS_CLOSED_STOP, as soon as nothing
+ * of a further request is here: never in the middle of sending one. What came together is served together.
+ * A request that is in progress at the stop, or comes at that very moment, does not count as that one: its
+ * handler could not know. When all clients have gone, the rest of the grace is not waited for. At its end
+ * #MTS_TIMEOUT_STOP begins, and the clients that are left are treated as by a stop without a grace: those that
+ * are idle are closed.
+ *
+ * In the grace mts_client_gone() says #MTS_GONE_STOP, to the handler of the last request too. So it can tell
+ * its client that no other one will be served (in HTTP/1.1: `Connection: close`, RFC 9112, 9.6), and a handler
+ * that streams without end can end in its own time. A conversation gets one more request by
+ * mts_client_next(), and then -ECANCELED. mts_server_send(), mts_server_close(), mts_server_kick() and
+ * all timeouts work. mts_server_stop() again changes nothing, and mts_server_destroy() waits for the grace,
+ * too.
+ *
+ *     mts_server_set_drain(server, 10000);
+ *     mts_server_run_until_signal(server); // after the signal up to 10 s, and 5 s for what is left
+ *
+ * @param server the server
+ * @param milliseconds how long at most; 0, the default: no grace
+ * @retval 0 done
+ * @retval -EINVAL @p server is NULL
+ * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
+ * @par Threads
+ * Any.
+ * @since 0.2
+ */
+MTS_API int mts_server_set_drain(mts_server *server, unsigned milliseconds);
 
 #ifdef __cplusplus
 }

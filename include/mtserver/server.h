@@ -353,8 +353,8 @@ MTS_API int mts_server_run(mts_server *server);
  * returns, the old handling of both signals, and the signal mask of the calling thread, are put
  * back.
  *
- * Further signals while the stop goes on change nothing: it ends by its deadline (#MTS_TIMEOUT_STOP)
- * in any case. Who cannot wait for that sends SIGQUIT (Ctrl-\ on a terminal) or SIGKILL.
+ * Further signals while the stop goes on change nothing: it ends by its deadline (#MTS_TIMEOUT_STOP),
+ * after the grace if there is one (mts_server_set_drain()), in any case. Who cannot wait for that sends SIGQUIT (Ctrl-\ on a terminal) or SIGKILL.
  *
  * The library's threads block both signals. So raise(3) in a callback has no effect, since it asks
  * for that very thread; use mts_server_stop() there, or kill(2). A child that fork(2) makes meanwhile
@@ -423,7 +423,8 @@ MTS_API int mts_server_join(mts_server *server);
  * Asks the server to stop; returns at once. Asking again changes nothing; asking before run makes
  * run return at once. In a child of the process that has started it nothing happens.
  *
- * What follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
+ * After mts_server_set_drain(), clients are first given some time for one more request each. What
+ * follows, within the stop timeout (#MTS_TIMEOUT_STOP) and 100 ms: no new clients; requests
  * that have been received whole are served, partial ones dropped; requests in progress finish, what
  * their handlers read (mts_client_read()) is still received, and their replies go out; at the
  * deadline the sockets are cut, and no further request is handled. Callbacks that still run then are

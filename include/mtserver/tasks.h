@@ -60,7 +60,8 @@ typedef void (*mts_task)(mts_server *server, void *user);
  * while the whole process is stopped, are one: it is called once for all of them, at once, and then at
  * the next time that is left.
  *
- * Tasks end with the server's stop: none is called after it has begun. A task that runs at that moment,
+ * Tasks end with the server's stop: none is called after it has begun, not in its grace either
+ * (mts_server_set_drain()). A task that runs at that moment,
  * or is just being called, is waited for like a handler, until the stop's deadline (#MTS_TIMEOUT_STOP); then it counts as a
  * callback that hangs, and mts_server_run() and mts_server_join() answer -EBUSY.
  *

@@ -166,6 +166,15 @@ static int before_listen(mts_server *server, const char *what)
 	return result;
 }
 
+int mts_server_set_drain(mts_server *server, unsigned milliseconds)
+{
+	const int result = mtsi_usable(server);
+	if (result == 0) {
+		atomic_store(&mtsi_base_floor(server)->options.drain, milliseconds);
+	}
+	return result;
+}
+
 int mts_server_set_backlog(mts_server *server, int connections)
 {
 	const int result = before_listen(server, "set the backlog");

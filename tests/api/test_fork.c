@@ -93,6 +93,7 @@ static void require_setters_refused(mts_server *server)
 	require(mts_server_set_keepalive(server, 5) == -ECHILD);
 	require(mts_server_set_proxy_protocol(server, MTS_PROXY_OFF) == -ECHILD);
 	require(mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 5) == -ECHILD);
+	require(mts_server_set_drain(server, 5) == -ECHILD);
 	require(mts_server_keep_paths(server, 1) == -ECHILD);
 	require(mts_server_suspend(server) == -ECHILD);
 	require(mts_server_resume(server) == -ECHILD);

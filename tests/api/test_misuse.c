@@ -602,12 +602,20 @@ static void reuse_port(void)
 		-EBUSY, mts_server_listen(server, "127.0.0.1:0") + mts_server_set_reuse_port(server, 1));
 }
 
+static void drain(void)
+{
+	REFUSES(mts_server_set_drain(NULL, 1));
+	ANSWERS(0, mts_server_set_drain(server, UINT_MAX));
+	ANSWERS(0, mts_server_set_drain(server, 0));
+}
+
 static const struct misuse functions[] = {
 	{"mts_server_create", create},
 	{"mts_server_set_name", set_name},
 	{"mts_server_listen", listen_on},
 	{"mts_server_listen_fd", listen_fd},
 	{"mts_server_adopt", adopt},
+	{"mts_server_set_drain", drain},
 	{"mts_server_set_reuse_port", reuse_port},
 	{"mts_server_keep_paths", keep_paths},
 	{"mts_server_suspend", suspend},

@@ -100,6 +100,9 @@ static void configure_live(mts_server *server)
 	for (int which = MTS_TIMEOUT_IDLE; which <= MTS_TIMEOUT_HANDSHAKE; which++) {
 		ck_assert_int_eq(mts_server_set_timeout(server, which, 10000), 0);
 	}
+	ck_assert_int_eq(mts_server_set_drain(server, 10000), 0);
+	ck_assert_int_eq(mts_server_set_drain(server, 0), 0);
+	ck_assert_int_eq(mts_server_keep_paths(server, 1), 0);
 	ck_assert_str_eq(mts_server_error(server), before);
 }
 

@@ -11,6 +11,9 @@
  * of what belongs to their request, which a stop leaves alone: each peer sends that in the end. (Its
  * deadline, and the cut that it brings, are not in here.)
  *
+ * With GRACE clients have time for one more request each before that, and then end; ENDS says whether that
+ * time is over some day. Without ENDS each peer sends such a request.
+ *
  * destroy does not join the workers in here: that they touch nothing after having counted themselves
  * out is to be shown. Nothing goes round for ever, which run.sh has checked too, so that it is enough
  * to look at the end of each run.
@@ -27,6 +30,13 @@
 #define PEERS 2 /* clients that send something */
 #endif
 
+#ifndef GRACE
+#define GRACE 0
+#endif
+#ifndef ENDS
+#define ENDS 1
+#endif
+
 #define OWNED 1
 #define AGAIN 2
 
@@ -34,17 +44,23 @@
 bool memory = true;
 #define TOUCH assert(memory)
 
-bool stopping;
+bool asked;    /* for a stop */
+bool stopping; /* the same, or that its grace is over */
 byte stoppers; /* in mtsi_lifecycle_stop */
 bool wake; /* the keeper's eventfd */
 bool listener_lock, listener_open = true;
+#if GRACE && !ENDS && PEERS < 2
+byte backlog; /* nobody who would send nothing */
+#else
 byte backlog = 1;
+#endif
 
 /* Clients. */
 byte claim[CLIENTS];
 bool vacant[CLIENTS];
 bool open[CLIENTS];
 bool told[CLIENTS];   /* `ends`: that no further request is waited for */
+bool had[CLIENTS];    /* it has been given a request in the grace */
 bool awaits[CLIENTS]; /* its word says that its owner blocks until a request comes */
 byte clients = 1;
 
@@ -316,6 +332,9 @@ first_receive:
 	:: else -> goto looks
 	fi;
 handler:
+#if GRACE
+	atomic { TOUCH; had[c] = told[c] && asked && !stopping };
+#endif
 	if
 	:: true
 	:: true ->
@@ -326,9 +345,20 @@ next_receive:	atomic { receive() };
 #ifdef MUTANT_STOP_SEEN_BEFORE_WORD
 			atomic { TOUCH; seen = told[c] };
 #endif
+#ifdef MUTANT_STEP_SEEN_BEFORE_WORD
+			atomic { TOUCH; last = stopping };
+#endif
 			atomic { TOUCH; awaits[c] = true };
 #ifndef MUTANT_STOP_SEEN_BEFORE_WORD
 			atomic { TOUCH; seen = told[c] };
+#endif
+#if GRACE && !defined(MUTANT_TOLD_IN_THE_GRACE)
+#ifdef MUTANT_STEP_SEEN_BEFORE_WORD
+			seen = seen && (last || had[c]); /* `last`: what was seen of the step before */
+			last = false;
+#else
+			atomic { TOUCH; seen = seen && (stopping || had[c]) };
+#endif
 #endif
 			if
 			:: seen -> atomic { awaits[c] = false; goto ends } /* receive_last: nothing is here */
@@ -351,15 +381,18 @@ read_blocks:	atomic {
 		};
 		deaf = false
 	fi;
-	/* A short read: the next one is left out, unless something has come. */
+	/* A short read: the next one is left out, unless something has come, or it would be the last look. */
 	if
-	:: claim[c] & AGAIN -> goto again
+	:: (claim[c] & AGAIN) || (GRACE && asked) -> goto again
 	:: else
 	fi;
 
 looks:
 #ifndef MUTANT_LOOKS_BEFORE_RECEIVING
 	look_at_stopping();
+#endif
+#if GRACE && !defined(MUTANT_LAST_REQUEST_WAITS_ON)
+	atomic { seen = seen || had[c] };
 #endif
 	if
 	:: seen -> goto ends
@@ -381,7 +414,7 @@ release:
 	};
 
 ends:
-	atomic { TOUCH; ended[c]++; assert(ended[c] == 1); got = false; eof = false; seen = false };
+	atomic { TOUCH; ended[c]++; assert(ended[c] == 1); assert(stopping || had[c]); had[c] = false; got = false; eof = false; seen = false };
 closes: /* under the client's lock */
 	atomic { TOUCH; open[c] = false; registered[c] = false; edge[c] = false };
 frees:
@@ -390,7 +423,11 @@ counts:
 	atomic { TOUCH; clients--; last = clients == 0 };
 #ifndef MUTANT_LAST_CLIENT_IS_SILENT
 	if
+#ifdef MUTANT_LAST_IS_SILENT_IN_THE_GRACE
 	:: last -> look_at_stopping()
+#else
+	:: last -> atomic { TOUCH; seen = asked }
+#endif
 	:: else
 	fi;
 	if
@@ -410,7 +447,7 @@ sleeps:
 	atomic { wake -> TOUCH; wake = false };
 #ifndef MUTANT_STOPPING_SET_LATE
 	if
-	:: stopping
+	:: asked
 	:: else -> goto sleeps
 	fi;
 #endif
@@ -422,6 +459,31 @@ closes_listeners:
 	listener_open = false;
 #ifndef MUTANT_NO_LISTENER_LOCK
 	atomic { TOUCH; listener_lock = false };
+#endif
+
+#if GRACE
+give_grace: /* each under its client's lock */
+	if
+	:: c < CLIENTS -> atomic { TOUCH; told[c] = open[c]; c++; goto give_grace }
+	:: else
+	fi;
+	c = 0;
+grace:
+	atomic { TOUCH; won = clients == 0 };
+	if
+	:: won
+	:: else ->
+		if
+		:: atomic { wake -> TOUCH; wake = false; goto grace }
+#if ENDS
+		:: true
+#endif
+		fi
+	fi;
+	won = false;
+#ifndef MUTANT_GRACE_ENDS_LATE
+	atomic { TOUCH; stopping = true };
+#endif
 #endif
 
 walk:
@@ -473,6 +535,9 @@ walk:
 
 walked:
 #ifdef MUTANT_STOPPING_SET_LATE
+	atomic { asked = true; stopping = true };
+#endif
+#ifdef MUTANT_GRACE_ENDS_LATE
 	stopping = true;
 #endif
 #ifdef MUTANT_WAKE_EMPTIED_LATE
@@ -519,7 +584,7 @@ proctype stopper()
 	atomic { TOUCH; stoppers++ };
 #endif
 #ifndef MUTANT_STOPPING_SET_LATE
-	atomic { TOUCH; first = !stopping; stopping = true };
+	atomic { TOUCH; first = !asked; asked = true; stopping = !GRACE };
 #else
 	first = true;
 #endif
@@ -553,7 +618,16 @@ proctype peer(byte c)
 	if
 	:: c < READERS -> atomic { body[c] = true; edge[c] = edge[c] || registered[c] }
 	:: else
+	fi;
+#if GRACE && !ENDS
+end_told: /* what came before is under way, so this is another request */
+	atomic { told[c] && !data[c] -> data[c] = true; edge[c] = edge[c] || registered[c] };
+	if
+	:: c < READERS ->
+end_read:	atomic { !body[c] -> body[c] = true; edge[c] = edge[c] || registered[c] }
+	:: else
 	fi
+#endif
 }
 
 init

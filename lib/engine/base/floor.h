@@ -11,6 +11,13 @@
 
 struct mts_server;
 
+/* How far a stop has gone. It only goes forward; GRACE may be left out. */
+enum mtsi_stop_step {
+	MTSI_STOP_NONE, /* nobody has asked for it */
+	MTSI_STOP_GRACE, /* it was asked for, and clients have time for one more request */
+	MTSI_STOP_CLOSES /* clients get no more requests than have come */
+};
+
 /*
  * What stands behind the handle is built of floors, as the folders of the engine are. Each floor
  * has a part of the server, which begins with that of the floor below, so every part has the
@@ -30,7 +37,11 @@ struct mtsi_base_floor {
 	_Atomic int bell; /* wakes the thread that polls; likewise */
 	_Atomic int wake; /* wakes the keeper; likewise */
 
-	_Atomic bool stopping; /* set once, by anybody, also by signal handlers */
+	/*
+	 * One of enum mtsi_stop_step: the first step is made by anybody, also by signal handlers, the
+	 * one from GRACE on by the keeper.
+	 */
+	_Atomic int stopping;
 };
 
 static inline struct mtsi_base_floor *mtsi_base_floor(struct mts_server *server)
@@ -48,7 +59,28 @@ static inline bool mtsi_on_demand(struct mts_server *server)
 /* Whether a stop has been asked for. Any thread. */
 static inline bool mtsi_stopping(struct mts_server *server)
 {
-	return atomic_load(&mtsi_base_floor(server)->stopping);
+	return atomic_load(&mtsi_base_floor(server)->stopping) != MTSI_STOP_NONE;
+}
+
+/* Whether it has gone so far that no further request is waited for. Any thread. */
+static inline bool mtsi_closing(struct mts_server *server)
+{
+	return atomic_load(&mtsi_base_floor(server)->stopping) == MTSI_STOP_CLOSES;
+}
+
+/* Whether it has not, but is to, soon. Any thread. */
+static inline bool mtsi_in_grace(struct mts_server *server)
+{
+	return atomic_load(&mtsi_base_floor(server)->stopping) == MTSI_STOP_GRACE;
+}
+
+/* Makes the first step: true; false when that is done already. Any thread; async-signal-safe. */
+static inline bool mtsi_begin_stop(struct mts_server *server)
+{
+	struct mtsi_base_floor *base = mtsi_base_floor(server);
+	int before = MTSI_STOP_NONE;
+	const int first = atomic_load(&base->options.drain) > 0 ? MTSI_STOP_GRACE : MTSI_STOP_CLOSES;
+	return atomic_compare_exchange_strong(&base->stopping, &before, first);
 }
 
 /* Counts in the server's own set. Any thread. */

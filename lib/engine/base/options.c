@@ -42,6 +42,7 @@ void mtsi_options_init(struct mtsi_options *options, mts_handler handler, void *
 	atomic_init(&options->model, MTS_THREAD_ON_DEMAND);
 	atomic_init(&options->max_output, USUAL_OUTPUT);
 	atomic_init(&options->max_memory, 0);
+	atomic_init(&options->drain, 0);
 	atomic_init(&options->handlers_timed, false);
 	for (int i = 0; i < MTSI_TIMEOUTS; i++) {
 		atomic_init(&options->timeouts[i], usual_timeouts[i]);

@@ -53,6 +53,7 @@ struct mtsi_options {
 	_Atomic size_t max_output;
 	_Atomic size_t max_memory; /* 0: by the other limits */
 	_Atomic unsigned timeouts[MTSI_TIMEOUTS]; /* milliseconds, 0: never; by enum mts_timeout */
+	_Atomic unsigned drain; /* live; milliseconds of grace after a stop; 0: none */
 	_Atomic bool handlers_timed; /* a handler may have a deadline, the server's or a client's own */
 };
 

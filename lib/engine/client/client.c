@@ -72,6 +72,12 @@
  * the same way. `deaf` is set before the shutdown, under the lock, and asked for under it, after the
  * end of the stream was seen: so it is never missed.
  *
+ * A stop may leave clients some time before that (engine/run/stop.c). Then `ends` is set at the beginning
+ * of this grace already, and nobody is woken. It only has owners look whether they may wait: one whose client
+ * has been given a request since then does not. At the end of the grace the step of the stop is changed
+ * first, and then each client is told as above. An owner writes the word, then looks at `ends`, then at
+ * the step; so either it sees that the grace is over, or its word is seen.
+ *
  * A client that ends, or is lost, is not told any more (the stage and `lost`, under the lock). So
  * there is one end, and the first to bring it about gives the reason. Whoever cuts off a client that
  * finishes does that as ever.

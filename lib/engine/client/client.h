@@ -79,6 +79,7 @@ struct mts_client {
 	bool registered : 1; /* it is in epoll, and watched for input */
 	bool said : 1; /* its peer has been told why it ends; kept while it lingers */
 	bool awaits_header : 1; /* its PROXY header is still to come (engine/serve/header.c) */
+	bool had_last : 1; /* in the grace of a stop: it has been given its last request */
 	_Atomic bool muted; /* nothing more is written: lost or shut down; set under the lock */
 	unsigned char stage; /* lock */
 	_Atomic bool ends; /* lost, finishing, or told of a stop: set under the lock; see client.c */
@@ -227,7 +228,16 @@ bool mtsi_client_finish_locked(struct mts_client *client, struct mtsi_list *clai
  */
 void mtsi_client_stop_waiting_locked(struct mts_client *client);
 
-/* Whether that has shut the receiving side, so that an end of the stream need not be the peer's. */
+/*
+ * The grace of a stop begins: the client gets one more request, and then ends. Nobody is woken. Under the
+ * client's lock.
+ */
+static inline void mtsi_client_give_grace_locked(struct mts_client *client)
+{
+	atomic_store(&client->ends, true);
+}
+
+/* Whether a stop has shut the receiving side, so that an end of the stream need not be the peer's. */
 bool mtsi_client_is_deaf(struct mts_client *client);
 
 /* Whether our side of the stream has ended before the client does. Under the lock, or the owner. */

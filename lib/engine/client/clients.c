@@ -144,6 +144,7 @@ struct mts_client *mtsi_clients_open(
 	client->awaits_header = false;
 	client->reason = 0;
 	client->said = false;
+	client->had_last = false;
 	client->listener = MTSI_NO_LISTENER;
 	atomic_store_explicit(&client->muted, false, memory_order_relaxed);
 	client->writing = false;

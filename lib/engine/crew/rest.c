@@ -55,7 +55,7 @@ bool mtsi_rest_one_is_over_locked(const struct mtsi_crew *crew)
 /* Whether one that may leave is to do so at once, and not to wait for more clients. */
 static bool is_to_go_locked(struct mts_server *server)
 {
-	return mtsi_stopping(server) || mtsi_crew_floor(server)->crew.over > 0;
+	return mtsi_closing(server) || mtsi_crew_floor(server)->crew.over > 0;
 }
 
 bool mtsi_rest_locked(struct mtsi_member *worker)

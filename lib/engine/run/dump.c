@@ -47,18 +47,20 @@ static void dump_due(int fd, const char *what, uint64_t time)
 static void dump_life(struct mts_server *server, int fd)
 {
 	static const char *const states[] = {"new", "running", "ended"};
+	static const char *const stops[] = {"no", "in its grace", "yes"};
 	mtsi_print(fd, "server %p: %s, %s, stopping: %s, waited for by %u; figures may be torn\n",
 		(void *)server, states[atomic_load(&server->lifecycle.state) % 3],
-		mtsi_on_demand(server) ? "on demand" : "per client", yes(mtsi_stopping(server)),
-		server->lifecycle.waiters);
+		mtsi_on_demand(server) ? "on demand" : "per client",
+		stops[atomic_load(&mtsi_base_floor(server)->stopping) % 3], server->lifecycle.waiters);
 }
 
 static void dump_door(struct mts_server *server, int fd)
 {
 	const struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	const struct mtsi_linger *linger = &mtsi_door_floor(server)->linger;
-	mtsi_print(fd, "door: %zu clients of %zu, held %zu, evicting %zu, open: %s, armed: %s, "
-			   "suspended: %s\n",
+	mtsi_print(fd,
+		"door: %zu clients of %zu, held %zu, evicting %zu, open: %s, armed: %s, "
+		"suspended: %s\n",
 		door->clients, atomic_load(&door->max_clients), door->held.count, door->evicting,
 		yes(door->open), yes(door->armed), yes(mtsi_door_is_suspended(door)));
 	mtsi_print(fd, "limits: threads %u (0: none), by address %zu (0: none)\n",

@@ -97,7 +97,7 @@ struct mts_server *mtsi_lifecycle_new(mts_handler handler, void *user)
 	mtsi_crew_floor(server)->alarm = -1;
 	atomic_init(&mtsi_base_floor(server)->bell, -1);
 	atomic_init(&mtsi_base_floor(server)->wake, -1);
-	atomic_init(&mtsi_base_floor(server)->stopping, false);
+	atomic_init(&mtsi_base_floor(server)->stopping, MTSI_STOP_NONE);
 	mtsi_dump_enlist(server);
 	return server;
 }
@@ -304,7 +304,7 @@ int mtsi_lifecycle_join(struct mts_server *server)
 void mtsi_lifecycle_stop(struct mts_server *server)
 {
 	atomic_fetch_add(&server->lifecycle.stoppers, 1);
-	if (!atomic_exchange(&mtsi_base_floor(server)->stopping, true)) {
+	if (mtsi_begin_stop(server)) {
 		mtsi_wake_keeper(server);
 	}
 	atomic_fetch_sub(&server->lifecycle.stoppers, 1);

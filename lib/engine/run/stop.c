@@ -2,7 +2,10 @@
  *
  * The stop, step by step, on the keeper:
  *
- * 1. The listeners close: no new clients. No task is started any more.
+ * 1. The listeners close: no new clients. No task is started any more. If the program wants that,
+ *    clients then have some time, in which all goes on as ever, but each of them ends after its next
+ *    request, once nothing of a further one is here. When all have gone, the rest of that time is not waited
+ *    for. What follows begins when it is over, and so does the time until the deadline.
  * 2. Workers that wait for a client's request are woken, by shutting down its receiving side.
  *    Clients that are parked get one last turn. What had arrived is served, the replies are sent,
  *    and the clients end (receive.c says how, and client.c why nobody is missed). A callback that
@@ -106,6 +109,26 @@ static uint64_t stop_deadline(struct mts_server *server)
 {
 	return mtsi_clock_after(
 		mtsi_clock_now(), mtsi_timeout(&mtsi_base_floor(server)->options, MTS_TIMEOUT_STOP));
+}
+
+static void give_grace(struct mts_client *client, struct mtsi_list *claimed)
+{
+	(void)claimed;
+	mtsi_client_give_grace_locked(client);
+}
+
+/* Clients have some time for one more request each. The last to leave wakes the keeper. */
+static void drain(struct mts_server *server)
+{
+	const unsigned time = atomic_load(&mtsi_base_floor(server)->options.drain);
+	const uint64_t end = mtsi_clock_after(mtsi_clock_now(), time * MTSI_MILLISECOND);
+	visit_all(server, give_grace);
+	mtsi_log(server, MTSI_LOG_STOP, "clients have up to %u ms for one more request each", time);
+	while (mtsi_door_clients(server) > 0 && mtsi_clock_now() < end) {
+		mtsi_keeper_tick(server, end);
+	}
+	mtsi_log(server, MTSI_LOG_STOP, "%zu clients are left after that", mtsi_door_clients(server));
+	atomic_store(&mtsi_base_floor(server)->stopping, MTSI_STOP_CLOSES); /* before they are told */
 }
 
 static bool anybody(struct mts_server *server)
@@ -297,12 +320,16 @@ static bool finish_log(struct mts_server *server, uint64_t until, bool well)
 
 int mtsi_stop(struct mts_server *server)
 {
-	const uint64_t deadline = stop_deadline(server);
+	uint64_t deadline = stop_deadline(server);
 	mtsi_log(
 		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
 	mtsi_jobs_drop(server);
 	mtsi_door_shut(server);
 	mtsi_listeners_close(server);
+	if (mtsi_in_grace(server)) {
+		drain(server);
+		deadline = stop_deadline(server);
+	}
 	visit_all(server, nudge);
 	mtsi_rest_thin_out(server);
 	wait_for_clients(server, deadline);

@@ -59,7 +59,7 @@ static int wait_for_memory(struct mtsi_worker *worker, enum mtsi_wait kind)
 		return -ETIMEDOUT;
 	}
 	/* A stop: what has arrived is still taken, but there is none. */
-	const bool stopped = kind != MTSI_WAIT_READ && mtsi_stopping(worker->member.server)
+	const bool stopped = kind != MTSI_WAIT_READ && mtsi_closing(worker->member.server)
 		&& mtsi_conn_peek(client) != 1;
 	if (stopped || mtsi_receive_wants_no_more(worker, kind)) {
 		mtsi_memory_content(client);
@@ -98,7 +98,7 @@ __attribute__((noinline)) static int prepare_memory(
 		result = mtsi_input_make_room(worker);
 		/* Only a client that parks needs memory for it; at a stop, a partial request is dropped. */
 		if (result == 0 && on_demand
-			&& (kind == MTSI_WAIT_READ || !mtsi_stopping(worker->member.server))
+			&& (kind == MTSI_WAIT_READ || !mtsi_closing(worker->member.server))
 			&& mtsi_memory_tight(&mtsi_client_floor(worker->member.server)->memory)) {
 			result = mtsi_input_charge(worker, input->capacity + 1);
 		}

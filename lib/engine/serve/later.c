@@ -85,7 +85,7 @@ int mtsi_later_returned(struct mtsi_worker *worker, int verdict)
 void mtsi_later_measure(struct mtsi_worker *worker)
 {
 	struct mtsi_ticket *ticket = &mtsi_rare(worker->member.client)->ticket;
-	if (!mtsi_stopping(worker->member.server)) {
+	if (!mtsi_closing(worker->member.server)) {
 		return;
 	}
 	if (worker->last_turn) {

@@ -17,6 +17,9 @@
  * receiving what belongs to the request in progress, until the stop's deadline cuts the client off.
  * But not if the receiving side was shut before: then it too gets only what had arrived.
  *
+ * Before that there may be a grace. Then all is as ever, but a client that has been given a request in it
+ * is not waited for once nothing of a further one is here. So one that is in the middle of sending is.
+ *
  * A deadline ends a wait in the same way, and the same is done then (`late`), since what is there
  * may have come in time, for instance while the process was stopped. If this makes the request
  * whole, and the deadline has not shut the socket down, the client was in time, and stays.
@@ -128,6 +131,13 @@ bool mtsi_receive_wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait
 		&& (kind != MTSI_WAIT_READ || worker->failed == -ECANCELED);
 }
 
+bool mtsi_receive_had_last(const struct mtsi_worker *worker)
+{
+	const struct mts_client *client = worker->member.client;
+	return client->had_last && mtsi_in_grace(worker->member.server)
+		&& !mtsi_conn_holds_back(client);
+}
+
 /* The client ends: whether the owner must not wait, and why; else 0. */
 __attribute__((noinline)) static int may_not_wait(
 	const struct mtsi_worker *worker, enum mtsi_wait kind)
@@ -135,10 +145,11 @@ __attribute__((noinline)) static int may_not_wait(
 	if (atomic_load(&worker->member.client->lost)) {
 		return -EPIPE;
 	}
-	if (mtsi_receive_wants_no_more(worker, kind)) {
+	if (mtsi_receive_wants_no_more(worker, kind)
+		|| (kind == MTSI_WAIT_IDLE && mtsi_receive_had_last(worker))) {
 		return -ECANCELED;
 	}
-	return kind != MTSI_WAIT_READ && mtsi_stopping(worker->member.server) ? -EAGAIN : 0;
+	return kind != MTSI_WAIT_READ && mtsi_closing(worker->member.server) ? -EAGAIN : 0;
 }
 
 /*
@@ -210,7 +221,7 @@ static bool takes_the_last(const struct mtsi_worker *worker, enum mtsi_wait kind
 {
 	struct mts_client *client = worker->member.client;
 	return worker->late
-		|| (mtsi_stopping(client->server)
+		|| (mtsi_closing(client->server)
 			&& (kind != MTSI_WAIT_READ || mtsi_client_is_deaf(client)));
 }
 
@@ -241,6 +252,21 @@ __attribute__((noinline)) static ssize_t received_nothing(
 	return count;
 }
 
+/*
+ * The same as mtsi_receive_now(), which leaves it to this in the grace of a stop: whether a client that has
+ * had its last request is sending another one has to be known before it ends.
+ */
+__attribute__((noinline)) static ssize_t receive_in_grace(
+	struct mtsi_worker *worker, void *buffer, size_t size)
+{
+	struct mts_client *client = worker->member.client;
+	mtsi_claim_clear(client);
+	const ssize_t count = mtsi_conn_receive_now(client, buffer, size);
+	worker->input.exhausted = mtsi_conn_received_all(client, count, size)
+		&& !mtsi_conn_holds_back(client);
+	return count;
+}
+
 ssize_t mtsi_receive(struct mtsi_worker *worker, void *buffer, size_t size, bool wait,
 	enum mtsi_wait kind, ssize_t count)
 {
@@ -249,8 +275,12 @@ ssize_t mtsi_receive(struct mtsi_worker *worker, void *buffer, size_t size, bool
 		mtsi_client_lose(worker->member.client); /* it may not have been reset yet */
 		return -EPIPE; /* whoever has cut it off has ended the stream, not the peer */
 	}
+	if (count == -EAGAIN && mtsi_in_grace(server) && !worker->late
+		&& !mtsi_receive_wants_no_more(worker, kind)) {
+		count = receive_in_grace(worker, buffer, size);
+	}
 	if (count == -EAGAIN && !worker->late && (wait || !mtsi_on_demand(server))
-		&& (kind == MTSI_WAIT_READ || !mtsi_stopping(server))) {
+		&& (kind == MTSI_WAIT_READ || !mtsi_closing(server))) {
 		count = receive_waiting(worker, buffer, size, kind);
 	}
 	return count > 0 ? note_received(worker, count)

@@ -22,6 +22,12 @@
 bool mtsi_receive_wants_no_more(const struct mtsi_worker *worker, enum mtsi_wait kind);
 
 /*
+ * Whether the client has had its last request, in the grace of a stop. It ends when it is between two
+ * requests, and nothing has come of a further one.
+ */
+bool mtsi_receive_had_last(const struct mtsi_worker *worker);
+
+/*
  * A wait has lasted too long: only what has come by now is still received, then -ETIMEDOUT follows.
  */
 void mtsi_receive_late(struct mtsi_worker *worker);

@@ -20,14 +20,16 @@
 #include "engine/serve/worker.h"
 
 /*
- * A client that finishes is not waited for, and what it may have sent is not looked at: returns the
- * reason for which it gets no request, or has none now.
+ * A client that finishes is not waited for, and what it may have sent is not looked at; one that has had its
+ * last request is not waited for: returns the reason for which it gets no request, or has none now.
  */
-static int or_canceled(const struct mts_client *client, int reason)
+static int or_canceled(const struct mtsi_worker *worker, int reason)
 {
 	const bool open = reason == -EAGAIN || reason == -ENOSPC || reason == -EMSGSIZE
 		|| reason == -EPROTO;
-	return open && mtsi_client_finishes(client) ? -ECANCELED : reason;
+	const bool over = reason == -EAGAIN && worker->input.start == worker->input.end
+		&& mtsi_receive_had_last(worker);
+	return over || (open && mtsi_client_finishes(worker->member.client)) ? -ECANCELED : reason;
 }
 
 /* The input ends for that reason, unless it is one that passes: returns it. */
@@ -45,7 +47,7 @@ static int end_input(struct mtsi_worker *worker, int reason)
 
 int mtsi_request_none(struct mtsi_worker *worker, int reason)
 {
-	return end_input(worker, or_canceled(worker->member.client, reason));
+	return end_input(worker, or_canceled(worker, reason));
 }
 
 int mtsi_request_not_whole(struct mtsi_worker *worker)
@@ -72,6 +74,7 @@ int mtsi_request_refuse(struct mtsi_worker *worker)
 		mtsi_client_lose(client); /* it may not have been reset yet */
 		return mtsi_request_none(worker, -EPIPE);
 	}
+	client->had_last = mtsi_in_grace(worker->member.server);
 	return mtsi_client_finishes(client) ? mtsi_request_none(worker, -ECANCELED) : 0;
 }
 

@@ -100,7 +100,7 @@ static inline bool had_enough(const struct mtsi_worker *worker)
 		return false;
 	}
 	const bool more = input->start < input->end || !input->exhausted;
-	return more && mtsi_on_demand(worker->member.server) && !mtsi_stopping(worker->member.server)
+	return more && mtsi_on_demand(worker->member.server) && !mtsi_closing(worker->member.server)
 		&& !worker->late;
 }
 
