@@ -15,8 +15,8 @@
  * start, a child has only a copy of another process's server, in callbacks and elsewhere. In such a
  * child, everything that would lock, wait for or change something returns -ECHILD at once;
  * mts_server_stop() does nothing; mts_server_stat() is 0. Functions that only read answer as of the
- * moment of the fork (mts_server_address(), mts_server_error(), mts_client_fd(), mts_client_id(),
- * mts_client_data() and the like), so a handler's child can make the client's socket its standard
+ * moment of the fork (mts_server_address(), mts_server_listener_fd(), mts_server_error(),
+ * mts_client_fd(), mts_client_id(), mts_client_data() and the like), so a handler's child can make the client's socket its standard
  * output and become another program. mts_server_destroy() closes what the copy keeps open: call it
  * in a child that lives on, or the port and the clients' connections stay open, unserved, as long
  * as it does. A child may make servers of its own. A child that was made in a callback must not
@@ -321,6 +321,39 @@ MTS_API int mts_server_resume(mts_server *server);
  * @since 0.1
  */
 MTS_API const char *mts_server_address(const mts_server *server, size_t index);
+
+/**
+ * Gives a listening socket, so that it can be handed on: to a new version of the program that takes its
+ * place, over a Unix socket (unix(7), SCM_RIGHTS), or to one that this process becomes (execve(2)). Who
+ * has it takes connections from the same queue, so none is lost between the two.
+ *
+ * It stays the server's, which closes it at the stop. So it is to be copied (dup(2)) or sent before
+ * that; afterwards the number may be that of another file. It is non-blocking and
+ * close-on-exec, and has to stay non-blocking (mts_server_listen_fd() says why). The file of a Unix
+ * socket is removed when this server stops, whoever else has the socket.
+ *
+ * @code
+ * // Become the new version, which is told the number, and gives it to mts_server_listen_fd():
+ * char number[16];
+ * int copy = dup(mts_server_listener_fd(server, 0));
+ * mts_server_stop(server);
+ * mts_server_join(server);
+ * snprintf(number, sizeof(number), "%d", copy);
+ * execl(program, program, number, NULL);
+ * @endcode
+ *
+ * @param server the server
+ * @param index which address, from 0 up, as in mts_server_address()
+ * @return a descriptor, or:
+ * @retval -EINVAL @p server is NULL
+ * @retval -ENOENT @p index is past the last address
+ * @retval -EBADF it is closed, or about to be: the server stops, or has stopped
+ * @par Threads
+ * Any, once the listen calls are done; not in signal handlers. In a child of the process that has
+ * started the server it answers as of the moment of the fork (fork(2)).
+ * @since 0.2
+ */
+MTS_API int mts_server_listener_fd(const mts_server *server, size_t index);
 
 /**
  * Serves until the server is stopped; blocks.

@@ -121,6 +121,15 @@ const char *mts_server_address(const mts_server *server, size_t index)
 	return listeners != NULL && index < listeners->count ? listeners->list[index].text : NULL;
 }
 
+int mts_server_listener_fd(const mts_server *server, size_t index)
+{
+	if (server == NULL) {
+		return -EINVAL;
+	}
+	/* Reading takes a lock, so here the server is not constant, although it is to the caller. */
+	return mtsi_listeners_fd((mts_server *)(uintptr_t)server, index, mtsi_foreign(server));
+}
+
 static int start(mts_server *server, bool wait)
 {
 	const char *why = NULL;

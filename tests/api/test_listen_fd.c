@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * Listening on sockets that the program made itself. On success they are the server's, to the close; on
- * failure they stay the caller's, just as they were.
+ * failure they stay the caller's, just as they were. And handing listening sockets on.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -160,6 +163,91 @@ START_TEST(too_late)
 }
 END_TEST
 
+/* Each has the number under which the kernel knows it, and none beyond the last has one. */
+START_TEST(which_they_are)
+{
+	const int fd = inet_socket(SOCK_STREAM, true);
+	mts_server *server = server_new(answer_echo, NULL);
+	struct sockaddr_in bound;
+	socklen_t size = sizeof(bound);
+	ck_assert_int_eq(mts_server_listen_fd(server, fd), 0);
+	for (int runs = 0; runs <= 1; runs++) {
+		ck_assert_int_eq(mts_server_listener_fd(server, 1), fd);
+		ck_assert_int_eq(mts_server_listener_fd(server, 2), -ENOENT);
+		ck_assert_int_eq(mts_server_listener_fd(server, SIZE_MAX), -ENOENT);
+		const int own = mts_server_listener_fd(server, 0);
+		ck_assert_int_eq(getsockname(own, (struct sockaddr *)&bound, &size), 0);
+		ck_assert_int_eq(
+			ntohs(bound.sin_port), atoi(strchr(mts_server_address(server, 0), ':') + 1));
+		ck_assert_int_eq(fcntl(own, F_GETFD), FD_CLOEXEC);
+		if (runs == 0) {
+			server_start(server);
+		}
+	}
+	mts_server_stop(server);
+	server_join(server);
+	ck_assert_int_eq(mts_server_listener_fd(server, 0), -EBADF);
+	ck_assert_int_eq(mts_server_listener_fd(server, 1), -EBADF);
+	ck_assert_int_eq(mts_server_listener_fd(server, 2), -ENOENT);
+	server_end(server);
+}
+END_TEST
+
+/* Who has a copy takes up the same queue: those who come between two servers wait in it. */
+START_TEST(handed_on)
+{
+	mts_server *first = server_new(answer_echo, NULL);
+	server_start(first);
+	peer_visit(first, 0);
+	const int copy = fcntl(mts_server_listener_fd(first, 0), F_DUPFD_CLOEXEC, 0);
+	ck_assert_int_ge(copy, 0);
+	mts_server_stop(first);
+	server_join(first);
+	const int between = peer_connect(first, 0);
+	peer_puts(between, "still there?");
+	mts_server *second = server_create(answer_echo, NULL);
+	ck_assert_int_eq(mts_server_listen_fd(second, copy), 0);
+	ck_assert_str_eq(mts_server_address(second, 0), mts_server_address(first, 0));
+	server_start(second);
+	peer_expect_text(between, "still there?");
+	peer_visit(second, 0);
+	close(between);
+	server_end(second);
+	server_end(first);
+}
+END_TEST
+
+/* What a handler's child is to become may want it; there is no lock that it would have to wait for. */
+static int answer_number(mts_client *client, const void *request, size_t size, void *user)
+{
+	mts_server *server = mts_client_server(client);
+	const int number = mts_server_listener_fd(server, 0);
+	(void)user;
+	const pid_t child = fork();
+	if (child == 0) {
+		const bool same = mts_server_listener_fd(server, 0) == number;
+		const bool closed = mts_server_destroy(server) == 0
+			&& mts_server_listener_fd(server, 0) == -EBADF && fcntl(number, F_GETFD) < 0;
+		_exit(same && mts_server_listener_fd(server, 9) == -ENOENT && closed ? 0 : 1);
+	}
+	int status = -1;
+	if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+		return -ECHILD;
+	}
+	return mts_client_write(client, request, size);
+}
+
+START_TEST(in_a_child)
+{
+	mts_server *server = server_new(answer_number, NULL);
+	server_start(server);
+	for (int i = 0; i < 10; i++) {
+		peer_visit(server, 0);
+	}
+	server_end(server);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *cases = suite_begin("listen, adopted sockets");
@@ -170,5 +258,8 @@ int main(void)
 	tcase_add_test(cases, not_a_stream);
 	tcase_add_test(cases, given_twice);
 	tcase_add_test(cases, too_late);
+	tcase_add_test(cases, which_they_are);
+	tcase_add_test(cases, handed_on);
+	tcase_add_test(cases, in_a_child);
 	return suite_run();
 }

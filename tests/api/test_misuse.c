@@ -73,6 +73,13 @@ static void address(void)
 	ANSWERS(1, mts_server_address(server, SIZE_MAX) == NULL);
 }
 
+static void listener_fd(void)
+{
+	REFUSES(mts_server_listener_fd(NULL, 0));
+	SAYS(-ENOENT, mts_server_listener_fd(server, 0));
+	SAYS(-ENOENT, mts_server_listener_fd(server, SIZE_MAX));
+}
+
 static void run(void)
 {
 	REFUSES(mts_server_run(NULL));
@@ -621,6 +628,7 @@ static const struct misuse functions[] = {
 	{"mts_server_suspend", suspend},
 	{"mts_server_resume", resume},
 	{"mts_server_address", address},
+	{"mts_server_listener_fd", listener_fd},
 	{"mts_server_run", run},
 	{"mts_server_run_until_signal", run_until_signal},
 	{"mts_server_start", start},

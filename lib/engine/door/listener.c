@@ -165,6 +165,21 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd)
 	return result;
 }
 
+int mtsi_listeners_fd(struct mts_server *server, size_t index, bool foreign)
+{
+	struct mtsi_listeners *listeners = &mtsi_door_floor(server)->listeners;
+	if (index >= listeners->count) {
+		return -ENOENT;
+	}
+	if (foreign) { /* whoever held the lock at the fork never releases it here */
+		return listeners->list[index].fd >= 0 ? listeners->list[index].fd : -EBADF;
+	}
+	mtsi_lock_take(&listeners->lock);
+	const int fd = listeners->closed ? -1 : listeners->list[index].fd;
+	mtsi_lock_release(&listeners->lock);
+	return fd >= 0 ? fd : -EBADF;
+}
+
 static int prepare_listener(struct mts_server *server, size_t index)
 {
 	const int fd = mtsi_door_floor(server)->listeners.list[index].fd;

@@ -78,6 +78,12 @@ int mtsi_listeners_add(struct mts_server *server, const char *address, char *why
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
 /*
+ * The descriptor of one of them, which stays the server's; -ENOENT, or -EBADF once a stop has begun to
+ * close them. Any thread; a child of the process that has started the server reads without the lock.
+ */
+int mtsi_listeners_fd(struct mts_server *server, size_t index, bool foreign);
+
+/*
  * Sets the options that the program has chosen on all of them, and puts them into epoll, unarmed: 0
  * or a negative errno value. May be called again.
  */
