@@ -91,6 +91,7 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * | `[fe80::1%eth0]:5000` | a link-local address, with its interface |
  * | `unix:/path` | a Unix socket; a stale file is replaced only when nobody answers on it, any other file is left alone |
  * | `unix:@name` | a Unix socket in Linux's abstract name space (unix(7)) |
+ * | `systemd:NAME`, `systemd:` | the listening sockets of that name, or all, that a service manager has passed; since 0.2 |
  *
  * Port 0 takes a free port, one for all addresses of the call: mts_server_address() tells which. Of
  * several addresses, some are left out if another one could be bound: those that this machine does
@@ -112,17 +113,33 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * When the rights do not suffice any more, for example after setuid(2), the file stays, and the log
  * says so. It also stays after mts_server_keep_paths(). Each such socket takes three descriptors.
  *
+ * A service manager opens the sockets before it starts the program, so clients can connect all the
+ * while, also when the program is started anew (sd_listen_fds(3), systemd.socket(5)). NAME is what
+ * FileDescriptorName= in the socket unit says, and is compared byte by byte; the environment
+ * (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) is only read. Such sockets are taken over as by
+ * mts_server_listen_fd(): all that are meant, or none of them, and then they are as they were. They are
+ * made close-on-exec, as by sd_listen_fds(3). Others, under other names, are left alone. A child that
+ * becomes another program finds the number of this process in LISTEN_PID, so it takes nothing. A
+ * program calls daemon(3) after this or not at all, since a child is another process. Neither the
+ * backlog nor the files of Unix sockets are this server's business then. (A host with the name
+ * `systemd` is written `systemd.:5000`.)
+ *
  * @param server the server
  * @param address a string as above; not kept
  * @retval 0 it listens
- * @retval -EINVAL @p server or @p address is NULL, or the address cannot be understood
- * @retval -ENAMETOOLONG the path of a Unix socket is too long
+ * @retval -EINVAL @p server or @p address is NULL, or the address cannot be understood; or what the
+ *         service manager has said cannot, or a socket that it has passed is none on which this server
+ *         can listen, for example a connection (Accept=yes)
+ * @retval -EBADF what it says it has passed is not open
+ * @retval -ENOTSOCK it has passed something that is no socket
+ * @retval -EALREADY this server listens on one of these sockets already
+ * @retval -ENAMETOOLONG the path of a Unix socket is too long, or NAME is
  * @retval -EMFILE the server would have more than 65,535 listeners; or as socket(2) says it
  * @retval -EBUSY the server runs or ran
  * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
  * @retval -EADDRNOTAVAIL this machine has none of the addresses, or nobody could be served there
  * @retval -ENOENT the name does not resolve, there is no such interface, or the folder of the path
- *         does not exist
+ *         does not exist; or no service manager has passed a socket of that name to this process
  * @retval -EAGAIN the name does not resolve at the moment
  * @retval -ENOMEM memory is short
  * @retval "another negative errno" what socket(2), bind(2) or listen(2) said. On failure nothing of
@@ -138,7 +155,7 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * Says whether other processes of the same user may listen on the same ports as this server, if they
  * say so too (SO_REUSEPORT, socket(7)): several that share the work, or an old one and its successor. The
  * kernel gives each connection to one of them, whether that is busy or not, by its addresses and ports. It
- * holds for the mts_server_listen() calls that follow. Unix sockets and those of mts_server_listen_fd() are
+ * holds for the mts_server_listen() calls that follow. Unix sockets, and those that were made by others, are
  * left as they are.
  *
  * A warning: each process has a queue of its own. When one ends, or closes its listeners, the
@@ -165,8 +182,8 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
 MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
 
 /**
- * Takes over a listening stream socket that the caller made or inherited, for example from a
- * service manager.
+ * Takes over a listening stream socket that the caller made or inherited. (For what a service manager
+ * passes there is an address: mts_server_listen().)
  *
  * @param server the server
  * @param fd the socket; it belongs to the server after success, and stays the caller's on failure.

@@ -122,6 +122,18 @@ static int parse_unix(const char *path, struct mtsi_place *place, const char **w
 	return 0;
 }
 
+/* Whatever the name, it is compared with names that were given by others. */
+static int parse_passed(const char *name, struct mtsi_place *place, const char **why)
+{
+	struct span span = {name, strlen(name)};
+
+	if (!span_copy(span, place->host, sizeof(place->host))) {
+		return refuse_text(why, -ENAMETOOLONG, "the name of a passed socket has at most 255 bytes");
+	}
+	place->kind = MTSI_PLACE_PASSED;
+	return 0;
+}
+
 /* The clause for IPv4, in the order of the bytes on the wire. */
 static const char *unfit_inet(struct in_addr ip)
 {
@@ -287,6 +299,9 @@ int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **wh
 	}
 	if (strncmp(text, "unix:", 5) == 0) {
 		return parse_unix(text + 5, place, why);
+	}
+	if (strncmp(text, "systemd:", 8) == 0) {
+		return parse_passed(text + 8, place, why);
 	}
 	if (text[0] == '[') {
 		return parse_brackets(text, place, why);

@@ -14,13 +14,14 @@ enum mtsi_place_kind {
 	MTSI_PLACE_ANY, /* every address of the machine */
 	MTSI_PLACE_LOOPBACK, /* 127.0.0.1 and ::1 */
 	MTSI_PLACE_NAME, /* host: a name, or a numeric IPv4 or IPv6 address without brackets */
-	MTSI_PLACE_UNIX /* path */
+	MTSI_PLACE_UNIX, /* path */
+	MTSI_PLACE_PASSED /* sockets that a service manager has passed; host: their name */
 };
 
 /* What a listen address names. */
 struct mtsi_place {
 	enum mtsi_place_kind kind;
-	char host[256]; /* NAME only, otherwise "" */
+	char host[256]; /* NAME; PASSED: "" for all; otherwise "" */
 	uint16_t port; /* host byte order; 0 for any free one; 0 for Unix sockets */
 	struct sockaddr_un path; /* UNIX only: ready for bind() with path_size */
 	socklen_t path_size;
@@ -36,13 +37,16 @@ struct mtsi_place {
  *   name:5000             a host name: letters, digits, '.', '-' and '_'
  *   unix:/path            a socket in the file system; all that follows the colon, relative too
  *   unix:@name            an abstract one ("unix:./@name" is a file of that name)
+ *   systemd:name          the sockets of that name that a service manager has passed; all that follows
+ *   systemd:              all that it has passed
  *
  * ":5000" is refused: it is most often a variable that was empty, and must not open a server to
  * the whole world.  A host whose last label is a number must be an IPv4 address in full, so that
  * no resolver reads "127.1" or "0x7f000001" its own way.
  *
- * Returns 0 and sets *place, or -EINVAL, or -ENAMETOOLONG for a Unix path that does not fit.  On
- * failure *why is a static clause that says what is wrong, and *place is not to be used.
+ * Returns 0 and sets *place, or -EINVAL, or -ENAMETOOLONG for a Unix path, or the name of a passed
+ * socket, that does not fit.  On failure *why is a static clause that says what is wrong, and *place
+ * is not to be used.
  */
 int mtsi_place_parse(const char *text, struct mtsi_place *place, const char **why);
 

@@ -6,12 +6,14 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../api/service.h"
 #include "engine/run/server.h"
 
 static const struct {
@@ -213,8 +215,60 @@ START_TEST(a_file_is_not_taken_on_a_guess)
 }
 END_TEST
 
+static const struct {
+	enum fault_call call;
+	int error;
+	uint32_t calls; /* how many three sockets take */
+} passed_steps[] = {
+	{FAULT_GETSOCKNAME, ENOBUFS, 3},
+	{FAULT_MEMORY, ENOMEM, 6},
+};
+
+enum { PASSED_STEPS = sizeof(passed_steps) / sizeof(passed_steps[0]), PASSED = 3 };
+
+static int passed_step;
+
+static void must_be_untouched(int fd)
+{
+	service_must(fcntl(fd, F_GETFD) == 0);
+	service_must((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);
+}
+
+static void listen_on_passed(void)
+{
+	mts_server *server = server_create(scene_echo, NULL);
+	const enum fault_call call = passed_steps[passed_step].call;
+	const int error = passed_steps[passed_step].error;
+	for (uint32_t skip = 0; skip < passed_steps[passed_step].calls; skip++) {
+		fault_fail(call, error, skip, 1);
+		service_must(try_listen(server, "systemd:") == -error);
+		service_must(fault_hits(call) == 1);
+		service_must(mts_server_address(server, 0) == NULL);
+		for (int i = 0; i < PASSED; i++) {
+			must_be_untouched(3 + i);
+		}
+	}
+	fault_clear(call);
+	service_must(try_listen(server, "systemd:") == 0);
+	service_must(mts_server_listener_fd(server, PASSED - 1) == 3 + PASSED - 1);
+	service_must(mts_server_destroy(server) == 0);
+}
+
+/* All that a service manager has passed or none, and those are as they were. */
+START_TEST(passed_sockets_are_let_go_of)
+{
+	int fds[PASSED];
+	for (int i = 0; i < PASSED; i++) {
+		fds[i] = listening_socket(i == 1 ? UNIX : TCP, 5);
+	}
+	passed_step = _i;
+	in_a_service(fds, PASSED, "a:b:c", listen_on_passed);
+}
+END_TEST
+
 int main(void)
 {
+	service_reserve();
 	TCase *cases = suite_begin("listen");
 	tcase_add_loop_test(cases, each_step_is_undone, 0, STEPS);
 	tcase_add_test(cases, the_sentence_says_which);
@@ -223,5 +277,6 @@ int main(void)
 	tcase_add_test(cases, a_given_port_is_not_retried);
 	tcase_add_loop_test(cases, a_unix_socket_leaves_no_file, 0, UNIX_STEPS);
 	tcase_add_test(cases, a_file_is_not_taken_on_a_guess);
+	tcase_add_loop_test(cases, passed_sockets_are_let_go_of, 0, PASSED_STEPS);
 	return suite_run();
 }

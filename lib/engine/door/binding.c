@@ -239,6 +239,32 @@ static int add_inet(
 	return result;
 }
 
+/* Takes over what a service manager has passed: 0 or an error. */
+static int add_passed(struct mts_server *server, const char *name, struct attempt *attempt)
+{
+	int failed;
+	const int result = mtsi_listeners_take_passed(server, name, &failed, &attempt->clause);
+	if (result != 0 && failed >= 0) {
+		const size_t used = strlen(attempt->where);
+		(void)snprintf(attempt->where + used, BOUND_TEXT - used, ", descriptor %d", failed);
+	}
+	return result;
+}
+
+/* Listens at a place: 0 or an error. */
+static int add_place(
+	struct mts_server *server, const struct mtsi_place *place, struct attempt *attempt)
+{
+	switch (place->kind) {
+	case MTSI_PLACE_UNIX:
+		return bind_unix(server, place);
+	case MTSI_PLACE_PASSED:
+		return add_passed(server, place->host, attempt);
+	default:
+		return add_inet(server, place, attempt);
+	}
+}
+
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size)
 {
 	struct mtsi_place place;
@@ -248,8 +274,7 @@ int mtsi_listeners_add(struct mts_server *server, const char *address, char *why
 	int result = mtsi_place_parse(address, &place, &attempt.clause);
 	if (result == 0) {
 		attempt.clause = NULL;
-		result = place.kind == MTSI_PLACE_UNIX ? bind_unix(server, &place)
-											   : add_inet(server, &place, &attempt);
+		result = add_place(server, &place, &attempt);
 	}
 	(void)snprintf(
 		why, size, "%s: %s", where, attempt.clause != NULL ? attempt.clause : strerror(-result));

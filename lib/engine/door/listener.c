@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The listening sockets: kept, watched, closed. binding.c makes them.
+ * The listening sockets: kept, watched, closed. binding.c makes them, or taking.c takes them over.
  *
  * The file of a Unix socket is removed by the keeper, when no lock is held: a file system may take
  * long. Only if the server was never started, the thread that frees it does this. It stays if the program
@@ -143,26 +143,6 @@ int mtsi_listeners_keep(
 	listener->text = copy;
 	listener->path = path;
 	return 0;
-}
-
-int mtsi_listeners_adopt(struct mts_server *server, int fd)
-{
-	struct mtsi_target bound;
-	for (size_t i = 0; i < mtsi_door_floor(server)->listeners.count; i++) {
-		if (mtsi_door_floor(server)->listeners.list[i].fd == fd) {
-			return -EALREADY;
-		}
-	}
-	int result = mtsi_listen_adopt(fd);
-	if (result == 0) {
-		result = mtsi_listeners_keep(&mtsi_door_floor(server)->listeners, fd, NULL, &bound);
-	}
-	if (result == 0) {
-		mtsi_door_floor(server)
-			->listeners.list[mtsi_door_floor(server)->listeners.count - 1]
-			.traits.shared = true;
-	}
-	return result;
 }
 
 int mtsi_listeners_fd(struct mts_server *server, size_t index, bool foreign)

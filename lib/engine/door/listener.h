@@ -74,8 +74,19 @@ void mtsi_listeners_unwind(struct mtsi_listeners *listeners, size_t count, size_
  */
 int mtsi_listeners_add(struct mts_server *server, const char *address, char *why, size_t size);
 
-/* Takes over a socket: 0 or a negative errno value; -EALREADY when the server has it already. */
+/*
+ * Takes over a socket: 0 or a negative errno value, and then it is as it was; -EALREADY when the server
+ * has it already. These two are in taking.c.
+ */
 int mtsi_listeners_adopt(struct mts_server *server, int fd);
+
+/*
+ * The same with all sockets of that name, "" for any, that a service manager has passed; -ENOENT: there
+ * is none. On failure `*failed` is the one that cannot be taken, -1 if it is none of them, and `*why` a
+ * static clause, or NULL if the error's own text says it.
+ */
+int mtsi_listeners_take_passed(
+	struct mts_server *server, const char *name, int *failed, const char **why);
 
 /*
  * The descriptor of one of them, which stays the server's; -ENOENT, or -EBADF once a stop has begun to

@@ -60,6 +60,14 @@ static const struct {
 	{"1.2.3.example:5000", MTSI_PLACE_NAME, "1.2.3.example", 5000},
 	{"0xyz:5000", MTSI_PLACE_NAME, "0xyz", 5000},
 	{"UNIX:5000", MTSI_PLACE_NAME, "UNIX", 5000},
+	{"systemd:", MTSI_PLACE_PASSED, "", 0},
+	{"systemd:http", MTSI_PLACE_PASSED, "http", 0},
+	{"systemd:5000", MTSI_PLACE_PASSED, "5000", 0},
+	{"systemd:a:b", MTSI_PLACE_PASSED, "a:b", 0},
+	{"systemd://x", MTSI_PLACE_PASSED, "//x", 0},
+	{"systemd: %20\\x2d\n", MTSI_PLACE_PASSED, " %20\\x2d\n", 0},
+	{"Systemd:5000", MTSI_PLACE_NAME, "Systemd", 5000},
+	{"systemd.:5000", MTSI_PLACE_NAME, "systemd.", 5000},
 };
 
 START_TEST(accepted_inet)
@@ -336,6 +344,9 @@ START_TEST(long_texts)
 		{"unix:@", 'a', 106, "", 0},
 		{"unix:@", 'a', 107, "", -ENAMETOOLONG},
 		{"unix:/", 'a', 1000000, "", -ENAMETOOLONG},
+		{"systemd:", 'a', 255, "", 0},
+		{"systemd:", 'a', 256, "", -ENAMETOOLONG},
+		{"systemd:", ':', 1000000, "", -ENAMETOOLONG},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
