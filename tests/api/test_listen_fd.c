@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,11 @@ static int answer_number(mts_client *client, const void *request, size_t size, v
 
 START_TEST(in_a_child)
 {
+	/* Or the end of a child interrupts the wait for what it has been made for. */
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &child, NULL), 0);
 	mts_server *server = server_new(answer_number, NULL);
 	server_start(server);
 	for (int i = 0; i < 10; i++) {
