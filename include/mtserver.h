@@ -18,6 +18,7 @@
 #include <mtserver/reach.h>
 #include <mtserver/reading.h>
 #include <mtserver/server.h>
+#include <mtserver/service.h>
 #include <mtserver/stats.h>
 #include <mtserver/tasks.h>
 #include <mtserver/threads.h>

@@ -6,8 +6,12 @@
 #include "service.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,4 +79,63 @@ void in_a_service(const int *fds, int count, const char *names, void (*body)(voi
 	ck_assert_int_gt(child, 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_msg(status == 0, "the service ended with status 0x%x", (unsigned)status);
+}
+
+int manager_open(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t size = strlen(name);
+	const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(manager, 0);
+	ck_assert_uint_lt(size, sizeof(address.sun_path));
+	memcpy(address.sun_path, name, size);
+	if (name[0] == '@') {
+		address.sun_path[0] = '\0';
+	}
+	const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+	ck_assert_int_eq(bind(manager, (const struct sockaddr *)&address, length), 0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	ck_assert_int_eq(unsetenv("WATCHDOG_USEC"), 0);
+	ck_assert_int_eq(unsetenv("WATCHDOG_PID"), 0);
+	return manager;
+}
+
+static void next_message(int manager, char *text, size_t size)
+{
+	struct pollfd one = {.fd = manager, .events = POLLIN};
+	ck_assert_int_eq(poll(&one, 1, PATIENCE * 1000), 1);
+	const ssize_t count = recv(manager, text, size - 1, 0);
+	ck_assert_int_gt(count, 0);
+	text[count] = '\0';
+}
+
+void manager_expect(int manager, const char *text)
+{
+	char got[2048];
+	next_message(manager, got, sizeof(got));
+	ck_assert_str_eq(got, text);
+}
+
+void manager_wait_for(int manager, const char *text)
+{
+	char got[2048];
+	do {
+		next_message(manager, got, sizeof(got));
+	} while (strcmp(got, text) != 0);
+}
+
+size_t manager_drain(int manager)
+{
+	char byte;
+	size_t count = 0;
+	while (recv(manager, &byte, 1, MSG_DONTWAIT) >= 0) {
+		count++;
+	}
+	return count;
+}
+
+bool manager_hears_nothing(int manager, int milliseconds)
+{
+	struct pollfd one = {.fd = manager, .events = POLLIN};
+	return poll(&one, 1, milliseconds) == 0;
 }

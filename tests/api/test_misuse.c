@@ -340,6 +340,26 @@ static void set_name(void)
 	ANSWERS(0, mts_server_set_name(server, NULL));
 }
 
+/* What becomes of messages is in test_notify.c. */
+static void set_notify(void)
+{
+	unsetenv("NOTIFY_SOCKET");
+	REFUSES(mts_server_set_notify(NULL, 0));
+	REFUSES(mts_server_set_notify(NULL, 1));
+	ANSWERS(0, mts_server_set_notify(server, 0));
+	ANSWERS(0, mts_server_set_notify(server, INT_MIN));
+	setenv("NOTIFY_SOCKET", "nowhere", 1);
+	ANSWERS(-EINVAL, mts_server_set_notify(server, 1));
+}
+
+static void notify(void)
+{
+	unsetenv("NOTIFY_SOCKET");
+	REFUSES(mts_notify(NULL));
+	REFUSES(mts_notify(""));
+	ck_assert_int_eq(mts_notify("READY=1"), 0);
+}
+
 static void threads(void)
 {
 	REFUSES(mts_server_set_threads(NULL, MTS_THREAD_PER_CLIENT));
@@ -660,6 +680,8 @@ static const struct misuse functions[] = {
 	{"mts_server_on_thread", on_thread},
 	{"mts_server_on_log", on_log},
 	{"mts_log_stderr", log_stderr},
+	{"mts_server_set_notify", set_notify},
+	{"mts_notify", notify},
 	{"mts_server_set_threads", threads},
 	{"mts_server_set_max_threads", max_threads},
 	{"mts_server_set_stack_size", stack_size},

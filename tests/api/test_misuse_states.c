@@ -71,6 +71,8 @@ static void configure(mts_server *server)
 	BUSY(mts_server_set_defer_accept(server, 1));
 	BUSY(mts_server_set_keepalive(server, 1));
 	BUSY(mts_server_set_proxy_protocol(server, MTS_PROXY_REQUIRED));
+	BUSY(mts_server_set_notify(server, 1));
+	BUSY(mts_server_set_notify(server, 0));
 	close(fd);
 }
 

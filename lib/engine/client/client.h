@@ -86,7 +86,7 @@ struct mts_client {
 
 	uint32_t watched; /* lock: what registration.c has epoll watch for; 0: it is not in epoll */
 	union { /* owner */
-		uint32_t ready_at; /* while it is in the ready list: since when, in microseconds */
+		uint32_t ready_at; /* while it is in the ready or later list: since when, in microseconds */
 		uint32_t discarded; /* while it lingers: bytes thrown away */
 	};
 	_Atomic uint64_t waits; /* what the client is waited for, and since when: see deadline.c */

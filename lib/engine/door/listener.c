@@ -34,7 +34,7 @@
 
 enum {
 	PATIENCE = 20, /* milliseconds, for the folders of all Unix sockets together */
-	ROOM_FOR_MORE = 24 /* " and 12345678 more" */
+	ROOM_FOR_MORE = MTSI_LISTENERS_LIST - MTSI_ADDRESS_TEXT /* " and 12345678 more" */
 };
 
 void mtsi_listeners_init(struct mtsi_listeners *listeners)
@@ -283,9 +283,9 @@ void mtsi_listeners_close(struct mts_server *server)
 	mtsi_lock_release(&listeners->lock);
 }
 
-/* "127.0.0.1:5000, [::1]:5000 and 3 more", as far as there is room. */
-static void list_addresses(const struct mtsi_listeners *listeners, char *out, size_t size)
+void mtsi_listeners_list(struct mts_server *server, char *out, size_t size)
 {
+	const struct mtsi_listeners *listeners = &mtsi_door_floor(server)->listeners;
 	size_t used = 0;
 	size_t i;
 	for (i = 0; i < listeners->count; i++) {
@@ -304,8 +304,8 @@ static void list_addresses(const struct mtsi_listeners *listeners, char *out, si
 void mtsi_listeners_announce(struct mts_server *server)
 {
 	const struct mtsi_listeners *listeners = &mtsi_door_floor(server)->listeners;
-	char where[MTSI_ADDRESS_TEXT + ROOM_FOR_MORE];
-	list_addresses(listeners, where, sizeof(where));
+	char where[MTSI_LISTENERS_LIST];
+	mtsi_listeners_list(server, where, sizeof(where));
 	mtsi_log(server, MTSI_LOG_START, "serving on %s, at most %zu clients", where,
 		mtsi_door_max_clients(server));
 	for (size_t i = 0; i < listeners->notes_count; i++) {

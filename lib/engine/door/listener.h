@@ -11,6 +11,7 @@
 #include "os/bind.h"
 #include "os/lock.h"
 #include "os/unix_path.h"
+#include "wire/address.h"
 
 struct mts_server;
 
@@ -120,6 +121,13 @@ static inline bool mtsi_listeners_tag(const struct mtsi_listeners *listeners, ui
 {
 	return tag >= 1 && tag <= listeners->count;
 }
+
+/*
+ * Writes where the server listens, as far as there is room, which is that for one of them at least:
+ * "127.0.0.1:5000, [::1]:5000 and 3 more". Once it is configured.
+ */
+enum { MTSI_LISTENERS_LIST = MTSI_ADDRESS_TEXT + 24 };
+void mtsi_listeners_list(struct mts_server *server, char *out, size_t size);
 
 /* Says in the log where the server listens, and what was left out. The keeper. */
 void mtsi_listeners_announce(struct mts_server *server);

@@ -22,6 +22,7 @@
 #include "engine/client/floor.h"
 #include "engine/crew/floor.h"
 #include "engine/door/listener.h"
+#include "engine/run/notify.h"
 #include "os/socket.h"
 
 static void close_once(int *fd)
@@ -50,5 +51,6 @@ void mtsi_abandon(struct mts_server *server)
 {
 	mtsi_listeners_abandon(server);
 	mtsi_clients_abandon(&mtsi_client_floor(server)->clients);
+	mtsi_notify_abandon(server);
 	mtsi_abandon_descriptors(server);
 }

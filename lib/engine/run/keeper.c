@@ -2,7 +2,8 @@
  *
  * The keeper: the one thread that sees to everything that is due: lingering, pauses of accept, the
  * threads that are to be made and those that have ended, clients that other threads want served,
- * memory that is short, the program's tasks, the stop, and the watchdog over workers that serve. It
+ * memory that is short, the program's tasks, what a service manager is told, the stop, and the
+ * watchdog over workers that serve. It
  * runs no code of the program, never waits for a client, and makes no call that others can hold up. So nothing that a
  * program or a peer does stops it. What it makes or opens, it does with the rights, CPUs and
  * namespaces of the program's thread that has started the server.
@@ -26,6 +27,7 @@
 #include "engine/door/listener.h"
 #include "engine/door/suspend.h"
 #include "engine/run/expiry.h"
+#include "engine/run/notify.h"
 #include "engine/run/shortage.h"
 #include "engine/run/tasks.h"
 #include "engine/serve/mailbox.h"
@@ -63,8 +65,9 @@ static uint64_t do_what_is_due(struct mts_server *server, uint64_t now)
 	if (mtsi_on_demand(server)) {
 		due = earlier(due, mtsi_keeper_watch(server, now));
 	}
-	/* Last: everything before this may need a worker. */
-	return earlier(due, mtsi_hire(server, now));
+	/* Everything before this may need a worker; and what is said after it may depend on that. */
+	due = earlier(due, mtsi_hire(server, now));
+	return earlier(due, mtsi_notify_look(server, now));
 }
 
 void mtsi_keeper_tick(struct mts_server *server, uint64_t deadline)
@@ -82,6 +85,7 @@ void mtsi_keeper(struct mts_server *server)
 		mtsi_door_open(server);
 		mtsi_crew_start(server);
 		mtsi_tasks_begin(server);
+		mtsi_notify_serves(server);
 	}
 	mtsi_listeners_announce(server);
 	mtsi_suspend_announce(server);

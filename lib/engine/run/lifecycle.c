@@ -47,6 +47,7 @@
 #include "engine/run/abandon.h"
 #include "engine/run/dump.h"
 #include "engine/run/keeper.h"
+#include "engine/run/notify.h"
 #include "engine/run/poller.h"
 #include "engine/run/server.h"
 #include "engine/run/stop.h"
@@ -109,17 +110,6 @@ static void close_if_open(int fd)
 	}
 }
 
-static int earliest_error(int first, int second, int third, int fourth)
-{
-	const int all[] = {first, second, third, fourth};
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (all[i] < 0) {
-			return all[i];
-		}
-	}
-	return 0;
-}
-
 static void free_server(struct mts_server *server)
 {
 	mtsi_dump_strike(server);
@@ -136,6 +126,7 @@ static void free_server(struct mts_server *server)
 	mtsi_memory_free(&mtsi_client_floor(server)->memory);
 	mtsi_mailbox_free(&mtsi_serve_floor(server)->mailbox);
 	mtsi_tasks_free(&server->tasks);
+	mtsi_notify_free(server);
 	mtsi_log_free(&mtsi_base_floor(server)->log);
 	mtsi_signal_destroy(&server->lifecycle.changed);
 	mtsi_lock_destroy(&server->lifecycle.lock);
@@ -146,26 +137,26 @@ static void free_server(struct mts_server *server)
 
 static int open_descriptors(struct mts_server *server)
 {
-	const int poll = mtsi_poll_open();
-	const int bell = mtsi_wake_open();
-	const int wake = mtsi_wake_open();
-	const int alarm = mtsi_alarm_open();
-	int result = earliest_error(poll, bell, wake, alarm);
+	enum { POLL, BELL, WAKE, ALARM, ALL };
+	const int fds[ALL] = {mtsi_poll_open(), mtsi_wake_open(), mtsi_wake_open(), mtsi_alarm_open()};
+	int result = 0;
+	for (int i = 0; i < ALL && result == 0; i++) {
+		result = fds[i] < 0 ? fds[i] : 0;
+	}
 	if (result == 0) {
-		result = mtsi_registration_watch_bell(poll, bell, MTSI_BELL_TAG);
+		result = mtsi_registration_watch_bell(fds[POLL], fds[BELL], MTSI_BELL_TAG);
 	}
 	if (result < 0) {
-		close_if_open(poll);
-		close_if_open(bell);
-		close_if_open(wake);
-		close_if_open(alarm);
+		for (int i = 0; i < ALL; i++) {
+			close_if_open(fds[i]);
+		}
 		return result;
 	}
 	server->opened_by = mtsi_home_self();
-	mtsi_base_floor(server)->poll = poll;
-	mtsi_crew_floor(server)->alarm = alarm;
-	atomic_store(&mtsi_base_floor(server)->bell, bell);
-	atomic_store(&mtsi_base_floor(server)->wake, wake);
+	mtsi_base_floor(server)->poll = fds[POLL];
+	mtsi_crew_floor(server)->alarm = fds[ALARM];
+	atomic_store(&mtsi_base_floor(server)->bell, fds[BELL]);
+	atomic_store(&mtsi_base_floor(server)->wake, fds[WAKE]);
 	return 0;
 }
 

@@ -48,6 +48,7 @@
 #include "engine/door/linger.h"
 #include "engine/door/listener.h"
 #include "engine/run/keeper.h"
+#include "engine/run/notify.h"
 #include "engine/run/tasks.h"
 #include "engine/serve/mailbox.h"
 #include "os/clock.h"
@@ -323,6 +324,7 @@ int mtsi_stop(struct mts_server *server)
 	uint64_t deadline = stop_deadline(server);
 	mtsi_log(
 		server, MTSI_LOG_STOP, "stopping, %zu clients are connected", mtsi_door_clients(server));
+	mtsi_notify_stops(server);
 	mtsi_jobs_drop(server);
 	mtsi_door_shut(server);
 	mtsi_listeners_close(server);

@@ -125,6 +125,7 @@ static bool serve(struct mtsi_worker *worker)
 		const bool later = mtsi_turn(worker, client);
 		mtsi_lock_take(&crew->lock);
 		if (later) {
+			client->ready_at = (uint32_t)(worker->member.now / MTSI_MICROSECOND);
 			mtsi_list_add(&crew->later, client);
 		}
 		surplus = is_surplus_locked(crew);
