@@ -5,7 +5,8 @@
  * The handler returns MTS_KEEP, so the connection lives until the peer ends it. Sending back what came
  * is all there is to it.
  *
- * What the library has to say goes to standard error.
+ * What the library has to say goes to standard error. If a service manager has started this, it is told
+ * when echo serves; systemd/ has the units for that.
  *
  *     echo [ADDRESS]
  */
@@ -24,7 +25,8 @@ static int echo(mts_client *client, const void *request, size_t size, void *user
 int main(int argc, char **argv)
 {
 	mts_server *server = mts_server_create(echo, NULL);
-	if (server == NULL || mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
+	if (server == NULL || mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0
+		|| mts_server_set_notify(server, 1) != 0) {
 		(void)fprintf(stderr, "%s\n", server == NULL ? "out of memory" : mts_server_error(server));
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
