@@ -60,7 +60,7 @@ END_TEST
 START_TEST(for_hours)
 {
 	enter(&crew->ready, BEGIN);
-	for (int i = 2; i < 40; i++) {
+	for (uint64_t i = 2; i < 40; i++) {
 		ck_assert_uint_eq(look(BEGIN + i * 30 * MINUTE), i * 30 * MINUTE);
 	}
 	ck_assert_ptr_eq(mtsi_list_take(&crew->ready), desk.client);
