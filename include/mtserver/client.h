@@ -232,8 +232,9 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @retval 1 here it is
  * @retval 0 the peer sends no more
  * @retval -EINVAL an argument is NULL
- * @retval -ECANCELED the server stops, and no whole request had arrived by then; or mts_server_close()
- *         has told this client to end, whatever has arrived. It can still be written to.
+ * @retval -ECANCELED the server stops, and no whole request had arrived by then, or, in its grace
+ *         (mts_server_set_drain()), the client has had its last one; or mts_server_close() has told this
+ *         client to end, whatever has arrived. It can still be written to.
  * @retval -ETIMEDOUT no request has begun within #MTS_TIMEOUT_IDLE, or one that has begun is not
  *         whole within #MTS_TIMEOUT_REQUEST; all that had come by then was taken first. The client
  *         ends when the callback returns, and can be written to until then.

@@ -347,7 +347,8 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  * It stays the server's, which closes it at the stop. So it is to be copied (dup(2)) or sent before
  * that; afterwards the number may be that of another file. It is non-blocking and
  * close-on-exec, and has to stay non-blocking (mts_server_listen_fd() says why). The file of a Unix
- * socket is removed when this server stops, whoever else has the socket.
+ * socket is removed when this server stops, whoever else has the socket, unless mts_server_keep_paths() was
+ * told that it stays. All of this is in examples/upgrade.c.
  *
  * @code
  * // Become the new version, which is told the number, and gives it to mts_server_listen_fd():

@@ -245,7 +245,7 @@ check_keys
 
 for source in "$srcdir"/examples/*.c; do
 	case ${source##*/} in
-	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c | poll.c | mail.c | proxy.c) ;;
+	hello.c | echo.c | upper.c | dialogue.c | chat.c | child.c | poll.c | mail.c | proxy.c | upgrade.c) ;;
 	*) fail "${source##*/} is an example that tests/checks/examples.sh does not know" ;;
 	esac
 done
