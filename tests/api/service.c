@@ -116,6 +116,18 @@ void manager_expect(int manager, const char *text)
 	ck_assert_str_eq(got, text);
 }
 
+void manager_expect_stopping(int manager, unsigned most)
+{
+	char got[2048];
+	unsigned clients = 0;
+	int end = 0;
+	next_message(manager, got, sizeof(got));
+	ck_assert_int_eq(
+		sscanf(got, "STOPPING=1\nSTATUS=stopping, %u clients are connected%n", &clients, &end), 1);
+	ck_assert_str_eq(got + end, "");
+	ck_assert_uint_le(clients, most);
+}
+
 void manager_wait_for(int manager, const char *text)
 {
 	char got[2048];

@@ -28,7 +28,10 @@ void service_require(bool holds, const char *what, const char *file, int line);
  */
 int manager_open(const char *name);
 
-void manager_expect(int manager, const char *text); /* the next message is this */
+void manager_expect(int manager, const char *text);
+
+/* The next message says that the server stops, with no more clients than so many: some may have left. */
+void manager_expect_stopping(int manager, unsigned most); /* the next message is this */
 void manager_wait_for(int manager, const char *text); /* some message, sooner or later, is this */
 size_t manager_drain(int manager); /* throws away what is there: how many messages */
 bool manager_hears_nothing(int manager, int milliseconds); /* for so long */

@@ -59,14 +59,6 @@ static void expect_ready(int whom, const mts_server *server)
 	manager_expect(whom, text);
 }
 
-static void expect_stopping(int whom, int clients)
-{
-	char text[256];
-	(void)snprintf(
-		text, sizeof(text), "STOPPING=1\nSTATUS=stopping, %d clients are connected", clients);
-	manager_expect(whom, text);
-}
-
 /* In this order, each once, and nothing else. */
 START_TEST(from_start_to_stop)
 {
@@ -78,7 +70,7 @@ START_TEST(from_start_to_stop)
 	peer_ask(peer, "hello");
 	mts_server_stop(server);
 	server_join(server);
-	expect_stopping(manager, 1);
+	manager_expect_stopping(manager, 1);
 	server_end(server);
 	ck_assert(manager_hears_nothing(manager, 0));
 	close(peer);
@@ -96,7 +88,7 @@ START_TEST(by_an_abstract_name)
 	server_start(server);
 	expect_ready(other, server);
 	server_end(server);
-	expect_stopping(other, 0);
+	manager_expect_stopping(other, 0);
 	close(other);
 }
 END_TEST
@@ -149,7 +141,7 @@ START_TEST(stopped_before_it_starts)
 	mts_server_stop(server);
 	server_start(server);
 	server_join(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 	ck_assert(manager_hears_nothing(manager, 0));
 	server_end(server);
 }
@@ -239,7 +231,7 @@ START_TEST(hostile_periods)
 	server_start(server);
 	expect_ready(manager, server);
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 }
 END_TEST
 
@@ -290,7 +282,7 @@ START_TEST(the_manager_comes_back)
 	ck_assert_int_eq(unlink(path), 0);
 	manager = manager_open(path);
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 }
 END_TEST
 
@@ -304,7 +296,7 @@ START_TEST(the_path_changes)
 	expect_ready(manager, server);
 	ck_assert_int_eq(rename(path, elsewhere), 0);
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 	ck_assert_int_eq(rename(elsewhere, path), 0);
 }
 END_TEST
@@ -327,7 +319,7 @@ START_TEST(no_room_there)
 	}
 	expect_ready(manager, server);
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 1);
 }
 END_TEST
 
@@ -457,7 +449,7 @@ START_TEST(nobody_watches)
 	expect_ready(manager, server);
 	ck_assert(manager_hears_nothing(manager, 100));
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 }
 END_TEST
 
@@ -520,7 +512,7 @@ START_TEST(in_a_child)
 	ck_assert_int_eq(status, 0);
 	ck_assert(manager_hears_nothing(manager, 0));
 	server_end(server);
-	expect_stopping(manager, 0);
+	manager_expect_stopping(manager, 0);
 	ck_assert_int_eq(count_descriptors(), descriptors);
 }
 END_TEST

@@ -53,7 +53,7 @@ START_TEST(every_number_has_a_name)
 		}
 		ck_assert_uint_eq(stat_of(server, count), 0);
 	}
-	ck_assert_int_eq(count, MTS_STAT_DENIED + 1);
+	ck_assert_int_eq(count, MTS_STAT_PROXY_ERRORS + 1);
 	ck_assert_str_eq(mts_stat_name(MTS_STAT_ACCEPTED), "accepted");
 	ck_assert_str_eq(mts_stat_name(MTS_STAT_LINGERING), "lingering");
 	ck_assert_ptr_null(mts_stat_name(-1));

@@ -275,25 +275,17 @@ void mtsi_deadline_output_locked(struct mts_client *client, bool waits, bool pro
 	}
 }
 
-/* Whether the client owes nothing but that it begins, with a request or what comes before the first. */
-static bool is_idle(uint64_t word)
-{
-	const enum mtsi_wait kind = mtsi_wait_kind(word);
-	const uint64_t no = MTSI_WORD_EXPIRED | MTSI_WORD_READS;
-	return (kind == MTSI_WAIT_IDLE || kind == MTSI_WAIT_HANDSHAKE) && (word & no) == 0;
-}
-
 uint64_t mtsi_deadline_idle_since(const struct mts_client *client)
 {
 	const uint64_t word = atomic_load(&client->waits);
-	return is_idle(word) ? mtsi_wait_since(word) : 0;
+	return mtsi_wait_is_idle(word) ? mtsi_wait_since(word) : 0;
 }
 
 bool mtsi_deadline_end_idle(struct mts_client *client)
 {
 	uint64_t word = atomic_load(&client->waits);
 	mtsi_lock_assert_held(&client->lock);
-	return is_idle(word) && (word & MTSI_WORD_BLOCKED) != 0
+	return mtsi_wait_is_idle(word) && (word & MTSI_WORD_BLOCKED) != 0
 		&& atomic_compare_exchange_strong(&client->waits, &word, word | MTSI_WORD_EXPIRED);
 }
 

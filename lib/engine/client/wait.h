@@ -2,6 +2,7 @@
 #ifndef MTSI_ENGINE_CLIENT_WAIT_H
 #define MTSI_ENGINE_CLIENT_WAIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <mtserver/hooks.h>
@@ -36,6 +37,14 @@ static inline uint64_t mtsi_wait_since(uint64_t word)
 static inline enum mtsi_wait mtsi_wait_kind(uint64_t word)
 {
 	return (enum mtsi_wait)(word & MTSI_WORD_KIND);
+}
+
+/* Whether the client owes nothing but that it begins, with a request or what comes before the first. */
+static inline bool mtsi_wait_is_idle(uint64_t word)
+{
+	const enum mtsi_wait kind = mtsi_wait_kind(word);
+	const uint64_t no = MTSI_WORD_EXPIRED | MTSI_WORD_READS;
+	return (kind == MTSI_WAIT_IDLE || kind == MTSI_WAIT_HANDSHAKE) && (word & no) == 0;
 }
 
 /* The reason for which a client ends when its wait of this kind has lasted too long. */
