@@ -203,6 +203,12 @@ static int count_entries(const char *path)
 	return count;
 }
 
+_Noreturn void child_leave(int status)
+{
+	execl("/bin/sh", "sh", "-c", status == 0 ? "exit 0" : "exit 1", (char *)NULL);
+	abort();
+}
+
 int count_descriptors(void)
 {
 	return count_entries("/proc/self/fd");

@@ -79,6 +79,13 @@ void server_wait_stat(mts_server *server, int which, uint64_t value);
 /* A socket that listens, on 127.0.0.1 or under a name that the kernel has found. */
 int listening_socket(int family, int backlog);
 
+/*
+ * The end of a child that was made while servers run, with status 0 or 1: by becoming another program. At an
+ * end of this one, tools that look for leaks would miss the threads of the process that it was made from,
+ * and what these had.
+ */
+_Noreturn void child_leave(int status);
+
 /* How many descriptors and threads this process has. */
 int count_descriptors(void);
 int settled_descriptors(void); /* without those that a running server opens for a moment */

@@ -25,21 +25,11 @@
 #include "folder.h"
 #include "support.h"
 
-/*
- * By becoming another program: at an end of this one, tools that look for leaks would miss the threads of
- * the process that it was made from, and what these had.
- */
-static _Noreturn void leave(int status)
-{
-	execl("/bin/sh", "sh", "-c", status == 0 ? "exit 0" : "exit 1", (char *)NULL);
-	abort();
-}
-
 #define require(condition) \
 	do { \
 		if (!(condition)) { \
 			(void)dprintf(2, "child, line %d: not %s (errno %d)\n", __LINE__, #condition, errno); \
-			leave(1); \
+			child_leave(1); \
 		} \
 	} while (0)
 
@@ -142,7 +132,7 @@ START_TEST(every_call_in_a_child)
 	const pid_t child = make_child();
 	if (child == 0) {
 		require_refused(server);
-		leave(0);
+		child_leave(0);
 	}
 	expect_well(child);
 	peer_ask(peer, "after");
@@ -169,12 +159,12 @@ START_TEST(later_and_further_down)
 		const pid_t grandchild = make_child();
 		if (grandchild == 0) {
 			require_refused(server);
-			leave(0);
+			child_leave(0);
 		}
 		int status = -1;
 		require(waitpid(grandchild, &status, 0) == grandchild && status == 0);
 		require_refused(server);
-		leave(0);
+		child_leave(0);
 	}
 	expect_well(child);
 	ck_assert_int_eq(mts_server_join(server), 0);
@@ -205,7 +195,7 @@ START_TEST(a_copy_that_is_destroyed_keeps_nothing)
 		close(other);
 		require(count_descriptors() <= before);
 		require(write(report[1], "", 1) == 1 && read(order[0], &byte, 1) == 1);
-		leave(0);
+		child_leave(0);
 	}
 	close(report[1]); /* so that a child that has failed is not waited for */
 	ck_assert_int_eq(read(report[0], &byte, 1), 1);
@@ -277,7 +267,7 @@ static int fork_in_handler(mts_client *client, const void *request, size_t size,
 		require_client_refused(client);
 		require_client_reads(client);
 		require_refused(mts_client_server(client));
-		leave(0);
+		child_leave(0);
 	}
 	(void)waitpid(child, &status, 0);
 	(void)mts_client_printf(client, "two %d", status);
@@ -378,7 +368,7 @@ START_TEST(in_the_midst_of_everything)
 		const pid_t child = make_child();
 		if (child == 0) {
 			require_refused(server);
-			leave(0);
+			child_leave(0);
 		}
 		expect_well(child);
 	}
@@ -415,7 +405,7 @@ static pid_t make_worker(mts_server *server)
 		require(write(report[1], "", 1) == 1);
 		require(mts_server_join(server) == 0);
 		require(mts_server_destroy(server) == 0);
-		leave(0);
+		child_leave(0);
 	}
 	ck_assert_int_eq(read(report[0], &byte, 1), 1);
 	close(report[0]);
@@ -475,7 +465,7 @@ START_TEST(a_copy_is_used_before_the_start)
 		require(strstr(mts_server_error(server), "empty") != NULL);
 		require(mts_server_join(server) == -EINVAL);
 		require(mts_server_destroy(server) == 0);
-		leave(0);
+		child_leave(0);
 	}
 	expect_well(child);
 	ck_assert_ptr_null(mts_server_address(server, 1));

@@ -229,7 +229,7 @@ static int answer_number(mts_client *client, const void *request, size_t size, v
 		const bool same = mts_server_listener_fd(server, 0) == number;
 		const bool closed = mts_server_destroy(server) == 0
 			&& mts_server_listener_fd(server, 0) == -EBADF && fcntl(number, F_GETFD) < 0;
-		_exit(same && mts_server_listener_fd(server, 9) == -ENOENT && closed ? 0 : 1);
+		child_leave(same && mts_server_listener_fd(server, 9) == -ENOENT && closed ? 0 : 1);
 	}
 	int status = -1;
 	if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {

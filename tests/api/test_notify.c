@@ -349,13 +349,12 @@ END_TEST
 START_TEST(without_descriptors)
 {
 	mts_server *server = notifying_server(answer_echo, NULL);
-	setenv("WATCHDOG_USEC", "100000", 1);
+	setenv("WATCHDOG_USEC", "3000000", 1); /* so seldom that the library comes to rest in between */
 	notify(server);
 	server_start(server);
 	expect_ready(manager, server);
 	starve_descriptors(true);
 	(void)manager_drain(manager);
-	manager_expect(manager, "WATCHDOG=1");
 	manager_expect(manager, "WATCHDOG=1");
 	starve_descriptors(false);
 	server_end(server);
