@@ -19,6 +19,8 @@
  * once the keeper has ended the wait, after its last look into the socket (engine/run/expiry.c): then
  * the client could not go on.
  *
+ * Words of refusal are sent only once the header was whole and believed: not where memory was short for it.
+ *
  * A peer that leaves without having sent a byte is no error: many things that connect do just that,
  * to see whether anybody is there. Nothing is counted or logged then.
  */
@@ -151,7 +153,7 @@ void mtsi_header_end(struct mtsi_worker *worker, struct mts_client *client)
 	const int failed = worker->failed;
 	bool lingers = false;
 	report(worker, client, failed);
-	if (failed == -EUSERS || failed == -ENOMEM) {
+	if (failed == -EUSERS) {
 		lingers = mtsi_refusal_tell(client);
 	} else {
 		bool dropped;

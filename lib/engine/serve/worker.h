@@ -50,6 +50,7 @@ struct mtsi_worker {
 	bool late; /* a wait for input has lasted too long. As in a stop: */
 	bool last_turn; /* only what had arrived by then is read, see `last_left` */
 	bool deferred; /* the handler has a ticket for a reply that comes later */
+	bool overrun; /* the deadline of its handler has passed */
 	bool has_peer; /* the texts of the addresses are there, below */
 	bool has_local;
 	unsigned handled; /* requests, in this turn */
@@ -62,7 +63,6 @@ struct mtsi_worker {
 	unsigned eager_for;
 	unsigned opens;
 	uint64_t handler_since; /* the handler has run, with a deadline, since then; else 0 */
-	bool overrun; /* that deadline has passed */
 	bool closing; /* the close hook has begun. By then it is settled how the client ends: */
 	bool closes_at_once; /* it does not linger, */
 	bool ends_in_order; /* but its peer is told the end of the stream, */

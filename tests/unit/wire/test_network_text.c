@@ -171,7 +171,7 @@ START_TEST(every_byte)
 	struct mtsi_peer peer;
 	for (size_t at = 0; at <= strlen(whole); at++) {
 		for (int byte = 1; byte < 256; byte++) {
-			char text[sizeof(whole) + 1];
+			char text[2 * sizeof(whole)];
 			snprintf(text, sizeof(text), "%.*s%c%s", (int)at, whole, byte, whole + at);
 			const int result = mtsi_network_parse(text, &network);
 			ck_assert_int_eq(mtsi_peer_parse(text, &peer), -EINVAL);
