@@ -61,15 +61,19 @@ static int answer(mts_client *client, const void *request, size_t size, void *us
 	return last ? MTS_CLOSE : MTS_KEEP;
 }
 
-static void collect(struct sockets *sockets, mts_server *server, int door)
+/* All of them; false: they are more than can be passed. */
+static bool collect(struct sockets *sockets, mts_server *server, int door)
 {
 	int fd;
 	sockets->fds[0] = door;
 	sockets->count = 1;
-	for (size_t i = 0; sockets->count < MOST && (fd = mts_server_listener_fd(server, i)) >= 0;
-		 i++) {
+	while ((fd = mts_server_listener_fd(server, sockets->count - 1)) >= 0) {
+		if (sockets->count == MOST) {
+			return false;
+		}
 		sockets->fds[sockets->count++] = fd;
 	}
+	return true;
 }
 
 /* The new process writes one byte when it serves. If it ends, or takes too long, it has failed. */
@@ -115,7 +119,8 @@ static bool receive_sockets(int channel, struct sockets *sockets)
 	struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1};
 	message.msg_control = &control;
 	message.msg_controllen = sizeof(control);
-	if (recvmsg(channel, &message, MSG_CMSG_CLOEXEC) != 1) {
+	if (recvmsg(channel, &message, MSG_CMSG_CLOEXEC) != 1
+		|| (message.msg_flags & MSG_CTRUNC) != 0) { /* some are missing */
 		return false;
 	}
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -135,8 +140,8 @@ static bool hand_over(mts_server *server, int door)
 	if (channel < 0) {
 		return false;
 	}
-	collect(&sockets, server, door);
-	const bool ready = send_sockets(channel, &sockets) && hears_ready(channel);
+	const bool ready = collect(&sockets, server, door) && send_sockets(channel, &sockets)
+		&& hears_ready(channel);
 	(void)close(channel);
 	return ready;
 }
@@ -184,8 +189,8 @@ static bool start_successor(mts_server *server, int door, char **program)
 {
 	struct sockets sockets;
 	int channel[2];
-	collect(&sockets, server, door);
-	if (sockets.count == MOST || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) {
+	if (!collect(&sockets, server, door) || sockets.count == MOST
+		|| socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) {
 		return false;
 	}
 	sockets.fds[sockets.count++] = channel[1];
@@ -216,19 +221,19 @@ static int inherited(void)
 	return FIRST + atoi(count) - 1;
 }
 
-static int door_socket(const char *path, struct sockaddr_un *name)
+static int door_socket(const char *path, int flags, struct sockaddr_un *name)
 {
 	memset(name, 0, sizeof(*name));
 	name->sun_family = AF_UNIX;
 	(void)snprintf(name->sun_path, sizeof(name->sun_path), "%s", path);
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 }
 
 /* Asks an old process at its door for its sockets: the connection to that; -1: nobody is there. */
 static int ask_at(const char *path, struct sockets *sockets)
 {
 	struct sockaddr_un name;
-	const int channel = door_socket(path, &name);
+	const int channel = door_socket(path, 0, &name);
 	if (connect(channel, (const struct sockaddr *)&name, sizeof(name)) == 0
 		&& receive_sockets(channel, sockets)) {
 		return channel;
@@ -237,12 +242,15 @@ static int ask_at(const char *path, struct sockets *sockets)
 	return -1;
 }
 
-/* A door of one's own. What is left of another one's, at which nobody is, is removed. */
+/*
+ * A door of one's own. What is left of another one's, at which nobody is, is removed. Nobody waits in
+ * accept at it: for a moment two processes may have it.
+ */
 static int open_door(const char *path)
 {
 	struct sockaddr_un name;
 	struct stat status;
-	const int door = door_socket(path, &name);
+	const int door = door_socket(path, SOCK_NONBLOCK, &name);
 	const mode_t before = umask(077);
 	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode)) {
 		(void)unlink(path);

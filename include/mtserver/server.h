@@ -118,7 +118,8 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * FileDescriptorName= in the socket unit says, and is compared byte by byte; the environment
  * (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) is only read. Such sockets are taken over as by
  * mts_server_listen_fd(): all that are meant, or none of them, and then they are as they were. They are
- * made close-on-exec, as by sd_listen_fds(3). Others, under other names, are left alone. A child that
+ * made close-on-exec, as by sd_listen_fds(3). Others, under other names, are left alone. The environment goes
+ * on naming them, also once a server has closed them, so a process takes each of them once. A child that
  * becomes another program finds the number of this process in LISTEN_PID, so it takes nothing. A
  * program calls daemon(3) after this or not at all, since a child is another process. Neither the
  * backlog nor the files of Unix sockets are this server's business then. (A host with the name

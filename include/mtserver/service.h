@@ -32,7 +32,7 @@ extern "C" {
  *
  * | message | when |
  * |---|---|
- * | `READY=1` | a connection would be served: the server has started, its listeners are watched, and a thread for it is there. Units of the type `notify` wait for this. |
+ * | `READY=1` | a connection would be served: the server has started, its listeners are watched (or suspended, mts_server_suspend(): then it waits), and a thread for it is there. Units of the type `notify` wait for this. |
  * | `STOPPING=1` | a stop has begun: mts_server_stop(), from wherever |
  * | `STATUS=...` | with each of these: where it serves, and how many clients a stop finds |
  * | `WATCHDOG=1` | if the manager watches the service (WatchdogSec=): three times in that period, as long as requests get on |

@@ -36,6 +36,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/list.h"
+#include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
 #include "engine/crew/jobs.h"
@@ -86,6 +87,8 @@ static void nudge(struct mts_client *client, struct mtsi_list *claimed)
 		mtsi_client_stop_waiting_locked(client);
 		if (mtsi_claim(client)) {
 			mtsi_list_add(claimed, client);
+		} else {
+			mtsi_ticket_wake_locked(client); /* its owner may wait for a deferred reply */
 		}
 	}
 }
