@@ -82,13 +82,13 @@ static const struct {
 /* In a block that has no byte more, and that is left alone unless there is a header. */
 static int parse(const void *bytes, size_t size, struct mtsi_proxy *header)
 {
-	struct mtsi_proxy before;
+	unsigned char before[sizeof(*header)]; /* which are no values: no bool is like that */
 	int result;
 
-	memset(header, 0x5a, sizeof(*header));
-	before = *header;
+	memset(before, 0x5a, sizeof(before));
+	memcpy(header, before, sizeof(before));
 	result = exact_proxy(bytes, size, header);
-	ck_assert(result == 1 || same_proxy(header, &before));
+	ck_assert(result == 1 || memcmp(header, before, sizeof(before)) == 0);
 	return result;
 }
 
