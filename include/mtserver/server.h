@@ -118,8 +118,10 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * FileDescriptorName= in the socket unit says, and is compared byte by byte; the environment
  * (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES) is only read. Such sockets are taken over as by
  * mts_server_listen_fd(): all that are meant, or none of them, and then they are as they were. They are
- * made close-on-exec, as by sd_listen_fds(3). Others, under other names, are left alone. The environment goes
- * on naming them, also once a server has closed them, so a process takes each of them once. A child that
+ * made close-on-exec, as by sd_listen_fds(3). Others, under other names, are left alone. A process takes each
+ * of them once: the environment goes on naming them, but whoever asks for one that a server of this
+ * process has, or has had, is refused. mts_server_destroy() closes them, and then nobody has them, and their
+ * numbers may be those of other files. (So does the end of a server that ran.) A child that
  * becomes another program finds the number of this process in LISTEN_PID, so it takes nothing. A
  * program calls daemon(3) after this or not at all, since a child is another process. Neither the
  * backlog nor the files of Unix sockets are this server's business then. (A host with the name
@@ -136,7 +138,8 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * @retval -EALREADY this server listens on one of these sockets already
  * @retval -ENAMETOOLONG the path of a Unix socket is too long, or NAME is
  * @retval -EMFILE the server would have more than 65,535 listeners; or as socket(2) says it
- * @retval -EBUSY the server runs or ran
+ * @retval -EBUSY the server runs or ran; or one of these sockets was taken before, by another server of
+ *         this process
  * @retval -EADDRINUSE somebody else has that port or path, or the path is no socket
  * @retval -EADDRNOTAVAIL this machine has none of the addresses, or nobody could be served there
  * @retval -ENOENT the name does not resolve, there is no such interface, or the folder of the path

@@ -188,7 +188,8 @@ static int option_of(int fd, int option, int *value)
 	return getsockopt(fd, SOL_SOCKET, option, value, &size) == 0 ? 0 : -errno;
 }
 
-int mtsi_listen_adopt(int fd)
+/* Whether it listens, and is a stream: 0; -EINVAL, or what getsockopt(2) says. */
+static int check_listener(int fd)
 {
 	int listens = 0;
 	int type = 0;
@@ -196,22 +197,39 @@ int mtsi_listen_adopt(int fd)
 	if (result == 0) {
 		result = option_of(fd, SO_TYPE, &type);
 	}
+	return result == 0 && (listens == 0 || type != SOCK_STREAM) ? -EINVAL : result;
+}
+
+int mtsi_listen_adopt(int fd, struct mtsi_flags *before)
+{
+	int result = check_listener(fd);
 	if (result != 0) {
 		return result;
 	}
-	if (listens == 0 || type != SOCK_STREAM) {
-		return -EINVAL;
-	}
-	const int status = fcntl(fd, F_GETFL);
-	const int flags = fcntl(fd, F_GETFD);
-	if (status < 0 || flags < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0
-		|| fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0) {
+	before->file = fcntl(fd, F_GETFL);
+	before->descriptor = fcntl(fd, F_GETFD);
+	if (before->file < 0 || before->descriptor < 0
+		|| fcntl(fd, F_SETFL, before->file | O_NONBLOCK) < 0) {
 		return -errno;
 	}
+	if (fcntl(fd, F_SETFD, before->descriptor | FD_CLOEXEC) < 0) {
+		result = -errno;
+		(void)fcntl(fd, F_SETFL, before->file);
+	}
+	return result;
+}
+
+void mtsi_listen_give_back(int fd, const struct mtsi_flags *before)
+{
+	(void)fcntl(fd, F_SETFL, before->file);
+	(void)fcntl(fd, F_SETFD, before->descriptor);
+}
+
+void mtsi_listen_tune(int fd)
+{
 	/* Not every stream socket is TCP; where it is not, there is nothing to set. */
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-	return 0;
 }
 
 int mtsi_bound_address(int fd, struct mtsi_target *target)

@@ -46,11 +46,23 @@ int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path 
 /* Undoes that: closes the socket, and removes the file that it made; the path stays reserved. */
 void mtsi_unlisten(int fd, struct mtsi_path *path);
 
+/* The flags of a socket, as fcntl(2) gives them: of the open file, and of the descriptor. */
+struct mtsi_flags {
+	int file;
+	int descriptor;
+};
+
 /*
- * Takes a listening stream socket of the caller's into use: 0, or -EBADF, -ENOTSOCK, -EINVAL. On
- * failure it is as it was.
+ * Makes a listening stream socket of the caller's non-blocking and close-on-exec: 0, with its flags
+ * as they were in `*before`; or -EBADF, -ENOTSOCK, -EINVAL or what fcntl(2) says, and it is as it was.
  */
-int mtsi_listen_adopt(int fd);
+int mtsi_listen_adopt(int fd, struct mtsi_flags *before);
+
+/* Gives it back as it was. */
+void mtsi_listen_give_back(int fd, const struct mtsi_flags *before);
+
+/* Sets what accepted sockets inherit, on one that is ours from now on. */
+void mtsi_listen_tune(int fd);
 
 /* The address that a socket is bound to: 0 or a negative errno value. */
 int mtsi_bound_address(int fd, struct mtsi_target *target);

@@ -8,19 +8,28 @@
  * Numbers are decimal digits and nothing else: what is written otherwise was not written by a
  * service manager. A name may hold every byte but a colon (systemd.socket(5)), and is compared as it
  * is. Where there are no names, each is called "unknown", as by sd_listen_fds_with_names(3).
+ *
+ * The environment goes on naming a socket that was taken, and its number even when it is closed and
+ * has become another file's. So whoever takes one puts it down here, for the whole process, and there it
+ * stays: nobody takes a number twice.
  */
 #include "os/passed.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { FIRST = 3 };
+enum { FIRST = 3, MOST = 65536, BITS = 64 };
+
+/* Which numbers below MOST were taken, a bit each. Any thread. */
+static _Atomic uint64_t taken[MOST / BITS];
 
 static int refuse(const char **why, int error, const char *clause)
 {
@@ -158,4 +167,23 @@ int mtsi_passed_fits(int fd, const char **why)
 	return getpeername(fd, (struct sockaddr *)&peer, &size) == 0
 		? refuse(why, -EINVAL, "it is a connection, as with Accept=yes in the socket unit")
 		: refuse(why, -EINVAL, "it does not listen");
+}
+
+int mtsi_passed_take(int fd, const char **why)
+{
+	const uint64_t bit = UINT64_C(1) << fd % BITS;
+	*why = NULL;
+	if (fd >= MOST) {
+		return -EMFILE;
+	}
+	if ((atomic_fetch_or(&taken[fd / BITS], bit) & bit) != 0) {
+		return refuse(why, -EBUSY, "it was taken before, by a server of this process");
+	}
+	return 0;
+}
+
+void mtsi_passed_put_back(int fd)
+{
+	const uint64_t bit = UINT64_C(1) << fd % BITS;
+	(void)atomic_fetch_and(&taken[fd / BITS], ~bit);
 }

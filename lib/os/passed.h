@@ -35,4 +35,13 @@ int mtsi_passed_next(struct mtsi_passed *passed, const char *name);
  */
 int mtsi_passed_fits(int fd, const char **why);
 
+/*
+ * Notes that it is taken, for as long as this process lives: 0; -EBUSY when it was taken before, with a
+ * static clause in `*why`; -EMFILE when its number is too large. Any thread.
+ */
+int mtsi_passed_take(int fd, const char **why);
+
+/* It was not taken after all. Who has taken it. */
+void mtsi_passed_put_back(int fd);
+
 #endif

@@ -179,6 +179,45 @@ START_TEST(twice)
 }
 END_TEST
 
+#define TAKEN "it was taken before, by a server of this process"
+
+/* Another server cannot have it, nor one that comes when it is closed, and its number another file's. */
+static void listen_in_two_servers(void)
+{
+	mts_server *first = bare_server();
+	mts_server *second = bare_server();
+	mts_server *third = bare_server();
+	must_listen(first, "systemd:web");
+	must_refuse(
+		second, "systemd:web", -EBUSY, "cannot listen on systemd:web, descriptor 3: " TAKEN);
+	must_refuse(second, "systemd:", -EBUSY, "cannot listen on systemd:, descriptor 3: " TAKEN);
+	service_must(is_inherited(FIRST + 1) && blocks(FIRST + 1));
+	must_listen(second, "systemd:control");
+	server_start(second);
+	peer_visit(second, 0);
+	server_start(first);
+	peer_visit(first, 0);
+	peer_visit(first, 1);
+	server_end(first);
+	must_listen(third, "127.0.0.1:0");
+	service_must(mts_server_listener_fd(third, 0) == FIRST);
+	first = bare_server();
+	must_refuse(
+		first, "systemd:web", -EBUSY, "cannot listen on systemd:web, descriptor 3: " TAKEN);
+	server_start(third);
+	service_must(mts_server_destroy(first) == 0);
+	peer_visit(third, 0);
+	peer_visit(second, 0);
+	server_end(third);
+	server_end(second);
+}
+
+START_TEST(in_two_servers)
+{
+	in_a_service(sockets, THREE, "web:control:web", listen_in_two_servers);
+}
+END_TEST
+
 /* Later ones that cannot be taken: those before them are let go of, as they were. */
 static void listen_in_vain(void)
 {
@@ -395,6 +434,7 @@ int main(void)
 	tcase_add_loop_test(cases, all_of_them, 0, 2);
 	tcase_add_test(cases, who_came_first);
 	tcase_add_test(cases, twice);
+	tcase_add_test(cases, in_two_servers);
 	tcase_add_loop_test(cases, others_than_listeners, 0, KINDS);
 	tcase_add_loop_test(cases, wrong_environments, 0, WRONG);
 	tcase_add_test(cases, more_than_there_are);

@@ -370,6 +370,16 @@ WRAPPED(int, eventfd, unsigned start, int flags)
 	return fails(FAULT_EVENTFD) ? -1 : __real_eventfd(start, flags);
 }
 
+WRAPPED(int, fcntl, int fd, int command, ...)
+{
+	va_list arguments;
+	va_start(arguments, command);
+	void *argument = va_arg(arguments, void *); /* or a number, which no platform passes otherwise */
+	va_end(arguments);
+	const bool changes = command == F_SETFL || command == F_SETFD;
+	return changes && fails(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
+}
+
 WRAPPED(int, getsockname, int fd, struct sockaddr *address, socklen_t *size)
 {
 	return fails(FAULT_GETSOCKNAME) ? -1 : __real_getsockname(fd, address, size);

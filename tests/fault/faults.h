@@ -23,6 +23,7 @@ enum fault_call {
 	FAULT_EPOLL_CTL, /* adding: changing and taking out need no memory, and cannot fail */
 	FAULT_EPOLL_WAIT,
 	FAULT_EVENTFD,
+	FAULT_FCNTL, /* changing flags */
 	FAULT_GETSOCKNAME,
 	FAULT_GETRUSAGE,
 	FAULT_LISTEN,

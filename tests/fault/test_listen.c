@@ -222,6 +222,7 @@ static const struct {
 } passed_steps[] = {
 	{FAULT_GETSOCKNAME, ENOBUFS, 3},
 	{FAULT_MEMORY, ENOMEM, 6},
+	{FAULT_FCNTL, EPERM, 6},
 };
 
 enum { PASSED_STEPS = sizeof(passed_steps) / sizeof(passed_steps[0]), PASSED = 3 };

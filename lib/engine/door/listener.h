@@ -33,6 +33,7 @@ struct mtsi_listener {
 	struct mtsi_entry entry; /* used if it is shared; all others have one together */
 	char *text; /* for mts_server_address() */
 	struct mtsi_path *path; /* of a Unix socket's file; NULL: the library has made none */
+	struct mtsi_flags before; /* while it is taken over: how it was (taking.c) */
 };
 
 /*
@@ -83,7 +84,7 @@ int mtsi_listeners_adopt(struct mts_server *server, int fd);
 
 /*
  * The same with all sockets of that name, "" for any, that a service manager has passed; -ENOENT: there
- * is none. On failure `*failed` is the one that cannot be taken, -1 if it is none of them, and `*why` a
+ * is none; -EBUSY: one was taken before, by another server. On failure `*failed` is the one that cannot be taken, -1 if it is none of them, and `*why` a
  * static clause, or NULL if the error's own text says it.
  */
 int mtsi_listeners_take_passed(

@@ -213,6 +213,25 @@ START_TEST(what_fits)
 }
 END_TEST
 
+/* A number is taken once, until it is put back; each by itself; and not any number. */
+START_TEST(taken_once)
+{
+	static const int numbers[] = {3, 4, 63, 64, 65, 65535};
+	const char *why;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		ck_assert_int_eq(mtsi_passed_take(numbers[i], &why), 0);
+		ck_assert_ptr_null(why);
+		ck_assert_int_eq(mtsi_passed_take(numbers[i], &why), -EBUSY);
+		ck_assert_str_eq(why, "it was taken before, by a server of this process");
+	}
+	mtsi_passed_put_back(64);
+	ck_assert_int_eq(mtsi_passed_take(64, &why), 0);
+	ck_assert_int_eq(mtsi_passed_take(63, &why), -EBUSY);
+	ck_assert_int_eq(mtsi_passed_take(65536, &why), -EMFILE);
+	ck_assert_int_eq(mtsi_passed_take(INT_MAX - 1, &why), -EMFILE);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -223,5 +242,6 @@ int main(void)
 	tcase_add_test(cases, very_many);
 	tcase_add_test(cases, from_the_environment);
 	tcase_add_test(cases, what_fits);
+	tcase_add_test(cases, taken_once);
 	return suite_run_once();
 }
