@@ -168,7 +168,8 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * its sockets to the new one: one queue, which both have, loses nothing (mts_server_listen_fd(),
  * mts_server_suspend()).
  *
- * With port 0 each still gets a port that nobody has.
+ * With port 0 each still gets a port that nobody has, at none of the addresses of the call; others may
+ * share it from then on.
  *
  *     mts_server_set_reuse_port(server, 1);
  *     int result = mts_server_listen(server, "*:5000"); // as do the other processes

@@ -121,15 +121,14 @@ static int bound_accept(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment)) == 0 ? 0 : -errno;
 }
 
-static int configure(int fd, int family, bool shares_port)
+static int share_port(int fd)
+{
+	return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static int configure(int fd, int family)
 {
 	int result = 0;
-	if (shares_port && family != AF_UNIX) {
-		result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-		if (result != 0) {
-			return result;
-		}
-	}
 	if (family == AF_INET || family == AF_INET6) {
 		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (result == 0) {
@@ -148,6 +147,20 @@ static int configure(int fd, int family, bool shares_port)
 	return result;
 }
 
+/*
+ * Binds. A port that is shared from the beginning may be one that others have and share; so one that
+ * nobody else is to have is shared only once it is bound. (Others are asked then, when they bind it.)
+ */
+static int bind_to(int fd, const struct mtsi_target *target)
+{
+	const bool shares = target->shares_port && target->address.ss_family != AF_UNIX;
+	int result = shares && !target->first ? share_port(fd) : 0;
+	if (result == 0 && bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
+		result = -errno;
+	}
+	return result == 0 && shares && target->first ? share_port(fd) : result;
+}
+
 int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path *path)
 {
 	const int family = target->address.ss_family;
@@ -155,9 +168,9 @@ int mtsi_listen(const struct mtsi_target *target, int backlog, struct mtsi_path 
 	if (fd < 0) {
 		return -errno;
 	}
-	int result = configure(fd, family, target->shares_port);
-	if (result == 0 && bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
-		result = -errno;
+	int result = configure(fd, family);
+	if (result == 0) {
+		result = bind_to(fd, target);
 	}
 	if (result != 0) {
 		(void)close(fd);

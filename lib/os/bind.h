@@ -13,7 +13,8 @@
 struct mtsi_target {
 	struct sockaddr_storage address;
 	socklen_t size;
-	bool shares_port; /* other processes may bind it too (SO_REUSEPORT) */
+	bool shares_port; /* other processes may bind it too (SO_REUSEPORT), */
+	bool first; /* but nobody may have done so before */
 };
 
 /* As many targets as a name has. All bytes 0: none. */

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -138,6 +140,56 @@ START_TEST(a_port_that_only_one_family_has)
 		port_of(mts_server_address(server, 0)), port_of(mts_server_address(server, 1)));
 	ck_assert_ptr_null(mts_server_address(server, 2));
 	ck_assert_int_eq(mts_server_destroy(server), 0);
+}
+END_TEST
+
+static mts_server *chooser; /* a server that is to find a port for both families */
+static int stranger; /* shares the one that it has found first, in the other family; -1: cannot */
+
+static void stranger_comes(void)
+{
+	const int one = 1;
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	fault_inside(false);
+	address.sin6_port = htons((uint16_t)atoi(port_of(mts_server_address(chooser, 0)) + 1));
+	stranger = socket(AF_INET6, SOCK_STREAM, 0);
+	ck_assert_int_eq(setsockopt(stranger, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+	if (bind(stranger, (struct sockaddr *)&address, sizeof(address)) != 0) {
+		ck_assert_int_ne(errno, EADDRINUSE);
+		close(stranger);
+		stranger = -1; /* this machine has no IPv6 */
+	} else {
+		ck_assert_int_eq(listen(stranger, 5), 0);
+	}
+	fault_inside(true);
+}
+
+/* The same where ports are shared: one that is found is not shared with who was there before. */
+START_TEST(a_port_that_a_stranger_shares)
+{
+	chooser = server_create(scene_echo, NULL);
+	mts_server *second = server_create(scene_echo, NULL);
+	ck_assert_int_eq(mts_server_set_reuse_port(chooser, 1), 0);
+	ck_assert_int_eq(mts_server_set_reuse_port(second, 1), 0);
+	fault_hook(FAULT_BIND, stranger_comes);
+	fault_fail(FAULT_BIND, FAULT_NOTHING, 1, 1);
+	ck_assert_int_eq(try_listen(chooser, "localhost:0"), 0);
+	fault_hook(FAULT_BIND, NULL);
+	const char *port = port_of(mts_server_address(chooser, 0));
+	if (stranger >= 0) {
+		struct sockaddr_in6 address;
+		socklen_t size = sizeof(address);
+		ck_assert_int_eq(getsockname(stranger, (struct sockaddr *)&address, &size), 0);
+		ck_assert_int_ne(atoi(port + 1), ntohs(address.sin6_port));
+		ck_assert_str_eq(port_of(mts_server_address(chooser, 1)), port);
+		close(stranger);
+	}
+	/* But whoever comes later may share it. */
+	for (size_t i = 0; mts_server_address(chooser, i) != NULL; i++) {
+		ck_assert_int_eq(try_listen(second, mts_server_address(chooser, i)), 0);
+	}
+	ck_assert_int_eq(mts_server_destroy(second), 0);
+	ck_assert_int_eq(mts_server_destroy(chooser), 0);
 }
 END_TEST
 
@@ -275,6 +327,7 @@ int main(void)
 	tcase_add_test(cases, the_sentence_says_which);
 	tcase_add_loop_test(cases, a_missing_family_is_skipped, 0, 3);
 	tcase_add_test(cases, a_port_that_only_one_family_has);
+	tcase_add_test(cases, a_port_that_a_stranger_shares);
 	tcase_add_test(cases, a_given_port_is_not_retried);
 	tcase_add_loop_test(cases, a_unix_socket_leaves_no_file, 0, UNIX_STEPS);
 	tcase_add_test(cases, a_file_is_not_taken_on_a_guess);

@@ -4,7 +4,8 @@
  *
  * An address may stand for several sockets. With port 0 the kernel picks a port for the first
  * socket, and the others must get the same port. If it is taken for one of those, all are closed,
- * and another port is tried. Whatever one call has bound is closed again when the call fails as a
+ * and another port is tried; also if the ports are to be shared, since a stranger who shares it there
+ * would get some of the connections. Whatever one call has bound is closed again when the call fails as a
  * whole.
  *
  * Of several addresses, those that cannot be bound here are left out: because this machine lacks
@@ -158,6 +159,7 @@ static int bind_inet(struct mts_server *server, struct mtsi_targets *targets, in
 	for (int tries = 0; tries < (port == 0 ? PORT_TRIES : 1) && result == -EADDRINUSE; tries++) {
 		for (size_t i = 0; i < targets->count; i++) {
 			set_port(&targets->list[i], port);
+			targets->list[i].first = port == 0;
 		}
 		result = bind_all(server, targets, attempt);
 	}
