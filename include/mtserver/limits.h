@@ -319,7 +319,8 @@ MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milli
  * the reply to a request that has come since is closed in order, with #MTS_CLOSED_STOP, as soon as nothing
  * of a further request is here: never in the middle of sending one. What came together is served together.
  * A request that is in progress at the stop, or comes at that very moment, does not count as that one: its
- * handler could not know. When all clients have gone, the rest of the grace is not waited for. At its end
+ * handler could not know. Who was accepted before, and waits for a thread or for room, has its request too, if
+ * it gets in before the grace is over. When all clients have gone, the rest of the grace is not waited for. At its end
  * #MTS_TIMEOUT_STOP begins, and the clients that are left are treated as by a stop without a grace: those that
  * are idle are closed.
  *

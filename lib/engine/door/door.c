@@ -183,12 +183,19 @@ void mtsi_door_open(struct mts_server *server)
 void mtsi_door_shut(struct mts_server *server)
 {
 	struct mtsi_door *door = &mtsi_door_floor(server)->door;
+	mtsi_lock_take(&door->lock);
+	door->open = false;
+	mtsi_door_arm_locked(server);
+	mtsi_lock_release(&door->lock);
+}
+
+void mtsi_door_turn_away_held(struct mts_server *server)
+{
+	struct mtsi_door *door = &mtsi_door_floor(server)->door;
 	struct mtsi_list held = {NULL, NULL, 0};
 	struct mts_client *client;
 	mtsi_lock_take(&door->lock);
-	door->open = false;
 	mtsi_list_join(&held, &door->held);
-	mtsi_door_arm_locked(server);
 	mtsi_lock_release(&door->lock);
 	while ((client = mtsi_list_take(&held)) != NULL) {
 		mtsi_door_turn_away(client);

@@ -66,8 +66,11 @@ void mtsi_door_prepare(struct mts_server *server);
  */
 void mtsi_door_open(struct mts_server *server);
 
-/* Takes no more clients, and turns away those that are held. The keeper. */
+/* Takes no more clients. Those that are held still come in when there is room for them. The keeper. */
 void mtsi_door_shut(struct mts_server *server);
+
+/* Turns away those that are held. Once the door is shut; the keeper. */
+void mtsi_door_turn_away_held(struct mts_server *server);
 
 /*
  * How many connections may be accepted; if none, the listeners rest until one may. By the thread

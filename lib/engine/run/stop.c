@@ -4,8 +4,9 @@
  *
  * 1. The listeners close: no new clients. No task is started any more. If the program wants that,
  *    clients then have some time, in which all goes on as ever, but each of them ends after its next
- *    request, once nothing of a further one is here. When all have gone, the rest of that time is not waited
- *    for. What follows begins when it is over, and so does the time until the deadline.
+ *    request, once nothing of a further one is here. Who is held at the door comes in as others go, and has
+ *    what is left of that time. When all have gone, the rest of it is not waited for. What follows begins
+ *    when it is over, and so does the time until the deadline. Who is still held then is turned away.
  * 2. Workers that wait for a client's request are woken, by shutting down its receiving side.
  *    Clients that are parked get one last turn. What had arrived is served, the replies are sent,
  *    and the clients end (receive.c says how, and client.c why nobody is missed). A callback that
@@ -335,6 +336,7 @@ int mtsi_stop(struct mts_server *server)
 		drain(server);
 		deadline = stop_deadline(server);
 	}
+	mtsi_door_turn_away_held(server);
 	visit_all(server, nudge);
 	mtsi_rest_thin_out(server);
 	wait_for_clients(server, deadline);

@@ -55,6 +55,7 @@ static void seat(void)
 static void unseat(void)
 {
 	mtsi_door_shut(desk.server);
+	mtsi_door_turn_away_held(desk.server);
 	mtsi_address_book_leave(client);
 	desk_close(&desk);
 }
@@ -219,6 +220,7 @@ static void gather_crowd(uint64_t (*since)(int number))
 static void scatter_crowd(void)
 {
 	mtsi_door_shut(crowd.server);
+	mtsi_door_turn_away_held(crowd.server);
 	for (int i = 0; i < CROWD; i++) {
 		mtsi_address_book_leave(crowd.clients[i]);
 		mtsi_client_close(crowd.clients[i]);
