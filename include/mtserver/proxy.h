@@ -50,8 +50,11 @@ enum mts_proxy_protocol {
  * The address that the header announces is the client's from then on: for mts_client_peer(), in the
  * log, for mts_server_set_max_clients_per_address() and mts_server_set_access(). mts_client_local() stays
  * the address of this machine to which the proxy has connected. Where the header announces none (LOCAL,
- * UNKNOWN, AF_UNSPEC), it is the proxy's own, as without a header. A health check (LOCAL) is not
+ * UNKNOWN, AF_UNSPEC), it is the proxy's own, as without a header. A health check is not
  * counted by its address; and from a proxy that is trusted it is not subject to mts_server_set_access().
+ * Version 2 says LOCAL for it. Version 1 has no word for it, and a check announces the address and port from
+ * which the proxy itself has connected, as those of HAProxy do (`check-send-proxy`); so whoever announces that
+ * is taken for one.
  *
  * Before the header is whole nothing is sent to the client and no hook is called for it. It takes a place
  * among mts_server_set_max_clients() meanwhile, which #MTS_OVERLOAD_EVICT may give to another one; on

@@ -3,6 +3,7 @@
  * Limits and access behind a proxy: they are about the clients that it announces, not about the proxy.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,21 +120,39 @@ START_TEST(set_while_headers_are_awaited)
 }
 END_TEST
 
+/* Asks as a proxy on its own behalf: by LOCAL; or, since version 1 has no word for it, as HAProxy does there. */
+static void check_health(int peer, int version)
+{
+	struct sockaddr_in own;
+	socklen_t size = sizeof(own);
+	char text[128];
+	ck_assert_int_eq(getsockname(peer, (struct sockaddr *)&own, &size), 0);
+	const unsigned port = ntohs(own.sin_port);
+	if (version == 2) {
+		peer_send(peer, local_check, 16);
+	} else {
+		(void)snprintf(text, sizeof(text), "PROXY TCP4 127.0.0.1 127.0.0.1 %u 80\r\n", port);
+		peer_puts(peer, text);
+	}
+	(void)snprintf(text, sizeof(text), "127.0.0.1:%u", port);
+	proxied_ask(peer, "who", text);
+}
+
 /* As many as a balancer likes to make; also where it was not said who is one. */
 START_TEST(health_checks)
 {
 	int peers[30];
-	const bool by_anybody = _i == MTS_PROXY_OFF;
-	mts_server *server = limited_server(by_anybody ? MTS_PROXY_REQUIRED : _i, 1);
+	const int mode = _i / 2;
+	const int version = 1 + _i % 2;
+	const bool by_anybody = mode == MTS_PROXY_OFF;
+	mts_server *server = limited_server(by_anybody ? MTS_PROXY_REQUIRED : mode, 1);
 	if (!by_anybody) {
 		proxied_trust(server, "127.0.0.1");
 	}
 	server_start(server);
 	for (int i = 0; i < 30; i++) {
 		peers[i] = peer_connect(server, 0);
-		peer_send(peers[i], local_check, 16);
-		peer_puts(peers[i], "who\n");
-		peer_expect_text(peers[i], "who 127.0.0.1:");
+		check_health(peers[i], version);
 	}
 	const int one = connect_for(server, "127.0.0.1");
 	expect_served(one, "127.0.0.1");
@@ -160,6 +179,41 @@ START_TEST(by_its_own_address)
 	const int second = get_in(server, "127.0.0.1");
 	close(second);
 	proxied_end(server, 2);
+}
+END_TEST
+
+/* At a socket for both families, which sees the proxy's IPv4 address as one of IPv6. */
+START_TEST(health_checks_at_a_socket_for_both)
+{
+	const int no = 0;
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+	socklen_t size = sizeof(any);
+	mts_server *server = limited_server(MTS_PROXY_REQUIRED, 1);
+	const int both = socket(AF_INET6, SOCK_STREAM, 0);
+	if (both < 0 || setsockopt(both, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) != 0
+		|| bind(both, (struct sockaddr *)&any, size) != 0) {
+		(void)fprintf(stderr, "passed over: this machine has no IPv6\n");
+		ck_assert_int_eq(mts_server_destroy(server), 0);
+		return;
+	}
+	ck_assert_int_eq(listen(both, 5), 0);
+	ck_assert_int_eq(getsockname(both, (struct sockaddr *)&any, &size), 0);
+	ck_assert_int_eq(mts_server_listen_fd(server, both), 0);
+	server_start(server);
+	int peers[3];
+	for (int i = 0; i < 3; i++) {
+		const struct sockaddr_in loopback = {.sin_family = AF_INET,
+			.sin_port = any.sin6_port,
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		peers[i] = peer_socket();
+		ck_assert_int_eq(
+			connect(peers[i], (const struct sockaddr *)&loopback, sizeof(loopback)), 0);
+		check_health(peers[i], 1);
+	}
+	for (int i = 0; i < 3; i++) {
+		close(peers[i]);
+	}
+	proxied_end(server, 3);
 }
 END_TEST
 
@@ -197,15 +251,16 @@ START_TEST(who_may_connect)
 	peer_send(check, local_check, 16);
 	expect_denied(server, check, 3);
 	proxied_trust(server, "127.0.0.1");
-	const int trusted = peer_connect(server, 0);
-	peer_send(trusted, local_check, 16);
-	peer_puts(trusted, "who\n");
-	peer_expect_text(trusted, "who 127.0.0.1:");
+	for (int version = 1; version <= 2; version++) {
+		const int trusted = peer_connect(server, 0);
+		check_health(trusted, version);
+		close(trusted);
+	}
+	expect_denied(server, connect_for(server, "127.0.0.1"), 4); /* another end than its own */
 	close(good);
-	close(trusted);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_REFUSED), 0);
 	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_PROXY_ERRORS), 0);
-	proxied_end(server, 2);
+	proxied_end(server, 3);
 }
 END_TEST
 
@@ -375,7 +430,8 @@ int main(void)
 	tcase_add_checked_fixture(tests, proxied_setup, NULL);
 	tcase_add_test(tests, by_announced_address);
 	tcase_add_test(tests, set_while_headers_are_awaited);
-	tcase_add_loop_test(tests, health_checks, MTS_PROXY_OFF, MTS_PROXY_FROM_TRUSTED + 1);
+	tcase_add_test(tests, health_checks_at_a_socket_for_both);
+	tcase_add_loop_test(tests, health_checks, 0, 2 * (MTS_PROXY_FROM_TRUSTED + 1));
 	tcase_add_test(tests, by_its_own_address);
 	tcase_add_test(tests, who_may_connect);
 	tcase_add_test(tests, beside_plain_ones);

@@ -20,7 +20,9 @@
  * client has left. Of the clients, just as many are evicted as are held and lack room. A client
  * that leaves, evicted or not, makes room for the one that has been held for longest. Even where
  * connections wait outside, a client is held if the limit is lowered at the very moment at which it
- * is accepted, or if another client takes the last place then, by another listener (entry.c).
+ * is accepted, or if another client takes the last place then, by another listener (entry.c). While
+ * somebody is held there is a client, since one that leaves lets another in in one critical section. So
+ * a stop that waits in its grace until there is none forgets nobody.
  *
  * When accept runs short of descriptors or memory the listeners rest for 10 ms, then 20, up to a
  * second, and wake early when a client of ours closes: accept neither spins nor gives up. No client

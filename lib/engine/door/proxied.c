@@ -13,16 +13,21 @@
  * A client that awaits its header is delisted in the address book (address_book.c), so that a thread
  * that sets a limit does not list it by the proxy's address. It is unlisted once it has an address
  * of its own. By the argument there either that thread lists it then, or this one does, which looks
- * at the limit afterwards. A proxy's health check (LOCAL) stays delisted, however many there are:
+ * at the limit afterwards. A proxy's health check stays delisted, however many there are:
  * they are nobody's clients, and all come from the same address. That a trusted proxy does not
  * find its server well because it may not connect itself is not wanted either; so its checks are not
  * subject to the access list.
+ *
+ * Version 2 has a word for a health check, LOCAL. Version 1 has none: there a check announces the proxy's
+ * own end of the connection, address and port, as HAProxy's do. Nobody else can be behind that.
  */
 #include "engine/door/proxied.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <mtserver/networks.h>
 #include <mtserver/proxy.h>
@@ -78,6 +83,36 @@ static void take_address(struct mts_client *client, const struct mtsi_peer *anno
 	mtsi_lock_release(&client->lock);
 }
 
+/* The IPv4 address, also of a socket for both families; NULL: it has none. */
+static const unsigned char *ipv4_of(const struct mtsi_peer *peer)
+{
+	if (peer->family == AF_INET6 && mtsi_ip_is_mapped(peer->ip)) {
+		return peer->ip + MTSI_MAPPED;
+	}
+	return peer->family == AF_INET ? peer->ip : NULL;
+}
+
+/* Whether both are the same end of a connection, by address and port. */
+static bool is_same_end(const struct mtsi_peer *one, const struct mtsi_peer *other)
+{
+	const unsigned char *ipv4 = ipv4_of(one);
+	const unsigned char *other_ipv4 = ipv4_of(other);
+	if (one->port != other->port) {
+		return false;
+	}
+	if (ipv4 != NULL && other_ipv4 != NULL) {
+		return memcmp(ipv4, other_ipv4, sizeof(in_addr_t)) == 0;
+	}
+	return one->family == AF_INET6 && other->family == AF_INET6
+		&& memcmp(one->ip, other->ip, sizeof(one->ip)) == 0;
+}
+
+/* Whether the proxy has connected on its own behalf. */
+static bool is_a_check(const struct mts_client *client, const struct mtsi_proxy *header)
+{
+	return header->local || is_same_end(&header->peer, &client->peer);
+}
+
 int mtsi_proxied_introduce(struct mts_client *client, const struct mtsi_proxy *header)
 {
 	struct mts_server *server = client->server;
@@ -86,7 +121,8 @@ int mtsi_proxied_introduce(struct mts_client *client, const struct mtsi_proxy *h
 	if (!is_believed(server, listener->traits.proxy, &client->peer)) {
 		return -EPERM;
 	}
-	if (header->local && mtsi_access_trusts(server, &client->peer)) {
+	const bool check = is_a_check(client, header);
+	if (check && mtsi_access_trusts(server, &client->peer)) {
 		return 0;
 	}
 	if (!header->real) {
@@ -95,7 +131,7 @@ int mtsi_proxied_introduce(struct mts_client *client, const struct mtsi_proxy *h
 	if (is_denied(server, &client->peer)) {
 		return -EACCES;
 	}
-	if (header->local) {
+	if (check) {
 		return 0;
 	}
 	atomic_store(&client->listing, MTSI_UNLISTED);
