@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/door/door.h"
 #include "os/clock.h"
 
 enum { USUAL = 10, TLVS = 3000, HEADER = 16 + 12 + TLVS, MOST_STEPS = 1000 };
@@ -135,11 +136,43 @@ START_TEST(without_memory)
 }
 END_TEST
 
+/* A stop finds it in the line behind a handler that never returns: it goes, and is not left to that. */
+START_TEST(behind_a_handler_that_hangs)
+{
+	if (test_model == MTS_THREAD_PER_CLIENT) {
+		return; /* it has a thread of its own, or has had none */
+	}
+	make_proxied(scene_hold);
+	ck_assert_int_eq(mts_server_set_max_threads(scene.server, 1), 0);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_STOP, 50), 0);
+	scene_start(&scene);
+	const int peer = open_and_ask(1, "PROXY");
+	server_wait_stat(scene.server, MTS_STAT_BYTES_IN, 5);
+	moment_waits_for(MTSI_WAIT_HANDSHAKE);
+	library_rests(); /* it is parked */
+	const int other = open_and_ask(0, "hold\n");
+	gate_wait(&scene.entered, 1);
+	mts_server_stop(scene.server);
+	ck_assert_int_eq(mts_server_join(scene.server), -EBUSY);
+	peer_expect_gone(peer);
+	ck_assert_uint_eq(mtsi_door_clients(scene.server), 1);
+	ck_assert_uint_eq(mts_server_stat(scene.server, MTS_STAT_MEMORY), 0);
+	gate_add(&scene.release);
+	peer_expect_gone(other);
+	wait_until(mts_server_destroy(scene.server) == 0);
+	ck_assert_int_eq(gate_count(&scene.opened), 1);
+	ck_assert_int_eq(gate_count(&scene.closed), 1);
+	close(peer);
+	close(other);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = suite_begin("header");
 	tcase_add_loop_test(tests, to_the_moment, 0, 2);
 	tcase_add_test(tests, here_when_it_is_looked_at);
 	tcase_add_test(tests, without_memory);
+	tcase_add_test(tests, behind_a_handler_that_hangs);
 	return suite_run();
 }

@@ -309,7 +309,8 @@ void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_list *found)
 	struct mts_client *client;
 	mtsi_lock_take(&crew->lock);
 	while ((client = mtsi_list_take(&crew->ready)) != NULL) {
-		mtsi_list_add(client->stage == MTSI_CLIENT_WAITING ? found : &opened, client);
+		const bool is_unopened = client->stage == MTSI_CLIENT_WAITING || client->awaits_header;
+		mtsi_list_add(is_unopened ? found : &opened, client);
 	}
 	mtsi_list_join(&crew->ready, &opened);
 	crew->waiting = crew->ready.count;

@@ -107,7 +107,10 @@ void mtsi_crew_offer(struct mts_server *server, struct mtsi_list *clients);
  */
 bool mtsi_crew_lacks_poller_locked(struct mts_server *server);
 
-/* Takes the clients that were never opened out of the ready list, and puts them into `found`. */
+/*
+ * Takes the clients of which no callback knows yet out of the ready list, and puts them into `found`. They
+ * may have received a part of their PROXY header.
+ */
 void mtsi_crew_take_unopened(struct mts_server *server, struct mtsi_list *found);
 
 /*

@@ -37,6 +37,7 @@
 #include "engine/client/client.h"
 #include "engine/client/clients.h"
 #include "engine/client/list.h"
+#include "engine/client/memory.h"
 #include "engine/client/ticket.h"
 #include "engine/crew/crew.h"
 #include "engine/crew/hire.h"
@@ -155,8 +156,11 @@ void mtsi_stop_unopened(struct mts_server *server)
 	struct mts_client *client;
 	mtsi_crew_take_unopened(server, &unopened);
 	while ((client = mtsi_list_take(&unopened)) != NULL) {
+		const bool evicted = client->evicted;
+		(void)mtsi_memory_input(client, 0);
+		mtsi_memory_content(client);
 		mtsi_door_turn_away(client);
-		mtsi_door_leave(server, false);
+		mtsi_door_leave(server, evicted);
 	}
 }
 
