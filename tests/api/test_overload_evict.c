@@ -253,6 +253,39 @@ START_TEST(a_conversation_is_ended)
 }
 END_TEST
 
+/* It has been idle for longest, but its request waits in the line: the other one goes, which is idle. */
+START_TEST(a_request_in_the_line_is_not_idle)
+{
+	mts_server *server = full_server(MTS_OVERLOAD_EVICT, 3);
+	if (test_model == MTS_THREAD_ON_DEMAND) {
+		ck_assert_int_eq(mts_server_set_max_threads(server, 1), 0);
+	}
+	server_start(server);
+	const int waits = full_visit(server);
+	library_rests();
+	const int idle = full_visit(server);
+	library_rests();
+	const int holds = peer_connect(server, 0);
+	peer_puts(holds, "hold\n");
+	gate_wait(&full.entered, 1);
+	peer_puts(waits, "hello\n");
+	library_rests();
+	const int comes = peer_connect(server, 0);
+	peer_puts(comes, "hello\n");
+	peer_expect_gone(idle);
+	gate_add(&full.release);
+	peer_expect_text(waits, "hello\n");
+	peer_expect_text(comes, "hello\n");
+	full_ask(waits);
+	ck_assert_uint_eq(mts_server_stat(server, MTS_STAT_EVICTED), 1);
+	close(waits);
+	close(idle);
+	close(holds);
+	close(comes);
+	server_end(server);
+}
+END_TEST
+
 static int ask_first(mts_client *client, void *user)
 {
 	const void *name;
@@ -381,6 +414,7 @@ int main(void)
 	tcase_add_test(tcase, the_limit_is_lowered);
 	tcase_add_test(tcase, half_a_request_is_not_idle);
 	tcase_add_test(tcase, output_that_waits_is_not_idle);
+	tcase_add_test(tcase, a_request_in_the_line_is_not_idle);
 	tcase_add_test(tcase, a_conversation_is_ended);
 	tcase_add_test(tcase, who_does_not_get_past_the_open_hook);
 	tcase_add_loop_test(tcase, urgent_bytes_shield_nobody, 0, 2);

@@ -87,7 +87,8 @@ static bool goes_before(struct mtsi_candidate one, struct mtsi_candidate other)
 
 /*
  * Keeps a client, if it is among the 64 that have been idle for longest of those not passed over.
- * Without the client's lock.
+ * Without the client's lock, so it may only seem to be idle: its next request, or its PROXY header, may be
+ * here, and the client wait for a thread. evict() looks closely.
  */
 static void collect(const struct mts_client *client, void *context)
 {
