@@ -91,9 +91,9 @@ typedef int (*mts_open_hook)(mts_client *client, void *user);
  * close hook is told what was the reason for that.
  *
  * The hook runs on the client's thread, and may block, as a handler may: it counts as one in
- * #MTS_STAT_BUSY and for #MTS_TIMEOUT_HANDLER, and at a stop. Only writes and questions about the
- * client work in it; mts_client_next(), the calls that read, mts_client_unread() and mts_client_defer()
- * answer -EPIPE.
+ * #MTS_STAT_BUSY and for #MTS_TIMEOUT_HANDLER, and at a stop. Only writes, mts_client_set_timeout() and
+ * questions about the client work in it; mts_client_next(), the calls that read, mts_client_unread(),
+ * mts_client_relay(), mts_client_shutdown() and mts_client_defer() answer -EPIPE.
  * Messages from elsewhere do not reach the client any more.
  *
  * @param client the client

@@ -65,7 +65,8 @@ extern "C" {
  * @return the ticket, above 0; the client's tickets are all different; or
  * @retval -EINVAL @p client is NULL, or this is no handler, but a hook
  * @retval -EALREADY this call of the handler has a ticket already
- * @retval -EPIPE the connection is lost, or this is no callback of the client
+ * @retval -EPIPE the connection is lost, or this is no callback of the client, or its last word
+ *         (#mts_fault_hook)
  * @retval -ENOMEM memory is short
  * @retval -ECHILD the server was started by another process, of which this one is a child (fork(2))
  * @par Threads

@@ -451,11 +451,25 @@ START_TEST(the_timeout_of_handlers)
 }
 END_TEST
 
-/* In the wrong place: what takes input, or puts it back. */
+/* A server that runs keeps its framing. */
+static void choose_framings(mts_server *server)
+{
+	ck_assert_int_eq(mts_server_frame_raw(server), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_lines(server), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_delimited(server, ";", 1), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_fixed(server, 4), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_prefixed(server, 1, MTS_BIG_ENDIAN), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_custom(server, NULL, NULL), -EBUSY);
+	ck_assert_int_eq(mts_server_frame_by_client(server, NULL, NULL), -EBUSY);
+	ck_assert_int_eq(mts_server_set_max_request(server, 100), -EBUSY);
+}
+
+/* In the wrong place: what takes input, puts it back, hands it on, or goes on without the hook. */
 static void reads(mts_client *client, int reason, void *user)
 {
 	const void *request = &client;
 	size_t size = 1;
+	int pair[2];
 	char byte;
 	(void)reason;
 	(void)user;
@@ -466,6 +480,13 @@ static void reads(mts_client *client, int reason, void *user)
 	ck_assert_int_eq(mts_client_read_line(client, &request, &size), -EPIPE);
 	ck_assert_int_eq(mts_client_unread(client, "x", 1), -EPIPE);
 	ck_assert_int_eq((int)mts_client_defer(client), -EPIPE);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(mts_client_relay(client, pair[0]), -EPIPE);
+	close(pair[0]);
+	close(pair[1]);
+	ck_assert_int_eq(mts_client_shutdown(client), -EPIPE);
+	choose_framings(mts_client_server(client));
+	ck_assert_int_eq(mts_client_set_timeout(client, MTS_TIMEOUT_LINGER, 5000), 0);
 	ck_assert_int_ge(mts_client_pending(client), 0);
 	ck_assert_int_eq(mts_client_gone(client), 0);
 	ck_assert_str_ne(mts_client_peer(client), "");
@@ -475,16 +496,29 @@ static void reads(mts_client *client, int reason, void *user)
 	ck_assert_int_eq(mts_client_puts(client, "!"), 0);
 }
 
+/* Whatever the fault is: one of the client's, or of its handler, which has deferred its reply before. */
+static int defer_in_vain(mts_client *client, const void *request, size_t size, void *user)
+{
+	(void)request;
+	(void)size;
+	(void)user;
+	return mts_client_defer(client) > 0 ? -EIO : MTS_CLOSE;
+}
+
 START_TEST(the_hook_reads)
 {
-	mts_server *server = server_with(answer_echo, reads);
+	mts_server *server = server_with(defer_in_vain, reads);
 	server_start(server);
 	const int peer = peer_connect(server, 0);
-	send_too_much(peer);
+	if (_i == 0) {
+		send_too_much(peer);
+	} else {
+		peer_puts(peer, "fail\n");
+	}
 	peer_expect_text(peer, "sorry!");
 	peer_expect_end(peer);
 	close(peer);
-	endings_expect(&endings, MTS_CLOSED_TOO_LARGE, 1);
+	endings_expect(&endings, _i == 0 ? MTS_CLOSED_TOO_LARGE : MTS_CLOSED_ERROR, 1);
 	server_end(server);
 }
 END_TEST
@@ -594,7 +628,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_stop_meanwhile, 0, 2);
 	tcase_add_test(tcase, cut_by_the_stop);
 	tcase_add_test(tcase, the_timeout_of_handlers);
-	tcase_add_test(tcase, the_hook_reads);
+	tcase_add_loop_test(tcase, the_hook_reads, 0, 2);
 	tcase_add_loop_test(tcase, the_hook_ends_its_thread, 0, 2);
 	tcase_add_loop_test(tcase, the_handler_was_told, 0, TOLD);
 	return suite_run();
