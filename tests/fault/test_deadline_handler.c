@@ -5,6 +5,7 @@
 #include "moment.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -158,11 +159,50 @@ START_TEST(a_handler_that_has_waited)
 }
 END_TEST
 
+static _Atomic int gone_in_open;
+
+static int open_and_look(mts_client *client, void *user)
+{
+	atomic_store(&gone_in_open, mts_client_gone(client));
+	gate_add(user);
+	return 0;
+}
+
+/* The thread of a handler that was late serves another client next, which is not. */
+START_TEST(the_next_client_is_not_late)
+{
+	scene_make(&scene, ask_and_hold);
+	ck_assert_int_eq(mts_server_set_timeout(scene.server, MTS_TIMEOUT_HANDLER, 1000), 0);
+	ck_assert_int_eq(mts_server_set_max_threads(scene.server, 1), 0);
+	ck_assert_int_eq(mts_server_on_open(scene.server, open_and_look, &scene.opened), 0);
+	scene_start(&scene);
+	const int first = peer_connect(scene.server, 0);
+	peer_puts(first, "first\n");
+	gate_wait(&scene.entered, 1);
+	moment_stop(true);
+	moment_pass(moment_since() + MTSI_SECOND);
+	gate_add(&scene.release);
+	peer_ask(first, "second\n");
+	ck_assert_int_eq(gone[2], MTS_GONE_DEADLINE);
+	close(first);
+	gate_wait(&scene.closed, 1);
+	atomic_store(&gone_in_open, -1);
+	const int second = peer_connect(scene.server, 0);
+	gate_wait(&scene.opened, 2);
+	ck_assert_int_eq(atomic_load(&gone_in_open), 0);
+	close(second);
+	gate_wait(&scene.closed, 2);
+	moment_stop(false);
+	scene_end(&scene);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *cases = suite_begin("deadline of handlers");
 	tcase_add_loop_test(cases, inside_a_handler, 0, 7);
 	tcase_add_test(cases, a_handler_that_runs_long);
 	tcase_add_test(cases, a_handler_that_has_waited);
+	tcase_add_test(cases, the_next_client_is_not_late);
 	return suite_run();
 }
