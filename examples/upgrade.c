@@ -3,9 +3,10 @@
  * Twelfth lesson: a new process takes over, and no connection is lost.
  *
  * It is given the listening sockets themselves, so there is one queue of connections all the while,
- * and it does not matter which of the two processes accepts. The new one says when it serves. Only
- * then does the old one accept nobody any more, and stops, with some time for its clients. If the new
- * one fails before that, the old one goes on as if nothing had happened.
+ * and it does not matter which of the two processes accepts. The new one says when it is ready, but accepts
+ * nobody before the old one has told it to go on. That is the old one's decision alone: once it has said
+ * so it accepts nobody any more, and stops, with some time for its clients. If the new one fails before, or
+ * takes too long, the old one goes on as if nothing had happened; nor has the new one any client to lose.
  *
  * There are two ways to a new process. On SIGHUP the old one starts PROGRAM, by default itself, which
  * inherits the sockets by name, as from a service manager (sd_listen_fds(3)). Or somebody starts one
@@ -76,19 +77,33 @@ static bool collect(struct sockets *sockets, mts_server *server, int door)
 	return true;
 }
 
-/* The new process writes one byte when it serves. If it ends, or takes too long, it has failed. */
-static bool hears_ready(int channel)
+/* The two processes say one word each to the other: a byte. */
+static bool say(int channel)
+{
+	return send(channel, "", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* Whether it comes; not if the other process ends, or takes longer than that. */
+static bool hear(int channel, int milliseconds)
 {
 	char byte;
 	struct pollfd wait = {.fd = channel, .events = POLLIN};
-	return poll(&wait, 1, PATIENCE) == 1 && read(channel, &byte, 1) == 1;
+	return poll(&wait, 1, milliseconds) == 1 && read(channel, &byte, 1) == 1;
 }
 
-static bool say_ready(int channel)
+/* The old process: whether the new one is ready in time, and goes on. */
+static bool give_way(int channel)
 {
-	const bool heard = send(channel, "", 1, MSG_NOSIGNAL) == 1;
-	(void)close(channel);
-	return heard;
+	return hear(channel, PATIENCE) && say(channel);
+}
+
+/*
+ * The new process: whether it may go on. It waits for as long as the old one takes to decide, since after
+ * some time of its own it could not know whether that has just told it to.
+ */
+static bool take_over(int channel)
+{
+	return say(channel) && hear(channel, -1);
 }
 
 /* The message that carries sockets: one byte, and they beside it. */
@@ -132,7 +147,7 @@ static bool receive_sockets(int channel, struct sockets *sockets)
 	return true;
 }
 
-/* Somebody asks at the door: whether that one serves now. */
+/* Somebody asks at the door: whether that one takes over. */
 static bool hand_over(mts_server *server, int door)
 {
 	struct sockets sockets;
@@ -140,10 +155,10 @@ static bool hand_over(mts_server *server, int door)
 	if (channel < 0) {
 		return false;
 	}
-	const bool ready = collect(&sockets, server, door) && send_sockets(channel, &sockets)
-		&& hears_ready(channel);
+	const bool replaced = collect(&sockets, server, door) && send_sockets(channel, &sockets)
+		&& give_way(channel);
 	(void)close(channel);
-	return ready;
+	return replaced;
 }
 
 /*
@@ -184,7 +199,7 @@ static pid_t spawn(const struct sockets *sockets, char **program)
 	return child;
 }
 
-/* Starts a new process: whether it serves now. The last of its descriptors is the one to say so on. */
+/* Starts a new process: whether it takes over. The last of its descriptors is the one to say so on. */
 static bool start_successor(mts_server *server, int door, char **program)
 {
 	struct sockets sockets;
@@ -196,13 +211,13 @@ static bool start_successor(mts_server *server, int door, char **program)
 	sockets.fds[sockets.count++] = channel[1];
 	const pid_t child = spawn(&sockets, program);
 	(void)close(channel[1]);
-	const bool ready = child > 0 && hears_ready(channel[0]);
+	const bool replaced = child > 0 && give_way(channel[0]);
 	(void)close(channel[0]);
-	if (child > 0 && !ready) {
-		(void)kill(child, SIGKILL);
+	if (child > 0 && !replaced) {
+		(void)kill(child, SIGKILL); /* it has accepted nobody */
 		(void)waitpid(child, NULL, 0);
 	}
-	return ready;
+	return replaced;
 }
 
 /* Whether a process has passed sockets to this one: then the last one, to say on that it serves; or -1. */
@@ -318,12 +333,19 @@ static int serve(mts_server *server, int signals, char **program)
 {
 	int channel;
 	const int door = begin(server, program, &channel);
+	if (channel >= 0) {
+		(void)mts_server_suspend(server);
+	}
 	if (door < 0 || mts_server_start(server) != 0) {
 		(void)fprintf(stderr, "%s\n", mts_server_error(server));
 		return EXIT_FAILURE;
 	}
-	if (channel >= 0 && !say_ready(channel)) {
+	if (channel >= 0 && !take_over(channel)) {
 		return EXIT_FAILURE; /* that took too long: the old process goes on */
+	}
+	if (channel >= 0) {
+		(void)close(channel);
+		(void)mts_server_resume(server);
 	}
 	const char *address;
 	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
