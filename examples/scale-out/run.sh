@@ -1,0 +1,62 @@
+#!/bin/sh
+# Three instances behind HAProxy, on port 5000 of this machine, until Ctrl-C or SIGTERM.
+#
+#     run.sh
+#     nc localhost 5000       # each line is answered by one of them
+#     kill PID                # this one drains, ends, and is replaced, while nobody is left without an answer
+#     kill -KILL PID          # this one takes its own clients with it, and no others
+#
+# What has ended is started again, as a service manager would do it. INSTANCE is the command for an
+# instance, SCALE_HOST the address of all; "run.sh one two" starts these only.
+set -u
+
+folder=$(dirname "$0")
+PATH=$PATH:/usr/sbin
+: "${INSTANCE:=$folder/instance}" "${SCALE_HOST:=127.0.0.1}"
+export SCALE_HOST
+command -v haproxy >/dev/null || {
+	echo "run.sh: haproxy was not found" >&2
+	exit 1
+}
+
+# keep NAME NUMBER: one instance, again and again, until this shell is told to end.
+keep()
+{
+	ending=no child=
+	trap 'ending=yes; [ -z "$child" ] || kill "$child" 2>/dev/null' TERM
+	while [ "$ending" = no ]; do
+		# shellcheck disable=SC2086 # a command with arguments
+		$INSTANCE "$1" "$SCALE_HOST:500$2" "$SCALE_HOST:600$2" &
+		child=$!
+		[ "$ending" = no ] || kill "$child"
+		wait "$child"
+		status=$?
+		# If a signal has interrupted the wait, the instance drains, and is waited for.
+		while kill -0 "$child" 2>/dev/null; do
+			wait "$child"
+			status=$?
+		done
+		[ "$status" = 0 ] || sleep 1 # one that cannot start would be started without end
+	done
+}
+
+keepers= number=0
+for name in one two three; do
+	number=$((number + 1))
+	case " ${*:-one two three} " in
+	*" $name "*) keep "$name" "$number" & keepers="$keepers $!" ;;
+	esac
+done
+haproxy -db -f "$folder/haproxy.cfg" &
+haproxy=$!
+
+trap : INT TERM
+wait "$haproxy"
+trap '' INT TERM
+# shellcheck disable=SC2086 # a list
+kill $keepers
+# shellcheck disable=SC2086
+wait $keepers
+kill "$haproxy" 2>/dev/null
+wait "$haproxy" 2>/dev/null
+exit 0
