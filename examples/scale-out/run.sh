@@ -40,7 +40,7 @@ keep()
 	done
 }
 
-keepers= number=0
+keepers='' number=0
 for name in one two three; do
 	number=$((number + 1))
 	case " ${*:-one two three} " in

@@ -48,6 +48,8 @@ behind distrusting required 10.0.0.0/8
 distrusting=$at
 behind mixed from-trusted 127.0.0.1
 mixed=$at
+behind values required 127.0.0.0/8
+values=$at
 behind plain off
 plain=$at
 
@@ -72,12 +74,15 @@ else
 	echo "curl cannot act as a proxy: left out"
 fi
 
-# through PROXY PORT KIND: curl asks through that proxy.
+# through PROXY URL KIND VALUES CURL-OPTION...: curl asks through that proxy, which says so much besides.
 through()
 {
-	wait_until "$1 does not listen for $3" curl -sS --max-time 5 -o "$work/first" "http://127.0.0.1:$2/" || return
-	asks "$1, $3" "http://127.0.0.1:$2/"
-	expect "$1, $3" "$own by 127.0.0.1:*"
+	kind="$1, $3" url=$2 more=$4
+	shift 4
+	wait_until "$kind: the proxy does not listen" \
+		curl -sS --max-time 5 -o "$work/first" "$@" "$url" || return
+	asks "$kind" "$@" "$url"
+	expect "$kind" "$own by 127.0.0.1:*$more"
 }
 
 # Ports that were free a moment ago: those of the servers that are asked for and given back.
@@ -96,9 +101,53 @@ checked()
 }
 curls=1 # curl acts as its own proxy
 
+# make_certificate FILE NAME: a certificate that vouches for itself, and its key.
+make_certificate()
+{
+	try "openssl makes no certificate" openssl req -x509 -newkey rsa:2048 -nodes -days 2 \
+		-subj "/CN=$2" -keyout "$work/$1.key" -out "$work/$1.crt"
+	cat "$work/$1.crt" "$work/$1.key" >"$work/$1.pem"
+}
+
+# HAProxy ends TLS, and tells how the client has come by it; with its certificate, if it has one.
+tls=no
+add_tls()
+{
+	tls=yes
+	make_certificate site site.test
+	make_certificate ada ada
+	free_port 4 && four=$port
+	free_port 5 && five=$port
+	cat >>"$work/haproxy.cfg" <<END
+listen tls
+	bind 127.0.0.1:$four ssl crt $work/site.pem alpn http/1.1
+	server it $values send-proxy-v2-ssl proxy-v2-options authority check inter 100 check-send-proxy
+listen certificates
+	bind 127.0.0.1:$five ssl crt $work/site.pem ca-file $work/ada.crt verify optional
+	server it $values send-proxy-v2-ssl-cn proxy-v2-options crc32c,ssl-cipher,cert-sig,cert-key check inter 100 check-send-proxy
+END
+}
+
+through_tls()
+{
+	by_name="--resolve site.test:$four:127.0.0.1"
+	# shellcheck disable=SC2086 # words
+	through HAProxy "https://site.test:$four/" "version 2 with TLS" \
+		" alpn=http/1.1 name=site.test tls=1,0 version=TLSv1*" -k $by_name
+	through HAProxy "https://127.0.0.1:$five/" "version 2 without a client's certificate" \
+		" checksum=right tls=1,0 version=TLSv1* cipher=*" -k
+	case $said in
+	*" cn="*) fail "somebody without a certificate has its name" ;;
+	esac
+	# The flags say that it has shown its certificate in this connection (2), and in this session (4).
+	through HAProxy "https://127.0.0.1:$five/" "version 2 with a client's certificate" \
+		" checksum=right tls=7,0 version=TLSv1* cn=ada*" -k --cert "$work/ada.pem"
+}
+
 if command -v haproxy >/dev/null; then
 	free_port 1 && one=$port
 	free_port 2 && two=$port
+	free_port 6 && six=$port
 	cat >"$work/haproxy.cfg" <<END
 defaults
 	mode tcp
@@ -111,13 +160,28 @@ listen version1
 listen version2
 	bind 127.0.0.1:$two
 	server it $mixed send-proxy-v2 check inter 100 check-send-proxy
+listen more
+	bind 127.0.0.1:$six
+	unique-id-format client-%cp
+	server it $values send-proxy-v2 proxy-v2-options crc32c,unique-id check inter 100 check-send-proxy
 END
+	if ! command -v openssl >/dev/null; then
+		echo "openssl was not found: HAProxy with TLS is left out"
+	elif ! haproxy -vv | grep -q '+OPENSSL'; then
+		echo "HAProxy was built without TLS: left out"
+	else
+		add_tls
+	fi
 	haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.out" 2>&1 &
 	jobs_to_stop="$jobs_to_stop $!"
-	through HAProxy "$one" "version 1"
-	through HAProxy "$two" "version 2"
+	through HAProxy "http://127.0.0.1:$one/" "version 1" ""
+	through HAProxy "http://127.0.0.1:$two/" "version 2" ""
+	through HAProxy "http://127.0.0.1:$six/" "version 2 with a checksum" " id=client-* checksum=right"
+	expect "version 2 with an identifier" "$own * id=client-${own##*:} *"
+	[ "$tls" = no ] || through_tls
 	wait_until "HAProxy does not check version 1" checked trusting
 	wait_until "HAProxy does not check version 2" checked mixed
+	wait_until "HAProxy does not check version 2 with values" checked values
 	if grep -i 'is DOWN' "$work/haproxy.out"; then
 		fail "HAProxy's health checks do not find the server well"
 	fi
@@ -147,7 +211,7 @@ stream {
 END
 	nginx -c "$work/nginx.conf" >"$work/nginx.out" 2>&1 &
 	jobs_to_stop="$jobs_to_stop $!"
-	through nginx "$one" "version 1"
+	through nginx "http://127.0.0.1:$one/" "version 1" ""
 else
 	echo "nginx with streams was not found: left out"
 fi
