@@ -40,6 +40,8 @@ keep()
 	done
 }
 
+ending=no
+trap 'ending=yes' INT TERM
 keepers='' number=0
 for name in one two three; do
 	number=$((number + 1))
@@ -47,11 +49,12 @@ for name in one two three; do
 	*" $name "*) keep "$name" "$number" & keepers="$keepers $!" ;;
 	esac
 done
+# To HAProxy an instance that does not serve yet is one that was down, and gets clients little by little.
+sleep 1
 haproxy -db -f "$folder/haproxy.cfg" &
 haproxy=$!
 
-trap : INT TERM
-wait "$haproxy"
+[ "$ending" = yes ] || wait "$haproxy"
 trap '' INT TERM
 # shellcheck disable=SC2086 # a list
 kill $keepers
