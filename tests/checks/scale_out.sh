@@ -94,17 +94,22 @@ lose()
 	wait_until "HAProxy does not find the new $1 well" is_well "$1"
 }
 
-# Each client that was not answered had come to the instance of that name: HAProxy's log says so, which
+# came_to NAME: each client that was not answered had come to that instance. HAProxy's log says so, which
 # has a line for each connection that has ended.
+came_to()
+{
+	sed -n 's/^askers: port \([0-9]*\): .*/\1/p' "$work/answers" >"$work/lost"
+	while read -r port; do
+		grep "^[0-9.]*:$port .* service/" "$out" | tail -n 1 | grep -q " service/$1 " || return
+	done <"$work/lost"
+}
+
 only_clients_of()
 {
 	grep '^askers: .*: connect: ' "$work/answers" && fail "clients could not connect"
-	sed -n 's/^askers: port \([0-9]*\): .*/\1/p' "$work/answers" >"$work/lost"
-	[ -s "$work/lost" ] || fail "$1 was killed, and its clients have not noticed"
-	while read -r port; do
-		grep "^[0-9.]*:$port .* service/" "$out" | tail -n 1 | grep -q " service/$1 " ||
-			fail "who was not answered had not come to $1: port $port"
-	done <"$work/lost"
+	grep -q '^askers: ' "$work/answers" || fail "$1 was killed, and its clients have not noticed"
+	wait_until "a client of another one than $1 was not answered" came_to "$1" ||
+		grep '^askers: ' "$work/answers"
 }
 
 # Whether each client that has stayed came from where the instance has said, by HAProxy's log.
@@ -143,8 +148,8 @@ only_clients_of "$at"
 wait_until "clients come from elsewhere than the instances say" came_from_there
 echo "killed: $(tail -n 1 "$work/answers")"
 
-# HAProxy's own lines begin with a bracket.
-grep -v -e '^\[' -e '^Killed$' "$err" >"$work/said" && {
+# HAProxy's own lines begin with a bracket; the shell has a word about the one that was killed.
+grep -v -e '^\[' -e Killed "$err" >"$work/said" && {
 	fail "the instances have something to say:"
 	head "$work/said"
 }
