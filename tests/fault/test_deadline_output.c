@@ -87,7 +87,7 @@ START_TEST(queued_output_without_progress)
 	ck_assert_int_eq(mts_server_set_max_output(scene.server, 64 * 1024 * 1024), 0);
 	const int peer = peer_connect(scene.server, 0);
 	small_buffers(peer);
-	peer_puts(peer, "30000000\n");
+	peer_puts(peer, "3000000\n");
 	moment_is_stuck();
 	moment_waits_for(MTSI_WAIT_IDLE);
 	/* The more often there is progress, the longer this takes. */
