@@ -45,6 +45,14 @@ extern "C" {
  * than that in the usual course of things, the period has to be longer, or there should be none: what
  * peers can bring about, by keeping all threads busy, must not have the service killed.
  *
+ * For the same reason only those count that wait for a thread, and not those that wait for room, in the
+ * kernel's queue or held at the door (mts_server_set_max_clients(), mts_server_set_overload()). A server
+ * whose clients stay for long may be full all day, and well; and peers can fill it. So where each of its
+ * clients is in a handler that hangs, and no further one is let in, the manager is still told that all is
+ * well. A program that wants to know looks by itself: #MTS_TIMEOUT_HANDLER and the log, or #MTS_STAT_BUSY
+ * and #MTS_STAT_REQUESTS in a task, which can say what it likes by mts_notify(). Or it limits threads rather
+ * than clients.
+ *
  * The environment (NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID) is read by this call, and not changed. All
  * messages are sent by a thread of the library that runs no callback. They never wait for the manager:
  * what finds no room at its socket is sent again soon. What cannot be sent for another reason is given

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "../api/service.h"
+#include "engine/door/floor.h"
 #include "engine/run/server.h"
 #include "os/clock.h"
 
 static int manager;
+static int overload; /* what the scene does with clients for whom there is no room */
 
 enum { PERIOD = 30 }; /* of the manager's watchdog, in seconds */
 
@@ -24,6 +26,7 @@ static void setup(void)
 	char name[64];
 	(void)snprintf(name, sizeof(name), "@mts-notify-fault-%d", (int)getpid());
 	manager = manager_open(name);
+	overload = MTS_OVERLOAD_WAIT;
 }
 
 static void teardown(void)
@@ -35,6 +38,7 @@ static void teardown(void)
 static void make(mts_handler handler)
 {
 	scene_make(&scene, handler);
+	ck_assert_int_eq(mts_server_set_overload(scene.server, overload), 0);
 	ck_assert_int_eq(mts_server_set_notify(scene.server, 1), 0);
 }
 
@@ -127,6 +131,45 @@ START_TEST(not_while_somebody_waits)
 }
 END_TEST
 
+static size_t count_held(void)
+{
+	struct mtsi_door *door = &mtsi_door_floor(scene.server)->door;
+	mtsi_lock_take(&door->lock);
+	const size_t held = door->held.count;
+	mtsi_lock_release(&door->lock);
+	return held;
+}
+
+/* Who waits for room, in the kernel or at the door, waits for others to go, and not for a thread. */
+START_TEST(a_full_server_may_go_on)
+{
+	overload = _i == 0 ? MTS_OVERLOAD_WAIT : MTS_OVERLOAD_EVICT;
+	const uint64_t start = start_watched(scene_hold, 0);
+	ck_assert_int_eq(mts_server_set_max_clients(scene.server, 1), 0);
+	const int first = peer_connect(scene.server, 0);
+	peer_puts(first, "one\n");
+	gate_wait(&scene.entered, 1);
+	const int second = peer_connect(scene.server, 0);
+	peer_puts(second, "two\n");
+	for (uint64_t now = start; _i == 1 && count_held() == 0;) {
+		ck_assert_uint_lt(now, start + 9 * MTSI_SECOND);
+		moment_go_to(now += 2 * MTSI_MILLISECOND); /* on demand a look has to find the first */
+		(void)poll(NULL, 0, 10);
+	}
+	for (uint64_t i = 1; i <= 10; i++) {
+		moment_go_to(start + i * PERIOD * MTSI_SECOND / 3);
+		manager_expect(manager, "WATCHDOG=1");
+	}
+	gate_add(&scene.release);
+	peer_expect_text(first, "one\n");
+	close(first);
+	gate_add(&scene.release);
+	peer_expect_text(second, "two\n");
+	close(second);
+	end_watched();
+}
+END_TEST
+
 /* Threads cannot be made: with threads on demand nobody would be served, and so nothing is said. */
 START_TEST(not_before_a_thread_is_there)
 {
@@ -207,6 +250,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, three_times_a_period);
 	tcase_add_test(cases, not_while_somebody_waits);
+	tcase_add_loop_test(cases, a_full_server_may_go_on, 0, 2);
 	tcase_add_test(cases, not_before_a_thread_is_there);
 	tcase_add_loop_test(cases, without_a_descriptor, 0, 4);
 	tcase_add_loop_test(cases, it_is_denied, 0, 4);

@@ -7,6 +7,10 @@
  * when all handlers that may run hang; nor does anything if the keeper itself hangs, since only the
  * keeper says this. It says it three times in a period, so that one that comes late does no harm.
  *
+ * Only who waits for a thread counts. Who waits for room waits for other clients to go: in the kernel's
+ * queue, held at the door, or kept out by a limit that was lowered. A full server is not known from outside
+ * to be a sick one, since its clients may have all reason to stay; and peers can bring it about.
+ *
  * All is sent by the keeper, with no lock held, and it never waits for the manager: what finds no room
  * there is sent again a little later. A message that cannot be sent for another reason is given up,
  * and the log is told: a server must not suffer because its manager does. The socket is kept, since a
