@@ -7,7 +7,10 @@
  *
  * Somebody may have put functions of their own in place of the C library's: a sanitizer that watches
  * what they do, or a network stack in user space. They are to see every call. So it is found out once
- * where recv and send come from, and unless that is the C library, they are called.
+ * where recv and send come from, and unless that is the C library, they are called. Where a program is
+ * not position-independent, their addresses may be those of stubs in the program, entries of its
+ * procedure linkage table, which tell nothing about what is behind them. There they are called, too, and
+ * so they are where all is one static program, which may have been linked with functions of its own.
  */
 #include "os/direct.h"
 
@@ -16,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,11 +44,16 @@ static const void *home_of(uintptr_t function)
 	return dladdr((const void *)function, &info) != 0 ? info.dli_fbase : NULL;
 }
 
-/* Whether they are the C library's own. Nobody replaces getppid(2), so that tells where it is. */
+/*
+ * Whether they are the C library's own. Nobody replaces getppid(2), so that tells where it is, unless it
+ * seems to be in the program.
+ */
 static bool find_out(void)
 {
+	const void *program = home_of((uintptr_t)getauxval(AT_ENTRY));
 	const void *library = home_of((uintptr_t)getppid);
-	const bool own = library != NULL && home_of((uintptr_t)recv) == library
+	const bool known_library = program != NULL && library != NULL && library != program;
+	const bool own = known_library && home_of((uintptr_t)recv) == library
 		&& home_of((uintptr_t)send) == library;
 	atomic_store_explicit(&known, own ? DIRECT : REPLACED, memory_order_relaxed);
 	return own;
