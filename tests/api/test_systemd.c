@@ -202,8 +202,7 @@ static void listen_in_two_servers(void)
 	must_listen(third, "127.0.0.1:0");
 	service_must(mts_server_listener_fd(third, 0) == FIRST);
 	first = bare_server();
-	must_refuse(
-		first, "systemd:web", -EBUSY, "cannot listen on systemd:web, descriptor 3: " TAKEN);
+	must_refuse(first, "systemd:web", -EBUSY, "cannot listen on systemd:web, descriptor 3: " TAKEN);
 	server_start(third);
 	service_must(mts_server_destroy(first) == 0);
 	peer_visit(third, 0);

@@ -370,11 +370,12 @@ WRAPPED(int, eventfd, unsigned start, int flags)
 	return fails(FAULT_EVENTFD) ? -1 : __real_eventfd(start, flags);
 }
 
+/* The argument may be a number, too, which no platform passes otherwise. */
 WRAPPED(int, fcntl, int fd, int command, ...)
 {
 	va_list arguments;
 	va_start(arguments, command);
-	void *argument = va_arg(arguments, void *); /* or a number, which no platform passes otherwise */
+	void *argument = va_arg(arguments, void *);
 	va_end(arguments);
 	const bool changes = command == F_SETFL || command == F_SETFD;
 	return changes && fails(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
