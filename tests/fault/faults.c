@@ -60,6 +60,8 @@ static _Atomic uint32_t steps;
 static _Atomic uint32_t hook_step;
 static void (*_Atomic step_hook)(void);
 static _Atomic size_t largest;
+static _Atomic uint32_t short_sleeps; /* calls, at this moment */
+static _Atomic bool alarm_is_set;
 
 void fault_inside(bool inside)
 {
@@ -147,6 +149,33 @@ uint32_t fault_steps(void)
 size_t fault_largest(void)
 {
 	return atomic_load(&largest);
+}
+
+uint32_t fault_short_sleeps(void)
+{
+	return atomic_load(&short_sleeps) + (atomic_load(&alarm_is_set) ? 1 : 0);
+}
+
+/* A call that sleeps for so long at most begins: whether that is short, and has been counted. */
+static bool begins_short_sleep(int64_t nanoseconds)
+{
+	const bool is_short = counts && nanoseconds < 600 * (int64_t)SECOND;
+	if (is_short) {
+		atomic_fetch_add(&short_sleeps, 1);
+	}
+	return is_short;
+}
+
+static void ends_short_sleep(bool was_short)
+{
+	if (was_short) {
+		atomic_fetch_sub(&short_sleeps, 1);
+	}
+}
+
+static int64_t nanoseconds_of(const struct timespec *span)
+{
+	return (int64_t)span->tv_sec * SECOND + span->tv_nsec;
 }
 
 void fault_watch_only(uint32_t events)
@@ -315,13 +344,22 @@ WRAPPED(int, epoll_wait, int epoll, struct epoll_event *events, int room, int ti
 		atomic_store(&event_state, EVENT_TOLD);
 		return 1;
 	}
-	return __real_epoll_wait(epoll, events, room, timeout);
+	const bool is_short = timeout >= 0 && begins_short_sleep((int64_t)timeout * 1000000);
+	const int result = __real_epoll_wait(epoll, events, room, timeout);
+	ends_short_sleep(is_short);
+	return result;
 }
 
 WRAPPED(int, ppoll, struct pollfd *wanted, nfds_t count, const struct timespec *timeout,
 	const sigset_t *mask)
 {
-	return fails(FAULT_PPOLL) ? -1 : __real_ppoll(wanted, count, timeout, mask);
+	if (fails(FAULT_PPOLL)) {
+		return -1;
+	}
+	const bool is_short = timeout != NULL && begins_short_sleep(nanoseconds_of(timeout));
+	const int result = __real_ppoll(wanted, count, timeout, mask);
+	ends_short_sleep(is_short);
+	return result;
 }
 
 WRAPPED(int, poll, struct pollfd *wanted, nfds_t count, int timeout)
@@ -357,7 +395,11 @@ WRAPPED(int, pthread_sigmask, int how, const sigset_t *set, sigset_t *before)
 WRAPPED(int, timerfd_settime, int timer, int flags, const struct itimerspec *when,
 	struct itimerspec *before)
 {
-	return fails(FAULT_TIMERFD_SET) ? -1 : __real_timerfd_settime(timer, flags, when, before);
+	if (fails(FAULT_TIMERFD_SET)) {
+		return -1;
+	}
+	atomic_store(&alarm_is_set, nanoseconds_of(&when->it_value) > 0);
+	return __real_timerfd_settime(timer, flags, when, before);
 }
 
 WRAPPED(int, timerfd_create, int clock, int flags)
@@ -570,5 +612,10 @@ WRAPPED(int, pthread_cond_timedwait, pthread_cond_t *condition, pthread_mutex_t 
 		real.tv_sec = (time_t)(wanted / SECOND);
 		real.tv_nsec = (long)(wanted % SECOND);
 	}
-	return __real_pthread_cond_timedwait(condition, mutex, &real);
+	struct timespec now;
+	__real_clock_gettime(CLOCK_MONOTONIC, &now);
+	const bool is_short = begins_short_sleep(nanoseconds_of(&real) - nanoseconds_of(&now));
+	const int result = __real_pthread_cond_timedwait(condition, mutex, &real);
+	ends_short_sleep(is_short);
+	return result;
 }

@@ -87,6 +87,12 @@ void fault_hook(enum fault_call call, void (*hook)(void));
 void fault_at_step(uint32_t n, void (*hook)(void));
 uint32_t fault_steps(void);
 
+/*
+ * How many threads of the library sleep in a call that ends by itself within ten minutes, an alarm that
+ * is set included. None, and all sleep: then nobody wakes up unless something happens.
+ */
+uint32_t fault_short_sleeps(void);
+
 /* The most memory that was asked for at once, since FAULT_MEMORY was set or cleared. */
 size_t fault_largest(void);
 

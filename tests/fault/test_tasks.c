@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <unistd.h>
 
 #include "engine/base/wake.h"
 #include "engine/crew/floor.h"
@@ -208,14 +207,19 @@ START_TEST(no_thread)
 }
 END_TEST
 
-enum { STILL = 1500 }; /* milliseconds in which nobody must wake up */
-
-static unsigned long switches_while_still(void)
+/* Waits until nobody will wake up unless something happens. */
+static void wait_for_rest(void)
 {
-	library_rests();
-	const unsigned long before = library_threads().switches;
-	usleep(STILL * 1000);
-	return library_threads().switches - before;
+	const uint64_t begun = now_ms();
+	unsigned long switches;
+	bool wakes;
+	do {
+		wait_on(begun, "all sleep for long");
+		library_rests();
+		switches = library_threads().switches;
+		wakes = fault_short_sleeps() > 0;
+		/* Nobody has run in between, so what was looked at belongs together. */
+	} while (wakes || library_threads().switches != switches);
 }
 
 /* Tasks whose time is far, was cancelled or is over: nobody wakes up for them. */
@@ -228,9 +232,7 @@ START_TEST(while_idle)
 	const int64_t task = every(3600000, count_run, &runs);
 	ck_assert_int_eq(mts_server_cancel(scene.server, task), 0);
 	gate_wait(&runs, 1);
-	/* On demand two workers poll for a second, and with a thread per client one rests so long. */
-	wait_until(switches_while_still() == 0);
-	ck_assert_uint_eq(switches_while_still(), 0);
+	wait_for_rest(); /* on demand two workers poll for a second, and per client one rests so long */
 	ck_assert_int_eq(gate_count(&runs), 1);
 	scene_end(&scene);
 }
