@@ -1,12 +1,16 @@
 <?xml version="1.0" encoding="UTF-8"?>
 <!--
-  Manual pages out of Doxygen's XML: one for each public function, and nothing else.
+  Manual pages out of Doxygen's XML: one for each public function, one of the whole, mtserver(7), and
+  an alias for each public type, which leads to the page that describes it.
 
   Run on index.xml, it looks into every compound that describes a group of functions, and writes
   NAME.3 for each function it meets. The parts of a page come from the doc comment: the first
   sentence for NAME, the rest for DESCRIPTION, @param for PARAMETERS, @return and @retval for RETURN
-  VALUE, the "Threads" paragraph for THREADS, @since for HISTORY. SEE ALSO names the functions that
-  the comment mentions, then the others of its group.
+  VALUE, the "Threads" paragraph for THREADS, @since for HISTORY, the "Example" paragraph for EXAMPLES.
+  SEE ALSO names what @see does, then the functions that the comment mentions.
+
+  mtserver.7 comes from the first page of the HTML (doc/mainpage.md): each of its chapters is a
+  section. Its list of subjects says in which order the functions are listed at the end.
 
   Two modes write text. "block" writes paragraphs and lists, each beginning on a line of its own.
   "inline" writes what stands inside a line; there white space is folded, and what roff would take
@@ -24,10 +28,32 @@
 
 <xsl:variable name="newline" select="'&#10;'"/>
 
-<xsl:template match="/doxygenindex">
-	<xsl:for-each select="compound[@kind = 'group']">
-		<xsl:apply-templates select="document(concat(@refid, '.xml'), /)/doxygen/compounddef"/>
+<xsl:variable name="first-page" select="document('indexpage.xml', /)/doxygen/compounddef"/>
+
+<!-- The files of all groups, in the order in which the first page lists them. -->
+<xsl:variable name="subjects-tree">
+	<xsl:variable name="index" select="/doxygenindex"/>
+	<xsl:variable name="listed" select="$first-page//entry[1]/para/ref[@kindref = 'compound']/@refid"/>
+	<xsl:for-each select="$listed">
+		<file><xsl:value-of select="concat(., '.xml')"/></file>
 	</xsl:for-each>
+	<xsl:for-each select="$index/compound[@kind = 'group' and not(@refid = $listed)]">
+		<file><xsl:value-of select="concat(@refid, '.xml')"/></file>
+	</xsl:for-each>
+</xsl:variable>
+<xsl:variable name="subjects" select="exsl:node-set($subjects-tree)/file"/>
+<xsl:variable name="root" select="/"/>
+
+<xsl:template match="/doxygenindex">
+	<xsl:for-each select="$subjects">
+		<xsl:apply-templates select="document(., $root)/doxygen/compounddef"/>
+	</xsl:for-each>
+	<xsl:call-template name="the-whole"/>
+	<xsl:call-template name="alias">
+		<xsl:with-param name="name" select="'libmtserver'"/>
+		<xsl:with-param name="section" select="7"/>
+		<xsl:with-param name="page" select="'man7/mtserver.7'"/>
+	</xsl:call-template>
 </xsl:template>
 
 <xsl:template match="compounddef">
@@ -36,21 +62,149 @@
 			<xsl:apply-templates select="."/>
 		</exsl:document>
 	</xsl:for-each>
+	<xsl:for-each select="sectiondef/memberdef[@kind = 'typedef' or @kind = 'enum']">
+		<xsl:call-template name="alias">
+			<xsl:with-param name="name" select="name"/>
+			<xsl:with-param name="section" select="3"/>
+			<xsl:with-param name="page">
+				<xsl:call-template name="page-of-type"/>
+			</xsl:with-param>
+		</xsl:call-template>
+	</xsl:for-each>
+</xsl:template>
+
+<!-- Aliases -->
+
+<xsl:template name="alias">
+	<xsl:param name="name"/>
+	<xsl:param name="section"/>
+	<xsl:param name="page"/>
+	<exsl:document href="{$directory}{$name}.{$section}" method="text" encoding="UTF-8">
+		<xsl:value-of select="concat('.so ', $page, $newline)"/>
+	</exsl:document>
+</xsl:template>
+
+<!-- Where a type is described: a callback on the page of the first function that takes it; an enumeration
+     on the first page that shows its constants; anything else on that of the first function that returns
+     it. Those of the type's own group come first. If there is none: on mtserver(7). -->
+<xsl:template name="page-of-type">
+	<xsl:variable name="type" select="."/>
+	<xsl:variable name="pages">
+		<xsl:apply-templates select="../../sectiondef/memberdef[@kind = 'function']" mode="page-of">
+			<xsl:with-param name="type" select="$type"/>
+		</xsl:apply-templates>
+		<xsl:for-each select="$subjects">
+			<xsl:apply-templates select="document(., $root)//memberdef[@kind = 'function']"
+				mode="page-of">
+				<xsl:with-param name="type" select="$type"/>
+			</xsl:apply-templates>
+		</xsl:for-each>
+	</xsl:variable>
+	<xsl:variable name="first" select="exsl:node-set($pages)/n[1]"/>
+	<xsl:choose>
+		<xsl:when test="$first">
+			<xsl:value-of select="concat('man3/', $first, '.3')"/>
+		</xsl:when>
+		<xsl:otherwise>man7/mtserver.7</xsl:otherwise>
+	</xsl:choose>
+</xsl:template>
+
+<xsl:template match="memberdef" mode="page-of">
+	<xsl:param name="type"/>
+	<xsl:variable name="refers">
+		<xsl:choose>
+			<xsl:when test="$type/@kind = 'enum'">
+				<xsl:call-template name="described"/>
+			</xsl:when>
+			<xsl:when test="contains($type/type, '(*')">
+				<xsl:copy-of select="param/type/ref"/>
+			</xsl:when>
+			<xsl:otherwise>
+				<xsl:copy-of select="type/ref"/>
+			</xsl:otherwise>
+		</xsl:choose>
+	</xsl:variable>
+	<xsl:if test="exsl:node-set($refers)//ref/@refid = $type/@id">
+		<n><xsl:value-of select="name"/></n>
+	</xsl:if>
+</xsl:template>
+
+<!-- All that describes a function: its own comment, and those of the callbacks that it takes. -->
+<xsl:template name="described">
+	<xsl:copy-of select="briefdescription | detaileddescription"/>
+	<xsl:apply-templates select="param/type/ref" mode="callback"/>
+</xsl:template>
+
+<!-- mtserver(7) -->
+
+<xsl:template name="the-whole">
+	<exsl:document href="{$directory}mtserver.7" method="text" encoding="UTF-8">
+		<xsl:call-template name="head">
+			<xsl:with-param name="name" select="'mtserver'"/>
+			<xsl:with-param name="section" select="7"/>
+		</xsl:call-template>
+		<xsl:text>.SH NAME&#10;mtserver \- serve many socket clients, each by a blocking callback&#10;</xsl:text>
+		<xsl:call-template name="library"/>
+		<xsl:text>.SH SYNOPSIS&#10;.nf&#10;.B #include &lt;mtserver.h&gt;&#10;.fi&#10;</xsl:text>
+		<xsl:text>.SH DESCRIPTION&#10;</xsl:text>
+		<xsl:apply-templates select="$first-page/detaileddescription/para" mode="block"/>
+		<xsl:for-each select="$first-page/detaileddescription/sect1">
+			<xsl:call-template name="heading"/>
+			<xsl:apply-templates select="para[not(table//ref[@kindref = 'compound'])]" mode="block"/>
+		</xsl:for-each>
+		<xsl:text>.SH "PAGES BY SUBJECT"&#10;</xsl:text>
+		<xsl:for-each select="$subjects">
+			<xsl:apply-templates select="document(., $root)/doxygen/compounddef[
+				sectiondef/memberdef[@kind = 'function']]" mode="subject"/>
+		</xsl:for-each>
+		<xsl:text>.SH "SEE ALSO"&#10;.BR mts_serve (3),&#10;.BR mts_server_create (3),&#10;</xsl:text>
+		<xsl:text>.BR mts_client_write (3),&#10;.BR pkg\-config (1),&#10;.BR epoll (7)&#10;</xsl:text>
+	</exsl:document>
+</xsl:template>
+
+<xsl:template match="compounddef" mode="subject">
+	<xsl:value-of select="concat('.SS ', title, $newline)"/>
+	<xsl:for-each select="sectiondef/memberdef[@kind = 'function']">
+		<xsl:value-of select="concat('.TP', $newline, '.BR ', name, ' (3)', $newline)"/>
+		<xsl:call-template name="summary"/>
+	</xsl:for-each>
+</xsl:template>
+
+<xsl:template name="heading">
+	<xsl:value-of select="concat('.SH &quot;', translate(normalize-space(title),
+		'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'), '&quot;', $newline)"/>
+</xsl:template>
+
+<!-- What every page begins with -->
+
+<xsl:template name="head">
+	<xsl:param name="name"/>
+	<xsl:param name="section"/>
+	<xsl:text>.\" Made from the comments in the headers of libmtserver.&#10;</xsl:text>
+	<xsl:value-of select="concat('.TH ', $name, ' ', $section, ' &quot;&quot; &quot;libmtserver ',
+		$version, '&quot; &quot;libmtserver manual&quot;', $newline)"/>
+	<xsl:text>.nh&#10;.ad l&#10;</xsl:text>
+</xsl:template>
+
+<xsl:template name="library">
+	<xsl:text>.SH LIBRARY&#10;libmtserver: \fBcc PROGRAM.c $(pkg\-config \-\-cflags \-\-libs mtserver)</xsl:text>
+	<xsl:text>\fP&#10;</xsl:text>
 </xsl:template>
 
 <!-- A page -->
 
 <xsl:template match="memberdef">
-	<xsl:text>.\" Made from the comments in the headers of libmtserver.&#10;</xsl:text>
-	<xsl:value-of select="concat('.TH ', name, ' 3 &quot;&quot; &quot;libmtserver ', $version,
-		'&quot; &quot;libmtserver manual&quot;', $newline)"/>
-	<xsl:text>.nh&#10;.ad l&#10;</xsl:text>
+	<xsl:call-template name="head">
+		<xsl:with-param name="name" select="name"/>
+		<xsl:with-param name="section" select="3"/>
+	</xsl:call-template>
 
 	<xsl:text>.SH NAME&#10;</xsl:text>
 	<xsl:value-of select="concat(name, ' \- ')"/>
 	<xsl:call-template name="summary"/>
 
-	<xsl:variable name="this" select="."/>
+	<xsl:call-template name="library"/>
+
 	<xsl:variable name="callbacks">
 		<xsl:apply-templates select="param/type/ref[not(. = ../../preceding-sibling::param/type/ref)]"
 			mode="callback"/>
@@ -109,16 +263,18 @@
 			mode="block"/>
 	</xsl:for-each>
 
-	<xsl:for-each select="(briefdescription | detaileddescription)//ref[
-			not(. = preceding::ref[ancestor::memberdef/@id = $this/@id])]">
-		<xsl:apply-templates select="." mode="constants"/>
+	<xsl:variable name="described-tree">
+		<xsl:call-template name="described"/>
+	</xsl:variable>
+	<xsl:variable name="described" select="exsl:node-set($described-tree)//ref"/>
+	<xsl:for-each select="$described[not(@refid = preceding::ref/@refid)]">
+		<xsl:call-template name="constants">
+			<xsl:with-param name="id" select="@refid"/>
+		</xsl:call-template>
 	</xsl:for-each>
 
-	<xsl:for-each select="$details/simplesect[@kind = 'par']">
-		<xsl:text>.SH </xsl:text>
-		<xsl:value-of select="translate(normalize-space(title), 'abcdefghijklmnopqrstuvwxyz',
-			'ABCDEFGHIJKLMNOPQRSTUVWXYZ')"/>
-		<xsl:text>&#10;</xsl:text>
+	<xsl:for-each select="$details/simplesect[@kind = 'par' and normalize-space(title) != 'Example']">
+		<xsl:call-template name="heading"/>
 		<xsl:apply-templates select="para" mode="block"/>
 	</xsl:for-each>
 
@@ -126,6 +282,11 @@
 		<xsl:text>.SH HISTORY&#10;Since version </xsl:text>
 		<xsl:value-of select="normalize-space(.)"/>
 		<xsl:text>.&#10;</xsl:text>
+	</xsl:for-each>
+
+	<xsl:for-each select="$details/simplesect[@kind = 'par' and normalize-space(title) = 'Example']">
+		<xsl:text>.SH EXAMPLES&#10;</xsl:text>
+		<xsl:apply-templates select="para" mode="block"/>
 	</xsl:for-each>
 
 	<xsl:call-template name="see-also"/>
@@ -156,12 +317,14 @@
 	<xsl:apply-templates select="$codes" mode="item"/>
 </xsl:template>
 
-<!-- The first sentence, begun with a small letter and without its full stop, as NAME wants it. -->
+<!-- The first sentence, or what it has before a colon or semicolon, begun with a small letter and without its
+     full stop, as NAME wants it. -->
 <xsl:template name="summary">
 	<xsl:variable name="text">
 		<xsl:apply-templates select="briefdescription/para" mode="inline"/>
 	</xsl:variable>
-	<xsl:variable name="line" select="normalize-space($text)"/>
+	<xsl:variable name="line" select="substring-before(concat(substring-before(concat(
+		normalize-space($text), ': '), ': '), '; '), '; ')"/>
 	<xsl:variable name="first" select="substring($line, 1, 1)"/>
 	<xsl:variable name="second" select="substring($line, 2, 1)"/>
 	<xsl:choose>
@@ -192,11 +355,11 @@
 		@id = $id and @kind = 'typedef' and contains(type, '(*')]"/>
 </xsl:template>
 
-<xsl:template match="ref" mode="constants">
-	<xsl:variable name="id" select="@refid"/>
+<xsl:template name="constants">
+	<xsl:param name="id"/>
 	<xsl:variable name="group" select="substring-before($id, '_1g')"/>
 	<xsl:if test="$group">
-		<xsl:for-each select="document(concat($group, '.xml'), /)//memberdef[
+		<xsl:for-each select="document(concat($group, '.xml'), $root)//memberdef[
 				@id = $id and @kind = 'enum']">
 			<xsl:value-of select="concat('.SH CONSTANTS', $newline, '.PP', $newline,
 				'.B enum ', name, $newline)"/>
@@ -301,44 +464,56 @@
 	</xsl:choose>
 </xsl:template>
 
+<!-- What @see names comes first: what one needs next. -->
 <xsl:template name="see-also">
 	<xsl:variable name="this" select="name"/>
+	<xsl:variable name="next" select="detaileddescription//simplesect[@kind = 'see']//ref"/>
 	<xsl:variable name="mentioned" select="(briefdescription | detaileddescription)//ref[
 		@kindref = 'member' and contains(., '()')]"/>
 	<xsl:variable name="names">
+		<xsl:for-each select="$next">
+			<n><xsl:value-of select="substring-before(., '()')"/></n>
+		</xsl:for-each>
 		<xsl:for-each select="$mentioned">
 			<n><xsl:value-of select="substring-before(., '()')"/></n>
 		</xsl:for-each>
-		<xsl:for-each select="../../sectiondef/memberdef[@kind = 'function']">
-			<n><xsl:value-of select="name"/></n>
-		</xsl:for-each>
 	</xsl:variable>
-	<xsl:variable name="others" select="exsl:node-set($names)/n[
-		. != $this and not(. = preceding-sibling::n)]"/>
 	<xsl:text>.SH "SEE ALSO"&#10;</xsl:text>
-	<xsl:for-each select="$others">
-		<xsl:value-of select="concat('.BR ', ., ' (3)')"/>
-		<xsl:if test="position() != last()">
-			<xsl:text>,</xsl:text>
-		</xsl:if>
-		<xsl:value-of select="$newline"/>
+	<xsl:for-each select="exsl:node-set($names)/n[. != $this and not(. = preceding-sibling::n)]">
+		<xsl:value-of select="concat('.BR ', ., ' (3),', $newline)"/>
 	</xsl:for-each>
-	<xsl:if test="not($others)">
-		<xsl:text>.BR mts_server_create (3)&#10;</xsl:text>
-	</xsl:if>
+	<xsl:text>.BR mtserver (7)&#10;</xsl:text>
 </xsl:template>
 
 <!-- Blocks -->
 
-<!-- A paragraph may hold lists and tables besides its text; what has a section of its own is not
-     shown here. -->
+<!-- A paragraph may hold lists, tables and code besides its text: each stands where it does in the comment.
+     What has a section of its own is not shown here. -->
+<xsl:variable name="blocks" select="'|parameterlist|simplesect|itemizedlist|orderedlist|table|programlisting|verbatim|'"/>
+
 <xsl:template match="para" mode="block">
-	<xsl:variable name="apart" select="parameterlist | simplesect | itemizedlist | orderedlist
-		| table | programlisting | verbatim"/>
+	<xsl:variable name="apart" select="*[contains($blocks, concat('|', name(), '|'))]"/>
+	<xsl:call-template name="text-between">
+		<xsl:with-param name="nodes" select="node()[not(preceding-sibling::*[
+			contains($blocks, concat('|', name(), '|'))])]"/>
+	</xsl:call-template>
+	<xsl:for-each select="$apart">
+		<xsl:variable name="this" select="generate-id()"/>
+		<xsl:if test="not(self::parameterlist)">
+			<xsl:apply-templates select="." mode="block"/>
+		</xsl:if>
+		<xsl:call-template name="text-between">
+			<xsl:with-param name="nodes" select="following-sibling::node()[generate-id(
+				preceding-sibling::*[contains($blocks, concat('|', name(), '|'))][1]) = $this]"/>
+		</xsl:call-template>
+	</xsl:for-each>
+</xsl:template>
+
+<xsl:template name="text-between">
+	<xsl:param name="nodes"/>
 	<xsl:variable name="text">
-		<xsl:apply-templates select="node()[not(self::parameterlist or self::simplesect
-			or self::itemizedlist or self::orderedlist or self::table or self::programlisting
-			or self::verbatim)]" mode="inline"/>
+		<xsl:apply-templates select="$nodes[not(contains($blocks, concat('|', name(), '|')))]"
+			mode="inline"/>
 	</xsl:variable>
 	<xsl:if test="normalize-space($text)">
 		<xsl:text>.PP&#10;</xsl:text>
@@ -346,7 +521,6 @@
 			<xsl:with-param name="text" select="$text"/>
 		</xsl:call-template>
 	</xsl:if>
-	<xsl:apply-templates select="$apart[not(self::parameterlist)]" mode="block"/>
 </xsl:template>
 
 <xsl:template match="simplesect" mode="block">
@@ -382,10 +556,13 @@
 		</xsl:variable>
 		<xsl:variable name="text">
 			<xsl:for-each select="entry[position() &gt; 1]">
-				<xsl:if test="position() &gt; 1">
+				<xsl:variable name="part">
+					<xsl:apply-templates select="para" mode="inline"/>
+				</xsl:variable>
+				<xsl:if test="position() &gt; 1 and normalize-space($part)">
 					<xsl:text>; </xsl:text>
 				</xsl:if>
-				<xsl:apply-templates select="para" mode="inline"/>
+				<xsl:value-of select="normalize-space($part)"/>
 			</xsl:for-each>
 		</xsl:variable>
 		<xsl:text>.TP&#10;</xsl:text>

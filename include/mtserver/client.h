@@ -63,6 +63,8 @@ enum mts_gone {
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_flush(), mts_client_try_write(), mts_client_sendfile(),
+ *      mts_server_set_max_output()
  */
 MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
 
@@ -95,6 +97,7 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @see mts_client_write(), mts_server_send(), mts_server_set_max_output()
  */
 MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t size);
 
@@ -113,6 +116,7 @@ MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t si
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_write(), mts_client_printf()
  */
 MTS_API int mts_client_puts(mts_client *client, const char *text);
 
@@ -131,6 +135,7 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_puts(), mts_client_write()
  */
 MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_PRINTF(2, 3);
 
@@ -148,6 +153,7 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_write(), mts_client_sendfile()
  */
 MTS_API int mts_client_flush(mts_client *client);
 
@@ -180,6 +186,7 @@ MTS_API int mts_client_flush(mts_client *client);
  * @par Threads
  * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
+ * @see mts_client_read(), mts_server_close()
  */
 MTS_API int mts_client_shutdown(mts_client *client);
 
@@ -217,6 +224,7 @@ MTS_API int mts_client_shutdown(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_write(), mts_client_flush()
  */
 MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t count);
 
@@ -248,6 +256,7 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
+ * @see mts_client_read_line(), mts_client_read(), mts_client_gone(), mts_server_set_timeout()
  */
 MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
 
@@ -272,6 +281,7 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
+ * @see mts_client_read_exact(), mts_client_read_line(), mts_client_unread(), mts_client_pending()
  */
 MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
 
@@ -317,6 +327,7 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
  * @par Threads
  * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
+ * @see mts_client_set_timeout(), mts_client_unread(), mts_client_gone()
  */
 MTS_API int mts_client_relay(mts_client *client, int fd);
 
@@ -328,6 +339,7 @@ MTS_API int mts_client_relay(mts_client *client, int fd);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_server_stop(), mts_client_id()
  */
 MTS_API mts_server *mts_client_server(const mts_client *client);
 
@@ -340,6 +352,7 @@ MTS_API mts_server *mts_client_server(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_peer_sockaddr(), mts_client_via(), mts_networks_test()
  */
 MTS_API const char *mts_client_peer(mts_client *client);
 
@@ -353,6 +366,7 @@ MTS_API const char *mts_client_peer(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_listener(), mts_client_peer()
  */
 MTS_API const char *mts_client_local(mts_client *client);
 
@@ -368,6 +382,7 @@ MTS_API const char *mts_client_local(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_peer(), mts_client_fd()
  */
 MTS_API int mts_client_peer_sockaddr(
 	const mts_client *client, struct sockaddr *address, socklen_t *size);
@@ -384,6 +399,7 @@ MTS_API int mts_client_peer_sockaddr(
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @see mts_server_address(), mts_client_local()
  */
 MTS_API int mts_client_listener(const mts_client *client);
 
@@ -403,6 +419,7 @@ MTS_API int mts_client_listener(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_pending(), mts_client_peer_sockaddr()
  */
 MTS_API int mts_client_fd(const mts_client *client);
 
@@ -414,6 +431,7 @@ MTS_API int mts_client_fd(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_data(), mts_server_on_open(), mts_server_on_close()
  */
 MTS_API void mts_client_set_data(mts_client *client, void *data);
 
@@ -425,6 +443,7 @@ MTS_API void mts_client_set_data(mts_client *client, void *data);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_client_set_data(), mts_server_on_close()
  */
 MTS_API void *mts_client_data(const mts_client *client);
 
@@ -436,6 +455,7 @@ MTS_API void *mts_client_data(const mts_client *client);
  * @par Threads
  * This client's callbacks. The number itself may go anywhere.
  * @since 0.1
+ * @see mts_server_send(), mts_server_close(), mts_server_kick()
  */
 MTS_API uint64_t mts_client_id(const mts_client *client);
 
@@ -463,6 +483,7 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @see mts_server_set_timeout(), mts_server_on_close()
  */
 MTS_API int mts_client_set_timeout(mts_client *client, int which, unsigned milliseconds);
 
@@ -477,6 +498,7 @@ MTS_API int mts_client_set_timeout(mts_client *client, int which, unsigned milli
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @see mts_server_set_timeout(), mts_server_stop()
  */
 MTS_API int mts_client_gone(mts_client *client);
 

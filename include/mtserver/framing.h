@@ -61,6 +61,7 @@ typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, voi
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_frame_lines(), mts_server_set_max_request(), mts_client_read()
  */
 MTS_API int mts_server_frame_raw(mts_server *server);
 
@@ -76,6 +77,7 @@ MTS_API int mts_server_frame_raw(mts_server *server);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_max_request(), mts_client_next(), mts_server_frame_delimited()
  */
 MTS_API int mts_server_frame_lines(mts_server *server);
 
@@ -92,6 +94,7 @@ MTS_API int mts_server_frame_lines(mts_server *server);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_frame_lines(), mts_server_set_max_request()
  */
 MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter, size_t size);
 
@@ -108,6 +111,7 @@ MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_client_read_exact(), mts_server_frame_prefixed()
  */
 MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
 
@@ -117,7 +121,7 @@ MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
  *
  * @param server the server
  * @param bytes the width of the length: 1, 2, 4 or 8 bytes, unsigned
- * @param byte_order #MTS_BIG_ENDIAN or #MTS_LITTLE_ENDIAN
+ * @param byte_order one of #mts_byte_order
  * @retval 0 done
  * @retval -EINVAL @p server is NULL, or another value is not one of those
  * @retval -EBUSY the server runs or ran
@@ -125,6 +129,7 @@ MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_max_request(), mts_server_frame_custom()
  */
 MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int byte_order);
 
@@ -141,6 +146,7 @@ MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int by
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_frame_by_client(), mts_server_set_max_request(), mts_server_on_fault()
  */
 MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void *user);
 
@@ -195,6 +201,7 @@ typedef ssize_t (*mts_client_framer)(
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_server_frame_custom(), mts_client_data(), mts_server_on_open()
  */
 MTS_API int mts_server_frame_by_client(mts_server *server, mts_client_framer framer, void *user);
 
@@ -213,6 +220,7 @@ MTS_API int mts_server_frame_by_client(mts_server *server, mts_client_framer fra
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_on_fault(), mts_server_set_max_memory(), mts_client_read()
  */
 MTS_API int mts_server_set_max_request(mts_server *server, size_t bytes);
 

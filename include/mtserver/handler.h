@@ -30,7 +30,8 @@ enum mts_verdict {
  *
  * It may block: sleep, query a database, talk with its own client through mts_client_next(). That
  * holds up no other client. One client's requests are handled one at a time and in their order;
- * requests of different clients are handled at the same time.
+ * requests of different clients are handled at the same time. What it returns, one of #mts_verdict or a
+ * negative errno value, says what becomes of the client.
  *
  * @param client the client that asks; valid until its close hook has returned
  * @param request its bytes, never NULL, also when @p size is 0. They belong to the library, and are

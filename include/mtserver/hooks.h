@@ -164,6 +164,7 @@ typedef void (*mts_log_hook)(int level, const char *message, void *user);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_on_close(), mts_client_set_data(), mts_client_peer()
  */
 MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *user);
 
@@ -180,6 +181,7 @@ MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *use
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_server_on_close(), mts_server_set_refusal(), mts_closed_name()
  */
 MTS_API int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *user);
 
@@ -196,6 +198,7 @@ MTS_API int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *u
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_on_open(), mts_client_data(), mts_closed_name()
  */
 MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *user);
 
@@ -213,6 +216,7 @@ MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *u
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_threads(), mts_server_set_max_threads()
  */
 MTS_API int mts_server_on_thread(
 	mts_server *server, mts_thread_hook start, mts_thread_hook end, void *user);
@@ -239,6 +243,7 @@ MTS_API int mts_server_on_thread(
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_log_stderr(), mts_server_set_name()
  */
 MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_level, void *user);
 
@@ -272,6 +277,7 @@ MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_lev
  * @par Threads
  * Any, and all at the same time, but no signal handler.
  * @since 0.2
+ * @see mts_server_on_log(), mts_server_set_name()
  */
 MTS_API void mts_log_stderr(int level, const char *message, void *user);
 
@@ -284,6 +290,7 @@ MTS_API void mts_log_stderr(int level, const char *message, void *user);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_on_close(), mts_server_on_fault()
  */
 MTS_API const char *mts_closed_name(int reason);
 

@@ -72,6 +72,7 @@ extern "C" {
  * @par Threads
  * The one that runs the client's handler.
  * @since 0.2
+ * @see mts_server_complete(), mts_server_send(), mts_client_set_timeout()
  */
 MTS_API int64_t mts_client_defer(mts_client *client);
 
@@ -97,6 +98,7 @@ MTS_API int64_t mts_client_defer(mts_client *client);
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_client_defer(), mts_server_send()
  */
 MTS_API int mts_server_complete(mts_server *server, uint64_t id, int64_t ticket, int verdict);
 

@@ -95,8 +95,8 @@ enum mts_overload {
 };
 
 /**
- * Sets how many clients may be connected at once, from when they are accepted until their close
- * hook has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower
+ * Sets how many clients may be connected at once. They count from when they are accepted until their
+ * close hook has returned; mts_server_set_overload() says what happens to the others. *Live*: a lower
  * limit cuts no client off when there are more at the moment, but lets none in until there is room
  * again. With #MTS_OVERLOAD_EVICT the next one that comes causes that room to be made.
  *
@@ -115,6 +115,8 @@ enum mts_overload {
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_set_overload(), mts_server_set_max_clients_per_address(),
+ *      mts_server_set_max_threads()
  */
 MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
 
@@ -136,6 +138,7 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_set_max_clients(), mts_server_set_refusal(), mts_server_set_access()
  */
 MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t clients);
 
@@ -151,6 +154,7 @@ MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t cl
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_max_clients(), mts_server_set_refusal()
  */
 MTS_API int mts_server_set_overload(mts_server *server, int policy);
 
@@ -182,6 +186,7 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_server_set_overload(), mts_server_on_fault()
  */
 MTS_API int mts_server_set_refusal(mts_server *server, const void *data, size_t size);
 
@@ -200,6 +205,7 @@ MTS_API int mts_server_set_refusal(mts_server *server, const void *data, size_t 
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_client_write(), mts_client_try_write(), mts_server_set_max_memory()
  */
 MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
 
@@ -230,6 +236,7 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_set_max_request(), mts_server_set_max_output(), mts_server_stat()
  */
 MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
 
@@ -246,13 +253,14 @@ MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
  * @par Threads
  * One at a time, before listen.
  * @since 0.1
+ * @see mts_server_listen(), mts_server_set_overload()
  */
 MTS_API int mts_server_set_backlog(mts_server *server, int connections);
 
 /**
- * For protocols in which the client speaks first: lets the kernel hold a TCP connection back until
- * its first bytes are here (TCP_DEFER_ACCEPT, tcp(7)). Short connections get cheaper. It has no
- * effect on Unix sockets.
+ * Lets the kernel hold a TCP connection back until its first bytes are here (TCP_DEFER_ACCEPT,
+ * tcp(7)). It is for protocols in which the client speaks first; there short connections get cheaper.
+ * It has no effect on Unix sockets.
  *
  * @param server the server
  * @param seconds how long the kernel holds a silent one back, at most 3,600; 0, the default: not at
@@ -265,6 +273,7 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_listen(), mts_server_set_keepalive()
  */
 MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
 
@@ -288,6 +297,7 @@ MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_server_set_timeout(), mts_server_listen()
  */
 MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
 
@@ -307,6 +317,7 @@ MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_client_set_timeout(), mts_server_set_keepalive(), mts_server_set_drain()
  */
 MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds);
 
@@ -342,6 +353,7 @@ MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milli
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_server_stop(), mts_client_gone(), mts_server_set_timeout()
  */
 MTS_API int mts_server_set_drain(mts_server *server, unsigned milliseconds);
 

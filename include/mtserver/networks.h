@@ -55,6 +55,7 @@ enum mts_access {
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_networks_add(), mts_server_set_access(), mts_networks_destroy()
  */
 MTS_API mts_networks *mts_networks_create(void);
 
@@ -73,7 +74,7 @@ MTS_API mts_networks *mts_networks_create(void);
  *
  * @param networks the set
  * @param network the network; read only during the call
- * @param verdict #MTS_ALLOW or #MTS_DENY
+ * @param verdict one of #mts_access
  * @retval 0 done
  * @retval -EINVAL @p networks or @p network is NULL, @p network is no network, or @p verdict is neither
  *         of them
@@ -81,6 +82,7 @@ MTS_API mts_networks *mts_networks_create(void);
  * @par Threads
  * Any; a set is changed by one thread at a time, and not used by others meanwhile.
  * @since 0.2
+ * @see mts_networks_test(), mts_server_set_access()
  */
 MTS_API int mts_networks_add(mts_networks *networks, const char *network, int verdict);
 
@@ -98,6 +100,7 @@ MTS_API int mts_networks_add(mts_networks *networks, const char *network, int ve
  * @par Threads
  * Any, several at a time; not while the set is changed.
  * @since 0.2
+ * @see mts_client_peer(), mts_networks_add()
  */
 MTS_API int mts_networks_test(const mts_networks *networks, const char *address);
 
@@ -108,6 +111,7 @@ MTS_API int mts_networks_test(const mts_networks *networks, const char *address)
  * @par Threads
  * Any; the set is not used by others at the same time.
  * @since 0.2
+ * @see mts_networks_create(), mts_server_set_access()
  */
 MTS_API void mts_networks_destroy(mts_networks *networks);
 
@@ -133,6 +137,7 @@ MTS_API void mts_networks_destroy(mts_networks *networks);
  * @par Threads
  * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
+ * @see mts_networks_create(), mts_server_set_max_clients_per_address(), mts_server_kick()
  */
 MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networks);
 
@@ -152,6 +157,7 @@ MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networ
  * @par Threads
  * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
+ * @see mts_server_set_proxy_protocol(), mts_networks_create()
  */
 MTS_API int mts_server_set_trusted_proxies(mts_server *server, const mts_networks *networks);
 

@@ -80,6 +80,7 @@ enum mts_proxy_protocol {
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_server_set_trusted_proxies(), mts_client_via(), mts_client_proxy_tlv()
  */
 MTS_API int mts_server_set_proxy_protocol(mts_server *server, int mode);
 
@@ -92,12 +93,13 @@ MTS_API int mts_server_set_proxy_protocol(mts_server *server, int mode);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @see mts_client_peer(), mts_server_set_proxy_protocol()
  */
 MTS_API const char *mts_client_via(mts_client *client);
 
 /**
- * Gives one of the further values (TLVs) that a header of version 2 can carry, such as the name that the
- * client has asked for by TLS (2, PP2_TYPE_AUTHORITY) or an identifier of the connection (5,
+ * Gives one of the further values (TLVs) that a header of version 2 can carry. They are such as the name
+ * that the client has asked for by TLS (2, PP2_TYPE_AUTHORITY) or an identifier of the connection (5,
  * PP2_TYPE_UNIQUE_ID); the specification has the list. They are kept as they came.
  *
  *     char name[256];
@@ -113,6 +115,7 @@ MTS_API const char *mts_client_via(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @see mts_client_via(), mts_server_set_proxy_protocol()
  */
 MTS_API ssize_t mts_client_proxy_tlv(const mts_client *client, int type, void *buffer, size_t size);
 

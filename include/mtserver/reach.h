@@ -65,6 +65,7 @@ extern "C" {
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_client_id(), mts_server_broadcast(), mts_server_set_max_output()
  */
 MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size);
 
@@ -85,6 +86,7 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_send(), mts_server_every()
  */
 MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t size);
 
@@ -116,6 +118,7 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_client_id(), mts_server_kick(), mts_server_send()
  */
 MTS_API int mts_server_close(mts_server *server, uint64_t id);
 
@@ -148,6 +151,7 @@ MTS_API int mts_server_close(mts_server *server, uint64_t id);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_client_id(), mts_server_close(), mts_client_gone()
  */
 MTS_API int mts_server_kick(mts_server *server, uint64_t id);
 

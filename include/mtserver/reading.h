@@ -45,6 +45,7 @@ extern "C" {
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
+ * @see mts_client_read(), mts_client_read_line(), mts_client_unread()
  */
 MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t size);
 
@@ -73,6 +74,7 @@ MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t s
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
+ * @see mts_client_next(), mts_client_read_exact(), mts_server_set_max_request()
  */
 MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *size);
 
@@ -100,6 +102,7 @@ MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE. It never waits.
  * @since 0.2
+ * @see mts_client_pending(), mts_client_read(), mts_server_frame_custom()
  */
 MTS_API int mts_client_unread(mts_client *client, const void *data, size_t size);
 
@@ -116,6 +119,7 @@ MTS_API int mts_client_unread(mts_client *client, const void *data, size_t size)
  * @par Threads
  * This client's callbacks; in the close hook the answer is -EPIPE. It never waits.
  * @since 0.2
+ * @see mts_client_fd(), mts_client_read()
  */
 MTS_API ssize_t mts_client_pending(const mts_client *client);
 

@@ -48,6 +48,8 @@ typedef struct mts_server mts_server;
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_listen(), mts_server_frame_lines(), mts_server_run_until_signal(),
+ *      mts_client_write()
  */
 MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
 
@@ -75,6 +77,7 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_server_on_log(), mts_log_stderr()
  */
 MTS_API int mts_server_set_name(mts_server *server, const char *name);
 
@@ -152,6 +155,8 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_address(), mts_server_run(), mts_server_set_access(),
+ *      mts_server_set_proxy_protocol()
  */
 MTS_API int mts_server_listen(mts_server *server, const char *address);
 
@@ -183,6 +188,7 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * @par Threads
  * One at a time, before listen.
  * @since 0.2
+ * @see mts_server_listen(), mts_server_listener_fd(), mts_server_listen_fd()
  */
 MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
 
@@ -210,6 +216,7 @@ MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_listen(), mts_server_listener_fd(), mts_server_keep_paths()
  */
 MTS_API int mts_server_listen_fd(mts_server *server, int fd);
 
@@ -234,6 +241,7 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  * @par Threads
  * Any.
  * @since 0.2
+ * @see mts_server_listener_fd(), mts_server_listen_fd(), mts_server_stop()
  */
 MTS_API int mts_server_keep_paths(mts_server *server, int on);
 
@@ -275,6 +283,7 @@ MTS_API int mts_server_keep_paths(mts_server *server, int on);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_client_data(), mts_server_on_open(), mts_server_set_max_clients()
  */
 MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
 
@@ -310,6 +319,7 @@ MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_server_resume(), mts_server_stop(), mts_server_set_drain()
  */
 MTS_API int mts_server_suspend(mts_server *server);
 
@@ -327,6 +337,7 @@ MTS_API int mts_server_suspend(mts_server *server);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_server_suspend()
  */
 MTS_API int mts_server_resume(mts_server *server);
 
@@ -341,6 +352,7 @@ MTS_API int mts_server_resume(mts_server *server);
  * @par Threads
  * Any, once the listen calls are done.
  * @since 0.1
+ * @see mts_server_listen(), mts_client_listener()
  */
 MTS_API const char *mts_server_address(const mts_server *server, size_t index);
 
@@ -375,6 +387,7 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  * Any, once the listen calls are done; not in signal handlers. In a child of the process that has
  * started the server it answers as of the moment of the fork (fork(2)).
  * @since 0.2
+ * @see mts_server_listen_fd(), mts_server_suspend(), mts_server_keep_paths()
  */
 MTS_API int mts_server_listener_fd(const mts_server *server, size_t index);
 
@@ -395,6 +408,7 @@ MTS_API int mts_server_listener_fd(const mts_server *server, size_t index);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @see mts_server_run_until_signal(), mts_server_start(), mts_server_stop(), mts_server_error()
  */
 MTS_API int mts_server_run(mts_server *server);
 
@@ -440,6 +454,7 @@ MTS_API int mts_server_run(mts_server *server);
  * @par Threads
  * Any but the server's own, one at a time in a process.
  * @since 0.2
+ * @see mts_server_set_drain(), mts_server_destroy(), mts_server_error()
  */
 MTS_API int mts_server_run_until_signal(mts_server *server);
 
@@ -456,6 +471,7 @@ MTS_API int mts_server_run_until_signal(mts_server *server);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @see mts_server_join(), mts_server_stop(), mts_server_error()
  */
 MTS_API int mts_server_start(mts_server *server);
 
@@ -472,6 +488,7 @@ MTS_API int mts_server_start(mts_server *server);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @see mts_server_start(), mts_server_stop(), mts_server_destroy()
  */
 MTS_API int mts_server_join(mts_server *server);
 
@@ -492,6 +509,7 @@ MTS_API int mts_server_join(mts_server *server);
  * @par Threads
  * Any, and any callback, and any signal handler: async-signal-safe, errno preserved.
  * @since 0.1
+ * @see mts_server_set_drain(), mts_server_join(), mts_server_destroy()
  */
 MTS_API void mts_server_stop(mts_server *server);
 
@@ -511,6 +529,7 @@ MTS_API void mts_server_stop(mts_server *server);
  * Any but the server's own. No other thread may use the server at the same time, except threads
  * that wait in mts_server_run() or mts_server_join(): these return first.
  * @since 0.1
+ * @see mts_server_stop(), mts_server_join()
  */
 MTS_API int mts_server_destroy(mts_server *server);
 
@@ -524,6 +543,7 @@ MTS_API int mts_server_destroy(mts_server *server);
  * @par Threads
  * The one that configures.
  * @since 0.1
+ * @see mts_strerror(), mts_server_on_log()
  */
 MTS_API const char *mts_server_error(const mts_server *server);
 
@@ -544,6 +564,7 @@ MTS_API const char *mts_server_error(const mts_server *server);
  * @par Threads
  * Any, one at a time in a process.
  * @since 0.1
+ * @see mts_server_create(), mts_client_write(), mts_client_next()
  */
 MTS_API int mts_serve(const char *address, mts_handler handler, void *user);
 
@@ -555,6 +576,7 @@ MTS_API int mts_serve(const char *address, mts_handler handler, void *user);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_error()
  */
 MTS_API const char *mts_strerror(int code);
 

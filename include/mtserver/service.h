@@ -79,6 +79,7 @@ extern "C" {
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @see mts_notify(), mts_server_listen(), mts_server_set_timeout()
  */
 MTS_API int mts_server_set_notify(mts_server *server, int on);
 
@@ -106,6 +107,7 @@ MTS_API int mts_server_set_notify(mts_server *server, int on);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_server_set_notify()
  */
 MTS_API int mts_notify(const char *state);
 

@@ -70,6 +70,7 @@ enum mts_stat {
  * @par Threads
  * Any, at any time from create to destroy; not from signal handlers.
  * @since 0.1
+ * @see mts_stat_name(), mts_server_every()
  */
 MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
 
@@ -82,6 +83,7 @@ MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
  * @par Threads
  * Any.
  * @since 0.1
+ * @see mts_server_stat()
  */
 MTS_API const char *mts_stat_name(int which);
 

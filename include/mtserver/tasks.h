@@ -77,6 +77,7 @@ typedef void (*mts_task)(mts_server *server, void *user);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_server_after(), mts_server_cancel(), mts_server_broadcast()
  */
 MTS_API int64_t mts_server_every(mts_server *server, unsigned ms, mts_task task, void *user);
 
@@ -96,6 +97,7 @@ MTS_API int64_t mts_server_every(mts_server *server, unsigned ms, mts_task task,
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @see mts_server_every(), mts_server_cancel()
  */
 MTS_API int64_t mts_server_after(mts_server *server, unsigned ms, mts_task task, void *user);
 
@@ -115,6 +117,7 @@ MTS_API int64_t mts_server_after(mts_server *server, unsigned ms, mts_task task,
  * @par Threads
  * Any, also in callbacks, and in the task itself; not in signal handlers.
  * @since 0.2
+ * @see mts_server_every(), mts_server_after()
  */
 MTS_API int mts_server_cancel(mts_server *server, int64_t task);
 

@@ -76,11 +76,12 @@ enum mts_thread_model {
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_max_threads(), mts_server_set_stack_size(), mts_server_on_thread()
  */
 MTS_API int mts_server_set_threads(mts_server *server, int model);
 
 /**
- * Sets how many threads may serve clients at once, those that rest or wait for requests included,
+ * Sets how many threads may serve clients at once. Those that rest or wait for requests count too,
  * and those whose destructors of thread-specific data still run (pthread_key_create(3)). Clients
  * that find no free thread wait for their turn; all are served in the end. The log says once that
  * the limit is reached; #MTS_STAT_THREAD_WAITS counts how often clients had to wait. With
@@ -102,6 +103,7 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
  * @par Threads
  * Any.
  * @since 0.1; live since 0.2
+ * @see mts_server_set_threads(), mts_server_set_max_clients(), mts_server_stat()
  */
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
 
@@ -122,6 +124,7 @@ MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @see mts_server_set_threads(), mts_server_on_thread()
  */
 MTS_API int mts_server_set_stack_size(mts_server *server, size_t bytes);
 

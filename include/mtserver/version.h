@@ -30,6 +30,7 @@ extern "C" {
  * @par Threads
  * Any; async-signal-safe.
  * @since 0.1
+ * @see mts_strerror()
  */
 MTS_API const char *mts_version(void);
 

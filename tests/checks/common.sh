@@ -69,6 +69,16 @@ public_functions()
 		tr '\n' ' ' | grep -oE '\bmts_[a-z0-9_]+ *\(' | tr -d ' (' | LC_ALL=C sort -u
 }
 
+# The types that they declare: typedefs and enumerations.
+public_types()
+{
+	for header in $(public_headers); do
+		sed -nE 's/^enum (mts_[a-z0-9_]+) \{.*/\1/p
+			s/^typedef struct mts_[a-z0-9_]+ (mts_[a-z0-9_]+);/\1/p
+			s/^typedef [a-z0-9_ ]+ \(\*(mts_[a-z0-9_]+)\).*/\1/p' "$srcdir/include/$header"
+	done | LC_ALL=C sort -u
+}
+
 # The program that the README shows.
 readme_program()
 {

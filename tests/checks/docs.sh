@@ -61,14 +61,10 @@ test_of()
 	return 1
 }
 
-for source in "$srcdir"/examples/*.c; do
-	grep -q "^\\\\include ${source##*/}\$" "$srcdir/doc/mainpage.md" ||
-		fail "doc/mainpage.md does not show ${source##*/}"
-done
-for folder in "$srcdir"/examples/*/*.c; do
-	folder=${folder%/*}
-	grep -q "^\\\\include ${folder##*/}/" "$srcdir/doc/mainpage.md" ||
-		fail "doc/mainpage.md does not show what is in examples/${folder##*/}"
+for source in "$srcdir"/examples/*.c "$srcdir"/examples/*/*.c; do
+	source=${source#"$srcdir/examples/"}
+	grep -qxF " * @example $source" "$srcdir/doc/examples.dox" ||
+		fail "doc/examples.dox does not show $source"
 done
 
 # doc/RELIABILITY.md names tests as program.test: each of them is there.

@@ -26,9 +26,9 @@ libraries=${PKG_CONFIG_LIBDIR%/pkgconfig}
 for header in $(public_headers); do
 	find "$root" -path "*/include/$header" | grep -q . || fail "<$header> is not installed"
 done
-for page in "$builddir"/doc/man/*.3 "$srcdir"/doc/man/*.3; do
+for page in "$builddir"/doc/man/*.[37] "$srcdir"/doc/man/*.[37]; do
 	[ -f "$page" ] || continue
-	find "$root" -path "*/man3/${page##*/}" | grep -q . || fail "${page##*/} is not installed"
+	find "$root" -path "*/man${page##*.}/${page##*/}" | grep -q . || fail "${page##*/} is not installed"
 done
 for name in README COPYING; do
 	find "$root" -name "$name" | grep -q . || fail "$name is not installed"

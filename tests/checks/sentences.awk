@@ -89,7 +89,7 @@ FNR == 1 {
 code || /^\.\\"/ {
 	next
 }
-(expected == "tag" || expected == "entry") && /^(\.(SH|PP|TP|IP).*)?$/ {
+(expected == "tag" || expected == "entry") && /^(\.(SH|SS|PP|TP|IP).*)?$/ {
 	complain("an entry that says nothing", plain(name))
 }
 /^\.SH / {
@@ -97,7 +97,11 @@ code || /^\.\\"/ {
 	expected = "paragraph"
 	next
 }
-section == "NAME" || section == "SYNOPSIS" || section == "\"SEE ALSO\"" || section == "" {
+section == "NAME" || section == "LIBRARY" || section == "SYNOPSIS" || section == "\"SEE ALSO\"" || section == "" {
+	next
+}
+/^\.SS / {
+	expected = ""
 	next
 }
 /^\.PP$/ {
