@@ -63,6 +63,14 @@ enum mts_gone {
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * static int echo(mts_client *client, const void *request, size_t size, void *user)
+ * {
+ *     (void)user;
+ *     return mts_client_write(client, request, size); // an error ends this client, quietly
+ * }
+ * @endcode
  * @see mts_client_flush(), mts_client_try_write(), mts_client_sendfile(),
  *      mts_server_set_max_output()
  */
@@ -77,10 +85,6 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * limit (mts_server_set_max_output()). A write that does not fit is refused; where nothing waits, one
  * of any size is taken if there is memory for it (mts_server_set_max_memory()). If the bytes lie in a
  * mapped file, the call waits for the disk.
- *
- *     while (mts_client_try_write(client, line, size) == -ENOBUFS) {
- *         drop_the_oldest(queue); // or give up, but do not wait
- *     }
  *
  * @param client the client
  * @param data the bytes; not kept
@@ -97,6 +101,12 @@ MTS_API int mts_client_write(mts_client *client, const void *data, size_t size);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @par Example
+ * @code
+ * while (mts_client_try_write(client, line, size) == -ENOBUFS) {
+ *     size = drop_the_oldest(line); // or give up, but do not wait
+ * }
+ * @endcode
  * @see mts_client_write(), mts_server_send(), mts_server_set_max_output()
  */
 MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t size);
@@ -116,6 +126,10 @@ MTS_API int mts_client_try_write(mts_client *client, const void *data, size_t si
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_client_puts(client, "220 ready\r\n");
+ * @endcode
  * @see mts_client_write(), mts_client_printf()
  */
 MTS_API int mts_client_puts(mts_client *client, const char *text);
@@ -135,6 +149,10 @@ MTS_API int mts_client_puts(mts_client *client, const char *text);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_client_printf(client, "%zu bytes from %s\n", size, mts_client_peer(client));
+ * @endcode
  * @see mts_client_puts(), mts_client_write()
  */
 MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_PRINTF(2, 3);
@@ -153,6 +171,12 @@ MTS_API int mts_client_printf(mts_client *client, const char *format, ...) MTS_P
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_client_puts(client, "This takes a minute.\n");
+ * mts_client_flush(client); // so that the peer reads it before that minute
+ * int result = compute(client, request, size);
+ * @endcode
  * @see mts_client_write(), mts_client_sendfile()
  */
 MTS_API int mts_client_flush(mts_client *client);
@@ -169,12 +193,6 @@ MTS_API int mts_client_flush(mts_client *client);
  * they are refused with -ENOBUFS. If the server ends the client while its peer goes on sending, by a
  * stop, a kick or a timeout, the peer may get a reset.
  *
- *     mts_client_puts(client, "that was all");
- *     mts_client_shutdown(client);
- *     while (mts_client_read(client, buffer, sizeof(buffer)) > 0) {
- *         // what the peer still has to say
- *     }
- *
  * @param client the client
  * @retval 0 the end of the stream is sent, or on its way; also when it was before
  * @retval -EINVAL @p client is NULL
@@ -186,6 +204,15 @@ MTS_API int mts_client_flush(mts_client *client);
  * @par Threads
  * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_client_puts(client, "that was all");
+ * mts_client_shutdown(client);
+ * char bytes[4096];
+ * while (mts_client_read(client, bytes, sizeof(bytes)) > 0) {
+ *     // what the peer still has to say
+ * }
+ * @endcode
  * @see mts_client_read(), mts_server_close()
  */
 MTS_API int mts_client_shutdown(mts_client *client);
@@ -224,6 +251,18 @@ MTS_API int mts_client_shutdown(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * struct stat file;
+ * int fd = open("page.html", O_RDONLY | O_CLOEXEC);
+ * if (fd < 0 || fstat(fd, &file) != 0) {
+ *     return -errno;
+ * }
+ * mts_client_printf(client, "HTTP/1.1 200 OK\r\nContent-Length: %lld\r\n\r\n", (long long)file.st_size);
+ * ssize_t sent = mts_client_sendfile(client, fd, 0, (size_t)file.st_size);
+ * close(fd);
+ * return sent == file.st_size ? MTS_KEEP : -EIO; // less than was promised: end the client
+ * @endcode
  * @see mts_client_write(), mts_client_flush()
  */
 MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, size_t count);
@@ -256,6 +295,17 @@ MTS_API ssize_t mts_client_sendfile(mts_client *client, int fd, int64_t offset, 
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
+ * @par Example
+ * @code
+ * const void *name;
+ * size_t length;
+ * mts_client_puts(client, "Your name?\n");
+ * int result = mts_client_next(client, &name, &length);
+ * if (result != 1) {
+ *     return result == 0 ? MTS_CLOSE : result;
+ * }
+ * mts_client_printf(client, "Hello, %s.\n", (const char *)name);
+ * @endcode
  * @see mts_client_read_line(), mts_client_read(), mts_client_gone(), mts_server_set_timeout()
  */
 MTS_API int mts_client_next(mts_client *client, const void **request, size_t *size);
@@ -281,6 +331,15 @@ MTS_API int mts_client_next(mts_client *client, const void **request, size_t *si
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.1
+ * @par Example
+ * @code
+ * char bytes[4096];
+ * ssize_t count;
+ * while ((count = mts_client_read(client, bytes, sizeof(bytes))) > 0) { // to the peer's end of stream
+ *     store(bytes, (size_t)count);
+ * }
+ * return count == 0 ? MTS_CLOSE : (int)count;
+ * @endcode
  * @see mts_client_read_exact(), mts_client_read_line(), mts_client_unread(), mts_client_pending()
  */
 MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
@@ -291,11 +350,6 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
  * goes to it first, and what has been received from it goes to the other one first. The end of one
  * side is passed on to the other, which may go on sending. The kernel moves the bytes without copying
  * them to the program, through two pipes; where it cannot, or none are to be had, they are copied.
- *
- *     int fd = connect_to_backend();
- *     int result = fd < 0 ? fd : mts_client_relay(client, fd);
- *     close(fd);
- *     return result < 0 ? result : MTS_CLOSE;
  *
  * The call holds its thread, as any that waits. It counts as one request: mts_server_close() lets it
  * come to its end, and so does a stop, until its deadline. Then, as after a kick, it ends at once.
@@ -327,6 +381,13 @@ MTS_API ssize_t mts_client_read(mts_client *client, void *buffer, size_t size);
  * @par Threads
  * This client's callbacks; in the close hook and in the hook for faults the answer is -EPIPE.
  * @since 0.2
+ * @par Example
+ * @code
+ * int fd = connect_to_backend();
+ * int result = fd < 0 ? fd : mts_client_relay(client, fd);
+ * close(fd);
+ * return result < 0 ? result : MTS_CLOSE;
+ * @endcode
  * @see mts_client_set_timeout(), mts_client_unread(), mts_client_gone()
  */
 MTS_API int mts_client_relay(mts_client *client, int fd);
@@ -339,6 +400,13 @@ MTS_API int mts_client_relay(mts_client *client, int fd);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * if (strcmp(request, "shutdown") == 0) {
+ *     mts_server_stop(mts_client_server(client));
+ *     return MTS_CLOSE;
+ * }
+ * @endcode
  * @see mts_server_stop(), mts_client_id()
  */
 MTS_API mts_server *mts_client_server(const mts_client *client);
@@ -352,6 +420,10 @@ MTS_API mts_server *mts_client_server(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * printf("%s has sent %zu bytes\n", mts_client_peer(client), size);
+ * @endcode
  * @see mts_client_peer_sockaddr(), mts_client_via(), mts_networks_test()
  */
 MTS_API const char *mts_client_peer(mts_client *client);
@@ -366,6 +438,10 @@ MTS_API const char *mts_client_peer(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_client_printf(client, "220 %s\r\n", mts_client_local(client));
+ * @endcode
  * @see mts_client_listener(), mts_client_peer()
  */
 MTS_API const char *mts_client_local(mts_client *client);
@@ -382,6 +458,15 @@ MTS_API const char *mts_client_local(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * struct sockaddr_storage address;
+ * socklen_t length = sizeof(address);
+ * if (mts_client_peer_sockaddr(client, (struct sockaddr *)&address, &length) == 0
+ *     && address.ss_family == AF_INET6) {
+ *     mts_client_puts(client, "You come by IPv6.\n");
+ * }
+ * @endcode
  * @see mts_client_peer(), mts_client_fd()
  */
 MTS_API int mts_client_peer_sockaddr(
@@ -390,8 +475,6 @@ MTS_API int mts_client_peer_sockaddr(
 /**
  * Tells which listener the client has come through, where they are served differently.
  *
- *     const char *address = mts_server_address(server, (size_t)mts_client_listener(client));
- *
  * @param client the client
  * @return the listener's index, from 0 up, as mts_server_address() counts them; or
  * @retval -EINVAL @p client is NULL
@@ -399,6 +482,10 @@ MTS_API int mts_client_peer_sockaddr(
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @par Example
+ * @code
+ * const char *address = mts_server_address(server, (size_t)mts_client_listener(client));
+ * @endcode
  * @see mts_server_address(), mts_client_local()
  */
 MTS_API int mts_client_listener(const mts_client *client);
@@ -419,6 +506,14 @@ MTS_API int mts_client_listener(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * struct ucred peer; // who is at the other end of a Unix socket
+ * socklen_t length = sizeof(peer);
+ * if (getsockopt(mts_client_fd(client), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == 0) {
+ *     mts_client_puts(client, "Welcome, root.\n");
+ * }
+ * @endcode
  * @see mts_client_pending(), mts_client_peer_sockaddr()
  */
 MTS_API int mts_client_fd(const mts_client *client);
@@ -431,6 +526,19 @@ MTS_API int mts_client_fd(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * static int opened(mts_client *client, void *user)
+ * {
+ *     struct session *session = calloc(1, sizeof(*session));
+ *     (void)user;
+ *     if (session == NULL) {
+ *         return -ENOMEM; // refuses the client
+ *     }
+ *     mts_client_set_data(client, session); // the close hook frees it
+ *     return 0;
+ * }
+ * @endcode
  * @see mts_client_data(), mts_server_on_open(), mts_server_on_close()
  */
 MTS_API void mts_client_set_data(mts_client *client, void *data);
@@ -443,6 +551,15 @@ MTS_API void mts_client_set_data(mts_client *client, void *data);
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * static void closed(mts_client *client, int reason, void *user)
+ * {
+ *     (void)reason;
+ *     (void)user;
+ *     free(mts_client_data(client));
+ * }
+ * @endcode
  * @see mts_client_set_data(), mts_server_on_close()
  */
 MTS_API void *mts_client_data(const mts_client *client);
@@ -455,6 +572,10 @@ MTS_API void *mts_client_data(const mts_client *client);
  * @par Threads
  * This client's callbacks. The number itself may go anywhere.
  * @since 0.1
+ * @par Example
+ * @code
+ * remember(mts_client_id(client)); // any thread may send to this number from now on
+ * @endcode
  * @see mts_server_send(), mts_server_close(), mts_server_kick()
  */
 MTS_API uint64_t mts_client_id(const mts_client *client);
@@ -467,11 +588,6 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * when it began; but the present call of the handler keeps its #MTS_TIMEOUT_HANDLER, and the next call has
  * the new one. It is as exact as the server's. #MTS_TIMEOUT_LINGER may be chosen in the close hook, too.
  *
- *     static int log_in(mts_client *client)
- *     {
- *         return mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, 0); // may be silent from now on
- *     }
- *
  * @param client the client
  * @param which one of #mts_timeout, but not #MTS_TIMEOUT_STOP or #MTS_TIMEOUT_HANDSHAKE
  * @param milliseconds how long; 0: for ever; #MTS_TIMEOUT_INHERIT: the server's again
@@ -483,6 +599,13 @@ MTS_API uint64_t mts_client_id(const mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @par Example
+ * @code
+ * static int log_in(mts_client *client)
+ * {
+ *     return mts_client_set_timeout(client, MTS_TIMEOUT_IDLE, 0); // may be silent from now on
+ * }
+ * @endcode
  * @see mts_server_set_timeout(), mts_server_on_close()
  */
 MTS_API int mts_client_set_timeout(mts_client *client, int which, unsigned milliseconds);
@@ -498,6 +621,14 @@ MTS_API int mts_client_set_timeout(mts_client *client, int which, unsigned milli
  * @par Threads
  * This client's callbacks.
  * @since 0.1
+ * @par Example
+ * @code
+ * while (one_more_step()) {
+ *     if (mts_client_gone(client) != 0) {
+ *         return MTS_CLOSE; // nobody waits for the rest
+ *     }
+ * }
+ * @endcode
  * @see mts_server_set_timeout(), mts_server_stop()
  */
 MTS_API int mts_client_gone(mts_client *client);

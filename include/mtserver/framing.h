@@ -61,6 +61,10 @@ typedef ssize_t (*mts_framer)(const void *data, size_t size, size_t scanned, voi
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_frame_raw(server); // as by default: a request is what one receive has brought
+ * @endcode
  * @see mts_server_frame_lines(), mts_server_set_max_request(), mts_client_read()
  */
 MTS_API int mts_server_frame_raw(mts_server *server);
@@ -77,6 +81,21 @@ MTS_API int mts_server_frame_raw(mts_server *server);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * static int answer_line(mts_client *client, const void *request, size_t size, void *user)
+ * {
+ *     (void)size;
+ *     (void)user;
+ *     mts_client_printf(client, "You said: %s\n", (const char *)request); // a NUL stands behind it
+ *     return MTS_KEEP;
+ * }
+ *
+ * static int lines(mts_server *server) // before run
+ * {
+ *     return mts_server_frame_lines(server);
+ * }
+ * @endcode
  * @see mts_server_set_max_request(), mts_client_next(), mts_server_frame_delimited()
  */
 MTS_API int mts_server_frame_lines(mts_server *server);
@@ -94,6 +113,10 @@ MTS_API int mts_server_frame_lines(mts_server *server);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_frame_delimited(server, "\r\n\r\n", 4); // the head of an HTTP request
+ * @endcode
  * @see mts_server_frame_lines(), mts_server_set_max_request()
  */
 MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter, size_t size);
@@ -111,6 +134,13 @@ MTS_API int mts_server_frame_delimited(mts_server *server, const void *delimiter
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * struct point {
+ *     int32_t x, y;
+ * };
+ * mts_server_frame_fixed(server, sizeof(struct point)); // each request is a point
+ * @endcode
  * @see mts_client_read_exact(), mts_server_frame_prefixed()
  */
 MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
@@ -129,6 +159,15 @@ MTS_API int mts_server_frame_fixed(mts_server *server, size_t size);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_frame_prefixed(server, 4, MTS_BIG_ENDIAN);
+ *
+ * // In the handler, a reply in the same form:
+ * uint32_t length = htonl((uint32_t)size);
+ * mts_client_write(client, &length, sizeof(length));
+ * mts_client_write(client, request, size);
+ * @endcode
  * @see mts_server_set_max_request(), mts_server_frame_custom()
  */
 MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int byte_order);
@@ -146,6 +185,23 @@ MTS_API int mts_server_frame_prefixed(mts_server *server, unsigned bytes, int by
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * // The first byte of a request says how many follow.
+ * static ssize_t find_end(const void *data, size_t size, size_t scanned, void *user)
+ * {
+ *     const unsigned char *bytes = data;
+ *     const size_t whole = 1 + (size_t)bytes[0];
+ *     (void)scanned;
+ *     (void)user;
+ *     return size < whole ? 0 : (ssize_t)whole;
+ * }
+ *
+ * static int with_a_count(mts_server *server) // before run
+ * {
+ *     return mts_server_frame_custom(server, find_end, NULL);
+ * }
+ * @endcode
  * @see mts_server_frame_by_client(), mts_server_set_max_request(), mts_server_on_fault()
  */
 MTS_API int mts_server_frame_custom(mts_server *server, mts_framer framer, void *user);
@@ -178,19 +234,6 @@ typedef ssize_t (*mts_client_framer)(
  * As mts_server_frame_custom(), but the function knows its client. So the end of a request may depend
  * on what that client has sent before: a mode, a length that was agreed on, the state of a parser.
  *
- *     // Lines at first; then blocks, of the size that the client's handler has set.
- *     static ssize_t find_end(mts_client *client, const void *data, size_t size, size_t scanned, void *user)
- *     {
- *         const struct session *session = mts_client_data(client);
- *         const char *newline;
- *         (void)user;
- *         if (session->block > 0) {
- *             return size < session->block ? 0 : (ssize_t)session->block;
- *         }
- *         newline = memchr((const char *)data + scanned, '\n', size - scanned);
- *         return newline == NULL ? 0 : newline + 1 - (const char *)data;
- *     }
- *
  * @param server the server
  * @param framer the function
  * @param user handed to @p framer; stays the caller's
@@ -201,6 +244,21 @@ typedef ssize_t (*mts_client_framer)(
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * // Lines at first; then blocks, of the size that the client's handler has set.
+ * static ssize_t find_end(mts_client *client, const void *data, size_t size, size_t scanned, void *user)
+ * {
+ *     const struct session *session = mts_client_data(client);
+ *     const char *newline;
+ *     (void)user;
+ *     if (session->block > 0) {
+ *         return size < session->block ? 0 : (ssize_t)session->block;
+ *     }
+ *     newline = memchr((const char *)data + scanned, '\n', size - scanned);
+ *     return newline == NULL ? 0 : newline + 1 - (const char *)data;
+ * }
+ * @endcode
  * @see mts_server_frame_custom(), mts_client_data(), mts_server_on_open()
  */
 MTS_API int mts_server_frame_by_client(mts_server *server, mts_client_framer framer, void *user);
@@ -220,6 +278,11 @@ MTS_API int mts_server_frame_by_client(mts_server *server, mts_client_framer fra
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_frame_lines(server);
+ * mts_server_set_max_request(server, 512); // no line of this protocol is longer
+ * @endcode
  * @see mts_server_on_fault(), mts_server_set_max_memory(), mts_client_read()
  */
 MTS_API int mts_server_set_max_request(mts_server *server, size_t bytes);

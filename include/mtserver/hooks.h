@@ -164,6 +164,20 @@ typedef void (*mts_log_hook)(int level, const char *message, void *user);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * static int greet(mts_client *client, void *user)
+ * {
+ *     (void)user;
+ *     mts_client_puts(client, "220 ready\r\n");
+ *     return 0;
+ * }
+ *
+ * static int with_a_greeting(mts_server *server) // before run
+ * {
+ *     return mts_server_on_open(server, greet, NULL);
+ * }
+ * @endcode
  * @see mts_server_on_close(), mts_client_set_data(), mts_client_peer()
  */
 MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *user);
@@ -181,6 +195,23 @@ MTS_API int mts_server_on_open(mts_server *server, mts_open_hook hook, void *use
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * static void last_word(mts_client *client, int reason, void *user)
+ * {
+ *     (void)user;
+ *     if (reason == MTS_CLOSED_TOO_LARGE) {
+ *         mts_client_puts(client, "500 That line is too long\r\n");
+ *     } else if (reason == MTS_CLOSED_IDLE) {
+ *         mts_client_puts(client, "421 Nothing was said for too long\r\n");
+ *     }
+ * }
+ *
+ * static int with_a_last_word(mts_server *server) // before run
+ * {
+ *     return mts_server_on_fault(server, last_word, NULL);
+ * }
+ * @endcode
  * @see mts_server_on_close(), mts_server_set_refusal(), mts_closed_name()
  */
 MTS_API int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *user);
@@ -198,6 +229,20 @@ MTS_API int mts_server_on_fault(mts_server *server, mts_fault_hook hook, void *u
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * static void closed(mts_client *client, int reason, void *user)
+ * {
+ *     (void)user;
+ *     printf("%s has gone: %s\n", mts_client_peer(client), mts_closed_name(reason));
+ *     free(mts_client_data(client));
+ * }
+ *
+ * static int with_an_end(mts_server *server) // before run
+ * {
+ *     return mts_server_on_close(server, closed, NULL);
+ * }
+ * @endcode
  * @see mts_server_on_open(), mts_client_data(), mts_closed_name()
  */
 MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *user);
@@ -216,6 +261,26 @@ MTS_API int mts_server_on_close(mts_server *server, mts_close_hook hook, void *u
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * static _Thread_local struct database *database; // one for each thread
+ *
+ * static void thread_begins(void *user)
+ * {
+ *     database = database_open(user);
+ * }
+ *
+ * static void thread_ends(void *user)
+ * {
+ *     (void)user;
+ *     database_close(database);
+ * }
+ *
+ * static int with_databases(mts_server *server, char *name) // before run
+ * {
+ *     return mts_server_on_thread(server, thread_begins, thread_ends, name);
+ * }
+ * @endcode
  * @see mts_server_set_threads(), mts_server_set_max_threads()
  */
 MTS_API int mts_server_on_thread(
@@ -243,6 +308,19 @@ MTS_API int mts_server_on_thread(
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * static void keep(int level, const char *message, void *user)
+ * {
+ *     (void)user;
+ *     syslog(level, "%s", message);
+ * }
+ *
+ * static int with_a_log(mts_server *server) // before run
+ * {
+ *     return mts_server_on_log(server, keep, MTS_LOG_NOTICE, NULL);
+ * }
+ * @endcode
  * @see mts_log_stderr(), mts_server_set_name()
  */
 MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_level, void *user);
@@ -265,10 +343,6 @@ MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_lev
  * Each call looks at the environment, so the program should not change it while the server runs
  * (setenv(3)).
  *
- * @code
- * mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
- * @endcode
- *
  * @param level one of #mts_log_level; another one of syslog(3) is fine, and what is out of the range
  *        0 to 7 counts as the nearest level in it
  * @param message one line without newline; not kept. NULL counts as "". A control character in it
@@ -277,6 +351,10 @@ MTS_API int mts_server_on_log(mts_server *server, mts_log_hook hook, int max_lev
  * @par Threads
  * Any, and all at the same time, but no signal handler.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
+ * @endcode
  * @see mts_server_on_log(), mts_server_set_name()
  */
 MTS_API void mts_log_stderr(int level, const char *message, void *user);
@@ -290,6 +368,12 @@ MTS_API void mts_log_stderr(int level, const char *message, void *user);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * for (int reason = 0; mts_closed_name(reason) != NULL; reason++) {
+ *     printf("%d: %s\n", reason, mts_closed_name(reason));
+ * }
+ * @endcode
  * @see mts_server_on_close(), mts_server_on_fault()
  */
 MTS_API const char *mts_closed_name(int reason);

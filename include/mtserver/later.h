@@ -8,20 +8,25 @@
  * further request, and, with #MTS_THREAD_ON_DEMAND, costs no thread, until the reply is completed, by
  * any thread. The example `poll.c` shows how.
  *
- *     static int ask(mts_client *client, const void *request, size_t size, void *user)
- *     {
- *             const int64_t ticket = mts_client_defer(client);
- *             if (ticket < 0) {
- *                     return (int)ticket;
- *             }
- *             // It may be done before this handler has returned.
- *             put_into_a_queue_of_yours(mts_client_id(client), ticket, request, size);
- *             return MTS_LATER;
+ * @code
+ * static int ask(mts_client *client, const void *request, size_t size, void *user)
+ * {
+ *     const int64_t ticket = mts_client_defer(client);
+ *     if (ticket < 0) {
+ *         return (int)ticket;
  *     }
+ *     // It may be done before this handler has returned.
+ *     put_into_a_queue_of_yours(mts_client_id(client), ticket, request, size);
+ *     return MTS_LATER;
+ * }
+ * @endcode
  *
- *     // And a thread of yours, when it has the reply:
- *     (void)mts_server_send(server, id, reply, length);
- *     (void)mts_server_complete(server, id, ticket, MTS_KEEP);
+ * And a thread of yours, when it has the reply:
+ *
+ * @code
+ * (void)mts_server_send(server, id, reply, length);
+ * (void)mts_server_complete(server, id, ticket, MTS_KEEP);
+ * @endcode
  * @{
  */
 #ifndef MTSERVER_LATER_H
@@ -72,6 +77,15 @@ extern "C" {
  * @par Threads
  * The one that runs the client's handler.
  * @since 0.2
+ * @par Example
+ * @code
+ * int64_t ticket = mts_client_defer(client);
+ * if (ticket < 0) {
+ *     return (int)ticket;
+ * }
+ * give_to_a_thread_of_yours(mts_client_id(client), ticket, request, size);
+ * return MTS_LATER;
+ * @endcode
  * @see mts_server_complete(), mts_server_send(), mts_client_set_timeout()
  */
 MTS_API int64_t mts_client_defer(mts_client *client);
@@ -98,6 +112,12 @@ MTS_API int64_t mts_client_defer(mts_client *client);
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * // A thread of the program has the reply to a client that waits for it:
+ * mts_server_send(server, id, reply, length);
+ * mts_server_complete(server, id, ticket, MTS_KEEP);
+ * @endcode
  * @see mts_client_defer(), mts_server_send()
  */
 MTS_API int mts_server_complete(mts_server *server, uint64_t id, int64_t ticket, int verdict);

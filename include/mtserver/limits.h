@@ -115,6 +115,10 @@ enum mts_overload {
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_max_clients(server, 50000);
+ * @endcode
  * @see mts_server_set_overload(), mts_server_set_max_clients_per_address(),
  *      mts_server_set_max_threads()
  */
@@ -138,6 +142,10 @@ MTS_API int mts_server_set_max_clients(mts_server *server, size_t clients);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_max_clients_per_address(server, 20);
+ * @endcode
  * @see mts_server_set_max_clients(), mts_server_set_refusal(), mts_server_set_access()
  */
 MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t clients);
@@ -154,6 +162,10 @@ MTS_API int mts_server_set_max_clients_per_address(mts_server *server, size_t cl
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_overload(server, MTS_OVERLOAD_REFUSE); // rather told at once than kept waiting
+ * @endcode
  * @see mts_server_set_max_clients(), mts_server_set_refusal()
  */
 MTS_API int mts_server_set_overload(mts_server *server, int policy);
@@ -172,11 +184,6 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
  * neither are those that the open hook refuses: it can write by itself. Nor is anybody whose PROXY
  * header is still to come (mts_server_set_proxy_protocol()).
  *
- * @code
- * static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n";
- * mts_server_set_refusal(server, busy, sizeof(busy) - 1);
- * @endcode
- *
  * @param server the server
  * @param data the bytes; copied. NULL, with 0: nothing is sent, which is the default.
  * @param size how many, at most 1,024; 0: nothing is sent
@@ -186,6 +193,11 @@ MTS_API int mts_server_set_overload(mts_server *server, int policy);
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n";
+ * mts_server_set_refusal(server, busy, sizeof(busy) - 1);
+ * @endcode
  * @see mts_server_set_overload(), mts_server_on_fault()
  */
 MTS_API int mts_server_set_refusal(mts_server *server, const void *data, size_t size);
@@ -205,6 +217,10 @@ MTS_API int mts_server_set_refusal(mts_server *server, const void *data, size_t 
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_max_output(server, 1024 * 1024); // subscribers may fall behind by a megabyte
+ * @endcode
  * @see mts_client_write(), mts_client_try_write(), mts_server_set_max_memory()
  */
 MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
@@ -236,6 +252,10 @@ MTS_API int mts_server_set_max_output(mts_server *server, size_t bytes);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_max_memory(server, (size_t)64 * 1024 * 1024);
+ * @endcode
  * @see mts_server_set_max_request(), mts_server_set_max_output(), mts_server_stat()
  */
 MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
@@ -253,6 +273,11 @@ MTS_API int mts_server_set_max_memory(mts_server *server, size_t bytes);
  * @par Threads
  * One at a time, before listen.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_backlog(server, 128);
+ * int result = mts_server_listen(server, "*:5000");
+ * @endcode
  * @see mts_server_listen(), mts_server_set_overload()
  */
 MTS_API int mts_server_set_backlog(mts_server *server, int connections);
@@ -273,6 +298,11 @@ MTS_API int mts_server_set_backlog(mts_server *server, int connections);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_defer_accept(server, 5); // who says nothing for that long is accepted all the same
+ * int result = mts_server_listen(server, "*:80");
+ * @endcode
  * @see mts_server_listen(), mts_server_set_keepalive()
  */
 MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
@@ -286,8 +316,6 @@ MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
  * no effect on Unix sockets, and output that the peer does not acknowledge is a matter of
  * #MTS_TIMEOUT_WRITE.
  *
- *     mts_server_set_keepalive(server, 60); // gone after four minutes
- *
  * @param server the server
  * @param seconds from 1 to 32,767; 0, the default: sockets are left as the system makes them
  * @retval 0 done
@@ -297,6 +325,10 @@ MTS_API int mts_server_set_defer_accept(mts_server *server, unsigned seconds);
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_keepalive(server, 60); // gone after four minutes
+ * @endcode
  * @see mts_server_set_timeout(), mts_server_listen()
  */
 MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
@@ -317,6 +349,11 @@ MTS_API int mts_server_set_keepalive(mts_server *server, unsigned seconds);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, 5 * 60 * 1000); // five minutes
+ * mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, 10 * 1000);
+ * @endcode
  * @see mts_client_set_timeout(), mts_server_set_keepalive(), mts_server_set_drain()
  */
 MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milliseconds);
@@ -342,9 +379,6 @@ MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milli
  * all timeouts work. mts_server_stop() again changes nothing, and mts_server_destroy() waits for the grace,
  * too.
  *
- *     mts_server_set_drain(server, 10000);
- *     mts_server_run_until_signal(server); // after the signal up to 10 s, and 5 s for what is left
- *
  * @param server the server
  * @param milliseconds how long at most; 0, the default: no grace
  * @retval 0 done
@@ -353,6 +387,11 @@ MTS_API int mts_server_set_timeout(mts_server *server, int which, unsigned milli
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_drain(server, 10000);
+ * mts_server_run_until_signal(server); // after the signal up to 10 s, and 5 s for what is left
+ * @endcode
  * @see mts_server_stop(), mts_client_gone(), mts_server_set_timeout()
  */
 MTS_API int mts_server_set_drain(mts_server *server, unsigned milliseconds);

@@ -10,20 +10,22 @@
  * in none of them has no verdict; mts_server_set_access() and mts_server_set_trusted_proxies() say what
  * that means. To say it for all others, add `0.0.0.0/0`, `::/0` and `unix`:
  *
- *     // Only this site may connect, without one machine of it, and who comes by a Unix socket.
- *     mts_networks *site = mts_networks_create();
- *     if (site == NULL) {
- *         return -ENOMEM;
- *     }
- *     int result = mts_networks_add(site, "0.0.0.0/0", MTS_DENY);
- *     result = result != 0 ? result : mts_networks_add(site, "::/0", MTS_DENY);
- *     result = result != 0 ? result : mts_networks_add(site, "192.0.2.0/24", MTS_ALLOW);
- *     result = result != 0 ? result : mts_networks_add(site, "2001:db8:7::/48", MTS_ALLOW);
- *     result = result != 0 ? result : mts_networks_add(site, "192.0.2.66", MTS_DENY);
- *     result = result != 0 ? result : mts_networks_add(site, "unix", MTS_ALLOW);
- *     result = result != 0 ? result : mts_server_set_access(server, site);
- *     mts_networks_destroy(site);
- *     return result;
+ * @code
+ * // Only this site may connect, without one machine of it, and who comes by a Unix socket.
+ * mts_networks *site = mts_networks_create();
+ * if (site == NULL) {
+ *     return -ENOMEM;
+ * }
+ * int result = mts_networks_add(site, "0.0.0.0/0", MTS_DENY);
+ * result = result != 0 ? result : mts_networks_add(site, "::/0", MTS_DENY);
+ * result = result != 0 ? result : mts_networks_add(site, "192.0.2.0/24", MTS_ALLOW);
+ * result = result != 0 ? result : mts_networks_add(site, "2001:db8:7::/48", MTS_ALLOW);
+ * result = result != 0 ? result : mts_networks_add(site, "192.0.2.66", MTS_DENY);
+ * result = result != 0 ? result : mts_networks_add(site, "unix", MTS_ALLOW);
+ * result = result != 0 ? result : mts_server_set_access(server, site);
+ * mts_networks_destroy(site);
+ * return result;
+ * @endcode
  *
  * A set takes some 64 bytes for each network, and up to 40 more in each server that it is given to. To
  * look for an address takes a fraction of a microsecond, also among 100,000 networks.
@@ -55,6 +57,14 @@ enum mts_access {
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_networks *office = mts_networks_create();
+ * if (office == NULL) {
+ *     return -ENOMEM;
+ * }
+ * mts_networks_add(office, "192.0.2.0/24", MTS_ALLOW);
+ * @endcode
  * @see mts_networks_add(), mts_server_set_access(), mts_networks_destroy()
  */
 MTS_API mts_networks *mts_networks_create(void);
@@ -82,6 +92,11 @@ MTS_API mts_networks *mts_networks_create(void);
  * @par Threads
  * Any; a set is changed by one thread at a time, and not used by others meanwhile.
  * @since 0.2
+ * @par Example
+ * @code
+ * int result = mts_networks_add(networks, "192.0.2.0/24", MTS_ALLOW);
+ * result = result != 0 ? result : mts_networks_add(networks, "192.0.2.66", MTS_DENY); // all but this one
+ * @endcode
  * @see mts_networks_test(), mts_server_set_access()
  */
 MTS_API int mts_networks_add(mts_networks *networks, const char *network, int verdict);
@@ -100,6 +115,12 @@ MTS_API int mts_networks_add(mts_networks *networks, const char *network, int ve
  * @par Threads
  * Any, several at a time; not while the set is changed.
  * @since 0.2
+ * @par Example
+ * @code
+ * if (mts_networks_test(office, mts_client_peer(client)) == MTS_ALLOW) {
+ *     mts_client_puts(client, "You are at the office.\n");
+ * }
+ * @endcode
  * @see mts_client_peer(), mts_networks_add()
  */
 MTS_API int mts_networks_test(const mts_networks *networks, const char *address);
@@ -111,6 +132,11 @@ MTS_API int mts_networks_test(const mts_networks *networks, const char *address)
  * @par Threads
  * Any; the set is not used by others at the same time.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_access(server, networks);
+ * mts_networks_destroy(networks); // the server has a copy
+ * @endcode
  * @see mts_networks_create(), mts_server_set_access()
  */
 MTS_API void mts_networks_destroy(mts_networks *networks);
@@ -137,6 +163,17 @@ MTS_API void mts_networks_destroy(mts_networks *networks);
  * @par Threads
  * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_networks *networks = mts_networks_create();
+ * if (networks == NULL) {
+ *     return -ENOMEM;
+ * }
+ * int result = mts_networks_add(networks, "198.51.100.0/24", MTS_DENY); // all others may connect
+ * result = result != 0 ? result : mts_server_set_access(server, networks);
+ * mts_networks_destroy(networks);
+ * return result;
+ * @endcode
  * @see mts_networks_create(), mts_server_set_max_clients_per_address(), mts_server_kick()
  */
 MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networks);
@@ -157,6 +194,17 @@ MTS_API int mts_server_set_access(mts_server *server, const mts_networks *networ
  * @par Threads
  * Any, also in callbacks; not in signal handlers. @p networks is not changed meanwhile.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_networks *proxies = mts_networks_create();
+ * if (proxies == NULL) {
+ *     return -ENOMEM;
+ * }
+ * int result = mts_networks_add(proxies, "10.0.0.7", MTS_ALLOW);
+ * result = result != 0 ? result : mts_server_set_trusted_proxies(server, proxies);
+ * mts_networks_destroy(proxies);
+ * return result;
+ * @endcode
  * @see mts_server_set_proxy_protocol(), mts_networks_create()
  */
 MTS_API int mts_server_set_trusted_proxies(mts_server *server, const mts_networks *networks);

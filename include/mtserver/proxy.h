@@ -66,11 +66,6 @@ enum mts_proxy_protocol {
  *
  * Who is trusted is asked when the proxy connects, and again when its header is whole.
  *
- *     mts_server_set_proxy_protocol(server, MTS_PROXY_REQUIRED);
- *     mts_server_listen(server, "10.0.0.5:5000"); // for the proxy
- *     mts_server_set_proxy_protocol(server, MTS_PROXY_OFF);
- *     mts_server_listen(server, "localhost:5001"); // for this machine
- *
  * @param server the server
  * @param mode one of #mts_proxy_protocol
  * @retval 0 done
@@ -80,6 +75,13 @@ enum mts_proxy_protocol {
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_proxy_protocol(server, MTS_PROXY_REQUIRED);
+ * mts_server_listen(server, "10.0.0.5:5000"); // for the proxy
+ * mts_server_set_proxy_protocol(server, MTS_PROXY_OFF);
+ * mts_server_listen(server, "localhost:5001"); // for this machine
+ * @endcode
  * @see mts_server_set_trusted_proxies(), mts_client_via(), mts_client_proxy_tlv()
  */
 MTS_API int mts_server_set_proxy_protocol(mts_server *server, int mode);
@@ -93,6 +95,10 @@ MTS_API int mts_server_set_proxy_protocol(mts_server *server, int mode);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @par Example
+ * @code
+ * printf("%s has come by %s\n", mts_client_peer(client), mts_client_via(client));
+ * @endcode
  * @see mts_client_peer(), mts_server_set_proxy_protocol()
  */
 MTS_API const char *mts_client_via(mts_client *client);
@@ -101,9 +107,6 @@ MTS_API const char *mts_client_via(mts_client *client);
  * Gives one of the further values (TLVs) that a header of version 2 can carry. They are such as the name
  * that the client has asked for by TLS (2, PP2_TYPE_AUTHORITY) or an identifier of the connection (5,
  * PP2_TYPE_UNIQUE_ID); the specification has the list. They are kept as they came.
- *
- *     char name[256];
- *     ssize_t size = mts_client_proxy_tlv(client, 2, name, sizeof(name)); // not a string: no NUL
  *
  * @param client the client
  * @param type which one, 0 to 255; of several of one type it is the first
@@ -115,6 +118,11 @@ MTS_API const char *mts_client_via(mts_client *client);
  * @par Threads
  * This client's callbacks.
  * @since 0.2
+ * @par Example
+ * @code
+ * char name[256];
+ * ssize_t size = mts_client_proxy_tlv(client, 2, name, sizeof(name)); // not a string: no NUL
+ * @endcode
  * @see mts_client_via(), mts_server_set_proxy_protocol()
  */
 MTS_API ssize_t mts_client_proxy_tlv(const mts_client *client, int type, void *buffer, size_t size);

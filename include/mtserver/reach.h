@@ -65,6 +65,16 @@ extern "C" {
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * // Any thread, which knows the client by its number:
+ * int result = mts_server_send(server, id, "news\n", 5);
+ * if (result == -ENOBUFS) {
+ *     mts_server_kick(server, id); // it does not read
+ * } else if (result == -ENOENT) {
+ *     forget(id); // it has gone
+ * }
+ * @endcode
  * @see mts_client_id(), mts_server_broadcast(), mts_server_set_max_output()
  */
 MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, size_t size);
@@ -86,6 +96,10 @@ MTS_API int mts_server_send(mts_server *server, uint64_t id, const void *data, s
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_broadcast(server, "The kitchen closes in ten minutes.\n", 35);
+ * @endcode
  * @see mts_server_send(), mts_server_every()
  */
 MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t size);
@@ -105,10 +119,6 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * else ends the client before it is closed, such as its peer, a failed handler or a timeout, the
  * close hook is told that reason instead; it is called once.
  *
- *     // A thread of the program, with a farewell for a client that it knows by its number:
- *     (void)mts_server_send(server, id, "bye\n", 4);
- *     (void)mts_server_close(server, id);
- *
  * @param server the server
  * @param id the client's number
  * @retval 0 it will end; when several threads close the same client, only one of them gets this
@@ -118,6 +128,12 @@ MTS_API int mts_server_broadcast(mts_server *server, const void *data, size_t si
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * // A thread of the program, with a farewell for a client that it knows by its number:
+ * (void)mts_server_send(server, id, "bye\n", 4);
+ * (void)mts_server_close(server, id);
+ * @endcode
  * @see mts_client_id(), mts_server_kick(), mts_server_send()
  */
 MTS_API int mts_server_close(mts_server *server, uint64_t id);
@@ -151,6 +167,10 @@ MTS_API int mts_server_close(mts_server *server, uint64_t id);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_kick(server, id); // it has broken the rules
+ * @endcode
  * @see mts_client_id(), mts_server_close(), mts_client_gone()
  */
 MTS_API int mts_server_kick(mts_server *server, uint64_t id);

@@ -45,6 +45,20 @@ extern "C" {
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
+ * @par Example
+ * @code
+ * // A line has said how many bytes follow:
+ * char *body = malloc(length);
+ * if (body == NULL) {
+ *     return -ENOMEM;
+ * }
+ * ssize_t count = mts_client_read_exact(client, body, length);
+ * if (count == (ssize_t)length) {
+ *     store(body, length);
+ * }
+ * free(body);
+ * return count < 0 ? (int)count : MTS_KEEP;
+ * @endcode
  * @see mts_client_read(), mts_client_read_line(), mts_client_unread()
  */
 MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t size);
@@ -74,6 +88,15 @@ MTS_API ssize_t mts_client_read_exact(mts_client *client, void *buffer, size_t s
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE.
  * @since 0.2
+ * @par Example
+ * @code
+ * // Lines, up to an empty one:
+ * const void *line;
+ * int result;
+ * while ((result = mts_client_read_line(client, &line, &size)) == 1 && size > 0) {
+ *     store(line, size);
+ * }
+ * @endcode
  * @see mts_client_next(), mts_client_read_exact(), mts_server_set_max_request()
  */
 MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *size);
@@ -102,6 +125,14 @@ MTS_API int mts_client_read_line(mts_client *client, const void **line, size_t *
  * @par Threads
  * This client's callbacks; in the close hook and in the fault hook the answer is -EPIPE. It never waits.
  * @since 0.2
+ * @par Example
+ * @code
+ * // What was received looks like another protocol: let the framing begin with it.
+ * if (size > 4 && memcmp(request, "GET ", 4) == 0) {
+ *     mts_client_unread(client, request, size);
+ *     return speak_http(client);
+ * }
+ * @endcode
  * @see mts_client_pending(), mts_client_read(), mts_server_frame_custom()
  */
 MTS_API int mts_client_unread(mts_client *client, const void *data, size_t size);
@@ -119,6 +150,13 @@ MTS_API int mts_client_unread(mts_client *client, const void *data, size_t size)
  * @par Threads
  * This client's callbacks; in the close hook the answer is -EPIPE. It never waits.
  * @since 0.2
+ * @par Example
+ * @code
+ * struct pollfd wait = {.fd = mts_client_fd(client), .events = POLLIN};
+ * if (mts_client_pending(client) == 0) {
+ *     poll(&wait, 1, 1000); // a second, unless the client says something
+ * }
+ * @endcode
  * @see mts_client_fd(), mts_client_read()
  */
 MTS_API ssize_t mts_client_pending(const mts_client *client);

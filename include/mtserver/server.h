@@ -48,6 +48,17 @@ typedef struct mts_server mts_server;
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server *server = mts_server_create(answer, NULL);
+ * if (server == NULL) {
+ *     return EXIT_FAILURE; // memory is short
+ * }
+ * if (mts_server_listen(server, "localhost:5000") != 0 || mts_server_run_until_signal(server) != 0) {
+ *     fprintf(stderr, "%s\n", mts_server_error(server));
+ * }
+ * mts_server_destroy(server);
+ * @endcode
  * @see mts_server_listen(), mts_server_frame_lines(), mts_server_run_until_signal(),
  *      mts_client_write()
  */
@@ -62,10 +73,6 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * The kernel keeps 15 bytes of a thread's name (pthread_setname_np(3)), so there only the first
  * eight bytes of the server's name are seen. Lines have all of it.
  *
- * @code
- * mts_server_set_name(server, "front");
- * @endcode
- *
  * @param server the server
  * @param name at most 63 bytes of printable ASCII, spaces among them; copied. NULL or "": as
  *        without a name.
@@ -77,6 +84,10 @@ MTS_API mts_server *mts_server_create(mts_handler handler, void *user);
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_name(server, "front");
+ * @endcode
  * @see mts_server_on_log(), mts_log_stderr()
  */
 MTS_API int mts_server_set_name(mts_server *server, const char *name);
@@ -155,6 +166,13 @@ MTS_API int mts_server_set_name(mts_server *server, const char *name);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * if (mts_server_listen(server, "*:5000") != 0 || mts_server_listen(server, "unix:/run/program.sock") != 0) {
+ *     fprintf(stderr, "%s\n", mts_server_error(server));
+ *     return EXIT_FAILURE;
+ * }
+ * @endcode
  * @see mts_server_address(), mts_server_run(), mts_server_set_access(),
  *      mts_server_set_proxy_protocol()
  */
@@ -176,9 +194,6 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * With port 0 each still gets a port that nobody has, at none of the addresses of the call; others may
  * share it from then on.
  *
- *     mts_server_set_reuse_port(server, 1);
- *     int result = mts_server_listen(server, "*:5000"); // as do the other processes
- *
  * @param server the server
  * @param on 0, the default: a port that somebody has is an error, -EADDRINUSE; otherwise it can be shared
  * @retval 0 done
@@ -188,6 +203,11 @@ MTS_API int mts_server_listen(mts_server *server, const char *address);
  * @par Threads
  * One at a time, before listen.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_reuse_port(server, 1);
+ * int result = mts_server_listen(server, "*:5000"); // as do the other processes
+ * @endcode
  * @see mts_server_listen(), mts_server_listener_fd(), mts_server_listen_fd()
  */
 MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
@@ -216,6 +236,17 @@ MTS_API int mts_server_set_reuse_port(mts_server *server, int on);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * // A socket with a mode that no umask gives:
+ * struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/program.sock"};
+ * int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+ * if (fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0
+ *     || listen(fd, SOMAXCONN) != 0 || mts_server_listen_fd(server, fd) != 0) {
+ *     close(fd); // still ours
+ *     return EXIT_FAILURE;
+ * }
+ * @endcode
  * @see mts_server_listen(), mts_server_listener_fd(), mts_server_keep_paths()
  */
 MTS_API int mts_server_listen_fd(mts_server *server, int fd);
@@ -230,9 +261,6 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  * end it stays behind. That does no harm: mts_server_listen() replaces a file on which nobody answers.
  * Where processes have copies of one server by fork(2), each says this for its own copy.
  *
- *     mts_server_keep_paths(server, 1); // another process has them now
- *     mts_server_stop(server);
- *
  * @param server the server
  * @param on 0, the default: they are removed; otherwise they stay
  * @retval 0 done
@@ -241,6 +269,11 @@ MTS_API int mts_server_listen_fd(mts_server *server, int fd);
  * @par Threads
  * Any.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_keep_paths(server, 1); // another process has them now
+ * mts_server_stop(server);
+ * @endcode
  * @see mts_server_listener_fd(), mts_server_listen_fd(), mts_server_stop()
  */
 MTS_API int mts_server_keep_paths(mts_server *server, int on);
@@ -253,13 +286,6 @@ MTS_API int mts_server_keep_paths(mts_server *server, int on);
  *
  * It does not wait for room. If #MTS_OVERLOAD_EVICT was chosen, and a client is idle, that one is evicted;
  * otherwise -EAGAIN.
- *
- *     // A connection that another process has passed, and what is known of it:
- *     int result = mts_server_adopt(server, fd, session);
- *     if (result < 0) {
- *         close(fd);
- *         free(session);
- *     }
  *
  * @param server the server
  * @param fd the socket. After success it is the server's, which closes it, as at a stop that begins at
@@ -283,6 +309,15 @@ MTS_API int mts_server_keep_paths(mts_server *server, int on);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * // A connection that another process has passed, and what is known of it:
+ * int result = mts_server_adopt(server, fd, session);
+ * if (result < 0) {
+ *     close(fd);
+ *     free(session);
+ * }
+ * @endcode
  * @see mts_client_data(), mts_server_on_open(), mts_server_set_max_clients()
  */
 MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
@@ -308,9 +343,6 @@ MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
  * suspended is not woken by connections that wait. The log says when it is suspended, and when it goes on
  * (#MTS_LOG_INFO).
  *
- *     mts_server_suspend(server); // its successor, which has the same sockets, serves already
- *     mts_server_stop(server);
- *
  * @param server the server
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
@@ -319,6 +351,11 @@ MTS_API int mts_server_adopt(mts_server *server, int fd, void *data);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_suspend(server); // its successor, which has the same sockets, serves already
+ * mts_server_stop(server);
+ * @endcode
  * @see mts_server_resume(), mts_server_stop(), mts_server_set_drain()
  */
 MTS_API int mts_server_suspend(mts_server *server);
@@ -327,8 +364,6 @@ MTS_API int mts_server_suspend(mts_server *server);
  * Has the server accept connections again, those first that have waited in the kernel meanwhile. When it
  * is not suspended nothing changes.
  *
- *     mts_server_resume(server); // the successor could not start
- *
  * @param server the server
  * @retval 0 done
  * @retval -EINVAL @p server is NULL
@@ -337,6 +372,10 @@ MTS_API int mts_server_suspend(mts_server *server);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_resume(server); // the successor could not start
+ * @endcode
  * @see mts_server_suspend()
  */
 MTS_API int mts_server_resume(mts_server *server);
@@ -352,6 +391,13 @@ MTS_API int mts_server_resume(mts_server *server);
  * @par Threads
  * Any, once the listen calls are done.
  * @since 0.1
+ * @par Example
+ * @code
+ * const char *address;
+ * for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
+ *     printf("Listening on %s\n", address);
+ * }
+ * @endcode
  * @see mts_server_listen(), mts_client_listener()
  */
 MTS_API const char *mts_server_address(const mts_server *server, size_t index);
@@ -367,16 +413,6 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  * socket is removed when this server stops, whoever else has the socket, unless mts_server_keep_paths() was
  * told that it stays. All of this is in examples/upgrade.c.
  *
- * @code
- * // Become the new version, which is told the number, and gives it to mts_server_listen_fd():
- * char number[16];
- * int copy = dup(mts_server_listener_fd(server, 0));
- * mts_server_stop(server);
- * mts_server_join(server);
- * snprintf(number, sizeof(number), "%d", copy);
- * execl(program, program, number, NULL);
- * @endcode
- *
  * @param server the server
  * @param index which address, from 0 up, as in mts_server_address()
  * @return a descriptor, or:
@@ -387,6 +423,16 @@ MTS_API const char *mts_server_address(const mts_server *server, size_t index);
  * Any, once the listen calls are done; not in signal handlers. In a child of the process that has
  * started the server it answers as of the moment of the fork (fork(2)).
  * @since 0.2
+ * @par Example
+ * @code
+ * // Become the new version, which is told the number, and gives it to mts_server_listen_fd():
+ * char number[16];
+ * int copy = dup(mts_server_listener_fd(server, 0));
+ * mts_server_stop(server);
+ * mts_server_join(server);
+ * snprintf(number, sizeof(number), "%d", copy);
+ * execl(program, program, number, NULL);
+ * @endcode
  * @see mts_server_listen_fd(), mts_server_suspend(), mts_server_keep_paths()
  */
 MTS_API int mts_server_listener_fd(const mts_server *server, size_t index);
@@ -408,6 +454,13 @@ MTS_API int mts_server_listener_fd(const mts_server *server, size_t index);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @par Example
+ * @code
+ * int result = mts_server_run(server); // until somebody calls mts_server_stop()
+ * if (result != 0) {
+ *     fprintf(stderr, "%s\n", mts_server_error(server));
+ * }
+ * @endcode
  * @see mts_server_run_until_signal(), mts_server_start(), mts_server_stop(), mts_server_error()
  */
 MTS_API int mts_server_run(mts_server *server);
@@ -431,13 +484,6 @@ MTS_API int mts_server_run(mts_server *server);
  * inherits the handling, and in it both signals do nothing; so it should set its own, or become
  * another program.
  *
- * @code
- * int result = mts_server_run_until_signal(server);
- * if (result != 0)
- *     fprintf(stderr, "%s\n", mts_strerror(result));
- * mts_server_destroy(server);
- * @endcode
- *
  * @param server the server
  * @retval 0 it was asked to stop, by a signal or otherwise, and has; also when clients had to be cut
  *         off at the deadline
@@ -454,6 +500,13 @@ MTS_API int mts_server_run(mts_server *server);
  * @par Threads
  * Any but the server's own, one at a time in a process.
  * @since 0.2
+ * @par Example
+ * @code
+ * int result = mts_server_run_until_signal(server);
+ * if (result != 0)
+ *     fprintf(stderr, "%s\n", mts_strerror(result));
+ * mts_server_destroy(server);
+ * @endcode
  * @see mts_server_set_drain(), mts_server_destroy(), mts_server_error()
  */
 MTS_API int mts_server_run_until_signal(mts_server *server);
@@ -471,6 +524,16 @@ MTS_API int mts_server_run_until_signal(mts_server *server);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @par Example
+ * @code
+ * if (mts_server_start(server) != 0) {
+ *     fprintf(stderr, "%s\n", mts_server_error(server));
+ *     return EXIT_FAILURE;
+ * }
+ * go_on_with_other_things();
+ * mts_server_stop(server);
+ * return mts_server_join(server);
+ * @endcode
  * @see mts_server_join(), mts_server_stop(), mts_server_error()
  */
 MTS_API int mts_server_start(mts_server *server);
@@ -488,6 +551,13 @@ MTS_API int mts_server_start(mts_server *server);
  * @par Threads
  * Any but the server's own.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_stop(server);
+ * if (mts_server_join(server) == -EBUSY) {
+ *     fprintf(stderr, "a handler still runs\n");
+ * }
+ * @endcode
  * @see mts_server_start(), mts_server_stop(), mts_server_destroy()
  */
 MTS_API int mts_server_join(mts_server *server);
@@ -509,6 +579,16 @@ MTS_API int mts_server_join(mts_server *server);
  * @par Threads
  * Any, and any callback, and any signal handler: async-signal-safe, errno preserved.
  * @since 0.1
+ * @par Example
+ * @code
+ * static mts_server *the_server;
+ *
+ * static void hear(int signal) // as well as from any thread, and any callback
+ * {
+ *     (void)signal;
+ *     mts_server_stop(the_server);
+ * }
+ * @endcode
  * @see mts_server_set_drain(), mts_server_join(), mts_server_destroy()
  */
 MTS_API void mts_server_stop(mts_server *server);
@@ -529,6 +609,13 @@ MTS_API void mts_server_stop(mts_server *server);
  * Any but the server's own. No other thread may use the server at the same time, except threads
  * that wait in mts_server_run() or mts_server_join(): these return first.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_stop(server);
+ * if (mts_server_destroy(server) == -EBUSY) {
+ *     _exit(EXIT_FAILURE); // a handler hangs, and what it uses must stay
+ * }
+ * @endcode
  * @see mts_server_stop(), mts_server_join()
  */
 MTS_API int mts_server_destroy(mts_server *server);
@@ -543,6 +630,12 @@ MTS_API int mts_server_destroy(mts_server *server);
  * @par Threads
  * The one that configures.
  * @since 0.1
+ * @par Example
+ * @code
+ * if (mts_server_set_max_request(server, size) != 0) {
+ *     fprintf(stderr, "%s\n", mts_server_error(server)); // what is wrong with the size
+ * }
+ * @endcode
  * @see mts_strerror(), mts_server_on_log()
  */
 MTS_API const char *mts_server_error(const mts_server *server);
@@ -564,6 +657,13 @@ MTS_API const char *mts_server_error(const mts_server *server);
  * @par Threads
  * Any, one at a time in a process.
  * @since 0.1
+ * @par Example
+ * @code
+ * int main(void)
+ * {
+ *     return mts_serve("localhost:5000", answer, NULL);
+ * }
+ * @endcode
  * @see mts_server_create(), mts_client_write(), mts_client_next()
  */
 MTS_API int mts_serve(const char *address, mts_handler handler, void *user);
@@ -576,6 +676,13 @@ MTS_API int mts_serve(const char *address, mts_handler handler, void *user);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * int result = mts_server_kick(server, id);
+ * if (result != 0) {
+ *     fprintf(stderr, "cannot kick: %s\n", mts_strerror(result));
+ * }
+ * @endcode
  * @see mts_server_error()
  */
 MTS_API const char *mts_strerror(int code);

@@ -11,10 +11,12 @@
  * mts_server_listen() takes `systemd:NAME`. A unit for both, and one for the sockets, is among the
  * examples:
  *
- *     [Service]
- *     Type=notify
- *     ExecStart=/usr/local/bin/program systemd:
- *     WatchdogSec=30
+ * @code{.unparsed}
+ * [Service]
+ * Type=notify
+ * ExecStart=/usr/local/bin/program systemd:
+ * WatchdogSec=30
+ * @endcode
  * @{
  */
 #ifndef MTSERVER_SERVICE_H
@@ -62,10 +64,6 @@ extern "C" {
  * It is for one server of a program. A program with several, or one that has more to do before it is
  * ready, uses mts_notify().
  *
- * @code
- * mts_server_set_notify(server, 1);
- * @endcode
- *
  * @param server the server
  * @param on 0: it is told nothing, as by default; anything else: it is told
  * @retval 0 done, also where no manager has asked for it
@@ -79,6 +77,10 @@ extern "C" {
  * @par Threads
  * One at a time, before run.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_server_set_notify(server, 1);
+ * @endcode
  * @see mts_notify(), mts_server_listen(), mts_server_set_timeout()
  */
 MTS_API int mts_server_set_notify(mts_server *server, int on);
@@ -87,11 +89,6 @@ MTS_API int mts_server_set_notify(mts_server *server, int on);
  * Tells the service manager something, as sd_notify(3) does. It sends one message, to the Unix socket
  * that NOTIFY_SOCKET names, and never waits: if there is no room for it at the moment it says so. The
  * environment stays as it is.
- *
- * @code
- * mts_notify("STATUS=reading the index");
- * mts_notify("READY=1\nSTATUS=serving");
- * @endcode
  *
  * @param state lines of NAME=VALUE, with a newline between them; sd_notify(3) has the names. It stays
  *        the caller's.
@@ -107,6 +104,11 @@ MTS_API int mts_server_set_notify(mts_server *server, int on);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * mts_notify("STATUS=reading the index");
+ * mts_notify("READY=1\nSTATUS=serving");
+ * @endcode
  * @see mts_server_set_notify()
  */
 MTS_API int mts_notify(const char *state);

@@ -70,6 +70,12 @@ enum mts_stat {
  * @par Threads
  * Any, at any time from create to destroy; not from signal handlers.
  * @since 0.1
+ * @par Example
+ * @code
+ * printf("%llu clients, %llu threads\n",
+ *     (unsigned long long)mts_server_stat(server, MTS_STAT_OPEN),
+ *     (unsigned long long)mts_server_stat(server, MTS_STAT_THREADS));
+ * @endcode
  * @see mts_stat_name(), mts_server_every()
  */
 MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
@@ -83,6 +89,13 @@ MTS_API uint64_t mts_server_stat(const mts_server *server, int which);
  * @par Threads
  * Any.
  * @since 0.1
+ * @par Example
+ * @code
+ * for (int which = 0; mts_stat_name(which) != NULL; which++) {
+ *     mts_client_printf(client, "%s %llu\n", mts_stat_name(which),
+ *         (unsigned long long)mts_server_stat(server, which));
+ * }
+ * @endcode
  * @see mts_server_stat()
  */
 MTS_API const char *mts_stat_name(int which);

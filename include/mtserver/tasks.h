@@ -13,18 +13,6 @@
  * there is something to do, and end when there has been nothing for a second. The log says once that
  * all 8 are in use, and others wait. While none of its tasks
  * is due a server does nothing for them.
- *
- *     static void once_a_second(mts_server *server, void *user)
- *     {
- *         (void)user;
- *         (void)mts_server_broadcast(server, "tick\n", 5);
- *     }
- *
- *     // Before or while the server runs:
- *     int64_t ticking = mts_server_every(server, 1000, once_a_second, NULL);
- *     if (ticking < 0) {
- *         return (int)ticking;
- *     }
  * @{
  */
 #ifndef MTSERVER_TASKS_H
@@ -77,6 +65,20 @@ typedef void (*mts_task)(mts_server *server, void *user);
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * static void tick(mts_server *server, void *user)
+ * {
+ *     (void)user;
+ *     mts_server_broadcast(server, "tick\n", 5);
+ * }
+ *
+ * static int with_a_clock(mts_server *server) // before or while it runs
+ * {
+ *     int64_t task = mts_server_every(server, 1000, tick, NULL);
+ *     return task < 0 ? (int)task : 0;
+ * }
+ * @endcode
  * @see mts_server_after(), mts_server_cancel(), mts_server_broadcast()
  */
 MTS_API int64_t mts_server_every(mts_server *server, unsigned ms, mts_task task, void *user);
@@ -97,6 +99,20 @@ MTS_API int64_t mts_server_every(mts_server *server, unsigned ms, mts_task task,
  * @par Threads
  * Any, also in callbacks; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * static void remind(mts_server *server, void *user)
+ * {
+ *     (void)user;
+ *     mts_server_broadcast(server, "This service ends in a minute.\n", 31);
+ * }
+ *
+ * static int at_the_end_of_the_day(mts_server *server)
+ * {
+ *     int64_t task = mts_server_after(server, 86340 * 1000, remind, NULL);
+ *     return task < 0 ? (int)task : 0;
+ * }
+ * @endcode
  * @see mts_server_every(), mts_server_cancel()
  */
 MTS_API int64_t mts_server_after(mts_server *server, unsigned ms, mts_task task, void *user);
@@ -117,6 +133,12 @@ MTS_API int64_t mts_server_after(mts_server *server, unsigned ms, mts_task task,
  * @par Threads
  * Any, also in callbacks, and in the task itself; not in signal handlers.
  * @since 0.2
+ * @par Example
+ * @code
+ * if (mts_server_cancel(server, task) == 0) {
+ *     free(what_the_task_uses); // it does not run, and will not
+ * }
+ * @endcode
  * @see mts_server_every(), mts_server_after()
  */
 MTS_API int mts_server_cancel(mts_server *server, int64_t task);

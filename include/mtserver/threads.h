@@ -76,6 +76,10 @@ enum mts_thread_model {
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_threads(server, MTS_THREAD_PER_CLIENT); // each conversation on one thread
+ * @endcode
  * @see mts_server_set_max_threads(), mts_server_set_stack_size(), mts_server_on_thread()
  */
 MTS_API int mts_server_set_threads(mts_server *server, int model);
@@ -92,9 +96,6 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
  * is cut off: threads that are too many leave as soon as they rest, or have served the client that they
  * serve.
  *
- *     // At SIGHUP, from the new configuration:
- *     int result = mts_server_set_max_threads(server, configuration->threads);
- *
  * @param server the server
  * @param threads how many, at most 1,000,000; 0, the default: as many as there are clients
  * @retval 0 done
@@ -103,6 +104,11 @@ MTS_API int mts_server_set_threads(mts_server *server, int model);
  * @par Threads
  * Any.
  * @since 0.1; live since 0.2
+ * @par Example
+ * @code
+ * // At SIGHUP, from the new configuration:
+ * int result = mts_server_set_max_threads(server, configuration->threads);
+ * @endcode
  * @see mts_server_set_threads(), mts_server_set_max_clients(), mts_server_stat()
  */
 MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
@@ -124,6 +130,10 @@ MTS_API int mts_server_set_max_threads(mts_server *server, unsigned threads);
  * @par Threads
  * One at a time, before run.
  * @since 0.1
+ * @par Example
+ * @code
+ * mts_server_set_stack_size(server, (size_t)8 * 1024 * 1024); // as large as that of main()
+ * @endcode
  * @see mts_server_set_threads(), mts_server_on_thread()
  */
 MTS_API int mts_server_set_stack_size(mts_server *server, size_t bytes);

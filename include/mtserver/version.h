@@ -30,6 +30,11 @@ extern "C" {
  * @par Threads
  * Any; async-signal-safe.
  * @since 0.1
+ * @par Example
+ * @code
+ * printf("compiled for %d.%d.%d, runs with %s\n", MTS_VERSION_MAJOR, MTS_VERSION_MINOR, MTS_VERSION_PATCH,
+ *     mts_version());
+ * @endcode
  * @see mts_strerror()
  */
 MTS_API const char *mts_version(void);

@@ -77,7 +77,8 @@ if [ -s "$work/fragments" ]; then
 fi
 
 for name in $read_pages; do
-	for section in NAME LIBRARY SYNOPSIS DESCRIPTION '"RETURN VALUE"' '"THREADS"' HISTORY '"SEE ALSO"'; do
+	for section in NAME LIBRARY SYNOPSIS DESCRIPTION '"RETURN VALUE"' '"THREADS"' HISTORY EXAMPLES \
+		'"SEE ALSO"'; do
 		grep -q "^\.SH $section\$" "$name" || fail "$name has no section $section"
 	done
 	sed -n '/^\.SH "SEE ALSO"/,$p' "$name" | grep -q '^\.BR mts_' ||
