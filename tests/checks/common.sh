@@ -86,6 +86,16 @@ readme_program()
 		"$srcdir/README"
 }
 
+# The user's flags that a C++ compiler knows as well, a sanitizer's among them.
+common_flags()
+{
+	for flag in $CFLAGS; do
+		case $flag in
+		-f* | -g* | -m* | -O*) echo "$flag" ;;
+		esac
+	done
+}
+
 # wait_until SENTENCE COMMAND...: waits up to 30 seconds for the command to succeed.
 wait_until()
 {

@@ -6,7 +6,8 @@
 # A piece is one of three things, by what stands at the beginning of a line in it:
 #
 # - with `#include`: whole, a file as it is;
-# - with `static`, `extern`, `class`, `template` or `int main`: declarations, after those of fragments.h;
+# - with `static`, `extern`, `class`, `template`, or a function's lone `{`: declarations, after those of
+#   fragments.h;
 # - otherwise statements, as in a handler: they become the body of one, which also knows its server.
 #
 # Variables: folder, prefix (of the files), prelude (fragments.h).
@@ -57,7 +58,7 @@ inside {
 		sub(/^ \* ?/, "", line)
 	if (line ~ /^#include/)
 		whole = 1
-	if (line ~ /^(static|extern|class|template|int main)[ (]/)
+	if (line ~ /^(static|extern|class|template) / || line == "{")
 		declares = 1
 	text = text line "\n"
 }

@@ -6,8 +6,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -51,6 +55,7 @@ struct database;
 int compute(mts_client *client, const void *request, size_t size);
 int connect_to_backend(void);
 struct database *database_open(const char *name);
+int database_ask(struct database *database, const char *question, char *found, size_t size);
 void database_close(struct database *database);
 size_t drop_the_oldest(char *line);
 void forget(uint64_t id);

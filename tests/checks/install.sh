@@ -54,16 +54,6 @@ build()
 		$($PKG_CONFIG $how --cflags --libs mtserver)
 }
 
-# The user's flags that a C++ compiler knows as well, a sanitizer's among them.
-common_flags()
-{
-	for flag in $CFLAGS; do
-		case $flag in
-		-f* | -g* | -m* | -O*) echo "$flag" ;;
-		esac
-	done
-}
-
 # The example that is several files, and takes a library more.
 build_files()
 {
