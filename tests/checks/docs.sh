@@ -67,6 +67,24 @@ for source in "$srcdir"/examples/*.c "$srcdir"/examples/*/*.c; do
 		fail "doc/examples.dox does not show $source"
 done
 
+# Lines of code, without those that are empty or comments: of C, C++ and Go, or of Python.
+code_lines()
+{
+	case $1 in
+	*.py) sed 's/^[ \t]*#.*//' "$1" | awk '/^[ \t]*"""/ { next } NF' ;;
+	*) sed 's,//.*,,; s,/\*.*\*/,,' "$1" | awk '/\/\*/ { out = 1; next } /\*\// { out = 0; next } !out && NF' ;;
+	esac | wc -l
+}
+
+# doc/CHOOSING.md says how many lines programs have.
+grep -oE '^\|[^|]*\| `[a-z_/.]+` \| [0-9]+ \|' "$srcdir/doc/CHOOSING.md" |
+	sed 's/.*| `\(.*\)` | \([0-9]*\) |/\1 \2/' >"$work/counted"
+[ "$(wc -l <"$work/counted")" -ge 10 ] || fail "doc/CHOOSING.md says of no program how many lines it has"
+while read -r source lines; do
+	[ "$(code_lines "$srcdir/$source")" = "$lines" ] ||
+		fail "$source has $(code_lines "$srcdir/$source") lines, and not $lines, as doc/CHOOSING.md says"
+done <"$work/counted"
+
 # doc/RELIABILITY.md names tests as program.test: each of them is there.
 tests_named=$(grep -oE '`test_[a-z0-9_]+(\.[a-z0-9_]+)?`' "$srcdir/doc/RELIABILITY.md" | tr -d '`' |
 	LC_ALL=C sort -u)
