@@ -33,7 +33,7 @@
 <!-- The files of all groups, in the order in which the first page lists them. -->
 <xsl:variable name="subjects-tree">
 	<xsl:variable name="index" select="/doxygenindex"/>
-	<xsl:variable name="listed" select="$first-page//entry[1]/para/ref[@kindref = 'compound']/@refid"/>
+	<xsl:variable name="listed" select="$first-page//entry[1]/para/ref[starts-with(@refid, 'group__')]/@refid"/>
 	<xsl:for-each select="$listed">
 		<file><xsl:value-of select="concat(., '.xml')"/></file>
 	</xsl:for-each>
@@ -150,7 +150,8 @@
 		<xsl:apply-templates select="$first-page/detaileddescription/para" mode="block"/>
 		<xsl:for-each select="$first-page/detaileddescription/sect1">
 			<xsl:call-template name="heading"/>
-			<xsl:apply-templates select="para[not(table//ref[@kindref = 'compound'])]" mode="block"/>
+			<xsl:apply-templates select="para[not(table//ref[starts-with(@refid, 'group__') and
+				@kindref = 'compound'])]" mode="block"/>
 		</xsl:for-each>
 		<xsl:text>.SH "PAGES BY SUBJECT"&#10;</xsl:text>
 		<xsl:for-each select="$subjects">

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Makes a page of the HTML of a Markdown file. Its headings get names, PAGE and PAGE-HEADING, by which others
+# refer to them, and links to other files and headings become references to these. Below the title comes a
+# table of contents. Doxygen runs this.
+[ "${1##*/}" != mainpage.md ] || exec cat "$1"
+
+awk '
+BEGIN {
+	page = ARGV[1]
+	sub(/.*\//, "", page)
+	sub(/\.md$/, "", page)
+	page = tolower(page)
+}
+function name(text) {
+	text = tolower(text)
+	gsub(/[^a-z0-9 -]/, "", text)
+	gsub(/ +/, "-", text)
+	return page "-" text
+}
+/^```/ {
+	code = !code
+}
+!code && /^# / {
+	print $0 " {#" page "}\n\n[TOC]"
+	next
+}
+!code && /^##+ / {
+	text = $0
+	sub(/^#+ /, "", text)
+	print $0 " {#" name(text) "}"
+	next
+}
+!code {
+	gsub(/\]\(#/, "](@ref " page "-")
+	while (match($0, /\]\(([a-z]+\/)?[A-Za-z]+\.md\)/)) {
+		other = substr($0, RSTART + 2, RLENGTH - 6)
+		sub(/.*\//, "", other)
+		$0 = substr($0, 1, RSTART + 1) "@ref " tolower(other) substr($0, RSTART + RLENGTH - 1)
+	}
+}
+{
+	print
+}' "$1"
