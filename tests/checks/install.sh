@@ -30,7 +30,7 @@ for page in "$builddir"/doc/man/*.[37] "$srcdir"/doc/man/*.[37]; do
 	[ -f "$page" ] || continue
 	find "$root" -path "*/man${page##*.}/${page##*/}" | grep -q . || fail "${page##*/} is not installed"
 done
-for name in README COPYING; do
+for name in README CHANGELOG COPYING; do
 	find "$root" -name "$name" | grep -q . || fail "$name is not installed"
 done
 if find "$root" -name '*.so' | grep -q . && ! [ -e "$libraries/libmtserver.so.0" ]; then
