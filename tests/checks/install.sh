@@ -3,24 +3,11 @@
 # built through the installed pkg-config file, shared and static, as C11 and as C++17, and the program
 # serves.
 . "$srcdir/tests/checks/common.sh"
+. "$srcdir/tests/checks/install_common.sh"
 
-[ -n "$PKG_CONFIG" ] || skip "pkg-config was not found"
-
-root=$work/root
-unset MAKEFLAGS MFLAGS MAKELEVEL
-try "make install fails" make -C "$builddir" install DESTDIR="$root" || finish
-
-file=$(find "$root" -name mtserver.pc)
-PKG_CONFIG_LIBDIR=${file%/mtserver.pc}
-PKG_CONFIG_SYSROOT_DIR=$root
-PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1
-PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
-export PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
-export PKG_CONFIG_ALLOW_SYSTEM_LIBS
 if [ "$($PKG_CONFIG --modversion mtserver)" != "$version" ]; then
 	fail "mtserver.pc does not say version $version"
 fi
-libraries=${PKG_CONFIG_LIBDIR%/pkgconfig}
 
 # Everything is there?
 for header in $(public_headers); do
@@ -36,11 +23,6 @@ done
 if find "$root" -name '*.so' | grep -q . && ! [ -e "$libraries/libmtserver.so.0" ]; then
 	fail "libmtserver.so.0 is not installed"
 fi
-
-# A name in the abstract name space takes no port that somebody else may have.
-address=unix:@mtserver-install-$$
-readme_program | sed "s/localhost:5000/$address/" >"$work/program.c"
-grep -q "$address" "$work/program.c" || fail "the README's program serves at another address"
 
 # build NAME LANGUAGE SOURCES HOW COMPILER...: HOW is what pkg-config is told besides.
 build()
@@ -62,16 +44,6 @@ build_files()
 		$CC $CPPFLAGS $CFLAGS $LDFLAGS -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror \
 		-o "$work/files-$suffix" $(find "$root" -path '*/examples/files/*.c') \
 		$HTTP_PARSER_LIBS $($PKG_CONFIG $how --cflags --libs mtserver)
-}
-
-serves()
-{
-	serve "$1" "$work/$1"
-	ready "$1" "does not listen" grep -q "@${address#*@}\$" /proc/net/unix || return
-	"$builddir/tests/checks/talk" "$address" hi >"$work/got"
-	printf 'Hello from the server' >"$work/wanted"
-	same "$1 does not answer as it should" "$work/wanted" "$work/got"
-	end_server "$1" TERM
 }
 
 # all_of HOW...: the programs in every language there is a compiler for.
