@@ -21,7 +21,11 @@ cp "$builddir/$name.tar.gz" "$work/libmtserver_$version.orig.tar.gz"
 tar -C "$work" -xzf "$builddir/$name.tar.gz"
 
 cd "$tree" || exit 99
-DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=nocheck \
+# Where that can be had, without a network. And nothing of this build is to be met in that one.
+offline=
+! unshare --net true 2>/dev/null || offline="unshare --net"
+# shellcheck disable=SC2086 # a command with arguments
+$offline env -u srcdir -u builddir -u version DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=nocheck \
 	dpkg-buildpackage -us -uc >"$work/built" 2>&1 || {
 	fail "dpkg-buildpackage fails"
 	tail -n 60 "$work/built" | sed 's/^/    /'
@@ -45,8 +49,9 @@ holds()
 lib='/usr/lib/[a-z0-9_-]*'
 doc=/usr/share/doc
 holds libmtserver0 "$lib/libmtserver\.so\.0" "$doc/libmtserver0/changelog\.gz"
-holds libmtserver-dev /usr/include/mtserver.h "$lib/libmtserver\.(so|a)" "$lib/pkgconfig/mtserver\.pc" \
-	"$lib/cmake/mtserver/mtserver-config\.cmake" /usr/share/man/man3/mts_serve.3.gz
+holds libmtserver-dev /usr/include/mtserver.h "$lib/libmtserver\.so" "$lib/libmtserver\.a" \
+	"$lib/pkgconfig/mtserver\.pc" "$lib/cmake/mtserver/mtserver-config\.cmake" \
+	'/usr/share/man/man3/mts_serve\.3\.gz'
 holds libmtserver-doc "$doc/libmtserver-doc/html/index\.html" "$doc/libmtserver-doc/examples/hello\.c" \
 	"$doc/libmtserver-doc/RELIABILITY\.md"
 for header in $(cd "$tree/include" && find . -name '*.h'); do
