@@ -119,10 +119,10 @@ static bool send_sockets(int channel, const struct sockets *sockets)
 	struct iovec byte = {.iov_base = &(char){0}, .iov_len = 1};
 	struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1};
 	message.msg_control = &control;
-	message.msg_controllen = CMSG_SPACE(size);
+	message.msg_controllen = (socklen_t)CMSG_SPACE(size);
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(size);
+	control.header.cmsg_len = (socklen_t)CMSG_LEN(size);
 	memcpy(CMSG_DATA(&control.header), sockets->fds, size);
 	return sendmsg(channel, &message, MSG_NOSIGNAL) == 1;
 }

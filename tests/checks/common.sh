@@ -3,6 +3,9 @@
 #
 # tests/tests.am says what is in the environment: where things are, and how to build.
 
+# An address of this machine that no other check has meanwhile: for programs that have to be given a port.
+own_host=127.$(($$ / 62500 % 250 + 1)).$(($$ / 250 % 250 + 1)).$(($$ % 250 + 1))
+
 work=$(mktemp -d "$builddir/tests/work.XXXXXX") || exit 99
 jobs_to_stop=
 trap 'clean_up' EXIT

@@ -85,15 +85,6 @@ through()
 	expect "$kind" "$own by 127.0.0.1:*$more"
 }
 
-# Ports that were free a moment ago: those of the servers that are asked for and given back.
-free_port()
-{
-	behind "free$1" off
-	kill "$pid"
-	wait_until "free$1 does not end" gone "$pid"
-	port=${at##*:}
-}
-
 # checked SERVER: it was, three times: by connections that are the proxy's own.
 checked()
 {
@@ -116,38 +107,33 @@ add_tls()
 	tls=yes
 	make_certificate site site.test
 	make_certificate ada ada
-	free_port 4 && four=$port
-	free_port 5 && five=$port
 	cat >>"$work/haproxy.cfg" <<END
 listen tls
-	bind 127.0.0.1:$four ssl crt $work/site.pem alpn http/1.1
+	bind $own_host:5004 ssl crt $work/site.pem alpn http/1.1
 	server it $values send-proxy-v2-ssl proxy-v2-options authority check inter 100 check-send-proxy
 listen certificates
-	bind 127.0.0.1:$five ssl crt $work/site.pem ca-file $work/ada.crt verify optional
+	bind $own_host:5005 ssl crt $work/site.pem ca-file $work/ada.crt verify optional
 	server it $values send-proxy-v2-ssl-cn proxy-v2-options crc32c,ssl-cipher,cert-sig,cert-key check inter 100 check-send-proxy
 END
 }
 
 through_tls()
 {
-	by_name="--resolve site.test:$four:127.0.0.1"
+	by_name="--resolve site.test:5004:$own_host"
 	# shellcheck disable=SC2086 # words
-	through HAProxy "https://site.test:$four/" "version 2 with TLS" \
+	through HAProxy "https://site.test:5004/" "version 2 with TLS" \
 		" alpn=http/1.1 name=site.test tls=1,0 version=TLSv1*" -k $by_name
-	through HAProxy "https://127.0.0.1:$five/" "version 2 without a client's certificate" \
+	through HAProxy "https://$own_host:5005/" "version 2 without a client's certificate" \
 		" checksum=right tls=1,0 version=TLSv1* cipher=*" -k
 	case $said in
 	*" cn="*) fail "somebody without a certificate has its name" ;;
 	esac
 	# The flags say that it has shown its certificate in this connection (2), and in this session (4).
-	through HAProxy "https://127.0.0.1:$five/" "version 2 with a client's certificate" \
+	through HAProxy "https://$own_host:5005/" "version 2 with a client's certificate" \
 		" checksum=right tls=7,0 version=TLSv1* cn=ada*" -k --cert "$work/ada.pem"
 }
 
 if command -v haproxy >/dev/null; then
-	free_port 1 && one=$port
-	free_port 2 && two=$port
-	free_port 6 && six=$port
 	cat >"$work/haproxy.cfg" <<END
 defaults
 	mode tcp
@@ -155,13 +141,13 @@ defaults
 	timeout client 30s
 	timeout server 30s
 listen version1
-	bind 127.0.0.1:$one
+	bind $own_host:5001
 	server it $trusting send-proxy check inter 100 check-send-proxy
 listen version2
-	bind 127.0.0.1:$two
+	bind $own_host:5002
 	server it $mixed send-proxy-v2 check inter 100 check-send-proxy
 listen more
-	bind 127.0.0.1:$six
+	bind $own_host:5003
 	unique-id-format client-%cp
 	server it $values send-proxy-v2 proxy-v2-options crc32c,unique-id check inter 100 check-send-proxy
 END
@@ -174,9 +160,9 @@ END
 	fi
 	haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.out" 2>&1 &
 	jobs_to_stop="$jobs_to_stop $!"
-	through HAProxy "http://127.0.0.1:$one/" "version 1" ""
-	through HAProxy "http://127.0.0.1:$two/" "version 2" ""
-	through HAProxy "http://127.0.0.1:$six/" "version 2 with a checksum" " id=client-* checksum=right"
+	through HAProxy "http://$own_host:5001/" "version 1" ""
+	through HAProxy "http://$own_host:5002/" "version 2" ""
+	through HAProxy "http://$own_host:5003/" "version 2 with a checksum" " id=client-* checksum=right"
 	expect "version 2 with an identifier" "$own * id=client-${own##*:} *"
 	[ "$tls" = no ] || through_tls
 	wait_until "HAProxy does not check version 1" checked trusting
@@ -190,7 +176,6 @@ else
 fi
 
 if command -v nginx >/dev/null && { [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || nginx -V 2>&1 | grep -q 'with-stream '; }; then
-	free_port 3 && one=$port
 	module=
 	[ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ] ||
 		module="load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
@@ -203,7 +188,7 @@ error_log stderr;
 events {}
 stream {
 	server {
-		listen 127.0.0.1:$one;
+		listen $own_host:5006;
 		proxy_pass $trusting;
 		proxy_protocol on;
 	}
@@ -211,7 +196,7 @@ stream {
 END
 	nginx -c "$work/nginx.conf" >"$work/nginx.out" 2>&1 &
 	jobs_to_stop="$jobs_to_stop $!"
-	through nginx "http://127.0.0.1:$one/" "version 1" ""
+	through nginx "http://$own_host:5006/" "version 1" ""
 else
 	echo "nginx with streams was not found: left out"
 fi

@@ -10,8 +10,7 @@ command -v haproxy >/dev/null || skip "haproxy was not found"
 cd "$builddir" || exit 99
 : "${MTS_TEST_REPLACED:=1}" "${MTS_TEST_RATE:=300}"
 
-# An address of this test's own, so that nobody else has its ports.
-SCALE_HOST=127.$(($$ / 62500 % 250 + 1)).$(($$ / 250 % 250 + 1)).$(($$ % 250 + 1))
+SCALE_HOST=$own_host
 INSTANCE="$RUNNER $builddir/examples/scale-out/instance"
 RUNNER= # it goes before the instances, not before the script
 export SCALE_HOST INSTANCE
