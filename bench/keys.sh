@@ -60,11 +60,11 @@ until_it() {
 
 # Starts the example on a port that nobody has: sets $pid and $port.
 start_keys() {
-	"$keys" 127.0.0.1:0 >"$scratch/out" &
+	"$keys" 127.0.0.1:0 2>"$scratch/log" &
 	pid=$!
 	servers="$servers $pid"
-	until_it grep -q '^Listening' "$scratch/out"
-	port=$(sed -n 's/.*://p' "$scratch/out")
+	until_it grep -q 'serving on ' "$scratch/log"
+	port=$(sed -n 's/.*serving on [^ ,]*:\([0-9]*\),.*/\1/p' "$scratch/log")
 }
 
 # One that was free a moment ago does for the other server.

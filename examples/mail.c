@@ -341,7 +341,7 @@ int main(int argc, char **argv)
 	(void)mts_server_on_fault(server, last_word, NULL);
 	(void)mts_server_set_timeout(server, MTS_TIMEOUT_IDLE, PATIENCE);
 	(void)mts_server_set_timeout(server, MTS_TIMEOUT_REQUEST, PATIENCE);
-	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
+	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
 	if (mts_server_frame_lines(server) != 0
 		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
 		(void)fprintf(stderr, "%s\n", server == NULL ? "out of memory" : mts_server_error(server));
@@ -353,12 +353,6 @@ int main(int argc, char **argv)
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
-	const char *address;
-	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
-		(void)printf("Listening on %s\n", address);
-	}
-	(void)fflush(stdout);
-
 	const int result = mts_server_run_until_signal(server);
 	if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_strerror(result));

@@ -136,27 +136,17 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "out of memory\n");
 		return EXIT_FAILURE;
 	}
+	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
 	(void)mts_server_on_close(server, leave, NULL);
 	if (argc > 2) {
 		(void)mts_server_set_max_clients(server, strtoul(argv[2], NULL, 10));
 	}
 	if (mts_server_frame_lines(server) != 0 || mts_server_set_max_request(server, LINE) != 0
-		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0) {
+		|| mts_server_listen(server, argc > 1 ? argv[1] : "localhost:5000") != 0
+		|| mts_server_run_until_signal(server) != 0) {
 		(void)fprintf(stderr, "%s\n", mts_server_error(server));
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
-	(void)mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
-	const char *address;
-	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
-		(void)printf("Listening on %s\n", address);
-	}
-	(void)fflush(stdout);
-
-	const int result = mts_server_run_until_signal(server);
-	if (result != 0) {
-		(void)fprintf(stderr, "%s\n", mts_strerror(result));
-	}
-	(void)mts_server_destroy(server);
-	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return mts_server_destroy(server) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

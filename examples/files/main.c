@@ -148,7 +148,7 @@ static int prepare(mts_server *server, const struct options *options)
 		result = mts_server_on_fault(server, last_word, NULL);
 	}
 	if (result == 0) {
-		result = mts_server_on_log(server, mts_log_stderr, MTS_LOG_NOTICE, NULL);
+		result = mts_server_on_log(server, mts_log_stderr, MTS_LOG_INFO, NULL);
 	}
 	if (result == 0) {
 		result = set_limits(server, options);
@@ -173,12 +173,6 @@ int main(int argc, char **argv)
 		(void)mts_server_destroy(server);
 		return EXIT_FAILURE;
 	}
-	const char *address;
-	for (size_t i = 0; (address = mts_server_address(server, i)) != NULL; i++) {
-		(void)printf("Listening on %s\n", address);
-	}
-	(void)fflush(stdout);
-
 	const int result = mts_server_run_until_signal(server);
 	if (result != 0) {
 		(void)fprintf(stderr, "%s\n", mts_strerror(result));

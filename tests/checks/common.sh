@@ -128,6 +128,18 @@ serve()
 	jobs_to_stop="$jobs_to_stop $pid"
 }
 
+# serves_somewhere NAME: whether its log says where it serves.
+serves_somewhere()
+{
+	grep -q 'serving on ' "$work/$1.err"
+}
+
+# serving NAME: the addresses at which it serves, as its log says, a line each.
+serving()
+{
+	sed -n 's/.*serving on \(.*\), at most.*/\1/p' "$work/$1.err" | sed 's/, /\n/g'
+}
+
 # A process that has ended and waits for its parent counts as gone.
 gone()
 {

@@ -6,22 +6,16 @@
 cd "$builddir" || exit 99
 talk=$builddir/tests/checks/talk
 
-# The address that an example says it serves; the first, where there are several.
-address_of()
-{
-	sed -n 's/^Listening on //p; s/^Server running on //p' "$work/$1.out" | head -n 1
-}
-
-# start NAME WORDS ARGUMENT...: runs the example until it prints WORDS; $address is where.
+# start NAME ARGUMENT...: runs the example until it says where it serves; $address is the first of these.
 start()
 {
-	name=$1 words=$2
-	shift 2
+	name=$1
+	shift
 	program=./examples/$name
 	[ ! -d "$program" ] || program=$program/$name
 	serve "$name" "$program" "$@"
-	ready "$name" "does not say \"$words\"" grep -q "^$words" "$work/$name.out" || return
-	address=$(address_of "$name")
+	ready "$name" "does not say where it serves" serves_somewhere "$name" || return
+	address=$(serving "$name" | head -n 1)
 }
 
 # session SENTENCE WANTED TALK-ARGUMENT...: what a client that talks so is told.
@@ -42,7 +36,10 @@ printed()
 
 check_hello()
 {
-	start hello "Server running on" localhost 0 || return
+	program=./examples/hello
+	serve hello "$program" localhost 0
+	ready hello "does not say where it serves" grep -q "^Server running on" "$work/hello.out" || return
+	address=$(sed -n 's/^Server running on //p' "$work/hello.out")
 	printed hello 'Server running on localhost:[1-9][0-9]*'
 	session "hello" "Hello from the server" -k "$address" "$(printf 'hi\001')"
 	printed hello 'New connection from .*:[0-9]+'
@@ -71,7 +68,7 @@ port_in_use()
 
 check_echo()
 {
-	start echo "Listening on" localhost:0 || return
+	start echo localhost:0 || return
 	session "echo" "one\ntwo\nthree\n" "$address" one two three
 	session "echo, nothing sent" "" "$address"
 	port_in_use echo "$address"
@@ -80,7 +77,7 @@ check_echo()
 
 check_upper()
 {
-	start upper "Listening on" 127.0.0.1:0 || return
+	start upper 127.0.0.1:0 || return
 	session "upper" "HELLO, WORLD\n\n1 + 1\n" "$address" "Hello, world" "" "1 + 1"
 	port_in_use upper "$address"
 	end_server upper INT
@@ -89,7 +86,7 @@ check_upper()
 check_dialogue()
 {
 	whole="Who are you?\nAnd where do you live, Ada?\nGoodbye, Ada of London.\n"
-	start dialogue "Listening on" "unix:@mtserver-dialogue-$$" || return
+	start dialogue "unix:@mtserver-dialogue-$$" || return
 	session "dialogue" "$whole" -k -t "$address" Ada London
 	session "dialogue, all said at once" "$whole" -k "$address" Ada London
 	session "dialogue, hung up" "Who are you?\nAnd where do you live, Ada?\n" "$address" Ada
@@ -100,7 +97,7 @@ check_dialogue()
 # Ada comes first, so she may kick; Bob says something, and is kicked; Eve just says goodbye.
 check_chat()
 {
-	start chat "Listening on" "unix:@mtserver-chat-$$" || return
+	start chat "unix:@mtserver-chat-$$" || return
 	"$talk" -t "$address" Ada ... ... "/kick Bob" "/kick Bob" /quit >"$work/ada" &
 	ada=$!
 	jobs_to_stop="$jobs_to_stop $ada"
@@ -118,7 +115,7 @@ check_chat()
 
 check_child()
 {
-	start child "Listening on" localhost:0 || return
+	start child localhost:0 || return
 	session "child" "42\n7\n" "$address" "6 * 7" "2 + 5"
 	session "child, nonsense" "" "$address" "6 *"
 	port_in_use child "$address"
@@ -132,7 +129,7 @@ check_poll()
 	crowd=$(ulimit -n)
 	[ "$crowd" != unlimited ] && [ "$crowd" -lt 10100 ] && crowd=$((crowd - 100)) || crowd=10000
 	[ -z "$RUNNER" ] || crowd=100
-	start poll "Listening on" 127.0.0.1:0 $((crowd + 1)) || return
+	start poll 127.0.0.1:0 $((crowd + 1)) || return
 	session "poll" "0 waiting\n0 told\nwait, count, or tell NEWS?\n" "$address" count "tell x" what
 	echo "$crowd told" >"$work/wanted"
 	"$builddir/tests/checks/crowd" "${address##*:}" "$crowd" >"$work/got" ||
@@ -156,7 +153,7 @@ mail_answers()
 # What clients may say wrong; mail.sh has those that do it right.
 check_mail()
 {
-	start mail "Listening on" localhost:0 || return
+	start mail localhost:0 || return
 	mail_answers "mail, greetings" "220 503 501 501 250 250 250 250 250 221" "MAIL FROM:<a@b>" \
 		HELO "EHLO " "helo me" "EHLO me" QUIT
 	mail_answers "mail, senders" "220 250 503 501 501 501 501 501 555 552 552 250 503 250 250 221" \
@@ -205,7 +202,7 @@ raw()
 check_keys()
 {
 	error='-ERR Protocol error\r\n'
-	start keys "Listening on" localhost:0 || return
+	start keys localhost:0 || return
 	raw "keys, lines" '+PONG\r\n+OK\r\n+OK\r\n$3\r\na b\r\n$2\r\n12\r\n' \
 		'ping\r\n\r\n  \nset\tkey  12 \r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na b\r\nget k\nget key\r\n'
 	raw "keys, no words" '+PONG\r\n' '*0\r\n*-1\r\nPING\r\n'

@@ -16,11 +16,11 @@ start_files()
 {
 	before=$1
 	shift
-	: >"$work/files.out" # what an earlier one has said is not waited for
+	: >"$work/files.err" # what an earlier one has said is not waited for
 	# shellcheck disable=SC2086 # a command with arguments
 	serve files $before ./examples/files/files "$@" localhost:0 "$work/site"
-	ready files "does not say \"Listening on\"" grep -q "^Listening on" "$work/files.out" || return
-	address=$(sed -n 's/^Listening on //p' "$work/files.out" | head -n 1)
+	ready files "does not say where it serves" serves_somewhere files || return
+	address=$(serving files | head -n 1)
 }
 
 # talk_raw SENTENCE [OPTION]...: sends $work/sent; what comes is in $work/got.

@@ -7,8 +7,8 @@ command -v redis-benchmark >/dev/null || skip "redis-benchmark was not found"
 cd "$builddir" || exit 99
 
 serve keys ./examples/keys/keys 127.0.0.1:0
-ready keys "does not listen" grep -q '^Listening on' "$work/keys.out" || finish
-port=$(sed -n 's/^Listening on 127.0.0.1://p' "$work/keys.out")
+ready keys "does not listen" serves_somewhere keys || finish
+port=$(serving keys | sed -n 's/^127.0.0.1://p')
 
 cli="redis-cli -h 127.0.0.1 -p $port"
 

@@ -9,8 +9,8 @@ cd "$builddir" || exit 99
 
 mkdir "$work/mail"
 serve mail ./examples/mail 127.0.0.1:0 "$work/mail"
-ready mail "does not listen" grep -q '^Listening on' "$work/mail.out" || finish
-port=$(sed -n 's/^Listening on 127.0.0.1://p' "$work/mail.out")
+ready mail "does not listen" serves_somewhere mail || finish
+port=$(serving mail | sed -n 's/^127.0.0.1://p')
 
 # Lines of all kinds, in bytes of all kinds, as they are sent: with CR LF, which
 # the last one gets from the client.

@@ -17,8 +17,8 @@ try "openssl makes no certificate" openssl req -x509 -newkey rsa:2048 -nodes -da
 	>"$work/site.out" 2>&1 &
 site=$!
 serve proxy ./examples/proxy 127.0.0.1:0
-ready proxy "does not listen" grep -q '^Listening on' "$work/proxy.out" || finish
-port=$(sed -n 's/^Listening on 127.0.0.1://p' "$work/proxy.out")
+ready proxy "does not listen" serves_somewhere proxy || finish
+port=$(serving proxy | sed -n 's/^127.0.0.1://p')
 ready proxy "the site does not listen" grep -q '^ACCEPT .*:[0-9]' "$work/site.out" || finish
 at=$(sed -n 's/^ACCEPT .*:\([0-9]*\).*/\1/p' "$work/site.out" | head -n 1)
 

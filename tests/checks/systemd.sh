@@ -54,9 +54,11 @@ listens()
 	sentence=$1 name=$2
 	shift 2
 	for address; do
-		echo "Listening on unix:$address"
+		echo "unix:$address"
 	done >"$work/wanted"
-	same "$sentence: it listens elsewhere" "$work/wanted" "$work/$name.out"
+	wait_until "$sentence: it does not say where it serves" serves_somewhere "$name"
+	serving "$name" >"$work/got"
+	same "$sentence: it listens elsewhere" "$work/wanted" "$work/got"
 }
 
 if activate all systemd:; then
