@@ -94,12 +94,12 @@ lose()
 }
 
 # came_to NAME: each client that was not answered had come to that instance. HAProxy's log says so, which
-# has a line for each connection that has ended.
+# has a line for each connection that has ended; those since clients have come again, since ports return.
 came_to()
 {
 	sed -n 's/^askers: port \([0-9]*\): .*/\1/p' "$work/answers" >"$work/lost"
 	while read -r port; do
-		grep "^[0-9.]*:$port .* service/" "$out" | tail -n 1 | grep -q " service/$1 " || return
+		tail -n "+$since" "$out" | grep -q "^[0-9.]*:$port .* service/$1 " || return
 	done <"$work/lost"
 }
 
@@ -140,6 +140,7 @@ done
 all_were_answered || { fail "clients were not answered while an instance was replaced:"; cat "$work/answers"; }
 tail -n 1 "$work/answers"
 
+since=$(wc -l <"$out")
 ask
 wait_until "nobody stays with an instance" somebody_stays && lose "$at"
 all_were_answered
