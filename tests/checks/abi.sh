@@ -16,6 +16,11 @@ for tool in abidw abidiff; do
 	command -v $tool >/dev/null || skip "$tool was not found; Debian's package abigail-tools has it"
 done
 
+includes()
+{
+	public_headers | sed 's/.*/#include <&>/'
+}
+
 # describe NAME: what libabigail says about a file of declarations.
 describe()
 {
@@ -29,10 +34,10 @@ names()
 {
 	$NM -D --defined-only "$libraries"/libmtserver*.so |
 		awk 'NF == 3 && $2 != "A" { sub(/@@/, "@", $3); print $3 }'
-	echo '#include <mtserver.h>' | $CC -I"$srcdir/include" -x c -E -dM - |
+	includes | $CC -I"$srcdir/include" -x c -E -dM - |
 		sed -nE '/MTS_(API|VERSION_[A-Z]+) /d; s/^#define (MTS_[A-Z_]+) (.*)/\1 \2/p'
 	{
-		echo '#include <mtserver.h>'
+		includes
 		sed -nE 's/^enum ([a-z_]+) \{$/enum \1 value_of_\1;/p' "$srcdir"/include/mtserver/*.h
 	} | describe constants | sed -nE "s/.*<enumerator name='(.*)' value='(.*)'.*/\1 \2/p"
 }
@@ -41,7 +46,7 @@ names()
 types()
 {
 	{
-		echo '#include <mtserver.h>'
+		includes
 		public_functions | sed 's/.*/__typeof__(\&&) type_of_&;/'
 	} | describe types
 }
@@ -117,5 +122,8 @@ for record in "$records"/*.names; do
 	fi
 done
 [ "$releases" -gt 0 ] || fail "no release is recorded in tests/abi"
+if ! cmp -s "$work/now.names" "$records/$version.names"; then
+	echo "what has been added to $version is not recorded yet: make abi-record"
+fi
 
 finish
