@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a page of the HTML of a Markdown file. Its headings get names, PAGE and PAGE-HEADING, by which others
-# refer to them, and links to other files and headings become references to these. Below the title comes a
-# table of contents. Doxygen runs this.
+# refer to them, and links to other files and headings become references to these, with the title instead of
+# the name of a file. Below the title comes a table of contents. Doxygen runs this.
 [ "${1##*/}" != mainpage.md ] || exec cat "$1"
 
 awk '
@@ -21,7 +21,8 @@ function name(text) {
 	code = !code
 }
 !code && /^# / {
-	print $0 " {#" page "}\n\n[TOC]"
+	# That of the tables is made by the benchmark, and long.
+	print (page == "tables" ? "# All figures {#tables}\n\n" substr($0, 3) : $0 " {#" page "}\n\n[TOC]")
 	next
 }
 !code && /^##+ / {
@@ -32,10 +33,14 @@ function name(text) {
 }
 !code {
 	gsub(/\]\(#/, "](@ref " page "-")
+	gsub(/\[([a-z]+\/)?[A-Za-z]+\.md\]/, "[]")
 	while (match($0, /\]\(([a-z]+\/)?[A-Za-z]+\.md\)/)) {
 		other = substr($0, RSTART + 2, RLENGTH - 6)
 		sub(/.*\//, "", other)
-		$0 = substr($0, 1, RSTART + 1) "@ref " tolower(other) substr($0, RSTART + RLENGTH - 1)
+		if (substr($0, RSTART - 1, 1) == "[")
+			$0 = substr($0, 1, RSTART - 2) "@ref " tolower(other) substr($0, RSTART + RLENGTH)
+		else
+			$0 = substr($0, 1, RSTART + 1) "@ref " tolower(other) substr($0, RSTART + RLENGTH - 1)
 	}
 }
 {
