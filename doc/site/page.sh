@@ -5,11 +5,20 @@
 [ "${1##*/}" != mainpage.md ] || exec cat "$1"
 
 awk '
+function page_of(file) {
+	sub(/.*\//, "", file)
+	sub(/\.md$/, "", file)
+	return tolower(file)
+}
+function title(file, line) {
+	getline line <(folder file)
+	close(folder file)
+	return file ~ /tables/ ? "All figures" : substr(line, 3)
+}
 BEGIN {
-	page = ARGV[1]
-	sub(/.*\//, "", page)
-	sub(/\.md$/, "", page)
-	page = tolower(page)
+	page = page_of(ARGV[1])
+	folder = ARGV[1]
+	sub(/[^\/]*$/, "", folder)
 }
 function name(text) {
 	text = tolower(text)
@@ -33,14 +42,11 @@ function name(text) {
 }
 !code {
 	gsub(/\]\(#/, "](@ref " page "-")
-	gsub(/\[([a-z]+\/)?[A-Za-z]+\.md\]/, "[]")
+	gsub(/\[[^]]*\.md\]/, "[]")
 	while (match($0, /\]\(([a-z]+\/)?[A-Za-z]+\.md\)/)) {
-		other = substr($0, RSTART + 2, RLENGTH - 6)
-		sub(/.*\//, "", other)
-		if (substr($0, RSTART - 1, 1) == "[")
-			$0 = substr($0, 1, RSTART - 2) "@ref " tolower(other) substr($0, RSTART + RLENGTH)
-		else
-			$0 = substr($0, 1, RSTART + 1) "@ref " tolower(other) substr($0, RSTART + RLENGTH - 1)
+		other = substr($0, RSTART + 2, RLENGTH - 3)
+		$0 = substr($0, 1, RSTART - 1) (substr($0, RSTART - 1, 1) == "[" ? title(other) : "") \
+			"](@ref " page_of(other) substr($0, RSTART + RLENGTH - 1)
 	}
 }
 {
