@@ -78,7 +78,7 @@ END
 
 browse()
 {
-	timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
+	HOME=$work timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
 		--user-data-dir="$work/browser" --allow-file-access-from-files --virtual-time-budget=5000 "$@" \
 		2>"$work/browser.err"
 }
