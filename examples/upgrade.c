@@ -7,6 +7,7 @@
  * nobody before the old one has told it to go on. That is the old one's decision alone: once it has said
  * so it accepts nobody any more, and stops, with some time for its clients. If the new one fails before, or
  * takes too long, the old one goes on as if nothing had happened; nor has the new one any client to lose.
+ * If the old one ends without having decided, the new one goes on.
  *
  * There are two ways to a new process. On SIGHUP the old one starts PROGRAM, by default itself, which
  * inherits the sockets by name, as from a service manager (sd_listen_fds(3)). Or somebody starts one
@@ -77,33 +78,41 @@ static bool collect(struct sockets *sockets, mts_server *server, int door)
 	return true;
 }
 
-/* The two processes say one word each to the other: a byte. */
-static bool say(int channel)
+/* What the two processes say to each other, a byte each: first the new one, then the old one. */
+enum { READY = 'r', GO_ON = 'g', GO_AWAY = 'a' };
+
+static bool say(int channel, char word)
 {
-	return send(channel, "", 1, MSG_NOSIGNAL) == 1;
+	return send(channel, &word, 1, MSG_NOSIGNAL) == 1;
 }
 
-/* Whether it comes; not if the other process ends, or takes longer than that. */
-static bool hear(int channel, int milliseconds)
+/* What is said; 0: the other process has ended instead; -1: nothing in that time. */
+static int hear(int channel, int milliseconds)
 {
-	char byte;
+	char word;
 	struct pollfd wait = {.fd = channel, .events = POLLIN};
-	return poll(&wait, 1, milliseconds) == 1 && read(channel, &byte, 1) == 1;
+	if (poll(&wait, 1, milliseconds) != 1) {
+		return -1;
+	}
+	return read(channel, &word, 1) == 1 ? word : 0;
 }
 
 /* The old process: whether the new one is ready in time, and goes on. */
 static bool give_way(int channel)
 {
-	return hear(channel, PATIENCE) && say(channel);
+	const bool ready = hear(channel, PATIENCE) == READY;
+	return say(channel, ready ? GO_ON : GO_AWAY) && ready;
 }
 
 /*
  * The new process: whether it may go on. It waits for as long as the old one takes to decide, since after
- * some time of its own it could not know whether that has just told it to.
+ * some time of its own it could not know whether that has just told it to. If that one has ended without a
+ * word, who waits in the queue has nobody else.
  */
 static bool take_over(int channel)
 {
-	return say(channel) && hear(channel, -1);
+	(void)say(channel, READY);
+	return hear(channel, -1) != GO_AWAY;
 }
 
 /* The message that carries sockets: one byte, and they beside it. */

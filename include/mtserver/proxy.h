@@ -54,7 +54,7 @@ enum mts_proxy_protocol {
  * counted by its address; and from a proxy that is trusted it is not subject to mts_server_set_access().
  * Version 2 says LOCAL for it. Version 1 has no word for it, and a check announces the address and port from
  * which the proxy itself has connected, as those of HAProxy do (`check-send-proxy`); so whoever announces that
- * is taken for one.
+ * is taken for one. (A proxy that connects from its clients' own addresses has to send version 2.)
  *
  * Before the header is whole nothing is sent to the client and no hook is called for it. It takes a place
  * among mts_server_set_max_clients() meanwhile, which #MTS_OVERLOAD_EVICT may give to another one; on

@@ -145,6 +145,9 @@ static int start(mts_server *server, bool wait)
 		return mtsi_fail(server, -EINVAL, "cannot start: the server listens nowhere");
 	}
 	result = mtsi_lifecycle_start(server, wait, &why);
+	if (result == -EBUSY && why == NULL) {
+		return mtsi_fail(server, result, "stopped, but callbacks have not returned");
+	}
 	return result == 0 || why == NULL ? result
 									  : mtsi_fail(server, result, "%s: %s", why, strerror(-result));
 }

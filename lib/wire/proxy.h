@@ -27,6 +27,7 @@ struct mtsi_proxy {
 	 */
 	struct mtsi_peer peer;
 	bool local; /* version 2's LOCAL: a health check */
+	bool line; /* version 1, which has no word for that */
 	size_t tlvs; /* where the TLVs begin in the header, */
 	size_t tlvs_size; /* and how long they are; 0: none */
 };

@@ -306,7 +306,7 @@ int mtsi_proxy_line(const unsigned char *bytes, size_t size, struct mtsi_proxy *
 	}
 	if (result == 1) {
 		*header = (struct mtsi_proxy){
-			.size = text.at, .real = peer.family == AF_UNSPEC, .peer = peer};
+			.size = text.at, .real = peer.family == AF_UNSPEC, .peer = peer, .line = true};
 	}
 	return result;
 }

@@ -2,11 +2,11 @@
  * For the example upgrade: an old process that hands its sockets over, and then lets the new one go on, or
  * not. It has no time of its own in which it would do that; so what is tried here does not depend on time.
  *
- *   predecessor go|no|late DOOR COMMAND...
+ *   predecessor go|ends|no|late DOOR COMMAND...
  *
  * Starts the command, which asks at DOOR. A client connects as soon as the new process has said that it is
  * ready; before that with "late", where nobody waits for that word. With "go" the new one has to answer that
- * client. Otherwise it has to end, and must not have accepted it: it is still in the queue.
+ * client, and with "ends" too, where the old one ends instead. Otherwise it is told to go away, and has to end, and must not have accepted it: it is still in the queue.
  */
 #include <netinet/in.h>
 #include <signal.h>
@@ -107,8 +107,9 @@ int main(int argc, char **argv)
 	struct sockaddr_in address;
 	pid_t successor;
 	char byte;
-	must(argc > 3, "predecessor go|no|late DOOR COMMAND...");
+	must(argc > 3, "predecessor go|ends|no|late DOOR COMMAND...");
 	const bool late = strcmp(argv[1], "late") == 0;
+	const bool ends = strcmp(argv[1], "ends") == 0;
 	const bool goes = strcmp(argv[1], "go") == 0;
 	(void)alarm(PATIENCE);
 	const int listener = listen_inet(&address);
@@ -122,12 +123,14 @@ int main(int argc, char **argv)
 		must(recv(channel, &byte, 1, 0) == 1, "it says that it is ready");
 	}
 	const int client = late ? early : connect_and_ask(&address);
-	if (goes) {
-		must(send(channel, "", 1, MSG_NOSIGNAL) == 1, "it may go on");
+	if (!ends) {
+		must(send(channel, goes ? "g" : "a", 1, MSG_NOSIGNAL) == 1, "it hears what it is to do");
+	}
+	(void)close(channel);
+	if (goes || ends) {
 		expect_an_answer(client, successor);
 		must(kill(successor, SIGTERM) == 0 && waitpid(successor, NULL, 0) == successor, "it ends");
 	} else {
-		(void)close(channel);
 		expect_nobody_accepted(listener, successor);
 	}
 	return EXIT_SUCCESS;

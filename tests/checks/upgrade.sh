@@ -96,11 +96,12 @@ wait "$askers" || { fail "upgrade: clients were not served:"; tail -n 5 "$work/a
 tail -n 1 "$work/answers"
 end
 
-# A new process accepts nobody before it was told to go on, and ends if it is not to.
-for word in late no go; do
+# A new process accepts nobody before it was told to go on, and ends if it is not to. It goes on if there is
+# nobody who could tell it.
+for word in late no go ends; do
 	rm -f "$door"
 	# shellcheck disable=SC2086 # a command with arguments
-	try "upgrade: a new process and an old one that says $word" \
+	try "upgrade: a new process and an old one that says or does this: $word" \
 		./tests/checks/predecessor "$word" "$door" $RUNNER ./examples/upgrade 127.0.0.1:0 "$door"
 done
 rm -f "$door"

@@ -14,10 +14,10 @@ enum { LINE = 107, FIXED = 16 };
 
 bool same_proxy(const struct mtsi_proxy *a, const struct mtsi_proxy *b)
 {
-	return a->size == b->size && a->real == b->real && a->local == b->local && a->tlvs == b->tlvs
-		&& a->tlvs_size == b->tlvs_size && memcmp(a->peer.ip, b->peer.ip, 16) == 0
-		&& a->peer.scope == b->peer.scope && a->peer.port == b->peer.port
-		&& a->peer.family == b->peer.family;
+	return a->size == b->size && a->real == b->real && a->local == b->local && a->line == b->line
+		&& a->tlvs == b->tlvs && a->tlvs_size == b->tlvs_size
+		&& memcmp(a->peer.ip, b->peer.ip, 16) == 0 && a->peer.scope == b->peer.scope
+		&& a->peer.port == b->peer.port && a->peer.family == b->peer.family;
 }
 
 int exact_proxy(const void *data, size_t size, struct mtsi_proxy *header)
@@ -95,7 +95,7 @@ static int plain_line(const char *bytes, size_t size, struct mtsi_proxy *header)
 
 	memcpy(line, bytes, length);
 	line[length] = '\0';
-	*header = (struct mtsi_proxy){.size = length + 2};
+	*header = (struct mtsi_proxy){.size = length + 2, .line = true};
 	if (strncmp(line, unknown, strlen(unknown)) == 0) {
 		const size_t at = strlen(unknown);
 

@@ -295,8 +295,9 @@ bool mtsi_door_begin_eviction(struct mts_server *server)
 	mtsi_lock_take(&door->lock);
 	const size_t all = door->clients + door->held.count;
 	const size_t most = atomic_load(&door->max_clients);
+	/* In the grace of a stop nobody gives way: each may still have a request, and the held come in as they go. */
 	const bool wanted = mtsi_base_floor(server)->options.overload == MTS_OVERLOAD_EVICT
-		&& door->held.count > 0 && all > most && door->evicting < all - most;
+		&& door->open && door->held.count > 0 && all > most && door->evicting < all - most;
 	door->evicting += wanted ? 1 : 0;
 	mtsi_lock_release(&door->lock);
 	return wanted;

@@ -19,7 +19,9 @@
  * subject to the access list.
  *
  * Version 2 has a word for a health check, LOCAL. Version 1 has none: there a check announces the proxy's
- * own end of the connection, address and port, as HAProxy's do. Nobody else can be behind that.
+ * own end of the connection, address and port, as HAProxy's do. A client on the proxy's own machine may have
+ * the same by chance, and so have all clients of a proxy that borrows their addresses; such a one sends
+ * version 2.
  */
 #include "engine/door/proxied.h"
 
@@ -110,7 +112,7 @@ static bool is_same_end(const struct mtsi_peer *one, const struct mtsi_peer *oth
 /* Whether the proxy has connected on its own behalf. */
 static bool is_a_check(const struct mts_client *client, const struct mtsi_proxy *header)
 {
-	return header->local || is_same_end(&header->peer, &client->peer);
+	return header->local || (header->line && is_same_end(&header->peer, &client->peer));
 }
 
 int mtsi_proxied_introduce(struct mts_client *client, const struct mtsi_proxy *header)
