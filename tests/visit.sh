@@ -3,7 +3,7 @@
 # running in under three minutes, and the tests passed in under five. `make check-visit` does exactly that, in a
 # folder that debootstrap fills; as root, and with the network. It takes as long, and some 1.5 GB.
 #
-#   tests/visit.sh [TEST...]     with names of tests: only these, instead of all
+#   make check-visit [VISIT_TESTS="TEST..."]     with names of tests: only these, instead of all
 #
 # MTS_MIRROR and MTS_SUITE are where the Debian comes from, and which it is; MTS_BARE is a folder with one that
 # is there already, and is copied. The time for that does not count: the visitor has a Debian.
@@ -16,7 +16,7 @@ bare=$work/bare
 
 command -v debootstrap >/dev/null || skip "debootstrap was not found"
 [ "$(id -u)" = 0 ] || skip "only root can enter another Debian"
-git -C "$srcdir" rev-parse --git-dir >/dev/null 2>&1 || skip "this is no clone of the repository"
+git -c safe.directory='*' -C "$srcdir" rev-parse --git-dir >/dev/null 2>&1 || skip "this is no clone of the repository"
 
 inside()
 {
@@ -63,8 +63,8 @@ hello_runs()
 		fi
 		sleep 0.2
 	done
-	[ "$(inside perl -MIO::Socket::INET -e '$_ = IO::Socket::INET->new("127.0.0.1:5000") or exit 1;
-		print $_ "hi"; shutdown($_, 1); print <$_>')" = "Hello from the server" ]
+	[ "$(inside perl -MIO::Socket::INET -e 'my $peer = IO::Socket::INET->new("127.0.0.1:5000") or exit 1;
+		print $peer "hi"; shutdown($peer, 1); print <$peer>')" = "Hello from the server" ]
 }
 
 trap leave EXIT
@@ -78,13 +78,14 @@ for file in /etc/apt/apt.conf.d/*proxy* /etc/resolv.conf; do
 done
 mount -t proc proc "$bare/proc"
 mount --bind /dev "$bare/dev"
-git clone -q "$srcdir" "$bare/libmtserver"
+git -c safe.directory='*' clone -q "$srcdir" "$bare/libmtserver"
 
 seconds "until hello runs" 180 hello_runs
 kill -TERM "-$hello" 2>/dev/null # the group of make and hello
 wait "$hello"
+jobs_to_stop=
 [ "$#" = 0 ] || set -- "TESTS=$*"
 seconds "until the tests have passed" 300 inside sh -c \
-	'cd /libmtserver && ./bootstrap && exec make "-j$(nproc)" check "$@"' sh "$@"
+	'cd /libmtserver && ./bootstrap && exec make check "$@"' sh "$@"
 
 finish
