@@ -61,7 +61,7 @@ static _Atomic uint32_t hook_step;
 static void (*_Atomic step_hook)(void);
 static _Atomic size_t largest;
 static _Atomic uint32_t short_sleeps; /* calls, at this moment */
-static _Atomic bool alarm_is_set;
+static _Atomic int last_timer = -1; /* that was set */
 
 void fault_inside(bool inside)
 {
@@ -151,11 +151,6 @@ size_t fault_largest(void)
 	return atomic_load(&largest);
 }
 
-uint32_t fault_short_sleeps(void)
-{
-	return atomic_load(&short_sleeps) + (atomic_load(&alarm_is_set) ? 1 : 0);
-}
-
 /* A call that sleeps for so long at most begins: whether that is short, and has been counted. */
 static bool begins_short_sleep(int64_t nanoseconds)
 {
@@ -176,6 +171,14 @@ static void ends_short_sleep(bool was_short)
 static int64_t nanoseconds_of(const struct timespec *span)
 {
 	return (int64_t)span->tv_sec * SECOND + span->tv_nsec;
+}
+
+uint32_t fault_short_sleeps(void)
+{
+	struct itimerspec left;
+	const bool will_ring = timerfd_gettime(atomic_load(&last_timer), &left) == 0
+		&& nanoseconds_of(&left.it_value) > 0;
+	return atomic_load(&short_sleeps) + (will_ring ? 1 : 0);
 }
 
 void fault_watch_only(uint32_t events)
@@ -398,7 +401,7 @@ WRAPPED(int, timerfd_settime, int timer, int flags, const struct itimerspec *whe
 	if (fails(FAULT_TIMERFD_SET)) {
 		return -1;
 	}
-	atomic_store(&alarm_is_set, nanoseconds_of(&when->it_value) > 0);
+	atomic_store(&last_timer, timer);
 	return __real_timerfd_settime(timer, flags, when, before);
 }
 

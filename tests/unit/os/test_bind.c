@@ -136,13 +136,13 @@ START_TEST(adopting)
 	const int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
 	const int packets = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	const int file = open("/dev/null", O_RDONLY);
-	const sa_family_t unnamed = AF_UNIX;
+	const struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
 	struct mtsi_flags before;
 	ck_assert_int_eq(mtsi_listen_adopt(fd, &before), -EINVAL);
 	ck_assert_int_eq(mtsi_listen_adopt(datagrams, &before), -EINVAL);
 	ck_assert_int_eq(mtsi_listen_adopt(file, &before), -ENOTSOCK);
 	ck_assert_int_eq(mtsi_listen_adopt(-1, &before), -EBADF);
-	ck_assert_int_eq(bind(packets, (const struct sockaddr *)&unnamed, sizeof(unnamed)), 0);
+	ck_assert_int_eq(bind(packets, (const struct sockaddr *)&unnamed, sizeof(sa_family_t)), 0);
 	ck_assert_int_eq(listen(packets, 1), 0);
 	ck_assert_int_eq(mtsi_listen_adopt(packets, &before), -EINVAL);
 	ck_assert_int_eq(fcntl(packets, F_GETFD) & FD_CLOEXEC, 0);
